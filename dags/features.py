@@ -1,0 +1,49 @@
+"""The DAG `<project>.features` of all feature groups, and one for each group with its own schedule."""
+
+from datetime import timedelta
+
+from airflow.sdk import Asset
+from airflow.sdk.bases.timetable import BaseTimetable
+
+from dags.spark import by_clock, days_job, days_params, spark_dag, stage_asset
+from giornata.documents import ProjectDocuments
+from giornata.names import dag_id
+
+LIMIT = timedelta(hours=4)
+
+
+def features_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> Asset | None:
+    """Make the DAG and return the asset that it renews; None when the project has no feature group."""
+    if not documents.groups:
+        return None
+    features = stage_asset(documents.name, "features")
+    with spark_dag(
+        dag_id(documents.name, "features"),
+        documents,
+        does="Computes and checks all feature groups for a range of days, into Hive and Cassandra.",
+        schedule=schedule,
+        params=days_params(schedule),
+    ):
+        days_job("materialize", documents, limit=LIMIT, asset=features)
+    return features
+
+
+def group_dags(documents: ProjectDocuments) -> None:
+    """Make a DAG `<project>.<group>.features` for every group with a schedule, so that its values stay fresh.
+
+    It renews no asset: what is fresher in between is read online, and the chain computes the group again.
+    """
+    for name, group in documents.groups.items():
+        if not group.schedule:
+            continue
+        schedule = by_clock(group.schedule)
+        with spark_dag(
+            dag_id(documents.name, name, "features"),
+            documents,
+            does=f"Computes the feature group {name} by its own schedule.",
+            schedule=schedule,
+            params=days_params(schedule),
+            description=group.description,
+            owner=group.owner,
+        ):
+            days_job("materialize", documents, limit=LIMIT, more=("--groups", name))

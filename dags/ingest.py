@@ -1,0 +1,26 @@
+"""The DAG `<project>.ingest`: loads the project's tables, and so starts the chain."""
+
+from datetime import timedelta
+
+from airflow.sdk import Asset
+from airflow.sdk.bases.timetable import BaseTimetable
+
+from dags.spark import days_job, days_params, spark_dag, stage_asset
+from giornata.documents import ProjectDocuments
+from giornata.names import dag_id
+
+
+def ingest_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> Asset | None:
+    """Make the DAG and return the asset that it renews; None when all tables are filled by others."""
+    if not any(documents.has_loader(table) for table in documents.tables):
+        return None
+    tables = stage_asset(documents.name, "tables")
+    with spark_dag(
+        dag_id(documents.name, "ingest"),
+        documents,
+        does="Loads the tables for a range of days; features, scores and monitoring of these days follow.",
+        schedule=schedule,
+        params=days_params(schedule),
+    ):
+        days_job("ingest", documents, limit=timedelta(hours=2), asset=tables)
+    return tables

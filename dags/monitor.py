@@ -1,0 +1,26 @@
+"""The DAG `<project>.monitor`: joins labels to predictions, measures, and mails alerts."""
+
+from datetime import timedelta
+
+from airflow.sdk.bases.timetable import BaseTimetable
+
+from dags.spark import days_job, days_params, spark_dag, spark_job
+from giornata.documents import ProjectDocuments
+from giornata.names import dag_id
+
+
+def monitor_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> None:
+    """Make the DAG of a project that has models to deploy; online predictions are brought to Hive first."""
+    modes = {mode for model in documents.models.values() if model.deploy for mode in model.deploy.modes}
+    if not modes:
+        return
+    with spark_dag(
+        dag_id(documents.name, "monitor"),
+        documents,
+        does="Joins labels that became known on these days to predictions, measures, mails alerts.",
+        schedule=schedule,
+        params=days_params(schedule),
+    ):
+        measure = days_job("monitor", documents, limit=timedelta(hours=2))
+        if "online" in modes:
+            spark_job("collect_log", ["--project", documents.name], limit=timedelta(hours=1)) >> measure

@@ -1,0 +1,26 @@
+"""The DAG `<project>.score`: every deployed model predicts the rows of a range of days."""
+
+from datetime import timedelta
+
+from airflow.sdk import Asset
+from airflow.sdk.bases.timetable import BaseTimetable
+
+from dags.spark import days_job, days_params, spark_dag, stage_asset
+from giornata.documents import ProjectDocuments
+from giornata.names import dag_id
+
+
+def score_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> Asset | None:
+    """Make the DAG and return the asset that it renews; None when no model is meant for batches."""
+    if not any(model.deploy and "batch" in model.deploy.modes for model in documents.models.values()):
+        return None
+    predictions = stage_asset(documents.name, "predictions")
+    with spark_dag(
+        dag_id(documents.name, "score"),
+        documents,
+        does="Lets every model deployed for batches predict the rows of a range of days, into Hive.",
+        schedule=schedule,
+        params=days_params(schedule),
+    ):
+        days_job("score", documents, limit=timedelta(hours=4), asset=predictions)
+    return predictions

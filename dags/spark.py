@@ -1,0 +1,131 @@
+"""A DAG of Spark jobs: its defaults, its tasks, and the asset that hands its days on to the next DAG."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, PartitionedAssetTimetable
+from airflow.sdk.bases.timetable import BaseTimetable
+from airflow.sdk.exceptions import AirflowFailException
+
+from dags.days import Days, DaysError, Run, days_of
+from giornata.documents import ProjectDocuments
+
+JOBS = Path(__file__).resolve().parent.parent / "jobs"
+DEFAULTS = {"retries": 1, "retry_delay": timedelta(seconds=30)}
+
+# The driver's JVM is running before a job can say how it logs and in which zone it counts.
+JAVA_OPTIONS = f"-Dlog4j2.configurationFile={JOBS / 'log4j2.properties'} -Duser.timezone=UTC"
+
+
+def spark_dag(
+    dag_id: str,
+    documents: ProjectDocuments,
+    *,
+    does: str,
+    schedule: BaseTimetable | None,
+    params: Mapping[str, Param],
+    description: str | None = None,
+    owner: str | None = None,
+    macros: Mapping[str, Callable[..., object]] | None = None,
+) -> DAG:
+    """A DAG of a project. `does` is one sentence about it; description and owner default to the project's.
+
+    One run at a time: two runs of the same days would do the same work twice.
+    """
+    project = documents.project
+    owner = owner or project.owner
+    return DAG(
+        dag_id,
+        description=does,
+        doc_md="\n\n".join(
+            [description or project.description, does, f"Owner: {owner}. Documents: `{documents.folder}`."]
+        ),
+        schedule=schedule,
+        start_date=datetime.combine(project.start_date, time(tzinfo=UTC)),
+        catchup=False,
+        max_active_runs=1,
+        default_args={"owner": owner, **DEFAULTS},
+        params=dict(params),
+        tags=["giornata", documents.name],
+        user_defined_macros={"days": run_days, **(macros or {})},
+    )
+
+
+def run_days(params: Mapping[str, object], dag_run: Run) -> Days:
+    """The days of a run, for templates; a run that does not tell them fails at once, without retries."""
+    try:
+        return days_of(params, dag_run)
+    except DaysError as error:
+        raise AirflowFailException(str(error)) from None
+
+
+def days_params(schedule: BaseTimetable | None) -> dict[str, Param]:
+    """The date pickers of a trigger form; required where no schedule and no DAG before can tell the days."""
+    arguments: dict[str, Any] = {"format": "date", "type": ["null", "string"] if schedule else "string"}
+    if schedule:
+        arguments["default"] = None
+    return {
+        "from": Param(title="From", description="First day, UTC", **arguments),
+        "to": Param(title="To", description="Day after the last, UTC (not included)", **arguments),
+    }
+
+
+def by_clock(cron: str | None) -> BaseTimetable | None:
+    """The schedule of a DAG that works on the time since its last run; None: only on request."""
+    return CronDataIntervalTimetable(cron, timezone="UTC") if cron else None
+
+
+def after(asset: Asset) -> BaseTimetable:
+    """The schedule of a DAG that runs once for every range of days that `asset` is renewed for."""
+    return PartitionedAssetTimetable(assets=asset)
+
+
+def stage_asset(project: str, what: str) -> Asset:
+    """What a DAG of the chain leaves for the next: `tables`, `features` or `predictions` of a project."""
+    return Asset(f"{project}.{what}", uri=f"giornata://{project}/{what}")
+
+
+def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: Any) -> SparkSubmitOperator:
+    """A task that runs `jobs/<job>.py`, named after it; killed after `limit`. `arguments` are templates."""
+    return SparkSubmitOperator(
+        task_id=job,
+        name="{{ dag.dag_id }}." + job,
+        application=str(JOBS / f"{job}.py"),
+        application_args=arguments,
+        conn_id="spark_default",
+        conf={"spark.driver.extraJavaOptions": JAVA_OPTIONS},
+        execution_timeout=limit,
+        **options,
+    )
+
+
+def days_job(
+    job: str,
+    documents: ProjectDocuments,
+    *,
+    limit: timedelta,
+    asset: Asset | None = None,
+    more: tuple[str, ...] = (),
+) -> SparkSubmitOperator:
+    """A task that runs a job over the days of its run and, when done, renews `asset` for these days."""
+    arguments = [
+        "--project",
+        documents.name,
+        *more,
+        "--from",
+        "{{ days(params, dag_run).start }}",
+        "--to",
+        "{{ days(params, dag_run).end }}",
+    ]
+    if asset is None:
+        return spark_job(job, arguments, limit=limit)
+    return spark_job(job, arguments, limit=limit, outlets=[asset], post_execute=_hand_on)
+
+
+def _hand_on(context: Mapping[str, Any], result: object = None) -> None:
+    days = run_days(context["params"], context["dag_run"])
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].add_partitions(str(days))

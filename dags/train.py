@@ -1,0 +1,144 @@
+"""The DAG `<project>.<model>.train`: trains a version of a model and, if wanted and allowed, deploys it."""
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Asset, Param, task
+
+from dags.spark import spark_dag, spark_job
+from giornata.documents import ModelSpec, ProjectDocuments
+from giornata.names import Name, dag_id
+
+AS_OF = "{{ as_of(params, dag_run) }}"
+VERSION = "{{ version(dag_run) }}"
+TAG = "^[a-z][a-z0-9_]*$"
+TRAINED_BY = "{{ dag_run.triggering_user_name or 'schedule' }}"
+
+
+class Run(Protocol):
+    """What is read from Airflow's DAG run."""
+
+    dag_id: str
+    run_id: str
+    run_after: datetime
+    data_interval_end: datetime | None
+
+
+def version(dag_run: Run) -> str:
+    """UUID of the version that a run trains: a retry trains the same version again."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"giornata://{dag_run.dag_id}/{dag_run.run_id}"))
+
+
+def as_of(params: Mapping[str, object], dag_run: Run) -> str:
+    """The day that training looks back from: of the form, else the UTC day that the run stands for."""
+    moment = dag_run.data_interval_end or dag_run.run_after
+    return str(params["as_of"] or moment.astimezone(UTC).date())
+
+
+def train_dag(documents: ProjectDocuments, model: str) -> None:
+    """Make the DAG of one model. A new version renews the model's asset, but nothing is scored again."""
+    spec = documents.models[model]
+    name = str(Name(documents.name, model))
+    with spark_dag(
+        dag_id(documents.name, model, "train"),
+        documents,
+        does=f"Trains a new version of {name} and, if it is wanted and passes its gate, deploys it."
+        if spec.deploy
+        else f"Trains a new version of {name}.",
+        schedule=None,
+        params=_params(spec),
+        description=spec.description,
+        owner=spec.owner,
+        macros={"as_of": as_of, "version": version},
+    ):
+        trained = _train(name, spec)
+        if spec.deploy:
+            wanted = _deployment_wanted()
+            trained >> wanted
+            if spec.deploy.approval == "manual":
+                wanted >> _approval(name) >> _deployment(name)
+            else:
+                wanted >> _deployment(name)
+
+
+def _params(spec: ModelSpec) -> dict[str, Param]:
+    params = {
+        "as_of": Param(
+            None,
+            title="As of",
+            type=["null", "string"],
+            format="date",
+            description="Day (UTC) that the periods of training and test are counted back from; empty: today",
+        ),
+        "parameters": Param(
+            {}, title="Parameters", type="object", description="Instead of the document's parameters, as JSON"
+        ),
+    }
+    if spec.search:
+        params["trials"] = Param(
+            spec.search.trials, title="Trials", type="integer", minimum=1, description="Size of the search"
+        )
+    if spec.deploy:
+        params["deploy"] = Param(
+            True, title="Deploy", type="boolean", description="Deploy the version when it passes its gate"
+        )
+        params["tag"] = Param(
+            spec.deploy.tag, title="Tag", type="string", pattern=TAG, description="What to deploy it to"
+        )
+    return params
+
+
+def _train(name: str, spec: ModelSpec) -> Any:
+    arguments = ["--model", name, "--as-of", AS_OF, "--uuid", VERSION, "--trained-by", TRAINED_BY]
+    arguments += ["--parameters", "{{ params.parameters | tojson }}"]
+    if spec.search:
+        arguments += ["--trials", "{{ params.trials }}"]
+    return spark_job(
+        "train",
+        arguments,
+        limit=timedelta(hours=12),
+        outlets=[Asset(name, uri=f"giornata://{name}")],
+        post_execute=_announce,
+    )
+
+
+def _announce(context: Mapping[str, Any], result: object = None) -> None:
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].extra = {"uuid": version(context["dag_run"])}
+
+
+@task.short_circuit(task_id="deployment_wanted", execution_timeout=timedelta(minutes=5))
+def _deployment_wanted(params: dict[str, Any]) -> bool:
+    return bool(params["deploy"])
+
+
+def _approval(name: str) -> ApprovalOperator:
+    return ApprovalOperator(
+        task_id="approve",
+        subject=f"Deploy version {VERSION} of {name} to {{{{ params.tag }}}}?",
+        body=f"Trained by {TRAINED_BY} as of {AS_OF}. `giornata show {VERSION}` tells its metrics.",
+        response_timeout=timedelta(days=7),
+    )
+
+
+def _deployment(name: str) -> BashOperator:
+    # What people type reaches the shell as variables, never as text of the command.
+    # A version that its gate refuses is not retried.
+    return BashOperator(
+        task_id="deploy",
+        bash_command='giornata deploy "$MODEL" --uuid "$VERSION" --tag "$TAG" --by "$BY" --reason "$REASON"',
+        env={
+            "MODEL": name,
+            "VERSION": VERSION,
+            "TAG": "{{ params.tag }}",
+            "BY": TRAINED_BY,
+            "REASON": "trained in {{ dag_run.dag_id }}, run {{ run_id }}",
+        },
+        append_env=True,
+        retries=0,
+        execution_timeout=timedelta(minutes=10),
+    )

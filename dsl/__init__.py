@@ -1,0 +1,30 @@
+"""The feature language: typed expressions that mean the same for one row and for whole columns."""
+
+from dsl.errors import (
+    GiornataError,
+    InputError,
+    LanguageError,
+    LanguageErrors,
+    NotFittedError,
+    SchemaError,
+    StoredFormError,
+)
+from dsl.features import CompiledFeatures, compile_features
+from dsl.types import GroupSchema, Inputs, Schema, StoreInput, Type
+
+__all__ = [
+    "CompiledFeatures",
+    "GiornataError",
+    "GroupSchema",
+    "InputError",
+    "Inputs",
+    "LanguageError",
+    "LanguageErrors",
+    "NotFittedError",
+    "Schema",
+    "SchemaError",
+    "StoreInput",
+    "StoredFormError",
+    "Type",
+    "compile_features",
+]

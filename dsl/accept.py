@@ -1,0 +1,64 @@
+"""Values handed in for one row, brought to their declared types; a value of another type is an error naming it."""
+
+import math
+import operator
+from datetime import UTC, datetime
+from typing import Any
+
+from dsl.errors import InputError
+from dsl.signature import INT_BOUNDS
+
+
+def accept_int(name: str, value: Any) -> int:
+    """A whole number of any integer type but bool, within 64 bits."""
+    if isinstance(value, bool):
+        raise InputError(name, "expected an int, got a bool")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise InputError(name, f"expected an int, got {_said(value)}") from None
+    if not INT_BOUNDS[0] <= number <= INT_BOUNDS[1]:
+        raise InputError(name, f"{number} does not fit in 64 bits")
+    return number
+
+
+def accept_float(name: str, value: Any) -> float | None:
+    """A number of any kind but bool; null for NaN and infinity."""
+    if isinstance(value, bool | str | bytes) or not hasattr(type(value), "__float__"):
+        raise InputError(name, f"expected a number, got {_said(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def accept_bool(name: str, value: Any) -> bool:
+    """True or false, also numpy's."""
+    if type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise InputError(name, f"expected true or false, got {_said(value)}")
+
+
+def accept_str(name: str, value: Any) -> str:
+    """A text."""
+    if isinstance(value, str):
+        return str(value)
+    raise InputError(name, f"expected a text, got {_said(value)}")
+
+
+def accept_timestamp(name: str, value: Any) -> datetime:
+    """A datetime with a time zone, as UTC."""
+    if not isinstance(value, datetime):
+        raise InputError(name, f"expected a timestamp, got {_said(value)}")
+    if value.tzinfo is None:
+        raise InputError(name, f"{value.isoformat()} has no time zone; hand in an aware datetime")
+    utc = value.astimezone(UTC)
+    return datetime(
+        utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC
+    )
+
+
+def _said(value: Any) -> str:
+    shown = repr(value)
+    return f"{shown if len(shown) <= 40 else shown[:37] + '...'} of type {type(value).__name__}"

@@ -1,0 +1,595 @@
+"""Syntax tree to checked tree: names found in the schema, types worked out, every mistake reported with its place."""
+
+import ast
+import math
+from collections.abc import Mapping
+from functools import cache
+from zoneinfo import available_timezones
+
+from dsl.errors import LanguageError
+from dsl.functions import names, overloads
+from dsl.parse import Source
+from dsl.signature import INT_BOUNDS, VARIABLES, Function, Parameter
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, walk
+from dsl.types import NUMBERS, Schema, Type, nearest
+
+OPERATORS: dict[type, str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+}
+NOT_IN_THE_LANGUAGE: dict[type, tuple[str, str | None]] = {
+    ast.Lambda: ("functions cannot be made in an expression", None),
+    ast.ListComp: ("comprehensions are not part of the language", None),
+    ast.SetComp: ("comprehensions are not part of the language", None),
+    ast.DictComp: ("comprehensions are not part of the language", None),
+    ast.GeneratorExp: ("comprehensions are not part of the language", None),
+    ast.JoinedStr: ("f-strings are not part of the language", None),
+    ast.NamedExpr: ("an expression cannot assign", None),
+    ast.Subscript: ("square brackets do not select", "write row.name or store.group.feature"),
+    ast.List: ("a list can only follow `in`", "write value in [a, b]"),
+    ast.Tuple: ("a tuple is not a value", None),
+    ast.Set: ("a set is not a value", "write value in [a, b]"),
+    ast.Dict: ("a dictionary is not a value", None),
+}
+WORDS = {
+    "number": "int or float",
+    "ordered": "int, float, str or timestamp",
+    "value": "any type",
+    "zone": "time-zone name",
+}
+
+Typed = Node | None
+"""A checked node, or None below which a mistake was already reported."""
+
+
+class Null:
+    """Marks the literal None, whose type the place where it stands decides."""
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Time zones that can be named: UTC and the Area/Location names of the time-zone database."""
+    return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")
+
+
+class Checker:
+    """Checks one expression; errors collects every mistake.
+
+    names: further names that may be used, with their nodes (the parameters, in a function's definition).
+    """
+
+    def __init__(self, source: Source, schema: Schema, names: Mapping[str, Node] | None = None) -> None:
+        self.source = source
+        self.schema = schema
+        self.names = names or {}
+        self.errors: list[LanguageError] = []
+
+    def root(self, body: ast.expr) -> Node | None:
+        """The checked tree of a whole expression, or None when errors says why not."""
+        checked = self.node(body)
+        if isinstance(checked, Null):
+            return self.fail(body, "the value is always null, so it has no type")
+        return None if self.errors else checked
+
+    def fail(self, node: ast.AST, message: str, suggestion: str | None = None) -> None:
+        """Report a mistake."""
+        self.errors.append(self.source.error(node, message, suggestion))
+
+    def node(self, node: ast.expr) -> Node | Null | None:
+        """The checked tree of a part."""
+        match node:
+            case ast.Constant():
+                return self.constant(node, node.value)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if not isinstance(
+                value, bool
+            ):
+                return self.constant(node, -value)
+            case ast.Attribute():
+                return self.accessor(node)
+            case ast.Name():
+                return self.name(node)
+            case ast.BinOp():
+                return self.binary(node)
+            case ast.UnaryOp():
+                return self.unary(node)
+            case ast.BoolOp():
+                return self.logical(node)
+            case ast.Compare():
+                return self.comparison(node)
+            case ast.IfExp():
+                return self.conditional(node)
+            case ast.Call():
+                return self.call(node)
+        message, suggestion = NOT_IN_THE_LANGUAGE.get(
+            type(node), ("this kind of expression is not part of the language", None)
+        )
+        return self.fail(node, message, suggestion)
+
+    def constant(self, node: ast.expr, value: object) -> Node | Null | None:
+        """A literal."""
+        match value:
+            case None:
+                return Null()
+            case bool():
+                return Constant(value, Type.BOOL)
+            case int():
+                if not INT_BOUNDS[0] <= value <= INT_BOUNDS[1]:
+                    return self.fail(node, "the number does not fit in 64 bits", "write it as a float, such as 1e19")
+                return Constant(value, Type.INT)
+            case float():
+                if not math.isfinite(value):
+                    return self.fail(node, "the number is too large for a float")
+                return Constant(value + 0.0, Type.FLOAT)
+            case str():
+                if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                    return self.fail(node, "half of a surrogate pair is not text", "write the whole character")
+                return Constant(value, Type.STR)
+        return self.fail(node, f"a literal of Python's type {type(value).__name__} is not part of the language")
+
+    def accessor(self, node: ast.Attribute) -> Node | None:
+        """row.name or store.group.feature."""
+        match node.value:
+            case ast.Name(id="row"):
+                return self.row_input(node)
+            case ast.Attribute(value=ast.Name(id="store"), attr=group):
+                return self.store_input(node, group)
+            case ast.Name(id="store"):
+                return self.fail(node, "a feature of the group is missing", f"write store.{node.attr}.feature")
+        return self.fail(
+            node, "only row and store have names after a dot", "write row.name or store.group.feature"
+        )
+
+    def row_input(self, node: ast.Attribute) -> Node | None:
+        """row.name."""
+        name = node.attr
+        if name in self.schema.row:
+            return RowColumn(name, Type(self.schema.row[name]))
+        near = nearest(name, self.schema.row)
+        return self.fail(
+            node,
+            f"the row has no column {name!r}",
+            f"did you mean row.{near}?" if near else f"it has {_list(self.schema.row)}",
+        )
+
+    def store_input(self, node: ast.Attribute, group: str) -> Node | None:
+        """store.group.feature, with the keys taken from the row by the entity's names."""
+        if group not in self.schema.store:
+            near = nearest(group, self.schema.store)
+            return self.fail(
+                node.value,
+                f"the store has no feature group {group!r}",
+                f"did you mean store.{near}?" if near else f"it has {_list(self.schema.store)}",
+            )
+        schema = self.schema.store[group]
+        if node.attr not in schema.features:
+            near = nearest(node.attr, schema.features)
+            return self.fail(
+                node,
+                f"feature group {group!r} has no feature {node.attr!r}",
+                f"did you mean store.{group}.{near}?" if near else f"it has {_list(schema.features)}",
+            )
+        keys = []
+        for entity, kind in schema.entity.items():
+            if self.schema.row.get(entity) != kind:
+                found = self.schema.row.get(entity)
+                has = f"it has row.{entity} of type {found}" if found else f"the row has no column {entity!r}"
+                return self.fail(
+                    node,
+                    f"feature group {group!r} is looked up by row.{entity} of type {kind}, but {has}",
+                    "give the table such a column",
+                )
+            keys.append((entity, RowColumn(entity, Type(kind))))
+        return StoreFeature(group, node.attr, tuple(keys), Type(schema.features[node.attr]))
+
+    def name(self, node: ast.Name) -> Node | None:
+        """A bare name, which only a definition has."""
+        if node.id in self.names:
+            return self.names[node.id]
+        if node.id in ("row", "store"):
+            return self.fail(node, f"{node.id} alone is not a value", "write row.name or store.group.feature")
+        if node.id in self.schema.row:
+            return self.fail(node, f"the name {node.id!r} is not known", f"did you mean row.{node.id}?")
+        words = {"true": "True", "false": "False", "null": "None", "nan": "None"}
+        if node.id.lower() in words:
+            return self.fail(
+                node, f"the name {node.id!r} is not known", f"did you mean {words[node.id.lower()]}?"
+            )
+        near = nearest(node.id, [*names(), *self.schema.row])
+        hint = f"did you mean row.{near}?" if near in self.schema.row else f"did you mean {near}(…)?"
+        return self.fail(
+            node, f"the name {node.id!r} is not known", hint if near else "columns are written row.name"
+        )
+
+    def binary(self, node: ast.BinOp) -> Node | Null | None:
+        """An arithmetic operator."""
+        left, right = self.node(node.left), self.node(node.right)
+        symbol = OPERATORS.get(type(node.op))
+        if symbol is None:
+            return self.fail(node, "this operator is not part of the language", "there are + - * / // % **")
+        return self.apply(node, symbol, [left, right])
+
+    def unary(self, node: ast.UnaryOp) -> Node | Null | None:
+        """not, or a sign."""
+        operand = self.node(node.operand)
+        match node.op:
+            case ast.Not():
+                checked = self.condition(node.operand, operand, "not")
+                return Not(checked) if checked else None
+            case ast.USub():
+                return self.apply(node, "-", [operand])
+            case ast.UAdd() if isinstance(operand, Null) or operand is None or operand.type in NUMBERS:
+                return operand
+            case ast.UAdd():
+                return self.fail(node, f"+ needs a number, not {operand.type}")
+        return self.fail(node, "this operator is not part of the language", "there are + - * / // % **")
+
+    def condition(self, node: ast.expr, checked: Node | Null | None, word: str) -> Typed:
+        """A checked part as a condition."""
+        if isinstance(checked, Null):
+            return Constant(None, Type.BOOL)
+        if checked is not None and checked.type != Type.BOOL:
+            hint = {Type.INT: "compare it, such as with != 0", Type.FLOAT: "compare it, such as with != 0"}
+            return self.fail(
+                node,
+                f"{word} needs true or false, not {checked.type}",
+                hint.get(checked.type, "write a comparison"),
+            )
+        return checked
+
+    def logical(self, node: ast.BoolOp) -> Node | None:
+        """and, or."""
+        word = "and" if isinstance(node.op, ast.And) else "or"
+        operands = [self.condition(value, self.node(value), word) for value in node.values]
+        present = tuple(operand for operand in operands if operand is not None)
+        if len(present) < len(operands):
+            return None
+        return And(present) if word == "and" else Or(present)
+
+    def conditional(self, node: ast.IfExp) -> Node | Null | None:
+        """then if condition else otherwise."""
+        condition = self.condition(node.test, self.node(node.test), "if")
+        then, otherwise = self.node(node.body), self.node(node.orelse)
+        if condition is None or then is None or otherwise is None:
+            return None
+        if isinstance(then, Null) and isinstance(otherwise, Null):
+            return then
+        kinds = {side.type for side in (then, otherwise) if not isinstance(side, Null)}
+        common = _common(kinds)
+        if common is None:
+            return self.fail(
+                node,
+                f"both values of an if must be of one type, not {_kind(then)} and {_kind(otherwise)}",
+                _conversion_hint(kinds),
+            )
+        return If(condition, convert(then, common), convert(otherwise, common), common)
+
+    def comparison(self, node: ast.Compare) -> Node | None:
+        """A chain of comparisons: each link is one, and all must hold."""
+        parts: list[Typed] = []
+        left, left_checked = node.left, self.node(node.left)
+        for operator, right in zip(node.ops, node.comparators, strict=True):
+            if isinstance(operator, ast.In | ast.NotIn):
+                parts.append(self.membership(node, left_checked, right, isinstance(operator, ast.NotIn)))
+                left_checked = None
+            else:
+                checked = self.node(right)
+                parts.append(self.link(node, operator, left, left_checked, right, checked))
+                left, left_checked = right, checked
+        present = tuple(part for part in parts if part is not None)
+        if len(present) < len(parts):
+            return None
+        return present[0] if len(present) == 1 else And(present)
+
+    def link(
+        self,
+        node: ast.Compare,
+        operator: ast.cmpop,
+        left: ast.expr,
+        left_checked: Node | Null | None,
+        right: ast.expr,
+        right_checked: Node | Null | None,
+    ) -> Typed:
+        """One comparison of a chain."""
+        for side, other, checked in ((right, left, right_checked), (left, right, left_checked)):
+            if isinstance(checked, Null):
+                said = ast.get_source_segment(f"(\n{self.source.text}\n)", other)
+                negated = "not " if isinstance(operator, ast.NotEq | ast.IsNot) else ""
+                return self.fail(
+                    side, "a comparison with None is always null", f"write {negated}is_null({said or '…'})"
+                )
+        if isinstance(operator, ast.Is | ast.IsNot):
+            return self.fail(node, "`is` is not part of the language", "write ==, or is_null(…)")
+        result = self.apply(node, OPERATORS[type(operator)], [left_checked, right_checked])
+        return None if isinstance(result, Null) else result
+
+    def membership(
+        self, node: ast.Compare, operand: Node | Null | None, right: ast.expr, is_negated: bool
+    ) -> Typed:
+        """value in [literals]."""
+        if len(node.ops) > 1:
+            return self.fail(node, "`in` cannot be part of a chain", "put brackets around it")
+        if not isinstance(right, ast.List | ast.Tuple | ast.Set):
+            self.node(right)
+            return self.fail(
+                right, "`in` needs a list of literals", "write value in [a, b], or contains(text, part)"
+            )
+        if not right.elts:
+            return self.fail(right, "the list is empty")
+        items = [self.node(item) for item in right.elts]
+        constants = []
+        for item, checked in zip(right.elts, items, strict=True):
+            if isinstance(checked, Constant):
+                constants.append(checked)
+            elif checked is not None:
+                what = "null is not a member of a list" if isinstance(checked, Null) else "only literals can be listed"
+                self.fail(item, what, "write is_null(…)" if isinstance(checked, Null) else "compare with ==")
+        if len(constants) < len(items) or operand is None:
+            return None
+        if isinstance(operand, Null):
+            return self.fail(node.left, "null is in no list")
+        common = _common({operand.type, *(constant.type for constant in constants)})
+        if common is None:
+            listed = " and ".join(sorted({constant.type for constant in constants}))
+            return self.fail(node, f"the list holds {listed}, but the value is {operand.type}")
+        values = []
+        for constant in constants:
+            converted = convert(constant, common)
+            if isinstance(converted, Constant) and converted.value is not None and converted.value not in values:
+                values.append(converted.value)
+        checked_in = In(convert(operand, common), tuple(values))
+        return Not(checked_in) if is_negated else checked_in
+
+    def call(self, node: ast.Call) -> Node | Null | None:
+        """A function call."""
+        if not isinstance(node.func, ast.Name):
+            self.node(node.func)
+            return self.fail(node.func, "only functions can be called", "values have no methods: write lower(x)")
+        name = node.func.id
+        positional = [self.node(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
+        keywords = {keyword.arg or "**": self.node(keyword.value) for keyword in node.keywords}
+        if name not in names() and not (self.names and overloads(name)):
+            near = nearest(name, names())
+            return self.fail(
+                node.func,
+                f"there is no function {name!r}",
+                f"did you mean {near}(…)?" if near else "the reference page lists all functions",
+            )
+        if len(positional) < len(node.args) or "**" in keywords:
+            return self.fail(node, "arguments cannot be unpacked with * or **", "write each argument")
+        if len(keywords) < len(node.keywords):
+            return self.fail(node, "a keyword argument is given twice")
+        return self.apply(node, name, positional, keywords)
+
+    def apply(
+        self,
+        node: ast.expr,
+        name: str,
+        positional: list[Node | Null | None],
+        keywords: Mapping[str, Node | Null | None] | None = None,
+    ) -> Node | Null | None:
+        """A call of the row of the table that the arguments fit best."""
+        keywords = keywords or {}
+        given = [*positional, *keywords.values()]
+        if any(argument is None for argument in given):
+            return None
+        best: tuple[int, Function, list[Node | Null], Type | None] | None = None
+        for function in overloads(name):
+            bound = bind(function, positional, keywords)
+            fitted = bound and fit_types(function, bound)
+            if bound and fitted and (best is None or fitted[0] < best[0]):
+                best = (fitted[0], function, bound, fitted[1])
+        if best is None:
+            return self.mismatch(node, name, positional, keywords)
+        _, function, bound, variable = best
+        return self.make_call(node, function, bound, variable)
+
+    def make_call(
+        self, node: ast.expr, function: Function, bound: list["Node | Null"], variable: Type | None
+    ) -> Node | Null | None:
+        """The call, its arguments converted to the parameters' types and its constants checked."""
+        if variable is None and any(parameter.kind in VARIABLES for parameter in function.parameters):
+            if function.returns in VARIABLES:
+                return Null()
+            variable = Type.FLOAT
+        arguments = []
+        for index, argument in enumerate(bound):
+            parameter = function.parameter(index)
+            kind = _parameter_type(parameter, variable)
+            converted = convert(argument, kind)
+            problem = constant_problem(function, parameter, converted) if parameter.is_constant else None
+            if problem:
+                return self.fail(_argument_node(node, function, parameter), *problem)
+            arguments.append(converted)
+        returned = variable if function.returns in VARIABLES else Type(function.returns)
+        assert returned is not None
+        call = Call(function, tuple(arguments), returned)
+        if function.fit and any(isinstance(inner, Call) and inner.function.fit for inner in inside(arguments)):
+            return self.fail(node, f"{function.name} cannot learn from the result of another fitted function")
+        return call
+
+    def mismatch(
+        self,
+        node: ast.expr,
+        name: str,
+        positional: list["Node | Null | None"],
+        keywords: Mapping[str, "Node | Null | None"],
+    ) -> None:
+        """Report that no row of the table takes these arguments."""
+        kinds = [_kind(argument) for argument in positional]
+        rows = overloads(name)
+        hint = _conversion_hint({a.type for a in (*positional, *keywords.values()) if a and not isinstance(a, Null)})
+        if rows[0].is_operator:
+            takes = sorted({WORDS.get(p.kind, p.kind) for row in rows for p in row.parameters})
+            same = rows[0].parameters[0].kind in VARIABLES
+            needs = f"values of one type ({takes[0]})" if same else "numbers"
+            return self.fail(node, f"{name} needs {needs}, not {' and '.join(kinds)}", hint)
+        known = {parameter.name for row in rows for parameter in row.parameters}
+        for keyword in keywords:
+            if keyword not in known:
+                near = nearest(keyword, known)
+                where = _argument_of(node, keyword)
+                return self.fail(
+                    where,
+                    f"{name} has no argument {keyword!r}",
+                    f"did you mean {near}=?" if near else f"it takes {_list(known)}",
+                )
+        said = [*kinds, *(f"{keyword}={_kind(argument)}" for keyword, argument in keywords.items())]
+        takes_text = " or ".join(dict.fromkeys(_call_form(row) for row in rows))
+        return self.fail(node, f"{name} takes {takes_text}, not ({', '.join(said)})", hint)
+
+
+def constant_problem(function: Function, parameter: Parameter, argument: Node) -> tuple[str, str | None] | None:
+    """Why a constant parameter does not allow its argument (message, suggestion), or None where it does."""
+    said = f"{parameter.name} of {function.name}"
+    if not isinstance(argument, Constant) or argument.value is None:
+        return f"{said} must be a literal", None
+    if parameter.kind == "zone" and argument.value not in zones():
+        near = nearest(str(argument.value), zones())
+        hint = f"did you mean {near!r}?" if near else "write a name such as 'America/New_York' or 'UTC'"
+        return f"there is no time zone {argument.value!r}", hint
+    if parameter.name in function.ranges and isinstance(argument.value, int):
+        low, high = function.ranges[parameter.name]
+        if not low <= argument.value <= high:
+            return f"{said} must be from {low} to {high}, not {argument.value}", None
+    return None
+
+
+def bind(
+    function: Function, positional: list["Node | Null | None"], keywords: Mapping[str, "Node | Null | None"]
+) -> list["Node | Null"] | None:
+    """The arguments in the order of the parameters, or None where they do not fill them."""
+    bound: list[Node | Null] = []
+    parameters = function.parameters
+    rest = list(positional)
+    left = dict(keywords)
+    for parameter in parameters:
+        if parameter.is_repeated:
+            bound.extend(argument for argument in rest if argument is not None)
+            rest = []
+        elif rest:
+            argument = rest.pop(0)
+            assert argument is not None
+            bound.append(argument)
+        elif parameter.name in left:
+            argument = left.pop(parameter.name)
+            assert argument is not None
+            bound.append(argument)
+        elif parameter.has_default:
+            bound.append(Constant(parameter.default, _parameter_type(parameter, None)))  # type: ignore[arg-type]
+        else:
+            return None
+    return None if rest or left else bound
+
+
+def fit_types(function: Function, arguments: list["Node | Null"]) -> tuple[int, Type | None] | None:
+    """(number of arguments to convert, type that the signature's type word stands for), or None if they do not fit."""
+    conversions = 0
+    variables = []
+    allowed: tuple[Type, ...] = ()
+    for index, argument in enumerate(arguments):
+        parameter = function.parameter(index)
+        if isinstance(argument, Null):
+            conversions += parameter.kind not in (*VARIABLES, "float")
+        elif parameter.kind in VARIABLES:
+            variables.append(argument.type)
+            allowed = VARIABLES[parameter.kind]
+        else:
+            wanted = _parameter_type(parameter, None)
+            if argument.type == wanted:
+                continue
+            if not (wanted == Type.FLOAT and argument.type == Type.INT):
+                return None
+            conversions += 1
+    if not variables:
+        return conversions, None
+    common = _common(set(variables))
+    if common is None or common not in allowed:
+        return None
+    return conversions + sum(kind != common for kind in variables), common
+
+
+def convert(node: "Node | Null", kind: Type) -> Node:
+    """The node as the type: null takes it on, an int becomes a float."""
+    if isinstance(node, Null):
+        return Constant(None, kind)
+    if node.type == kind:
+        return node
+    if isinstance(node, Constant):
+        return Constant(None if node.value is None else float(node.value), kind)
+    return Call(to_float(), (node,), Type.FLOAT)
+
+
+@cache
+def to_float() -> Function:
+    """The row of the table that turns an int into a float."""
+    return next(row for row in overloads("float") if row.parameters[0].kind == Type.INT)
+
+
+def inside(nodes: list[Node]) -> list[Node]:
+    """Every node of some trees."""
+    return [inner for node in nodes for inner in walk(node)]
+
+
+def _common(kinds: set[Type]) -> Type | None:
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return Type.FLOAT if kinds == set(NUMBERS) else None
+
+
+def _parameter_type(parameter: Parameter, variable: Type | None) -> Type:
+    if parameter.kind in VARIABLES:
+        assert variable is not None
+        return variable
+    return Type.STR if parameter.kind == "zone" else Type(parameter.kind)
+
+
+def _kind(argument: "Node | Null | None") -> str:
+    return "null" if isinstance(argument, Null) or argument is None else str(argument.type)
+
+
+def _list(known: "Mapping[str, object] | set[str]") -> str:
+    listed = sorted(known)
+    shown = ", ".join(listed[:12]) or "none"
+    return shown + (", …" if len(listed) > 12 else "")
+
+
+def _call_form(function: Function) -> str:
+    parts = [
+        f"{'*' if parameter.is_repeated else ''}{parameter.name}: {WORDS.get(parameter.kind, parameter.kind)}"
+        for parameter in function.parameters
+    ]
+    return f"({', '.join(parts)})"
+
+
+def _conversion_hint(kinds: set[Type]) -> str | None:
+    if Type.BOOL in kinds and kinds & set(NUMBERS):
+        return "int(…) makes 1 or 0 of true or false"
+    if kinds == {Type.TIMESTAMP}:
+        return "minutes_between(start, end) is the time between two timestamps"
+    return None
+
+
+def _argument_of(node: ast.expr, keyword: str) -> ast.AST:
+    found: list[ast.AST] = [word for word in getattr(node, "keywords", []) if word.arg == keyword]
+    return found[0] if found else node
+
+
+def _argument_node(node: ast.expr, function: Function, parameter: Parameter) -> ast.AST:
+    index = function.parameters.index(parameter)
+    positional = getattr(node, "args", [])
+    if index < len(positional):
+        found: ast.AST = positional[index]
+        return found
+    keyword = _argument_of(node, parameter.name)
+    return keyword.value if isinstance(keyword, ast.keyword) else keyword

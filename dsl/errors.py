@@ -1,0 +1,85 @@
+"""The errors of the feature language: what is wrong, where, and what to write instead."""
+
+from collections.abc import Iterable
+
+
+class GiornataError(Exception):
+    """Base of every error that Giornata raises on purpose; its text is written for the user."""
+
+
+class LanguageError(GiornataError):
+    """One mistake in one expression.
+
+    feature: name of the feature; message: what is wrong; line and column: where, counted from 1 in characters;
+    length: how many characters of that line are meant (at least 1); suggestion: what to write instead, or None;
+    text: the whole expression.
+    """
+
+    def __init__(
+        self,
+        feature: str,
+        message: str,
+        line: int = 1,
+        column: int = 1,
+        length: int = 1,
+        suggestion: str | None = None,
+        text: str = "",
+    ) -> None:
+        super().__init__(feature, message, line, column, length, suggestion, text)
+        self.feature = feature
+        self.message = message
+        self.line = line
+        self.column = column
+        self.length = length
+        self.suggestion = suggestion
+        self.text = text
+
+    def excerpt(self) -> str:
+        """The offending line with a caret under each character that is meant."""
+        lines = self.text.split("\n")
+        line = lines[self.line - 1] if self.line <= len(lines) else ""
+        lead = "".join("\t" if character == "\t" else " " for character in line[: self.column - 1])
+        return f"{line}\n{lead}{'^' * self.length}"
+
+    def __str__(self) -> str:
+        parts = [f"feature {self.feature!r}, line {self.line}, column {self.column}: {self.message}"]
+        if self.text:
+            parts += [f"    {line}" for line in self.excerpt().split("\n")]
+        if self.suggestion:
+            parts.append(f"    {self.suggestion}")
+        return "\n".join(parts)
+
+
+class LanguageErrors(GiornataError):
+    """Every mistake found in a set of features, in the order of the features."""
+
+    def __init__(self, errors: Iterable[LanguageError]) -> None:
+        self.errors = list(errors)
+        super().__init__(self.errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+
+class SchemaError(GiornataError):
+    """A schema that names a type the language does not have."""
+
+
+class StoredFormError(GiornataError):
+    """Stored features (JSON) that this version cannot read or that contradict themselves."""
+
+
+class InputError(GiornataError):
+    """A value or column handed to compiled features that is not of its declared type."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(name, message)
+        self.name = name
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"input {self.name!r}: {self.message}"
+
+
+class NotFittedError(GiornataError):
+    """Features with fitted functions were used before they learned their state."""

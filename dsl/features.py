@@ -1,0 +1,213 @@
+"""Compiled features: a checked set that learns, is stored as JSON, and computes by row or by column."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dsl.check import Checker
+from dsl.errors import LanguageError, LanguageErrors, StoredFormError
+from dsl.lower import Lowering, State
+from dsl.parse import Source, parse
+from dsl.row import RowFunction, compile_row
+from dsl.signature import Fit
+from dsl.stored import from_json, to_json
+from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, text, walk
+from dsl.types import Inputs, Schema, StoreInput, Type
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from dsl.columns import ColumnProgram
+
+FORMAT = "giornata-features"
+VERSION = 1
+
+
+def compile_features(features: Mapping[str, str], schema: Schema) -> "CompiledFeatures":
+    """Check expressions by name against what they may read.
+
+    Raises LanguageErrors with every mistake of every feature.
+    """
+    trees: dict[str, Node] = {}
+    errors: list[LanguageError] = []
+    for name, written in features.items():
+        source = Source(name, written)
+        checker = Checker(source, schema)
+        try:
+            tree = checker.root(parse(source))
+        except LanguageError as error:
+            errors.append(error)
+            continue
+        errors += checker.errors
+        if tree is not None:
+            trees[name] = tree
+    if errors:
+        raise LanguageErrors(errors)
+    return CompiledFeatures(trees)
+
+
+@dataclass(frozen=True)
+class CompiledFeatures:
+    """Checked features in order; trees holds them by name, states what each fitted call has learned, by its text.
+
+    An input is named as in the expression: a row column by its name, `store.group.feature` as `group__feature`. Missing
+    is null; NaN and infinity are null too. Pickling (for Spark's executors) carries the JSON form and nothing else.
+    """
+
+    trees: Mapping[str, Node]
+    states: Mapping[str, State] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in the order of their values."""
+        return tuple(self.trees)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """{feature: type}."""
+        return {name: str(tree.type) for name, tree in self.trees.items()}
+
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What must be handed in or looked up, the keys of the store among the row columns."""
+        nodes = _nodes(self.trees.values())
+        row = {node.name: str(node.type) for node in nodes if isinstance(node, RowColumn)}
+        store: dict[str, StoreInput] = {}
+        for node in nodes:
+            if isinstance(node, StoreFeature):
+                row |= {column.name: str(column.type) for _, column in node.keys if column.name not in row}
+                known = store.get(node.group)
+                features = {**(known.features if known else {}), node.feature: str(node.type)}
+                store[node.group] = StoreInput({entity: column.name for entity, column in node.keys}, features)
+        return Inputs(row, store)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether every fitted function has learned its state."""
+        return all(key in self.states for key in self._fitted_calls)
+
+    @cached_property
+    def row(self) -> RowFunction:
+        """The function from {input: value} of one row to the list of values, in the order of names.
+
+        Timestamps are aware datetimes. An absent input is null. It raises InputError for a value that is not of its
+        input's type. Raises NotFittedError before fitting.
+        """
+        return compile_row(list(self._lowered.values()))
+
+    def row_many(self, rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+        """The values of each row."""
+        row = self.row
+        return [row(values) for values in rows]
+
+    def columns(self, frame: "pl.DataFrame") -> "pl.DataFrame":
+        """One column per feature, rows in the frame's order.
+
+        Timestamps are Datetime("us", "UTC"). Raises InputError for a column that is missing or not of its input's
+        type, NotFittedError before fitting.
+        """
+        return self._program.run(frame)
+
+    def aggregate(self, frame: "pl.DataFrame") -> dict[str, Any]:
+        """What the fitted functions learn from these training rows alone, as JSON, to be merged with that of others."""
+        arguments = self._argument_program.run(frame)
+        return {key: _fit(call).aggregate(arguments[key]) for key, call in self._fitted_calls.items()}
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        """The aggregate of both parts; any order and grouping of merges gives the same."""
+        for part in (left, right):
+            if set(part) != set(self._fitted_calls):
+                raise StoredFormError(f"aggregates of {sorted(part)} are not those of {sorted(self._fitted_calls)}")
+        return {key: _fit(call).merge(left[key], right[key]) for key, call in self._fitted_calls.items()}
+
+    def fitted(self, aggregate: dict[str, Any]) -> "CompiledFeatures":
+        """The features with the state that the aggregate of all training rows gives."""
+        states = {
+            key: _fit(call).state(aggregate[key], _constants(call)) for key, call in self._fitted_calls.items()
+        }
+        return CompiledFeatures(self.trees, states)
+
+    def to_json(self) -> dict[str, Any]:
+        """The features and what they learned as JSON."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "features": {name: to_json(tree) for name, tree in self.trees.items()},
+            "states": {key: dict(state) for key, state in self.states.items()},
+        }
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> "CompiledFeatures":
+        """The features that to_json wrote. Raises StoredFormError where they cannot be read."""
+        if written.get("format") != FORMAT:
+            raise StoredFormError(f"expected {FORMAT}, got {written.get('format')!r:.40}")
+        if written.get("version") != VERSION:
+            raise StoredFormError(f"features are stored in version {written.get('version')!r:.40}, not {VERSION}")
+        if not isinstance(written.get("features"), dict) or not isinstance(written.get("states"), dict):
+            raise StoredFormError("stored features lack their features or states")
+        features = cls({name: from_json(tree) for name, tree in written["features"].items()})
+        states = {
+            key: _read_state(key, features._fitted_calls, state) for key, state in written["states"].items()
+        }
+        return cls(features.trees, states)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledFeatures.from_json, (self.to_json(),)
+
+    @cached_property
+    def _fitted_calls(self) -> dict[str, Call]:
+        """The calls of fitted functions by their text."""
+        nodes = _nodes(self.trees.values())
+        return {text(node): node for node in nodes if isinstance(node, Call) and node.function.fit}
+
+    @cached_property
+    def _lowered(self) -> dict[str, Node]:
+        lower = Lowering(self.states)
+        return {name: lower(tree) for name, tree in self.trees.items()}
+
+    @cached_property
+    def _program(self) -> "ColumnProgram":
+        from dsl.columns import ColumnProgram
+
+        return ColumnProgram(self._lowered)
+
+    @cached_property
+    def _argument_program(self) -> "ColumnProgram":
+        from dsl.columns import ColumnProgram
+
+        lower = Lowering({})
+        return ColumnProgram({key: lower(call.arguments[0]) for key, call in self._fitted_calls.items()})
+
+
+def _nodes(trees: Iterable[Node]) -> list[Node]:
+    return list(dict.fromkeys(node for tree in trees for node in walk(tree)))
+
+
+def _fit(call: Call) -> Fit:
+    assert call.function.fit
+    return call.function.fit
+
+
+def _constants(call: Call) -> tuple[Any, ...]:
+    return tuple(argument.value for argument in call.arguments[1:] if isinstance(argument, Constant))
+
+
+def _read_state(key: str, calls: Mapping[str, Call], written: Any) -> State:
+    """A stored state, checked against the types of what its function learns."""
+    if key not in calls:
+        raise StoredFormError(f"there is a state for {key!r:.80}, which no feature calls")
+    kinds = _fit(calls[key]).state_types
+    if not isinstance(written, dict) or set(written) != set(kinds):
+        raise StoredFormError(f"the state of {key} does not hold {', '.join(kinds)}")
+    return {name: _read_learned(key, name, kind, written[name]) for name, kind in kinds.items()}
+
+
+def _read_learned(key: str, name: str, kind: str, value: Any) -> Any:
+    if kind == "words":
+        if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
+            return tuple(value)
+    elif value is None or (kind == Type.FLOAT and isinstance(value, int | float) and math.isfinite(value)):
+        return value if value is None else float(value)
+    raise StoredFormError(f"{name} of {key} is not {kind}: {value!r:.40}")

@@ -1,0 +1,134 @@
+"""Learning of fitted functions: partial aggregates that merge to the same state for every partitioning of the rows.
+
+Aggregates hold whole numbers only, and whole numbers add up the same in any order. A float is a whole number times a
+power of two, so sums of floats and of their squares are kept exactly, as one (large) whole number over a fixed power
+of two, and are rounded once, when the state is made. Aggregates are JSON; an exact sum is written `0x1fp-4`, which is
+31 * 2**-4.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from math import isqrt
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_FRACTION_BITS = 52
+_SMALLEST = -1074
+"""Every float is a whole multiple of 2**-1074."""
+_HALF = 26
+
+
+class Moments:
+    """Mean and population standard deviation of the values that are not null."""
+
+    state_types: Mapping[str, str] = {"mean": "float", "deviation": "float"}
+
+    def aggregate(self, values: "pl.Series") -> dict[str, Any]:
+        """Count, exact sum and exact sum of squares of finite floats and nulls."""
+        count, total, squares = _exact_sums(values)
+        return {"count": count, "sum": _write(total, _SMALLEST), "squares": _write(squares, 2 * _SMALLEST)}
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        """Sums of both."""
+        return {
+            "count": left["count"] + right["count"],
+            "sum": _add(left["sum"], right["sum"], _SMALLEST),
+            "squares": _add(left["squares"], right["squares"], 2 * _SMALLEST),
+        }
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """mean and deviation; 1.0 for a deviation of zero, null when there were no values."""
+        count = aggregate["count"]
+        if count == 0:
+            return {"mean": None, "deviation": None}
+        mean = _fraction(_read(aggregate["sum"], _SMALLEST), _SMALLEST) / count
+        squares = _fraction(_read(aggregate["squares"], 2 * _SMALLEST), 2 * _SMALLEST) / count
+        return {"mean": float(mean) + 0.0, "deviation": _square_root(squares - mean * mean) or 1.0}
+
+
+class Frequencies:
+    """The most frequent texts."""
+
+    state_types: Mapping[str, str] = {"words": "words"}
+
+    def aggregate(self, values: "pl.Series") -> dict[str, Any]:
+        """How often each text occurs."""
+        counts = values.drop_nulls().value_counts(sort=False)
+        return {"counts": dict(sorted(zip(counts.to_series(0), counts.to_series(1), strict=True)))}
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        """Counts of both."""
+        counts = dict(left["counts"])
+        for word, count in right["counts"].items():
+            counts[word] = counts.get(word, 0) + count
+        return {"counts": dict(sorted(counts.items()))}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """The words, most frequent first, equally frequent ones by text; constants holds the greatest number."""
+        (size,) = constants
+        ranked = sorted(aggregate["counts"].items(), key=lambda item: (-item[1], item[0]))
+        return {"words": tuple(word for word, _ in ranked[:size])}
+
+
+def _exact_sums(values: "pl.Series") -> tuple[int, int, int]:
+    """Count, sum in units of 2**-1074 and sum of squares in units of 2**-2148.
+
+    A float's bits are a sign, an exponent and a whole mantissa below 2**53. Mantissas of one exponent are added as
+    128-bit integers; for the squares they are split in halves, so that products stay below 2**54.
+    """
+    import polars as pl
+
+    bits = values.drop_nulls().rename("bits").reinterpret(dtype=pl.UInt64).to_frame()
+    bits_of = pl.col("bits")
+    exponent = (bits_of // 2**_FRACTION_BITS) % 2048
+    fraction = (bits_of % 2**_FRACTION_BITS).cast(pl.Int64)
+    parts = bits.select(
+        exponent=exponent.cast(pl.Int64),
+        negative=bits_of >= 2**63,
+        mantissa=pl.when(exponent > 0).then(fraction + 2**_FRACTION_BITS).otherwise(fraction),
+    )
+    high, low = pl.col("mantissa") // 2**_HALF, pl.col("mantissa") % 2**_HALF
+    sums = parts.group_by("exponent").agg(
+        pl.when("negative").then(-pl.col("mantissa")).otherwise("mantissa").cast(pl.Int128).sum().alias("sum"),
+        (high * high).cast(pl.Int128).sum().alias("high"),
+        (high * low).cast(pl.Int128).sum().alias("mixed"),
+        (low * low).cast(pl.Int128).sum().alias("low"),
+    )
+    total = squares = 0
+    for power, part, high_sum, mixed_sum, low_sum in sums.iter_rows():
+        shift = max(power, 1) - 1
+        total += part << shift
+        squares += ((high_sum << 2 * _HALF) + (mixed_sum << _HALF + 1) + low_sum) << 2 * shift
+    return len(bits), total, squares
+
+
+def _write(number: int, unit: int) -> str:
+    """number * 2**unit as hexadecimal text without trailing zeros."""
+    if number == 0:
+        return "0x0p0"
+    zeros = (number & -number).bit_length() - 1
+    return f"{number >> zeros:#x}p{unit + zeros}"
+
+
+def _read(written: str, unit: int) -> int:
+    """The number whose multiple of 2**unit was written."""
+    number, _, power = written.partition("p")
+    return int(number, 16) << (int(power) - unit) if number != "0x0" else 0
+
+
+def _add(left: str, right: str, unit: int) -> str:
+    return _write(_read(left, unit) + _read(right, unit), unit)
+
+
+def _fraction(number: int, unit: int) -> Fraction:
+    return Fraction(number, 2**-unit)
+
+
+def _square_root(x: Fraction) -> float:
+    """The square root, from an integer root with at least 64 bits."""
+    if x == 0:
+        return 0.0
+    shift = max(0, 64 - (x.numerator.bit_length() - x.denominator.bit_length()) // 2)
+    return float(Fraction(isqrt((x.numerator << 2 * shift) // x.denominator), 2**shift))

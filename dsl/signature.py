@@ -1,0 +1,151 @@
+"""What a row of the function table says: signature, documentation and the meanings for one row and for columns."""
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from dsl.types import NUMBERS, ORDERED, Type
+
+VARIABLES: dict[str, tuple[Type, ...]] = {"number": NUMBERS, "ordered": ORDERED, "value": tuple(Type)}
+"""Words of a signature that stand for one type each per call, and the types they may stand for."""
+
+Bounds = tuple[int, int]
+INT_BOUNDS: Bounds = (-(2**63), 2**63 - 1)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter: kind is a type, a word of VARIABLES, or `zone` (a constant time-zone name)."""
+
+    name: str
+    kind: str
+    is_constant: bool
+    is_repeated: bool
+    default: object = None
+    has_default: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """An expression and its value, for given row columns; training holds the rows a fitted function learns from."""
+
+    expression: str
+    value: object
+    row: Mapping[str, object] = field(default_factory=dict)
+    training: tuple[Mapping[str, object], ...] = ()
+
+
+class Fit(Protocol):
+    """How a fitted function learns, in one pass, the same for every partitioning of the rows.
+
+    state_types: {name: type} of what it learns, scalars of the language or "words" (a tuple of texts).
+    """
+
+    state_types: Mapping[str, str]
+
+    def aggregate(self, values: Any) -> dict[str, Any]:
+        """Partial aggregate of a pl.Series, as JSON."""
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        """Aggregate of both parts together."""
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """What is learned from the aggregate of all rows."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Function:
+    """One meaning of one name for one list of parameter types.
+
+    A function is null when an argument is null, unless handles_null. It means one of three equal things:
+    definition, an expression of this language over the parameters (and what was learned); or row and columns.
+
+    row: Python source with {parameter} for each value, which is never null (unless handles_null), and never
+        NaN or infinite unless the parameter is in passes; it may use the names of dsl/scalar.py.
+    columns: from one Polars expression (constants as Python values) per parameter to a Polars expression.
+    bind: from the constants and what was learned to further named values for row and columns.
+    passes: float parameters that may be handed in NaN or infinite, which makes the result so.
+    unsettled: the result may come out NaN or infinite on either back end; both stand for null.
+    partial: whether row may come out None though no argument is null, told from the bounds of the arguments.
+    bounds: of the result from those of the arguments, before it is held to 64 bits; None where it always fits.
+    full: names that columns needs as whole columns, because Polars computes otherwise with a scalar.
+    repeats: columns uses an argument more than once, so each is computed beforehand.
+    ranges: {constant parameter: least and greatest value allowed}.
+    """
+
+    signature: str
+    section: str
+    doc: str
+    examples: tuple[Example, ...]
+    definition: str | None = None
+    row: str = ""
+    columns: Callable[..., Any] | None = None
+    bind: Callable[..., dict[str, Any]] | None = None
+    handles_null: bool = False
+    passes: tuple[str, ...] = ()
+    unsettled: bool = False
+    partial: Callable[..., bool] | None = None
+    bounds: Callable[..., Bounds] | None = None
+    full: tuple[str, ...] = ()
+    repeats: bool = False
+    ranges: Mapping[str, Bounds] = field(default_factory=dict)
+    fit: Fit | None = None
+    operator: str = ""
+
+    @cached_property
+    def _parsed(self) -> ast.FunctionDef:
+        statement = ast.parse(f"def {self.signature}: ...").body[0]
+        assert isinstance(statement, ast.FunctionDef)
+        return statement
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether the function is written as an operator, such as `a + b`."""
+        return bool(self.operator)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether only definitions can call the function."""
+        return self.section == "parts"
+
+    @cached_property
+    def name(self) -> str:
+        """The name in an expression: an identifier, or the operator's symbol."""
+        return self.operator or self._parsed.name
+
+    @cached_property
+    def returns(self) -> str:
+        """A type, or a word of VARIABLES that a parameter has settled."""
+        return ast.unparse(self._parsed.returns) if self._parsed.returns else ""
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters in order; only the last can be repeated."""
+        arguments = self._parsed.args
+        defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
+        found = [_parameter(argument, default) for argument, default in zip(arguments.args, defaults, strict=True)]
+        if arguments.vararg:
+            found.append(_parameter(arguments.vararg, None, is_repeated=True))
+        return tuple(found)
+
+    def parameter(self, index: int) -> Parameter:
+        """The parameter that the argument at an index fills."""
+        return self.parameters[min(index, len(self.parameters) - 1)]
+
+
+def _parameter(argument: ast.arg, default: ast.expr | None, is_repeated: bool = False) -> Parameter:
+    kind = argument.annotation
+    is_constant = isinstance(kind, ast.Subscript)
+    if isinstance(kind, ast.Subscript):
+        kind = kind.slice
+    assert isinstance(kind, ast.Name)
+    return Parameter(
+        argument.arg,
+        kind.id,
+        is_constant or kind.id == "zone",
+        is_repeated,
+        ast.literal_eval(default) if default else None,
+        default is not None,
+    )

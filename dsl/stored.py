@@ -1,0 +1,164 @@
+"""Checked trees to JSON and back; what comes back is checked again, as if written anew.
+
+A node is an object whose first key tells its kind:
+{"constant": value, "type"}, {"row": name, "type"}, {"store": group, "feature", "keys": {entity: row column}, "type"},
+{"call": function, "arguments": [...], "type"}, {"if": node, "then", "else"}, {"and": [...]}, {"or": [...]},
+{"not": node}, {"in": node, "items": [...]}.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from dsl.check import constant_problem
+from dsl.errors import StoredFormError
+from dsl.functions import overloads
+from dsl.parse import MAX_DEPTH
+from dsl.signature import INT_BOUNDS, VARIABLES, Function
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature
+from dsl.types import Type
+
+PYTHON: dict[Type, type] = {Type.INT: int, Type.FLOAT: float, Type.BOOL: bool, Type.STR: str}
+
+
+def to_json(node: Node) -> dict[str, Any]:
+    """A node and everything below it as JSON."""
+    match node:
+        case Constant():
+            return {"constant": node.value, "type": str(node.type)}
+        case RowColumn():
+            return {"row": node.name, "type": str(node.type)}
+        case StoreFeature():
+            keys = {entity: to_json(column) for entity, column in node.keys}
+            return {"store": node.group, "feature": node.feature, "keys": keys, "type": str(node.type)}
+        case Call():
+            arguments = [to_json(argument) for argument in node.arguments]
+            return {"call": node.function.name, "arguments": arguments, "type": str(node.type)}
+        case If():
+            return {"if": to_json(node.condition), "then": to_json(node.then), "else": to_json(node.otherwise)}
+        case And():
+            return {"and": [to_json(operand) for operand in node.operands]}
+        case Or():
+            return {"or": [to_json(operand) for operand in node.operands]}
+        case Not():
+            return {"not": to_json(node.operand)}
+        case In():
+            return {"in": to_json(node.operand), "items": list(node.items)}
+
+
+def from_json(stored: Any, depth: int = 0) -> Node:
+    """The node that was stored. Raises StoredFormError where it is none that the checker could have made."""
+    if depth > 2 * MAX_DEPTH:
+        raise StoredFormError("a stored expression is nested too deep")
+    if not isinstance(stored, dict) or not stored:
+        raise StoredFormError(f"expected a stored expression, got {stored!r:.60}")
+    kind = next(iter(stored))
+    if kind not in _READERS:
+        raise StoredFormError(f"a stored expression of kind {kind!r:.40} is not known; kinds are {', '.join(_READERS)}")
+    try:
+        return _READERS[kind](stored, depth + 1)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise StoredFormError(f"a stored {kind!r} is not complete: {error!r:.80}") from None
+
+
+def _constant(stored: dict[str, Any], depth: int) -> Node:
+    value, kind = stored["constant"], Type(stored["type"])
+    if value is not None:
+        if kind == Type.FLOAT and type(value) is int:
+            value = float(value)
+        _require(kind in PYTHON and type(value) is PYTHON[kind], f"the constant {value!r:.40} is no {kind}")
+        _require(kind != Type.INT or INT_BOUNDS[0] <= value <= INT_BOUNDS[1], f"{value!r:.40} does not fit in 64 bits")
+        _require(kind != Type.FLOAT or math.isfinite(value), "a constant is not finite")
+    return Constant(value, kind)
+
+
+def _row(stored: dict[str, Any], depth: int) -> Node:
+    return RowColumn(_identifier(stored["row"]), Type(stored["type"]))
+
+
+def _store(stored: dict[str, Any], depth: int) -> Node:
+    keys = []
+    for entity, column in stored["keys"].items():
+        key = from_json(column, depth)
+        _require(isinstance(key, RowColumn), "a key of a feature group is not a row column")
+        assert isinstance(key, RowColumn)
+        keys.append((_identifier(entity), key))
+    group, feature = _identifier(stored["store"]), _identifier(stored["feature"])
+    return StoreFeature(group, feature, tuple(keys), Type(stored["type"]))
+
+
+def _call(stored: dict[str, Any], depth: int) -> Node:
+    arguments = tuple(from_json(argument, depth) for argument in stored["arguments"])
+    kind = Type(stored["type"])
+    for function in overloads(stored["call"]):
+        if not function.is_part and _takes(function, arguments, kind):
+            return Call(function, arguments, kind)
+    kinds = ", ".join(argument.type for argument in arguments)
+    raise StoredFormError(f"this version has no {stored['call']!r:.40} from ({kinds}) to {kind}")
+
+
+def _takes(function: Function, arguments: tuple[Node, ...], kind: Type) -> bool:
+    """Whether the arguments and the result are exactly of the signature's types."""
+    count = len(function.parameters)
+    is_repeated = count > 0 and function.parameters[-1].is_repeated
+    if len(arguments) != count and not (is_repeated and len(arguments) >= count - 1):
+        return False
+    variables = {argument.type for i, argument in enumerate(arguments) if function.parameter(i).kind in VARIABLES}
+    if len(variables) > 1:
+        return False
+    for index, argument in enumerate(arguments):
+        parameter = function.parameter(index)
+        allowed = VARIABLES.get(parameter.kind) or (Type.STR if parameter.kind == "zone" else Type(parameter.kind),)
+        if argument.type not in allowed:
+            return False
+        if parameter.is_constant and constant_problem(function, parameter, argument):
+            return False
+    return kind == (next(iter(variables)) if function.returns in VARIABLES else function.returns)
+
+
+def _if(stored: dict[str, Any], depth: int) -> Node:
+    then, otherwise = from_json(stored["then"], depth), from_json(stored["else"], depth)
+    _require(then.type == otherwise.type, "both sides of an if are not of one type")
+    return If(_bool(stored["if"], depth), then, otherwise, then.type)
+
+
+def _in(stored: dict[str, Any], depth: int) -> Node:
+    operand = from_json(stored["in"], depth)
+    items = [_constant({"constant": item, "type": operand.type}, depth) for item in stored["items"]]
+    values = tuple(item.value for item in items if isinstance(item, Constant) and item.value is not None)
+    _require(bool(values) and len(values) == len(items), "a list is empty or holds null")
+    return In(operand, values)
+
+
+def _operands(stored: list[Any], depth: int) -> tuple[Node, ...]:
+    _require(len(stored) > 0, "an and, or has no operands")
+    return tuple(_bool(operand, depth) for operand in stored)
+
+
+def _bool(stored: Any, depth: int) -> Node:
+    node = from_json(stored, depth)
+    _require(node.type == Type.BOOL, f"a condition is {node.type}")
+    return node
+
+
+def _identifier(name: Any) -> str:
+    _require(isinstance(name, str) and name.isidentifier(), f"{name!r:.40} is not a name")
+    return str(name)
+
+
+def _require(is_met: bool, message: str) -> None:
+    if not is_met:
+        raise StoredFormError(message)
+
+
+_READERS: dict[str, Callable[[dict[str, Any], int], Node]] = {
+    "constant": _constant,
+    "row": _row,
+    "store": _store,
+    "call": _call,
+    "if": _if,
+    "and": lambda stored, depth: And(_operands(stored["and"], depth)),
+    "or": lambda stored, depth: Or(_operands(stored["or"], depth)),
+    "not": lambda stored, depth: Not(_bool(stored["not"], depth)),
+    "in": _in,
+}

@@ -1,0 +1,189 @@
+"""The commands `giornata models|show|deploy|rollback|timeline`: looks into the repository and moves tags."""
+
+import getpass
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from giornata.deployment import deploy as put_live
+from giornata.deployment import rollback as put_back
+from giornata.documents.record import ModelVersion
+from giornata.errors import NotFoundError
+from giornata.names import parse_model_name
+from giornata.settings import load_settings
+from giornata.stores.cassandra import session
+from giornata.stores.deployments import Deployment, Deployments
+from giornata.stores.repository import Repository
+
+__all__ = ["app"]
+
+app = typer.Typer(no_args_is_help=True)
+
+_MOST_PARTS = 15
+
+Model = Annotated[str, typer.Argument(help="The model, as project/model.")]
+Tag = Annotated[str, typer.Argument(help="The tag, such as production.")]
+By = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who does it; by default you.")]
+
+
+@app.command()
+def models(
+    model: Annotated[str | None, typer.Argument(help="Only this model, as project/model.")] = None,
+) -> None:
+    """List the trained versions, newest first, with their test metrics and tags."""
+    with session(load_settings()) as cassandra:
+        versions = Repository(cassandra).list(str(parse_model_name(model)) if model else None)
+        live = Deployments(cassandra).all_current()
+    table = _table("Model", "Version", "Trained", "By", "Tags", "Test metrics")
+    for version in versions:
+        tags = sorted(entry.tag for entry in live if entry.uuid == version.uuid)
+        trained = _moment(version.finished_at)
+        table.add_row(
+            version.model,
+            version.uuid,
+            trained,
+            version.trained_by,
+            ", ".join(tags),
+            _metrics(version.metrics),
+        )
+    if not versions:
+        raise NotFoundError(f"no version of {model or 'any model'} has been trained yet")
+    _print(table)
+
+
+@app.command()
+def show(uuid: Annotated[str, typer.Argument(help="The version's uuid.")]) -> None:
+    """Show a version: windows, parameters, metrics by level, parts and importances."""
+    with session(load_settings()) as cassandra:
+        version = Repository(cassandra).get(uuid)
+    _print(_about(version), _accuracy(version), _parts(version), _importances(version))
+
+
+@app.command()
+def deploy(
+    model: Model,
+    by: By,
+    uuid: Annotated[str, typer.Option(help="The version to deploy.")],
+    reason: Annotated[str, typer.Option(help="Why, for the timeline.")],
+    tag: Annotated[str | None, typer.Option(help="The tag; by default that of the model's document.")] = None,
+) -> None:
+    """Put a version under a tag, if its metrics meet the gate and its signature fits."""
+    settings = load_settings()
+    with session(settings) as cassandra:
+        trained = Repository(cassandra).get(uuid)
+        if trained.model != str(parse_model_name(model)):
+            raise NotFoundError(f"version {uuid} is one of {trained.model}, not of {model}")
+        _announce(put_live(settings, cassandra, uuid, by, reason, datetime.now(UTC), tag))
+
+
+@app.command()
+def rollback(
+    model: Model,
+    tag: Tag,
+    by: By,
+    reason: Annotated[str, typer.Option(help="Why, for the timeline.")],
+) -> None:
+    """Put back the version that was under a tag before the present one."""
+    settings = load_settings()
+    with session(settings) as cassandra:
+        _announce(
+            put_back(settings, cassandra, str(parse_model_name(model)), tag, by, reason, datetime.now(UTC))
+        )
+
+
+@app.command()
+def timeline(model: Model, tag: Tag) -> None:
+    """List what has been deployed to a tag, newest first."""
+    with session(load_settings()) as cassandra:
+        entries = Deployments(cassandra).timeline(str(parse_model_name(model)), tag)
+    if not entries:
+        raise NotFoundError(f"nothing was ever deployed to {model}, tag {tag}")
+    table = _table("At (UTC)", "Version", "Modes", "By", "Reason")
+    for entry in entries:
+        table.add_row(_moment(entry.at), entry.uuid, ", ".join(entry.modes), entry.by, entry.reason)
+    _print(table)
+
+
+def _about(version: ModelVersion) -> Table:
+    table = Table(box=None, show_header=False)
+    table.add_row("model", version.model)
+    table.add_row("version", version.uuid)
+    table.add_row("trained", f"{_moment(version.finished_at)} by {version.trained_by}")
+    for name, window in version.windows.items():
+        table.add_row(name, f"{_moment(window.start)} to {_moment(window.end)}, {window.rows} rows")
+    table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in version.parameters.items()))
+    if version.search:
+        best = version.search.trials[version.search.best]
+        found = f"{len(version.search.trials)} trials, best number {best.number}"
+        table.add_row("search", f"{found} with validation {version.search.metric} {_number(best.value)}")
+    return table
+
+
+def _accuracy(version: ModelVersion) -> Table:
+    table = _table("Test period", "Rows", *version.metrics)
+    lines = [
+        ("whole model", version.windows["test"].rows, version.metrics),
+        *((f"answered by {level.level}", level.rows, level.metrics) for level in version.metrics_by_level),
+        ("without parts", version.windows["test"].rows, version.single_model_metrics),
+        ("baseline", version.windows["test"].rows, version.baseline_metrics),
+    ]
+    for title, rows, values in lines:
+        table.add_row(title, str(rows), *(_number(values.get(name)) for name in version.metrics))
+    return table
+
+
+def _parts(version: ModelVersion) -> Table:
+    kept = sum(part.kept for part in version.parts)
+    shown = sorted(version.parts, key=lambda part: -part.rows)[:_MOST_PARTS]
+    metric = version.part_metric
+    table = _table("Part", "Rows", "Kept", f"Validation {metric}", "of its parent", "Reason")
+    table.title = f"{kept} of {len(version.parts)} parts have a model; the {len(shown)} largest:"
+    table.title_justify = "left"
+    for part in shown:
+        answers = (_number(part.metric), _number(part.parent_metric))
+        table.add_row(part.name, str(part.rows), "yes" if part.kept else "no", *answers, part.reason)
+    return table
+
+
+def _importances(version: ModelVersion) -> Table:
+    table = _table("Feature", "Share of the gain")
+    for name, share in version.importances.items():
+        table.add_row(name, f"{share:.1%}")
+    return table
+
+
+def _announce(entry: Deployment) -> None:
+    typer.echo(f"{entry.model}: version {entry.uuid} is live under {entry.tag} ({', '.join(entry.modes)})")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        # A uuid that is cut or broken cannot be copied.
+        table.add_column(name, no_wrap=name == "Version", overflow="fold")
+    return table
+
+
+def _print(*tables: Table) -> None:
+    # Wide enough for a uuid and its neighbours where the output is a file.
+    console = Console() if Console().is_terminal else Console(width=160)
+    for number, table in enumerate(tables):
+        if number:
+            console.print()
+        console.print(table)
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _metrics(values: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in values.items())
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

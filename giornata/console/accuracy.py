@@ -1,0 +1,78 @@
+"""What the pages show of a tag's live accuracy: charts of its series, and how its alerts stand."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from giornata.console.charts import Chart, chart
+from giornata.console.sources import Stores
+from giornata.documents import METRICS, ModelSpec
+from giornata.documents.base import format_duration
+from giornata.monitoring.observations import LABEL_COVERAGE
+from giornata.stores.alerts import AlertEvent, Standing
+
+EVER = (date(1970, 1, 1), date(9999, 12, 31))
+SHOWN_DAYS = 120
+
+
+@dataclass(frozen=True)
+class LiveAccuracy:
+    """The charts of a tag for one window, and the windows there are."""
+
+    window: str
+    windows: tuple[str, ...]
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class AlertView:
+    """A rule, how it stands, and its latest transitions."""
+
+    standing: Standing
+    events: tuple[AlertEvent, ...]
+
+
+def live_accuracy(
+    stores: Stores, model: str, tag: str, spec: ModelSpec | None, window: str | None
+) -> LiveAccuracy | None:
+    """The accuracy of a tag on the last SHOWN_DAYS days that have any; None when nothing was measured."""
+    keys = [key for key in stores.series.keys(model) if key[1] == tag]
+    windows = sorted({key[4] for key in keys}, key=lambda text: int(text.removesuffix("d")))
+    if not windows:
+        return None
+    window = window if window in windows else windows[-1]
+    known = (*(metric for task in METRICS.values() for metric in task), LABEL_COVERAGE)
+    found = {key[3] for key in keys if key[4] == window}
+    charts = []
+    for metric in sorted(found, key=lambda metric: known.index(metric) if metric in known else len(known)):
+        points = [
+            point
+            for mode in sorted({key[2] for key in keys})
+            for point in stores.series.read(model, tag, mode, metric, window, *EVER)
+        ]
+        days = sorted({point.at for point in points})[-SHOWN_DAYS:]
+        shown = [point for point in points if days[0] <= point.at]
+        drawn = chart(metric, shown, _bounds(spec, metric, window))
+        if drawn:
+            charts.append(drawn)
+    return LiveAccuracy(window, tuple(windows), tuple(charts))
+
+
+def _bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float, str]]:
+    alerts = spec.monitor.alerts if spec else []
+    return [
+        (bound, f"mail when {word} {bound:g}")
+        for alert in alerts
+        if alert.metric == metric and format_duration(alert.over) == window
+        for word, bound in (("above", alert.above), ("below", alert.below))
+        if bound is not None
+    ]
+
+
+def alerts_of(stores: Stores, model: str, tag: str | None = None, latest: int = 5) -> Sequence[AlertView]:
+    """How the rules of a model (at one tag) stand, those that are firing first."""
+    standings = [s for s in stores.alerts.standings(model) if tag is None or s.key.tag == tag]
+    views = [
+        AlertView(standing, tuple(stores.alerts.events(standing.key)[:latest])) for standing in standings
+    ]
+    return sorted(views, key=lambda view: not view.standing.state.firing)

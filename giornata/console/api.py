@@ -1,0 +1,115 @@
+"""The JSON API: the same facts as the pages, for programs."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from giornata.console.accuracy import EVER
+from giornata.console.origin import require_same_origin
+from giornata.console.sources import Sources, sources
+from giornata.deployment import deploy
+from giornata.documents.record import ModelVersion, VersionSummary
+from giornata.errors import NotFoundError
+from giornata.monitoring.alerts import ALL_ROWS
+from giornata.monitoring.points import Point
+from giornata.stores.deployments import Deployment
+
+From = Annotated[Sources, Depends(sources)]
+
+
+class DeploymentRequest(BaseModel):
+    """What POST /deployments takes; tag and modes default to those of the version's own document."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uuid: str
+    reason: Annotated[str, Field(min_length=1)]
+    tag: str | None = None
+    modes: Annotated[list[Literal["batch", "online"]], Field(min_length=1)] | None = None
+
+
+def router(require_editor: Callable[..., Any]) -> APIRouter:
+    """The routes of the API; `require_editor` is the dependency that guards deployment."""
+    routes = APIRouter()
+    routes.add_api_route("/models", models)
+    routes.add_api_route("/models/{project}/{model}", model_versions)
+    routes.add_api_route("/versions/{uuid}", version)
+    routes.add_api_route("/deployments", deployments)
+    routes.add_api_route("/metrics", metrics)
+
+    @routes.post("/deployments", status_code=201, dependencies=[Depends(require_same_origin)])
+    def make_deployment(
+        wanted: DeploymentRequest, source: From, editor: Annotated[str, Depends(require_editor)]
+    ) -> Deployment:
+        return deploy(
+            source.settings,
+            source.stores.session,
+            wanted.uuid,
+            editor,
+            wanted.reason,
+            datetime.now(UTC),
+            wanted.tag,
+            wanted.modes,
+        )
+
+    return routes
+
+
+def models(source: From) -> list[dict[str, Any]]:
+    """Every model that was ever trained: number of versions, the latest one, and the uuid under each tag."""
+    versions: dict[str, list[VersionSummary]] = {}
+    for summary in source.stores.repository.list():
+        versions.setdefault(summary.model, []).append(summary)
+    current = source.stores.deployments.all_current()
+    return [
+        {
+            "model": name,
+            "versions": len(own),
+            "latest": own[0],
+            "tags": {entry.tag: entry.uuid for entry in current if entry.model == name},
+        }
+        for name, own in sorted(versions.items())
+    ]
+
+
+def model_versions(source: From, project: str, model: str) -> dict[str, Any]:
+    """The versions of a model, newest first, and what is live under its tags."""
+    name = f"{project}/{model}"
+    versions = source.stores.repository.list(name)
+    if not versions:
+        raise NotFoundError(f"no version of {name} was trained.")
+    live = [entry for entry in source.stores.deployments.all_current() if entry.model == name]
+    return {"model": name, "versions": versions, "live": live}
+
+
+def version(source: From, uuid: str) -> ModelVersion:
+    """The whole record of a version."""
+    return source.stores.repository.get(uuid)
+
+
+def deployments(source: From, model: str | None = None, tag: str | None = None) -> list[Deployment]:
+    """The timeline of a model's tag, newest first; without both, what is live under every tag."""
+    if model and tag:
+        return source.stores.deployments.timeline(model, tag)
+    current = source.stores.deployments.all_current()
+    return [e for e in current if model in (None, e.model) and tag in (None, e.tag)]
+
+
+def metrics(
+    source: From,
+    model: str,
+    tag: str,
+    metric: str,
+    mode: Literal["batch", "online"] = "batch",
+    window: str = "1d",
+    part: str = ALL_ROWS,
+    start: date = EVER[0],
+    end: date = EVER[1],
+) -> list[dict[str, Any]]:
+    """A metric over time: the windows that end on days with `start` <= day < `end`, oldest first."""
+    points: list[Point] = source.stores.series.read(model, tag, mode, metric, window, start, end, part)
+    return [asdict(point) for point in points]

@@ -1,0 +1,27 @@
+"""Refuse changes that another site makes a user's browser send: cookies alone prove nothing about who asked.
+
+Browsers say where a request comes from (Sec-Fetch-Site, or Origin in older ones) and scripts cannot forge it.
+A program with a token of its own sends no cookie and needs no such word.
+"""
+
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request
+
+
+def require_same_origin(request: Request) -> None:
+    """FastAPI dependency: raise HTTPException 403 unless the request comes from our own pages or carries no
+    cookie.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None:
+        allowed = site in ("same-origin", "none")
+    elif origin is not None:
+        allowed = urlsplit(origin).netloc == request.headers.get("host")
+    else:
+        allowed = "cookie" not in request.headers
+    if not allowed:
+        raise HTTPException(
+            403, "This change was asked for by a page of another site. Use the console's own form."
+        )

@@ -1,0 +1,234 @@
+"""The HTML pages: what a request needs is gathered here, how it looks is in the templates."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import yaml
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from giornata.console.accuracy import alerts_of, live_accuracy
+from giornata.console.origin import require_same_origin
+from giornata.console.rendering import page
+from giornata.console.sources import Sources, sources
+from giornata.deployment import deploy
+from giornata.documents import METRICS, ModelSpec, ProjectDocuments
+from giornata.documents.record import ModelVersion, VersionSummary
+from giornata.errors import GateError, NotFoundError, SignatureError
+from giornata.names import dag_id
+from giornata.stores.deployments import Deployment
+
+From = Annotated[Sources, Depends(sources)]
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model as lists show it: its document (None where it is gone), its versions, what is live."""
+
+    project: str
+    name: str
+    spec: ModelSpec | None
+    versions: tuple[VersionSummary, ...]
+    live: tuple[Deployment, ...]
+
+    @property
+    def full_name(self) -> str:
+        """`project/model`."""
+        return f"{self.project}/{self.name}"
+
+    @property
+    def train_dag(self) -> str:
+        """The DAG that trains it."""
+        return dag_id(self.project, self.name, "train")
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Metrics in the order of the model's task; those of its versions where the document is gone."""
+        if self.spec:
+            return list(METRICS[self.spec.task])
+        return sorted({name for version in self.versions for name in version.metrics})
+
+
+def router(require_editor: Callable[..., Any]) -> APIRouter:
+    """The routes of the pages; `require_editor` is the dependency that guards deployment."""
+    routes = APIRouter()
+    routes.add_api_route("/", models_page, name="models")
+    routes.add_api_route("/models/{project}/{model}", model_page, name="model")
+    routes.add_api_route("/models/{project}/{model}/tags/{tag}", tag_page, name="tag")
+    routes.add_api_route("/versions/{uuid}", version_page, name="version")
+
+    @routes.get("/versions/{uuid}/deploy", name="deploy")
+    def deploy_page(
+        request: Request, source: From, uuid: str, editor: Annotated[str, Depends(require_editor)]
+    ) -> Response:
+        return _deploy_form(request, source, uuid)
+
+    @routes.post("/versions/{uuid}/deploy", dependencies=[Depends(require_same_origin)])
+    def deploy_version(
+        request: Request,
+        source: From,
+        uuid: str,
+        editor: Annotated[str, Depends(require_editor)],
+        tag: Annotated[str, Form()] = "",
+        reason: Annotated[str, Form()] = "",
+        modes: Annotated[list[str], Form()] = [],  # noqa: B006 (FastAPI copies it)
+    ) -> Response:
+        entered = {"tag": tag.strip(), "reason": reason.strip(), "modes": sorted(set(modes))}
+        wrong = _wrong_entries(entered)
+        if not wrong:
+            try:
+                done = deploy(
+                    source.settings, source.stores.session, uuid, editor, at=datetime.now(UTC), **entered
+                )
+            except (GateError, SignatureError) as error:
+                wrong = str(error)
+            else:
+                project, model = done.model.split("/")
+                target = request.url_for("tag", project=project, model=model, tag=done.tag).path
+                return RedirectResponse(f"{target}?deployed={quote(uuid)}", 303)
+        return _deploy_form(request, source, uuid, entered, wrong)
+
+    return routes
+
+
+def models_page(request: Request, source: From) -> Response:
+    """Every model of every project, trained or not, and the projects whose documents are wrong."""
+    projects = source.projects()
+    views = _models(source, projects)
+    broken = {name: found for name, found in projects.items() if not isinstance(found, ProjectDocuments)}
+    return page(request, "models.html", {"models": views, "broken": broken, "airflow": source.airflow})
+
+
+def model_page(request: Request, source: From, project: str, model: str) -> Response:
+    """A model: its versions, its tags, its alerts."""
+    view = _model(source, project, model)
+    alerts = alerts_of(source.stores, view.full_name)
+    return page(request, "model.html", {"model": view, "alerts": alerts, "airflow": source.airflow})
+
+
+def version_page(request: Request, source: From, uuid: str) -> Response:
+    """A version: everything its record says."""
+    version = source.stores.repository.get(uuid)
+    project, model = version.model.split("/")
+    live = [entry for entry in source.stores.deployments.all_current() if entry.uuid == uuid]
+    configuration = yaml.safe_dump(
+        version.configuration.model_dump(mode="json", exclude_none=True),
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
+    values = {
+        "version": version,
+        "project": project,
+        "name": model,
+        "live": live,
+        "metric_names": METRICS[version.configuration.task],
+        "configuration": configuration,
+        "importances": sorted(version.importances.items(), key=lambda item: -item[1]),
+        "trials": _best_first(version),
+    }
+    return page(request, "version.html", values)
+
+
+def tag_page(
+    request: Request,
+    source: From,
+    project: str,
+    model: str,
+    tag: str,
+    window: str | None = None,
+    deployed: str = "",
+) -> Response:
+    """A tag: its timeline, the accuracy measured of its answers, its alerts."""
+    view = _model(source, project, model)
+    timeline = source.stores.deployments.timeline(view.full_name, tag)
+    if not timeline:
+        raise NotFoundError(f"nothing was ever deployed to {view.full_name} under the tag {tag!r}.")
+    values = {
+        "model": view,
+        "tag": tag,
+        "timeline": timeline,
+        "accuracy": live_accuracy(source.stores, view.full_name, tag, view.spec, window),
+        "alerts": alerts_of(source.stores, view.full_name, tag),
+        "deployed": deployed if deployed == timeline[0].uuid else "",
+    }
+    return page(request, "tag.html", values)
+
+
+def _models(source: Sources, projects: dict[str, Any]) -> list[ModelView]:
+    versions: dict[str, list[VersionSummary]] = {}
+    for summary in source.stores.repository.list():
+        versions.setdefault(summary.model, []).append(summary)
+    live: dict[str, list[Deployment]] = {}
+    for entry in source.stores.deployments.all_current():
+        live.setdefault(entry.model, []).append(entry)
+    documents = {
+        f"{project}/{model}": spec
+        for project, found in projects.items()
+        if isinstance(found, ProjectDocuments)
+        for model, spec in found.models.items()
+    }
+    return [
+        ModelView(
+            *name.split("/"), documents.get(name), tuple(versions.get(name, ())), tuple(live.get(name, ()))
+        )
+        for name in sorted(documents.keys() | versions.keys())
+    ]
+
+
+def _model(source: Sources, project: str, model: str) -> ModelView:
+    found = source.projects().get(project)
+    spec = found.models.get(model) if isinstance(found, ProjectDocuments) else None
+    name = f"{project}/{model}"
+    versions = tuple(source.stores.repository.list(name))
+    if spec is None and not versions:
+        raise NotFoundError(
+            f"there is no model {name}: no document describes it and no version of it was trained."
+        )
+    live = tuple(entry for entry in source.stores.deployments.all_current() if entry.model == name)
+    return ModelView(project, model, spec, versions, live)
+
+
+def _best_first(version: ModelVersion) -> list[Any]:
+    """The trials of the search, the best one first, then in the order they were made."""
+    if version.search is None:
+        return []
+    best = version.search.best
+    return sorted(version.search.trials, key=lambda trial: (trial.number != best, trial.number))
+
+
+def _wrong_entries(entered: dict[str, Any]) -> str:
+    if not entered["tag"]:
+        return "Name the tag to deploy to."
+    if not entered["reason"]:
+        return "Say why, for those who read the timeline later."
+    if not entered["modes"] or not set(entered["modes"]) <= {"batch", "online"}:
+        return "Choose what the version is to answer: batch, online or both."
+    return ""
+
+
+def _deploy_form(
+    request: Request, source: Sources, uuid: str, entered: dict[str, Any] | None = None, wrong: str = ""
+) -> Response:
+    version = source.stores.repository.get(uuid)
+    project, model = version.model.split("/")
+    planned = version.configuration.deploy
+    defaults = {
+        "tag": planned.tag if planned else "",
+        "reason": "",
+        "modes": list(planned.modes) if planned else ["batch", "online"],
+    }
+    live = [entry for entry in source.stores.deployments.all_current() if entry.model == version.model]
+    values = {
+        "version": version,
+        "project": project,
+        "name": model,
+        "gate": planned.gate if planned else {},
+        "live": live,
+        "entered": entered or defaults,
+        "wrong": wrong,
+    }
+    return page(request, "deploy.html", values, 409 if wrong else 200)

@@ -1,0 +1,84 @@
+"""Where the console reads from: the project documents on disk and, over one connection, Giornata's tables."""
+
+import threading
+from dataclasses import dataclass
+from functools import cached_property
+
+from cassandra.cluster import Session
+from fastapi import Request
+
+from giornata.documents import ProjectDocuments, load_projects
+from giornata.errors import DocumentErrors, SettingsError, StoreError
+from giornata.settings import Settings
+from giornata.stores.alerts import Alerts
+from giornata.stores.cassandra import CASSANDRA_FAULTS, connect
+from giornata.stores.deployments import Deployments
+from giornata.stores.repository import Repository
+from giornata.stores.series import Series
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The tables of Giornata over one session."""
+
+    session: Session
+    repository: Repository
+    deployments: Deployments
+    series: Series
+    alerts: Alerts
+
+
+class Sources:
+    """What a page is made from. The connection is opened at first use and kept; so no process carries it over
+    a fork.
+    """
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self._opening = threading.Lock()
+        self._stores: Stores | None = None
+
+    @property
+    def stores(self) -> Stores:
+        """The stores. Raises StoreError when Cassandra does not answer, and tries again when asked again."""
+        with self._opening:
+            if self._stores is None:
+                self._stores = _open(self.settings)
+            return self._stores
+
+    def projects(self) -> dict[str, ProjectDocuments | DocumentErrors]:
+        """The projects as their documents are on disk now, or what is wrong in them. Raises NotFoundError."""
+        return load_projects(self.settings.projects)
+
+    @cached_property
+    def airflow(self) -> str | None:
+        """Airflow's address for links to DAGs; None where this installation names none."""
+        try:
+            return self.settings.airflow
+        except SettingsError:
+            return None
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        with self._opening:
+            if self._stores:
+                self._stores.session.cluster.shutdown()
+            self._stores = None
+
+
+def _open(settings: Settings) -> Stores:
+    session = connect(settings)
+    try:
+        return Stores(session, Repository(session), Deployments(session), Series(session), Alerts(session))
+    except CASSANDRA_FAULTS as fault:
+        session.cluster.shutdown()
+        raise StoreError(
+            f"Cassandra at {settings.cassandra} has not the tables of Giornata, or fails ({fault}). "
+            "`make up` makes them."
+        ) from fault
+
+
+def sources(request: Request) -> Sources:
+    """FastAPI dependency: the sources of the app that serves the request."""
+    found: Sources = request.app.state.sources
+    return found

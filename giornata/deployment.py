@@ -1,0 +1,190 @@
+"""Putting a version live: past its gate, with a signature that callers can keep, into the timeline and onto disk."""
+
+import fcntl
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from cassandra.cluster import Session
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from giornata.bundle import digest
+from giornata.documents.model import Bounds
+from giornata.documents.record import Metrics, Signature
+from giornata.errors import BundleError, GateError, NotFoundError, SignatureError, StoreError
+from giornata.settings import Settings
+from giornata.stores.deployments import Deployment, Deployments
+from giornata.stores.repository import Repository
+
+__all__ = ["check_gate", "check_signature", "deploy", "project_to_disk", "rollback"]
+
+ROUTES = "deployments.json"
+LOCK_TIMEOUT = 30.0
+
+logger = logging.getLogger(__name__)
+
+
+def deploy(
+    settings: Settings,
+    session: Session,
+    uuid: str,
+    by: str,
+    reason: str,
+    at: datetime,
+    tag: str | None = None,
+    modes: Sequence[str] | None = None,
+) -> Deployment:
+    """Put a version under a tag and, for online use, into the bundle folder that servers watch.
+
+    Tag and modes are those of the version's own document unless given. The timeline is the truth and is written
+    first; a run that dies before the folder is written is mended by running it again, which adds no second row.
+    Raises NotFoundError, GateError when a metric misses its bound, SignatureError when callers of the tag could
+    not stay as they are, and StoreError.
+    """
+    repository, deployments = Repository(session), Deployments(session)
+    version = repository.get(uuid)
+    planned = version.configuration.deploy
+    tag = tag or (planned.tag if planned else None)
+    modes = modes or (planned.modes if planned else None)
+    if not tag or not modes:
+        raise NotFoundError(f"the document of {version.model} has no `deploy`: name a tag and the modes")
+    check_gate(planned.gate if planned else {}, version.metrics)
+    live = deployments.current(version.model, tag)
+    if live is None or live.uuid != uuid or set(live.modes) != set(modes):
+        if live:
+            check_signature(
+                repository.get(live.uuid).signature, version.signature, f"{version.model}, tag {tag}"
+            )
+        live = deployments.append(version.model, tag, uuid, by, reason, modes, at)
+    left_out = project_to_disk(session, settings.bundles)
+    if uuid in left_out:
+        raise BundleError(f"version {uuid} is in the timeline but cannot be served: {left_out[uuid]}")
+    return live
+
+
+def rollback(
+    settings: Settings, session: Session, model: str, tag: str, by: str, reason: str, at: datetime
+) -> Deployment:
+    """Put back what was under the tag before the version that is there now. Raises as `deploy` does."""
+    timeline = Deployments(session).timeline(model, tag)
+    if not timeline:
+        raise NotFoundError(f"nothing was ever deployed to {model}, tag {tag}")
+    before = next((entry for entry in timeline if entry.uuid != timeline[0].uuid), None)
+    if before is None:
+        raise NotFoundError(f"only version {timeline[0].uuid} was ever deployed to {model}, tag {tag}")
+    return deploy(settings, session, before.uuid, by, reason, at, tag, before.modes)
+
+
+def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
+    """Raise GateError, listing every bound that a test metric misses; a metric that is not there misses it too."""
+    missed = []
+    for name, bounds in gate.items():
+        value = metrics.get(name)
+        if value is None:
+            missed.append(f"{name} is not among the version's metrics, or not defined on its test rows")
+        # Written so that NaN, which compares false, misses its bound.
+        elif bounds.max is not None and not value <= bounds.max:
+            missed.append(f"{name} is {value:.6g}, more than {bounds.max:g}")
+        elif bounds.min is not None and not value >= bounds.min:
+            missed.append(f"{name} is {value:.6g}, less than {bounds.min:g}")
+    if missed:
+        raise GateError(f"the gate of this model is not met: {'; '.join(missed)}")
+
+
+def check_signature(live: Signature, new: Signature, where: str) -> None:
+    """Raise SignatureError when a caller of `live` could not call `new` without a change.
+
+    `new` may need fewer columns, and may do without a value where `live` does not; it may not need more, another
+    type, or answer another kind of question. What it reads from the feature store is its own affair.
+    """
+    problems = []
+    if live.task != new.task:
+        problems.append(f"it answers {new.task}, not {live.task}")
+    for name, column in new.inputs.items():
+        known = live.inputs.get(name)
+        if known is None:
+            if not column.nullable:
+                problems.append(f"it needs {name} ({column.type}), which callers do not send")
+        elif known.type != column.type:
+            problems.append(f"{name} is {column.type}, not {known.type}")
+        elif known.nullable and not column.nullable:
+            problems.append(f"it needs a value of {name}, which callers may leave out")
+    if problems:
+        raise SignatureError(
+            f"{where}: the version does not fit the one that is live: {'; '.join(problems)}. "
+            "Deploy it under another tag, or mend its features"
+        )
+
+
+def project_to_disk(session: Session, folder: Path) -> dict[str, str]:
+    """Make the bundle folder what the timeline says: the versions that are live online, and which tag means which.
+
+    `deployments.json` maps each model to `{"tags": {tag: uuid}, "uuids": [uuid, …]}`; `<uuid>.zip` are the
+    bundles. Files appear by rename, bundles before the list that names them and away only after it.
+    Returns the versions that had to be left out because the repository has no sound bundle of them, with the
+    reason: they do not keep the others from being served. Raises StoreError.
+    """
+    left_out: dict[str, str] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder):
+            live = [entry for entry in Deployments(session).all_current() if "online" in entry.modes]
+            for uuid in sorted({entry.uuid for entry in live}):
+                try:
+                    _put_bundle(Repository(session), folder / f"{uuid}.zip", uuid)
+                except (NotFoundError, BundleError) as error:
+                    left_out[uuid] = str(error)
+                    logger.warning("left a version out of %s: uuid=%s reason=%s", folder, uuid, error)
+            served = [entry for entry in live if entry.uuid not in left_out]
+            _replace(folder / ROUTES, json.dumps(_routes(served), indent=2, sort_keys=True).encode())
+            for path in folder.glob("*.zip"):
+                if path.stem not in {entry.uuid for entry in served}:
+                    path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write the bundle folder {folder}: {error.strerror}") from error
+    return left_out
+
+
+def _routes(live: Sequence[Deployment]) -> dict[str, dict[str, object]]:
+    tags: dict[str, dict[str, str]] = {}
+    for entry in live:
+        tags.setdefault(entry.model, {})[entry.tag] = entry.uuid
+    return {model: {"tags": under, "uuids": sorted(set(under.values()))} for model, under in tags.items()}
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep out another process that would write an older state of the timeline over this one."""
+    attempts = Retrying(
+        retry=retry_if_exception_type(BlockingIOError),
+        stop=stop_after_delay(LOCK_TIMEOUT),
+        wait=wait_fixed(0.05),
+        reraise=True,
+    )
+    with (folder / ".lock").open("w") as lock:
+        attempts(fcntl.flock, lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _put_bundle(repository: Repository, path: Path, uuid: str) -> None:
+    if not path.exists() or digest(path.read_bytes()) != repository.bundle_digest(uuid):
+        _replace(path, repository.bundle(uuid))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that readers see whole or not at all."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,141 @@
+"""What all documents have in common: the strict pydantic base and the scalar types of YAML values."""
+
+import re
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from giornata import names
+from giornata.errors import InvalidNameError
+
+__all__ = [
+    "ColumnType",
+    "Date",
+    "Document",
+    "Duration",
+    "MailAddress",
+    "NameText",
+    "Schedule",
+    "Share",
+    "Text",
+]
+
+ColumnType = Literal["int", "float", "bool", "str", "timestamp"]
+
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+_PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
+_CRON_RANGES = {
+    "minute": (0, 59),
+    "hour": (0, 23),
+    "day of month": (1, 31),
+    "month": (1, 12),
+    "day of week": (0, 7),
+}
+_CRON_ITEM = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", re.ASCII)
+
+
+class Document(BaseModel):
+    """A part of a document: unknown keys and values of another type are errors, and it cannot change."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, validate_by_name=True, serialize_by_alias=True
+    )
+
+
+def _parse(type_: type, parse: Callable[[str], Any]) -> BeforeValidator:
+    """A validator that reads text by `parse` and leaves values of `type_` as they are."""
+
+    def read(value: object) -> object:
+        if isinstance(value, type_):
+            return value
+        return parse(str(value))
+
+    return BeforeValidator(read)
+
+
+def parse_duration(text: str) -> timedelta:
+    """The length of time written as a whole number of minutes, hours or days: `90m`, `12h`, `3d`."""
+    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text, re.ASCII)
+    if not match:
+        raise ValueError(f"{text!r} is not a duration: write minutes, hours or days such as 90m, 12h or 3d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def format_duration(duration: timedelta) -> str:
+    """The shortest text that `parse_duration` reads as `duration`, which is a whole number of minutes."""
+    unit = next(unit for unit, length in _UNITS.items() if not duration % length)
+    return f"{duration // _UNITS[unit]}{unit}"
+
+
+def parse_share(text: str) -> float:
+    """The share, from 0 to 1, that a percentage such as `12.5%` stands for."""
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", text, re.ASCII)
+    if not match or float(match[1]) > 100:
+        raise ValueError(f"{text!r} is not a percentage from 0% to 100%, such as 5%")
+    return float(match[1]) / 100
+
+
+def format_share(share: float) -> str:
+    """The percentage that `parse_share` reads as `share`."""
+    return f"{share * 100:.12g}%"
+
+
+def _parse_date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date: write it as 2013-10-31") from None
+
+
+def check_schedule(text: str) -> str:
+    """Return `text` when it is a preset (`@hourly`) or a cron line of five fields, else raise ValueError."""
+    if text.startswith("@"):
+        if text not in _PRESETS:
+            raise ValueError(f"{text!r} is not a schedule: use one of {', '.join(_PRESETS)} or a cron line")
+        return text
+    fields = text.split()
+    if len(fields) != len(_CRON_RANGES):
+        raise ValueError(f"{text!r} is not a schedule: a cron line has five fields, as in '15 * * * *'")
+    for field, (name, (low, high)) in zip(fields, _CRON_RANGES.items(), strict=True):
+        for item in field.split(","):
+            match = _CRON_ITEM.fullmatch(item)
+            bounds = [int(number) for number in match.groups()[:2] if number] if match else []
+            if not match or bounds != sorted(bounds) or any(not low <= number <= high for number in bounds):
+                raise ValueError(
+                    f"{item!r} is not a {name} of a cron line ({low} to {high}, *, ranges, steps)"
+                )
+    return text
+
+
+def _check_name(text: str) -> str:
+    try:
+        return names.check_name(text)
+    except InvalidNameError as error:
+        raise ValueError(str(error)) from None
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("expected text, found nothing")
+    return text
+
+
+def _check_mail(text: str) -> str:
+    if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", text):
+        raise ValueError(f"{text!r} is not a mail address")
+    return text
+
+
+NameText = Annotated[str, AfterValidator(_check_name)]
+Text = Annotated[str, AfterValidator(_check_text)]
+MailAddress = Annotated[str, AfterValidator(_check_mail)]
+Schedule = Annotated[str, AfterValidator(check_schedule)]
+Date = Annotated[date, _parse(date, _parse_date)]
+Duration = Annotated[
+    timedelta, _parse(timedelta, parse_duration), PlainSerializer(format_duration, when_used="json")
+]
+Share = Annotated[
+    float, _parse(float, parse_share), Field(ge=0, le=1), PlainSerializer(format_share, when_used="json")
+]

@@ -1,0 +1,34 @@
+"""The documents of a project while they are being checked: the files, and those that are valid so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from giornata.documents.feature_group import FeatureGroup
+from giornata.documents.model import ModelSpec
+from giornata.documents.table import Table
+from giornata.documents.yaml_positions import YamlFile
+
+D_co = TypeVar("D_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Documents(Generic[D_co]):
+    """All files of one kind by name, and the documents of those that are valid in themselves.
+
+    A name in `files` alone exists but says nothing reliable, so references to it are not judged further.
+    """
+
+    files: Mapping[str, YamlFile]
+    valid: Mapping[str, D_co]
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """The documents of a project before the references between them are checked."""
+
+    folder: Path
+    tables: Documents[Table]
+    groups: Documents[FeatureGroup]
+    models: Documents[ModelSpec]

@@ -1,0 +1,161 @@
+"""Loads the documents of a project folder, reporting everything that is wrong in them at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from giornata import names
+from giornata.documents.compile import compile_problems
+from giornata.documents.feature_group import FeatureGroup
+from giornata.documents.files import Documents, Drafts
+from giornata.documents.model import ModelSpec
+from giornata.documents.project import Project
+from giornata.documents.references import reference_problems
+from giornata.documents.suggestions import did_you_mean
+from giornata.documents.table import Table
+from giornata.documents.validate import validate
+from giornata.documents.yaml_positions import YamlFile
+from giornata.errors import DocumentErrors, InvalidNameError, NotFoundError, Problem
+
+D = TypeVar("D", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class ProjectDocuments:
+    """The checked documents of a project; the mappings are from name to document."""
+
+    name: str
+    folder: Path
+    project: Project
+    tables: Mapping[str, Table]
+    groups: Mapping[str, FeatureGroup]
+    models: Mapping[str, ModelSpec]
+
+    def table(self, name: str) -> Table:
+        """The table called `name`. Raises NotFoundError."""
+        return self._find("table", name, self.tables)
+
+    def group(self, name: str) -> FeatureGroup:
+        """The feature group called `name`. Raises NotFoundError."""
+        return self._find("feature group", name, self.groups)
+
+    def model(self, name: str) -> ModelSpec:
+        """The model called `name`. Raises NotFoundError."""
+        return self._find("model", name, self.models)
+
+    def _find(self, kind: str, name: str, documents: Mapping[str, D]) -> D:
+        if name not in documents:
+            hint = did_you_mean(name, documents)
+            raise NotFoundError(
+                f"project {self.name} has no {kind} '{name}'" + (f" ({hint})" if hint else "")
+            )
+        return documents[name]
+
+    def query(self, group: str) -> str:
+        """The text of a feature group's query."""
+        self.group(group)
+        return (self.folder / "features" / f"{group}.sql").read_text(encoding="utf-8")
+
+    def has_loader(self, table: str) -> bool:
+        """Whether the project itself loads this table; if not, others fill it."""
+        self.table(table)
+        return (self.folder / "tables" / f"{table}.py").is_file()
+
+
+def load_projects(root: Path) -> dict[str, ProjectDocuments | DocumentErrors]:
+    """Every project in the folder `root` by name: its documents, or what is wrong with them.
+
+    A project is a folder that holds `project.yaml`. Raises NotFoundError when `root` is not a folder.
+    """
+    if not root.is_dir():
+        raise NotFoundError(f"there is no folder of projects at {root}")
+    loaded: dict[str, ProjectDocuments | DocumentErrors] = {}
+    for folder in sorted(file.parent for file in root.glob("*/project.yaml")):
+        try:
+            loaded[folder.name] = load_project(folder)
+        except DocumentErrors as errors:
+            loaded[folder.name] = errors
+    return loaded
+
+
+def load_project(folder: Path) -> ProjectDocuments:
+    """The documents of the project in `folder`. Raises DocumentErrors with all problems, or NotFoundError."""
+    folder = folder.resolve()
+    if not folder.is_dir():
+        raise NotFoundError(f"there is no project folder at {folder}")
+    project_file, project = _read(Project, folder / "project.yaml", folder)
+    tables = _read_folder(Table, folder, "tables")
+    groups = _read_folder(FeatureGroup, folder, "features")
+    models = _read_folder(ModelSpec, folder, "models")
+    drafts = Drafts(folder, tables, groups, models)
+    problems = [*project_file.problems, *_name_problems(folder), *_stray_files(folder)]
+    for documents in (tables, groups, models):
+        for file in documents.files.values():
+            problems += file.problems
+    problems += reference_problems(drafts)
+    problems += compile_problems(drafts)
+    if problems or project is None:
+        raise DocumentErrors(dict.fromkeys(problems))
+    return ProjectDocuments(
+        name=folder.name,
+        folder=folder,
+        project=project,
+        tables=tables.valid,
+        groups=groups.valid,
+        models=models.valid,
+    )
+
+
+def _read(kind: type[D], path: Path, folder: Path) -> tuple[YamlFile, D | None]:
+    shown = shown_path(path)
+    if not path.is_file():
+        file = YamlFile(shown, "")
+        file.problems = [Problem(shown, 1, 1, f"the project {folder.name} has no project.yaml")]
+        return file, None
+    file = YamlFile.read(path, shown)
+    return file, validate(kind, file)
+
+
+def _read_folder(kind: type[D], folder: Path, part: str) -> Documents[D]:
+    files: dict[str, YamlFile] = {}
+    valid: dict[str, D] = {}
+    for path in sorted((folder / part).glob("*.yaml")):
+        files[path.stem], document = _read(kind, path, folder)
+        try:
+            names.check_name(path.stem)
+        except InvalidNameError as error:
+            files[path.stem].problems.append(Problem(shown_path(path), 1, 1, f"the file's name: {error}"))
+        if document is not None:
+            valid[path.stem] = document
+    return Documents(files, valid)
+
+
+def _name_problems(folder: Path) -> list[Problem]:
+    try:
+        names.check_project_name(folder.name)
+    except InvalidNameError as error:
+        return [Problem(shown_path(folder / "project.yaml"), 1, 1, f"the project folder's name: {error}")]
+    return []
+
+
+def _stray_files(folder: Path) -> list[Problem]:
+    """Files that look like documents and would be passed over in silence."""
+    problems = []
+    for path in sorted(folder.glob("**/*.yml")):
+        problems.append(
+            Problem(shown_path(path), 1, 1, "documents end in .yaml", f"rename it {path.stem}.yaml")
+        )
+    for part, suffix in (("tables", ".py"), ("features", ".sql")):
+        for path in sorted((folder / part).glob(f"*{suffix}")):
+            if not path.with_suffix(".yaml").exists() and path.stem != "__init__":
+                problems.append(Problem(shown_path(path), 1, 1, f"there is no {path.stem}.yaml beside it"))
+    return problems
+
+
+def shown_path(path: Path) -> str:
+    """How messages name a file: from the working directory when it lies below it, else in full."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()

@@ -1,0 +1,176 @@
+"""The document of a model: `models/<name>.yaml`."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from giornata.documents.base import Document, Duration, MailAddress, NameText, Share, Text
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "regression": ("rmse", "mae", "r2", "rmsle"),
+    "binary": ("auc", "log_loss", "accuracy"),
+}
+
+Number = int | float
+Scalar = bool | int | float | str
+
+
+class Data(Document):
+    """The rows a model is asked about: a table, the columns that identify a row, the moment of asking."""
+
+    table: str
+    key: Annotated[list[str], Field(min_length=1)]
+    event_time: str
+
+
+class Label(Document):
+    """What came true: the column of a table joined by the data's key, unknown before its `event_time`."""
+
+    table: str
+    value: str
+    event_time: str
+
+
+class Split(Document):
+    """Division by time, counted back from the day of the run: the newest `test`, before it `train`.
+
+    The last share `validation` of the training time is kept for choosing parameters and parts.
+    """
+
+    train: Duration
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Duration
+
+
+class Partition(Document):
+    """Divides a model into parts by expressions, finest first; a part needs `min_rows` training rows."""
+
+    by: Annotated[list[Text], Field(min_length=1)]
+    min_rows: Annotated[int, Field(ge=1)]
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """Name and expression of each level, finest first: `row.dest_city` is level `dest_city`.
+
+        An expression that is not a plain column is level_1, level_2 … by its place.
+        """
+        columns = [re.fullmatch(r"row\.([a-z][a-z0-9_]*)", text) for text in self.by]
+        named = [match[1] if match else f"level_{place}" for place, match in enumerate(columns, 1)]
+        return dict(zip(named, self.by, strict=True))
+
+
+class Dimension(Document):
+    """One parameter of a search space: `int: [2, 8]`, `float: [0.02, 0.3]` (with `log`) or `choice: […]`."""
+
+    integers: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(default=None, alias="int")
+    floats: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(default=None, alias="float")
+    choice: Annotated[list[Scalar], Field(min_length=1)] | None = None
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kinds = [kind for kind in (self.integers, self.floats, self.choice) if kind is not None]
+        if len(kinds) != 1:
+            raise ValueError("write exactly one of int: [low, high], float: [low, high] or choice: [values]")
+        bounds = self.integers or self.floats
+        if bounds and not bounds[0] < bounds[1]:
+            raise ValueError(f"the range {bounds} is empty: its first number must be the smaller")
+        if self.log and not (bounds and bounds[0] > 0):
+            raise ValueError("log: true needs a range of numbers above zero")
+        return self
+
+
+class Search(Document):
+    """A search for parameters: `trials` tries that improve `metric` on the validation rows."""
+
+    trials: Annotated[int, Field(ge=1)]
+    metric: str
+    space: Annotated[dict[str, Dimension], Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Resources(Document):
+    """What training asks of Spark; `memory` is per executor, such as 1g or 512m."""
+
+    executors: Annotated[int, Field(ge=1)] = 1
+    cores: Annotated[int, Field(ge=1)] = 1
+    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")] = "1g"
+    gpus: Annotated[int, Field(ge=0)] = 0
+
+
+class Bounds(Document):
+    """The values of a metric that a version may have to be deployed: at least `min`, at most `max`."""
+
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is greater than max: no version could pass")
+        return self
+
+
+class Deploy(Document):
+    """How a version goes live: under which tag, for which uses, past which gate, with whose consent."""
+
+    tag: NameText
+    modes: Annotated[list[Literal["batch", "online"]], Field(min_length=1)]
+    gate: dict[str, Bounds] = Field(default_factory=dict)
+    approval: Literal["automatic", "manual"] = "automatic"
+
+
+class Alert(Document):
+    """A rule over a metric of the last `over`, by days: mail when it crosses its bound and when it recovers.
+
+    A window with fewer than `min_rows` labelled predictions decides nothing.
+    """
+
+    metric: str
+    above: float | None = None
+    below: float | None = None
+    over: Duration = timedelta(days=1)
+    min_rows: Annotated[int, Field(ge=1)] = 50
+    mail: Annotated[list[MailAddress], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.above is None) == (self.below is None):
+            raise ValueError("an alert needs exactly one of above and below")
+        if self.over.total_seconds() % 86400:
+            raise ValueError("over counts whole days, such as 1d or 7d")
+        return self
+
+
+class Monitor(Document):
+    """What is watched once a model is live: the shares of predictions logged and held back; the alerts."""
+
+    log: Share = 1.0
+    hold_back: Share = 0.0
+    alerts: list[Alert] = Field(default_factory=list)
+
+
+class ModelSpec(Document):
+    """A model: the data it is asked about, the label, the features, how it is trained, deployed and watched.
+
+    `features` and `partition.by` are expressions of the feature language.
+    """
+
+    description: Text
+    owner: Text
+    type: Literal["xgboost"]
+    task: Literal["regression", "binary"]
+    data: Data
+    label: Label
+    split: Split
+    features: Annotated[dict[NameText, Text], Field(min_length=1)]
+    partition: Partition | None = None
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    search: Search | None = None
+    resources: Resources = Resources()
+    deploy: Deploy | None = None
+    monitor: Monitor = Monitor()

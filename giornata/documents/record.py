@@ -1,0 +1,190 @@
+"""The record of a trained model: what Cassandra keeps, the console shows and the bundle carries."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from giornata.documents.base import ColumnType, Document
+from giornata.documents.feature_group import FeatureGroup
+from giornata.documents.model import ModelSpec, Scalar
+from giornata.documents.table import Table
+
+__all__ = [
+    "Distribution",
+    "InputColumn",
+    "LevelMetrics",
+    "Metrics",
+    "ModelVersion",
+    "PartRecord",
+    "SearchRecord",
+    "Signature",
+    "StoreInput",
+    "TrialRecord",
+    "VersionSummary",
+    "Window",
+]
+
+# A metric that is not defined on its rows (AUC of one class) is None, which JSON can carry and NaN is not.
+Metrics = dict[str, float | None]
+KeyValue = str | bool | int
+
+
+class InputColumn(Document):
+    """A column that a request must carry; `nullable` when training rows lacked it, so that it may be left out."""
+
+    type: ColumnType
+    nullable: bool
+
+
+class StoreInput(Document):
+    """What is read from one feature group: `keys` maps its entity columns to columns of the request."""
+
+    keys: dict[str, str]
+    features: dict[str, ColumnType]
+
+
+class Signature(Document):
+    """What a version needs to answer, and what kind of answer it gives.
+
+    `inputs` are the columns of the request (the keys of `store` among them), `key` and `event_time` the columns
+    that identify a row and say when it was asked; the answer is a number: the value for the task `regression`,
+    the probability of true for `binary`.
+    """
+
+    inputs: dict[str, InputColumn]
+    store: dict[str, StoreInput]
+    key: list[str]
+    event_time: str
+    task: Literal["regression", "binary"]
+
+
+class Window(Document):
+    """The rows with `start` <= event time < `end` that were used; times are aware, in UTC."""
+
+    start: datetime
+    end: datetime
+    rows: int
+
+
+class TrialRecord(Document):
+    """One try of the search. `value` is the metric on the validation rows, None when the trial failed.
+
+    `rounds` is the number of boosting rounds fitted (fewer than asked for after early stopping).
+    """
+
+    number: int
+    parameters: dict[str, Scalar]
+    state: Literal["complete", "failed"]
+    value: float | None = None
+    rounds: int | None = None
+    reason: str = ""
+    seconds: float
+
+
+class SearchRecord(Document):
+    """Every trial of the search, the first being the document's own parameters, and which was the best.
+
+    `train_rows` and `validation_rows` are the rows the trials saw: fewer than the windows hold where these are
+    larger than the search's bound.
+    """
+
+    metric: str
+    best: int
+    train_rows: int
+    validation_rows: int
+    trials: list[TrialRecord]
+
+
+class PartRecord(Document):
+    """A part that was considered: the rows with one `key` (coarsest level first), and whether it has a model.
+
+    `rows` are its training and validation rows. `metric` is the validation error of its own candidate and
+    `parent_metric` that of the answer it would otherwise get, on the same `validation_rows`; both are None where
+    no candidate was fitted. `size` describes the kept model (trees, nodes), `test` its rows and metrics in the
+    test period.
+    """
+
+    name: str
+    level: str
+    key: list[KeyValue]
+    rows: int
+    validation_rows: int
+    kept: bool
+    reason: str
+    metric: float | None = None
+    parent_metric: float | None = None
+    size: dict[str, int] = Field(default_factory=dict)
+    test_rows: int = 0
+    test: Metrics = Field(default_factory=dict)
+
+
+class LevelMetrics(Document):
+    """Test metrics of the rows that one level of the partition tree answered."""
+
+    level: str
+    rows: int
+    metrics: Metrics
+
+
+class Distribution(Document):
+    """One final feature over the training rows.
+
+    `nulls` is a share; `quantiles` maps "0", "0.25" … to values; `edges` and `counts` are a histogram with one
+    edge more than counts. All but `rows` and `nulls` are of the rows that have a value.
+    """
+
+    rows: int
+    nulls: float
+    mean: float | None
+    quantiles: dict[str, float]
+    edges: list[float]
+    counts: list[int]
+
+
+class ModelVersion(Document):
+    """The versioned record of one trained model.
+
+    `configuration`, `table` and `groups` are the documents of the model, of the table it is asked about and of
+    the feature groups it reads, as they were at training.
+    `metrics` are those of the whole model on the test period, `metrics_by_level` the same rows divided by the
+    level that answered, `single_model_metrics` those of the model without parts, `baseline_metrics` those of
+    answering the training mean (regression) or the training share of true (binary). `importances` are shares
+    of the gain, adding up to 1. `part_metric` names the error that decided about parts. `search` and
+    `distributions` are reports, which the bundle leaves out.
+    """
+
+    uuid: str
+    model: str
+    status: Literal["trained"] = "trained"
+    trained_by: str
+    started_at: datetime
+    finished_at: datetime
+    configuration: ModelSpec
+    table: Table
+    groups: dict[str, FeatureGroup] = Field(default_factory=dict)
+    windows: dict[Literal["train", "validation", "test"], Window]
+    signature: Signature
+    parameters: dict[str, Scalar]
+    metrics: Metrics
+    metrics_by_level: list[LevelMetrics]
+    single_model_metrics: Metrics
+    baseline_metrics: Metrics
+    part_metric: str
+    parts: Annotated[list[PartRecord], Field(min_length=1)]
+    importances: dict[str, float]
+    mlflow_run: str | None = None
+    search: SearchRecord | None = None
+    distributions: dict[str, Distribution] = Field(default_factory=dict)
+
+
+class VersionSummary(Document):
+    """What a list of versions shows of each."""
+
+    uuid: str
+    model: str
+    status: Literal["trained"]
+    trained_by: str
+    started_at: datetime
+    finished_at: datetime
+    metrics: Metrics

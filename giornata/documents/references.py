@@ -1,0 +1,248 @@
+"""Checks what documents say about each other: tables, columns, metrics, expectations and clashing names."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from giornata import names
+from giornata.documents.expectations import EXPECTATIONS, columns_named
+from giornata.documents.feature_group import Expectation, FeatureGroup
+from giornata.documents.files import Drafts
+from giornata.documents.model import METRICS, ModelSpec
+from giornata.documents.suggestions import did_you_mean
+from giornata.documents.table import Table
+from giornata.documents.yaml_positions import YamlFile
+from giornata.errors import Problem
+
+# Columns that the platform adds: to every table, to every feature group, to every prediction and outcome.
+_PARTITION_COLUMNS = ("day",)
+_GROUP_COLUMNS = ("event_time", "day")
+_PREDICTION_COLUMNS = (
+    "event_time", "prediction", "prediction_id", "predicted_at", "tag", "part", "level", "inputs",
+    "day", "mode", "model_uuid", "actual", "label_at",
+)  # fmt: skip
+_LABEL_TYPES = {"regression": ("float", "int"), "binary": ("bool",)}
+
+
+def reference_problems(drafts: Drafts) -> Iterator[Problem]:
+    """Every wrong reference in a project's documents, among those that are valid in themselves."""
+    for name, table in drafts.tables.valid.items():
+        yield from _table_problems(table, drafts.tables.files[name])
+        yield from _loader_problems(drafts.folder / "tables" / f"{name}.py", drafts.tables.files[name])
+    for name, group in drafts.groups.valid.items():
+        yield from _group_problems(group, drafts.groups.files[name])
+        yield from _query_problems(drafts.folder / "features" / f"{name}.sql", drafts.groups.files[name])
+    for name, model in drafts.models.valid.items():
+        yield from _model_problems(model, drafts.models.files[name], drafts)
+    yield from _clashes(drafts)
+
+
+def _unknown(
+    file: YamlFile, path: Sequence[str | int], kind: str, wrong: object, known: Iterable[str]
+) -> Problem:
+    return file.value_problem(tuple(path), f"unknown {kind} '{wrong}'", did_you_mean(wrong, known))
+
+
+def _timestamp_problems(
+    file: YamlFile, path: Sequence[str], column: str, columns: Mapping[str, str]
+) -> Iterator[Problem]:
+    if column not in columns:
+        times = [name for name, type_ in columns.items() if type_ == "timestamp"]
+        yield _unknown(file, path, "column", column, times or columns)
+    elif columns[column] != "timestamp":
+        yield file.value_problem(tuple(path), f"column '{column}' is {columns[column]}, not timestamp")
+
+
+def _key_problems(
+    file: YamlFile, path: Sequence[str], key: list[str], columns: Mapping[str, str]
+) -> Iterator[Problem]:
+    for place, column in enumerate(key):
+        if column not in columns:
+            yield _unknown(file, [*path, place], "column", column, columns)
+        elif column in key[:place]:
+            yield file.value_problem((*path, place), f"column '{column}' is there twice")
+
+
+def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:
+    for column in table.columns:
+        if column in _PARTITION_COLUMNS:
+            yield file.key_problem(
+                ("columns", column), f"'{column}' is the partition column that every table has"
+            )
+    yield from _key_problems(file, ["key"], table.key, table.columns)
+    yield from _timestamp_problems(file, ["event_time"], table.event_time, table.columns)
+    for column, moment in table.known_at.items():
+        if column not in table.columns:
+            yield file.key_problem(
+                ("known_at", column), f"unknown column '{column}'", did_you_mean(column, table.columns)
+            )
+        yield from _timestamp_problems(file, ["known_at", column], moment, table.columns)
+
+
+def _loader_problems(path: Path, file: YamlFile) -> Iterator[Problem]:
+    if not path.is_file():
+        return
+    shown = str(Path(file.name).with_suffix(".py"))
+    source = path.read_text(encoding="utf-8")
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        yield Problem(shown, error.lineno or 1, error.offset or 1, f"not valid Python: {error.msg}")
+        return
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "load"]
+    if not functions:
+        yield Problem(shown, 1, 1, "there is no function load(spark, start, end) in it")
+    elif [argument.arg for argument in functions[-1].args.args] != ["spark", "start", "end"]:
+        yield Problem(shown, functions[-1].lineno, 1, "load must take the arguments (spark, start, end)")
+
+
+def _query_problems(path: Path, file: YamlFile) -> Iterator[Problem]:
+    shown = str(Path(file.name).with_suffix(".sql"))
+    if not path.is_file():
+        yield Problem(shown, 1, 1, "the feature group has no query: write it in this file")
+        return
+    text = path.read_text(encoding="utf-8")
+    for parameter in (":from", ":to"):
+        if parameter not in text:
+            yield Problem(
+                shown, 1, 1, f"the query does not use {parameter}, so that it cannot be run for a day"
+            )
+
+
+def _group_problems(group: FeatureGroup, file: YamlFile) -> Iterator[Problem]:
+    for part, columns in (("entity", group.entity), ("features", group.features)):
+        for column in columns:
+            if column in _GROUP_COLUMNS:
+                yield file.key_problem((part, column), f"'{column}' is a column that every feature group has")
+    for column, type_ in group.entity.items():
+        if column in group.features:
+            yield file.key_problem(("features", column), f"'{column}' is already an entity column")
+        if type_ not in ("str", "int"):
+            yield file.value_problem(("entity", column), f"an entity column is str or int, not {type_}")
+    known = [*group.entity, *group.features, "event_time"]
+    for place, expectation in enumerate(group.expect):
+        yield from _expectation_problems(expectation, ("expect", place), file, known)
+
+
+def _expectation_problems(
+    expectation: Expectation, path: tuple[str | int, ...], file: YamlFile, columns: list[str]
+) -> Iterator[Problem]:
+    name, arguments = expectation.name, expectation.arguments
+    signature = EXPECTATIONS.get(name)
+    if signature is None:
+        yield file.key_problem(
+            (*path, name), f"unknown expectation '{name}'", did_you_mean(name, EXPECTATIONS)
+        )
+        return
+    for argument in arguments:
+        if argument not in signature.required + signature.optional:
+            yield file.key_problem(
+                (*path, name, argument),
+                f"{name} has no argument '{argument}'",
+                did_you_mean(argument, signature.required + signature.optional),
+            )
+    for argument in signature.required:
+        if argument not in arguments:
+            yield file.key_problem((*path, name), f"{name} needs the argument '{argument}'")
+    if signature.any_of and not any(argument in arguments for argument in signature.any_of):
+        yield file.key_problem((*path, name), f"{name} needs {' or '.join(signature.any_of)}")
+    for inside, column in columns_named(arguments):
+        if column not in columns:
+            yield _unknown(file, (*path, name, *inside), "column", column, columns)
+    if expectation.policy == "quarantine" and not signature.by_row:
+        yield file.value_problem(
+            (*path, "policy"), f"{name} judges all rows together: none can be quarantined", "use fail or warn"
+        )
+
+
+def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
+    yield from _data_problems(model, file, drafts)
+    yield from _label_problems(model, file, drafts)
+    yield from _metric_problems(model, file)
+    if model.partition:
+        levels = list(model.partition.levels)
+        for place, level in enumerate(levels):
+            if level in levels[:place]:
+                yield file.value_problem(("partition", "by", place), f"level '{level}' is there twice")
+
+
+def _data_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
+    if model.data.table not in drafts.tables.files:
+        yield _unknown(file, ["data", "table"], "table", model.data.table, drafts.tables.files)
+    for place, column in enumerate(model.data.key):
+        if column in _PREDICTION_COLUMNS:
+            yield file.value_problem(
+                ("data", "key", place),
+                f"'{column}' is a column that every prediction has: rename the key column",
+            )
+    table = drafts.tables.valid.get(model.data.table)
+    if table:
+        yield from _key_problems(file, ["data", "key"], model.data.key, table.columns)
+        yield from _timestamp_problems(file, ["data", "event_time"], model.data.event_time, table.columns)
+
+
+def _label_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
+    label = model.label
+    if label.table not in drafts.tables.files:
+        yield _unknown(file, ["label", "table"], "table", label.table, drafts.tables.files)
+    table = drafts.tables.valid.get(label.table)
+    if not table:
+        return
+    yield from _timestamp_problems(file, ["label", "event_time"], label.event_time, table.columns)
+    allowed = _LABEL_TYPES[model.task]
+    fitting = [column for column, type_ in table.columns.items() if type_ in allowed]
+    if label.value not in table.columns:
+        yield _unknown(file, ["label", "value"], "column", label.value, fitting)
+    elif label.value not in fitting:
+        yield file.value_problem(
+            ("label", "value"),
+            f"column '{label.value}' is {table.columns[label.value]}; "
+            f"the label of a {model.task} model is {' or '.join(allowed)}",
+        )
+    data = drafts.tables.valid.get(model.data.table)
+    for place, column in enumerate(model.data.key):
+        if data and column in data.columns and table.columns.get(column) != data.columns[column]:
+            yield file.value_problem(
+                ("data", "key", place),
+                f"the label is joined by it, but table '{label.table}' has no column '{column}' "
+                f"of type {data.columns[column]}",
+            )
+
+
+def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
+    known = METRICS[model.task]
+    if model.search and model.search.metric not in known:
+        yield _unknown(
+            file, ["search", "metric"], f"metric of a {model.task} model", model.search.metric, known
+        )
+    for metric in model.deploy.gate if model.deploy else ():
+        if metric not in known:
+            yield file.key_problem(
+                ("deploy", "gate", metric),
+                f"unknown metric of a {model.task} model '{metric}'",
+                did_you_mean(metric, known),
+            )
+    for place, alert in enumerate(model.monitor.alerts):
+        if alert.metric not in known:
+            yield _unknown(
+                file,
+                ("monitor", "alerts", place, "metric"),
+                f"metric of a {model.task} model",
+                alert.metric,
+                known,
+            )
+
+
+def _clashes(drafts: Drafts) -> Iterator[Problem]:
+    """Tables, groups and models share one Hive database with the tables that the platform adds."""
+    owners = dict.fromkeys(names.PROJECT_TABLES, "the platform's own tables")
+    for kind, documents in (
+        ("table", drafts.tables), ("feature group", drafts.groups), ("model", drafts.models),
+    ):  # fmt: skip
+        for name, file in documents.files.items():
+            taken = [name, *(names.hive_tables_of_model(name) if kind == "model" else ())]
+            for table in taken:
+                if table in owners:
+                    message = f"the name '{table}' of this {kind} is already taken by {owners[table]}"
+                    yield Problem(file.name, 1, 1, message, "choose another file name")
+                owners.setdefault(table, f"the {kind} '{name}'")

@@ -1,0 +1,17 @@
+"""The nearest known name to a misspelt one."""
+
+import difflib
+from collections.abc import Iterable
+
+_LISTED = 12
+
+
+def did_you_mean(wrong: object, known: Iterable[str]) -> str:
+    """What to write instead of `wrong`: the nearest of `known`, else all of them if they are few."""
+    names = sorted(set(known))
+    near = difflib.get_close_matches(str(wrong), names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    if 0 < len(names) <= _LISTED:
+        return f"known: {', '.join(names)}"
+    return ""

@@ -1,0 +1,22 @@
+"""The document of a table: `tables/<name>.yaml`, with its loader `tables/<name>.py` beside it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from giornata.documents.base import ColumnType, Document, NameText, Text
+
+
+class Table(Document):
+    """A Hive table of the project's own data.
+
+    `key` names the columns that identify a row, `event_time` the timestamp column whose UTC date is the
+    partition `day`. `known_at` names, for a column whose value comes into being later than the rest of its
+    row, the timestamp column that says when; only a model asked at that moment may use it as a feature.
+    """
+
+    description: Text
+    key: Annotated[list[str], Field(min_length=1)]
+    event_time: str
+    columns: Annotated[dict[NameText, ColumnType], Field(min_length=1)]
+    known_at: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Evaluation: functions from arrays to plain data that JSON can carry."""

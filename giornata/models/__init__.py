@@ -1,0 +1,16 @@
+"""Model types behind one small interface, and the tree of parts that any of them may be divided into."""
+
+from giornata.errors import NotFoundError
+from giornata.models.base import Fitted, ModelType
+from giornata.models.boosted_trees import BoostedTreesType
+
+__all__ = ["Fitted", "ModelType", "model_type"]
+
+_TYPES: dict[str, ModelType] = {"xgboost": BoostedTreesType()}
+
+
+def model_type(name: str) -> ModelType:
+    """The model type that documents call `name`. Raises NotFoundError listing those there are."""
+    if name not in _TYPES:
+        raise NotFoundError(f"there is no model type {name!r}; there are: {', '.join(_TYPES)}")
+    return _TYPES[name]

@@ -1,0 +1,93 @@
+"""What a model type is: how it is fitted, how it answers, and the open formats it is kept in."""
+
+from collections.abc import Mapping
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giornata.documents.model import Dimension, Scalar
+from giornata.errors import GiornataError
+
+__all__ = ["FitError", "Fitted", "Matrix", "ModelType", "ParameterError", "Parameters", "Vector"]
+
+Matrix = NDArray[
+    np.float32
+]  # one row a request, one column a feature; NaN is missing, infinity does not occur
+Vector = NDArray[np.float64]
+Parameters = Mapping[str, Scalar]
+
+
+class ParameterError(GiornataError):
+    """A model type does not have the parameter, or not with that value."""
+
+
+class FitError(GiornataError):
+    """A model type could not be fitted to the data with the parameters."""
+
+
+class Fitted(Protocol):
+    """A model that has learned; immutable, and safe to ask from several threads."""
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of training that the model holds (boosting rounds, iterations)."""
+        ...
+
+    def predict(self, matrix: Matrix) -> Vector:
+        """One answer a row: the value (regression) or the probability of true (binary)."""
+        ...
+
+    def to_files(self) -> dict[str, bytes]:
+        """The learned parameters as files in open formats; `from_files` reads them."""
+        ...
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """The model that `to_files` wrote. Raises BundleError when the files hold something else."""
+        ...
+
+    def importance(self) -> dict[int, float]:
+        """What each feature, by its column, contributes, as a share: adds up to 1, or is empty for a constant model."""
+        ...
+
+    def size(self) -> dict[str, int]:
+        """How large the model is, in the terms of its type, such as trees and nodes."""
+        ...
+
+
+class ModelType(Protocol):
+    """A kind of model: the one place that knows its parameters and its library."""
+
+    @property
+    def fitted(self) -> type[Fitted]:
+        """The class of its models, which reads their files."""
+        ...
+
+    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
+        """Raise ParameterError when the type has no such parameter, or cannot take a value of it."""
+        ...
+
+    def default_space(self) -> dict[str, Dimension]:
+        """A search space that suits most data."""
+        ...
+
+    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
+        """`parameters` for a fit of exactly `rounds` rounds, without early stopping."""
+        ...
+
+    def fit(
+        self,
+        matrix: Matrix,
+        target: Vector,
+        task: str,
+        parameters: Parameters,
+        seed: int,
+        threads: int = 1,
+        validation: tuple[Matrix, Vector] | None = None,
+    ) -> Fitted:
+        """Learn from the rows; the same rows, parameters, seed and threads give the same model.
+
+        `validation` rows are looked at only to stop early, where the parameters ask for it. Raises FitError.
+        """
+        ...

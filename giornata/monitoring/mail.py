@@ -1,0 +1,151 @@
+"""Plain-text mail by SMTP: the messages of alerts, and their delivery within bounded time and tries."""
+
+import smtplib
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import formatdate
+from uuid import NAMESPACE_URL, uuid5
+
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from giornata.errors import GiornataError, SettingsError
+from giornata.monitoring.alerts import Transition
+
+TIMEOUT = 10.0
+ATTEMPTS = 3
+
+
+class MailError(GiornataError):
+    """A mail could not be delivered; says where, to whom and why."""
+
+
+@dataclass(frozen=True)
+class Mail:
+    """A message: addresses, subject line and plain text. `identity` is the same whenever the same mail is
+    sent.
+    """
+
+    to: tuple[str, ...]
+    subject: str
+    body: str
+    identity: str
+
+
+def alert_mail(transition: Transition, console: str) -> Mail:
+    """The mail that tells of a transition; `console` is the address of the console's first page, ending in
+    `/`.
+    """
+    rule, seen = transition.rule, transition.observation
+    project, name = rule.model.split("/")
+    where = f"{rule.tag}, {rule.mode}, {seen.day}"
+    value = _apart(seen.value, rule.threshold)
+    if transition.kind == "fired":
+        subject = (
+            f"{rule.model}: {rule.metric} {value} is {rule.bound} {rule.threshold:.12g} over {rule.window}"
+        )
+        told = "This mail is sent once; another follows when the metric is back within its bound."
+    else:
+        subject = (
+            f"recovered: {rule.model}: {rule.metric} {value} "
+            f"is no longer {rule.bound} {rule.threshold:.12g} over {rule.window}"
+        )
+        told = f"The alert of {transition.since} is over."
+    body = f"""\
+{subject} ({where}).
+{told}
+
+model       {rule.model}
+version     {seen.uuid}
+tag         {rule.tag}
+mode        {rule.mode}
+part        {seen.part}
+metric      {rule.metric}
+value       {seen.value:.12g}
+threshold   {rule.bound} {rule.threshold:.12g}
+window      {rule.window}, ending with {seen.day} (UTC)
+rows        {seen.rows} labelled predictions
+since       {transition.since}
+
+Charts, versions and earlier alerts of the tag:
+  {console}models/{project}/{name}/tags/{rule.tag}
+By part, in SQL:
+  SELECT part, value, row_count FROM {project}.model_metrics
+  WHERE day = '{seen.day}' AND model = '{rule.model}' AND model_uuid = '{seen.uuid}'
+    AND tag = '{rule.tag}' AND mode = '{rule.mode}' AND metric = '{rule.metric}' AND time_window =
+  '{rule.window}' ORDER BY value DESC
+"""
+    identity = f"{rule.model} {rule.tag} {rule.mode} {rule.name} {seen.day} {transition.kind}"
+    return Mail(rule.mail, f"[Giornata] {subject} ({where})", body, str(uuid5(NAMESPACE_URL, identity)))
+
+
+def _apart(value: float, threshold: float) -> str:
+    """`value` in four digits, or more where it takes more to look different from the threshold."""
+    shown = (f"{value:.{digits}g}" for digits in range(4, 18))
+    return next((text for text in shown if (float(text) == threshold) == (value == threshold)), f"{value!r}")
+
+
+def send(server: str, sender: str, mail: Mail) -> dict[str, str]:
+    """Hand `mail` to the SMTP server at "host:port"; the addresses it refused with its reason, {} when it
+    took all.
+
+    Tries again, a few times, what may pass: no connection, a timeout, a temporary (4xx) answer. Raises
+    MailError when the server took the mail for nobody.
+    """
+    host, _, port = server.rpartition(":")
+    if not host or not port.isdigit():
+        raise SettingsError(f'the mail server {server!r} is not of the form "host:port"; mend GIORNATA_SMTP.')
+    message = _message(sender, mail)
+    tries = Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential(multiplier=0.2, max=5),
+        retry=retry_if_exception(_may_pass),
+        reraise=True,
+    )
+    try:
+        return tries(_deliver, host, int(port), message)
+    except (OSError, smtplib.SMTPException) as fault:
+        raise MailError(
+            f"the mail {mail.subject!r} to {', '.join(mail.to)} could not be delivered: "
+            f"the mail server {server} {_reason(fault)}"
+        ) from fault
+
+
+def _message(sender: str, mail: Mail) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = ", ".join(mail.to)
+    message["Subject"] = mail.subject
+    message["Date"] = formatdate()
+    message["Message-ID"] = f"<{mail.identity}@giornata>"
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.body)
+    return message
+
+
+def _deliver(host: str, port: int, message: EmailMessage) -> dict[str, str]:
+    with smtplib.SMTP(host, port, timeout=TIMEOUT) as smtp:
+        refused = smtp.send_message(message)
+    return {address: f"{code} {_text(reason)}" for address, (code, reason) in refused.items()}
+
+
+def _may_pass(fault: BaseException) -> bool:
+    if isinstance(fault, smtplib.SMTPRecipientsRefused):
+        return any(400 <= code < 500 for code, _ in fault.recipients.values())
+    if isinstance(fault, smtplib.SMTPResponseException):
+        return 400 <= fault.smtp_code < 500
+    return isinstance(fault, OSError)
+
+
+def _reason(fault: OSError) -> str:
+    if isinstance(fault, smtplib.SMTPRecipientsRefused):
+        answers = (
+            f"{address}: {code} {_text(reason)}" for address, (code, reason) in fault.recipients.items()
+        )
+        return f"refuses the addresses ({'; '.join(answers)})"
+    if isinstance(fault, smtplib.SMTPResponseException):
+        return f"answers {fault.smtp_code} {_text(fault.smtp_error)}"
+    return f"does not answer ({fault})"
+
+
+def _text(reason: bytes | str) -> str:
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else reason

@@ -1,0 +1,67 @@
+"""Judge a rule against its stored state, and send the mails of the transitions that are stored.
+
+How two jobs at once still send one mail is said in giornata.stores.alerts.
+"""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from giornata.monitoring.alerts import Observation, Rule, Transition, judge
+from giornata.monitoring.mail import MailError, alert_mail, send
+from giornata.stores.alerts import AlertEvent, Alerts
+
+
+def judge_rule(alerts: Alerts, rule: Rule, seen: Sequence[Observation], console: str) -> list[Transition]:
+    """Judge a rule on the days that no job has judged yet, store its state and its transitions with their
+    mails.
+
+    Returns the transitions that this call stored. `console` is the address of the console, for the mails.
+    Raises StoreError.
+    """
+    stored: list[Transition] = []
+    state = alerts.state(rule)
+    while judgements := judge(rule, seen, state):
+        for judgement in judgements:
+            transition = judgement.transition
+            mail = alert_mail(transition, console) if transition else None
+            if not alerts.advance(rule, state, judgement, mail):
+                break  # another job has judged this day: go on from where it left the rule
+            state = judgement.state
+            if transition:
+                stored.append(transition)
+        else:
+            return stored
+        state = alerts.state(rule)
+    return stored
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The mails that this call sent, and in words what did not go out."""
+
+    sent: tuple[AlertEvent, ...]
+    failures: tuple[str, ...]
+
+
+def deliver(alerts: Alerts, models: Iterable[str], server: str, sender: str) -> Delivery:
+    """Send the stored mails of these models that have not gone out, each in the name of one caller only.
+
+    A mail that the server does not take stays stored for a later call. Raises StoreError.
+    """
+    claimant = uuid.uuid4().hex
+    sent: list[AlertEvent] = []
+    failures: list[str] = []
+    for event in (event for model in models for event in alerts.undelivered(model)):
+        if not alerts.claim(event, claimant):
+            continue  # another job is sending it
+        try:
+            refused = send(server, sender, event.mail)
+        except MailError as error:
+            alerts.release(event, claimant, str(error))
+            failures.append(str(error))
+            continue
+        alerts.delivered(event)
+        sent.append(event)
+        failures += [f"the mail server refused {address}: {reason}" for address, reason in refused.items()]
+    return Delivery(tuple(sent), tuple(failures))

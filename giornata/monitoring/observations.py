@@ -1,0 +1,63 @@
+"""From a model's measured points to what an alert rule is judged on: one observation a day, of closed days
+only.
+
+A day is closed once its labels are in: CLOSED_COVERAGE of its predictions are labelled, or LABEL_WAIT has
+passed since its end (some predictions never get a label). Before that its metrics are published and grow with
+every run, but they are not judged: the labels that come first are not like the rest (short flights land
+before long ones). Days are judged in order, so a day that is still open also holds back those after it, for
+LABEL_WAIT at most.
+
+When several versions answered under one tag on the same day, the one deployed last is judged.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+from giornata.monitoring.alerts import ALL_ROWS, Observation, Rule
+from giornata.monitoring.points import Point
+
+LABEL_COVERAGE = "label_coverage"
+LABEL_WAIT = timedelta(days=3)
+CLOSED_COVERAGE = 0.9
+DAY = "1d"
+
+
+def observations(
+    rule: Rule, points: Iterable[Point], deployed: Sequence[str], end: date
+) -> list[Observation]:
+    """What `rule` is judged on: an observation for each closed day before `end` that its points cover.
+
+    `points` are those of the rule's model, `deployed` the uuids of the rule's tag, newest deployment first,
+    `end` the day the monitor has come to (exclusive).
+    """
+    own = [point for point in points if _watched(rule, point) and point.at < end]
+    answered: dict[date, dict[str, float]] = {}
+    for point in own:
+        if (point.metric, point.window) == (LABEL_COVERAGE, DAY):
+            answered.setdefault(point.at, {})[point.uuid] = point.value
+    values = {
+        (point.at, point.uuid): point
+        for point in own
+        if (point.metric, point.window) == (rule.metric, rule.window)
+    }
+    seen = []
+    for day in sorted(answered):
+        uuid = min(answered[day], key=lambda uuid: (_place(deployed, uuid), uuid))
+        if not _closed(day, answered[day][uuid], end):
+            break
+        point = values.get((day, uuid))
+        if point:
+            seen.append(Observation(day, point.value, point.rows, uuid))
+    return seen
+
+
+def _watched(rule: Rule, point: Point) -> bool:
+    return (point.model, point.tag, point.mode, point.part) == (rule.model, rule.tag, rule.mode, ALL_ROWS)
+
+
+def _place(deployed: Sequence[str], uuid: str) -> int:
+    return deployed.index(uuid) if uuid in deployed else len(deployed)
+
+
+def _closed(day: date, coverage: float, end: date) -> bool:
+    return coverage >= CLOSED_COVERAGE or day + timedelta(days=1) + LABEL_WAIT <= end

@@ -1,0 +1,157 @@
+"""The one mapping from names in documents to names in Hive, Cassandra and Airflow, and back.
+
+A name is legal and unquoted in every one of these systems, so that the mapping needs no escaping and is
+injective: two documents never meet in one table, column or DAG.
+"""
+
+import re
+from typing import NamedTuple
+
+from giornata.errors import InvalidNameError
+
+NAME_LENGTH = 48  # Cassandra's limit for a table
+PROJECT_LENGTH = 39  # Cassandra's limit of 48 for a keyspace, less "features_"
+
+PREDICTIONS = "_predictions"
+OUTCOMES = "_outcomes"
+PROJECT_TABLES = ("model_metrics", "quarantined_rows", "validation_results")
+
+_LEGAL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
+
+# Reserved in Hive, Spark (ANSI) or CQL: as a bare identifier each of these breaks somebody's query.
+# fmt: off
+RESERVED = frozenset({
+    "add", "aggregate", "all", "allow", "alter", "analyze", "and", "anti", "any", "apply", "array",
+    "as", "asc", "authorization", "authorize", "batch", "begin", "between", "bigint", "binary",
+    "boolean", "both", "by", "cache", "case", "cast", "char", "check", "collate", "column",
+    "columnfamily", "commit", "compactionstrategy", "conf", "constraint", "create", "cross", "cube",
+    "current", "current_date", "current_time", "current_timestamp", "current_user", "cursor",
+    "database", "date", "dayofweek", "decimal", "default", "delete", "desc", "describe", "distinct",
+    "double", "drop", "else", "end", "entries", "escape", "except", "exchange", "execute", "exists",
+    "extended", "external", "extract", "false", "fetch", "filter", "float", "floor", "following", "for",
+    "foreign", "from", "full", "function", "global", "grant", "group", "grouping", "having", "if",
+    "import", "in", "index", "inet", "infinity", "inner", "insert", "int", "integer", "intersect",
+    "interval", "into", "is", "join", "keyspace", "keyspaces", "lateral", "leading", "left", "less",
+    "like", "limit", "local", "localtime", "localtimestamp", "loop", "macro", "map", "materialized",
+    "mbean", "mbeans", "merge", "minus", "modify", "more", "nan", "natural", "none", "norecursive",
+    "not", "null", "numeric", "of", "offset", "on", "one", "only", "or", "order", "out", "outer",
+    "over", "overlaps", "overlay", "partialscan", "partition", "password", "percent", "position",
+    "preceding", "precision", "preserve", "primary", "procedure", "quorum", "range", "reads", "real",
+    "recursive", "reduce", "references", "regexp", "rename", "replace", "revoke", "right", "rlike",
+    "rollback", "rollup", "row", "rows", "schema", "select", "semi", "session_user", "set", "similar",
+    "smallint", "some", "sql", "start", "substring", "sum", "sync", "table", "tablesample", "then",
+    "three", "time", "timestamp", "to", "token", "tonumber", "trailing", "transform", "trigger", "trim",
+    "true", "truncate", "two", "unauthorized", "unbounded", "union", "unique", "uniquejoin", "unknown",
+    "unlogged", "unnest", "unset", "update", "use", "user", "using", "utc_timestamp", "values",
+    "varchar", "view", "views", "when", "where", "window", "with", "within", "without", "writetime",
+    "year_month",
+})
+# fmt: on
+
+
+class Name(NamedTuple):
+    """The name of a document inside its project; as text `flights/trip_minutes`."""
+
+    project: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.name}"
+
+
+def check_name(text: str, length: int = NAME_LENGTH) -> str:
+    """Return `text` when it is a legal name, else raise InvalidNameError saying which rule it breaks."""
+    if not text:
+        raise InvalidNameError("a name is empty")
+    if len(text) > length:
+        raise InvalidNameError(f"the name {text!r} has {len(text)} characters; at most {length} are allowed")
+    if not _LEGAL.fullmatch(text):
+        raise InvalidNameError(
+            f"{text!r} is not a legal name: use lower-case letters, digits and single underscores, "
+            "beginning with a letter and not ending in an underscore"
+        )
+    if text in RESERVED:
+        raise InvalidNameError(f"{text!r} is a reserved word of SQL or CQL: choose another name")
+    return text
+
+
+def check_project_name(text: str) -> str:
+    """Return `text` when it is a legal project name, else raise InvalidNameError."""
+    return check_name(text, PROJECT_LENGTH)
+
+
+def parse_model_name(text: str) -> Name:
+    """The Name written as `project/model`. Raises InvalidNameError."""
+    project, slash, model = text.partition("/")
+    if not slash:
+        raise InvalidNameError(f"{text!r} is not a model's name: write project/model, as in flights/late")
+    return Name(check_project_name(project), check_name(model))
+
+
+def _model(model: Name | str) -> Name:
+    return parse_model_name(str(model))
+
+
+def predictions_table(model: Name | str) -> str:
+    """Hive table of a model's predictions, `flights.trip_minutes_predictions`."""
+    project, name = _model(model)
+    return f"{project}.{name}{PREDICTIONS}"
+
+
+def outcomes_table(model: Name | str) -> str:
+    """Hive table of a model's predictions joined to their labels, `flights.trip_minutes_outcomes`."""
+    project, name = _model(model)
+    return f"{project}.{name}{OUTCOMES}"
+
+
+def metrics_table(project: str) -> str:
+    """Hive table of the metrics of all models of a project, `flights.model_metrics`."""
+    return f"{check_project_name(project)}.model_metrics"
+
+
+def validation_table(project: str) -> str:
+    """Hive table of the results of expectations, `flights.validation_results`."""
+    return f"{check_project_name(project)}.validation_results"
+
+
+def quarantine_table(project: str) -> str:
+    """Hive table of the rows that expectations kept out, `flights.quarantined_rows`."""
+    return f"{check_project_name(project)}.quarantined_rows"
+
+
+def data_table(project: str, table: str) -> str:
+    """Hive table of a data set of a project, `flights.departures`."""
+    return f"{check_project_name(project)}.{check_name(table)}"
+
+
+def group_table(project: str, group: str) -> str:
+    """Hive table of a feature group, `flights.origin_weather`."""
+    return f"{check_project_name(project)}.{check_name(group)}"
+
+
+def keyspace(project: str) -> str:
+    """Cassandra keyspace of the features of a project, `features_flights`."""
+    return f"features_{check_project_name(project)}"
+
+
+def dag_id(project: str, *rest: str) -> str:
+    """Airflow's id of a DAG, `flights.trip_minutes.train`."""
+    return ".".join([check_project_name(project), *map(check_name, rest)])
+
+
+def store_column(group: str, feature: str) -> str:
+    """Column of a feature once joined to rows, `origin_weather__wind_speed`."""
+    return f"{check_name(group)}__{check_name(feature)}"
+
+
+def parse_store_column(column: str) -> tuple[str, str]:
+    """Group and feature of a joined column: the inverse of `store_column`. Raises InvalidNameError."""
+    group, separator, feature = column.partition("__")
+    if not separator:
+        raise InvalidNameError(f"{column!r} is not a column of a feature group: there is no '__' in it")
+    return check_name(group), check_name(feature)
+
+
+def hive_tables_of_model(model: str) -> tuple[str, str]:
+    """Names, without their database, of the Hive tables that a model of this name brings along."""
+    return f"{model}{PREDICTIONS}", f"{model}{OUTCOMES}"

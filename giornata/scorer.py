@@ -1,0 +1,212 @@
+"""From a bundle to predictions: features, choice of the part, model. The same for one row and for columns.
+
+This is the only way in which Giornata predicts, in evaluation, batch, online and as a library. Importing it
+takes neither Polars nor XGBoost; they come with the first columns and the first model.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dsl import CompiledFeatures, Inputs, StoreInput
+from giornata.bundle import Bundle, SelfTestRow
+from giornata.documents.record import ModelVersion, Signature
+from giornata.errors import BundleError, DataError
+from giornata.models import model_type
+from giornata.models.base import Matrix
+from giornata.models.partitions import PartIndex
+from giornata.names import store_column
+
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = [
+    "Prediction",
+    "Scorer",
+    "input_columns",
+    "inputs_of",
+    "matrix_of_columns",
+    "matrix_of_rows",
+    "with_self_test",
+]
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer, and which part of the model, on which level of the partition tree, gave it."""
+
+    value: float
+    part: str
+    level: str
+
+
+class Scorer:
+    """Answers with the model of a bundle. Immutable; several threads may ask at once."""
+
+    def __init__(self, bundle: Bundle):
+        """Make the features and the models of `bundle` ready. Raises BundleError when its parts cannot be read."""
+        self._bundle = bundle
+        self._features = CompiledFeatures.from_json(dict(bundle.features))
+        self._partition = CompiledFeatures.from_json(dict(bundle.partition)) if bundle.partition else None
+        self._index = PartIndex([part.key for part in bundle.parts])
+        fitted = model_type(bundle.version.configuration.type).fitted
+        self._models = [fitted.from_files(part.files) for part in bundle.parts]
+        self._names = [part.name for part in bundle.parts]
+        self._levels = [part.level for part in bundle.parts]
+
+    @property
+    def version(self) -> ModelVersion:
+        """The record of the version that answers, without its reports."""
+        return self._bundle.version
+
+    @property
+    def signature(self) -> Signature:
+        """What a row must hold."""
+        return self.version.signature
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Name and type of every input column: those of the row, and `group__feature` of the feature store."""
+        return input_columns(self.signature)
+
+    def rows(self, rows: Sequence[Mapping[str, object]]) -> list[Prediction]:
+        """One prediction a row. A row maps each of `inputs` to its value, missing ones to None; more is ignored."""
+        matrix = matrix_of_rows([self._features.row(row) for row in rows])
+        if self._partition is None:
+            positions = [0] * len(rows)
+        else:
+            positions = [self._index.find(self._partition.row(row)) for row in rows]
+        values = self._predict(matrix, positions)
+        return [
+            Prediction(value, self._names[position], self._levels[position])
+            for value, position in zip(values.tolist(), positions, strict=True)
+        ]
+
+    def columns(self, frame: "pl.DataFrame") -> "pl.DataFrame":
+        """`prediction` (float), `part` and `level` (str) for each row of a frame that holds the columns `inputs`."""
+        import polars as pl
+
+        positions = self._positions(frame)
+        values = self._predict(matrix_of_columns(self._features.columns(frame)), positions)
+        return pl.DataFrame(
+            {
+                "prediction": pl.Series(values, dtype=pl.Float64),
+                "part": pl.Series([self._names[position] for position in positions], dtype=pl.String),
+                "level": pl.Series([self._levels[position] for position in positions], dtype=pl.String),
+            }
+        )
+
+    def unpartitioned(self) -> "Scorer":
+        """The same version answering everything by its root."""
+        return Scorer(
+            dataclasses.replace(self._bundle, partition=None, parts=self._bundle.parts[:1], self_test=())
+        )
+
+    def check_self_test(self) -> None:
+        """Ask the rows that the bundle carries. Raises BundleError where an answer is not the recorded one's bits."""
+        rows = [_typed(row.inputs, self.inputs) for row in self._bundle.self_test]
+        for number, (row, answer) in enumerate(zip(self._bundle.self_test, self.rows(rows), strict=True)):
+            expected = Prediction(row.prediction, row.part, row.level)
+            if answer != expected:
+                raise BundleError(
+                    f"version {self.version.uuid} of {self.version.model} answers {answer} to row {number} of its "
+                    f"self-test, and {expected} when it was trained: it must not be used on this machine"
+                )
+
+    def _positions(self, frame: "pl.DataFrame") -> list[int]:
+        if self._partition is None:
+            return [0] * frame.height
+        known: dict[tuple[object, ...], int] = {}
+        positions = []
+        for values in self._partition.columns(frame).iter_rows():
+            position = known.get(values)
+            if position is None:
+                position = known[values] = self._index.find(values)
+            positions.append(position)
+        return positions
+
+    def _predict(self, matrix: Matrix, positions: Sequence[int]) -> np.ndarray:
+        if not positions:
+            return np.empty(0, np.float64)
+        chosen = np.asarray(positions)
+        values = np.empty(len(chosen), np.float64)
+        for position in set(positions):
+            rows = np.flatnonzero(chosen == position)
+            values[rows] = self._models[position].predict(matrix[rows])
+        return values
+
+
+def input_columns(signature: Signature) -> dict[str, str]:
+    """Name and type of every column that a version with this signature reads, feature-store columns included."""
+    columns: dict[str, str] = {name: column.type for name, column in signature.inputs.items()}
+    for group, store in signature.store.items():
+        columns |= {store_column(group, feature): type_ for feature, type_ in store.features.items()}
+    return columns
+
+
+def inputs_of(signature: Signature) -> Inputs:
+    """What a version with this signature reads, as the feature stores are asked for it."""
+    return Inputs(
+        row={name: column.type for name, column in signature.inputs.items()},
+        store={name: StoreInput(store.keys, store.features) for name, store in signature.store.items()},
+    )
+
+
+def matrix_of_rows(rows: Sequence[Sequence[object]]) -> Matrix:
+    """The matrix of final features that are Python values: None is NaN, False and True are 0 and 1."""
+    return _to_float32(np.array(rows, np.float64, ndmin=2))
+
+
+def matrix_of_columns(frame: "pl.DataFrame") -> Matrix:
+    """The matrix of final features that are columns: the same numbers as `matrix_of_rows` of their values.
+
+    Raises DataError when a feature is neither a number nor a truth value.
+    """
+    import polars as pl
+
+    for name, type_ in frame.schema.items():
+        if not (type_.is_numeric() or type_ == pl.Boolean):
+            raise DataError(
+                f"feature {name} is of type {type_}: a model takes numbers; use vocabulary(…) on text"
+            )
+    return _to_float32(frame.select(pl.all().cast(pl.Float64)).to_numpy(order="c"))
+
+
+def with_self_test(bundle: Bundle, rows: Iterable[Mapping[str, object]]) -> Bundle:
+    """`bundle` with these rows and the answers to them, for servers to compare with their own."""
+    scorer = Scorer(bundle)
+    inputs = [{name: _plain(row[name]) for name in scorer.inputs} for row in rows]
+    answers = scorer.rows([_typed(row, scorer.inputs) for row in inputs])
+    self_test = [
+        SelfTestRow(row, answer.value, answer.part, answer.level)
+        for row, answer in zip(inputs, answers, strict=True)
+    ]
+    return dataclasses.replace(bundle, self_test=tuple(self_test))
+
+
+def _to_float32(matrix: np.ndarray) -> Matrix:
+    # Through double first, as both paths do; what float32 cannot hold, infinity included, is missing, because
+    # XGBoost refuses infinity when it learns.
+    return np.where(np.abs(matrix) <= _FLOAT32_MAX, matrix, np.nan).astype(np.float32)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _typed(row: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, object]:
+    return {
+        name: datetime.fromisoformat(value) if types[name] == "timestamp" and value is not None else value
+        for name, value in row.items()
+    }

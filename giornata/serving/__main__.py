@@ -1,0 +1,94 @@
+"""Start the prediction server: `python -m giornata.serving --port 8090 [--host 127.0.0.1]`."""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from functools import partial
+
+import uvicorn
+
+from giornata.errors import GiornataError
+from giornata.serving.application import Application
+from giornata.serving.loader import Loader
+from giornata.serving.metrics import Metrics
+from giornata.serving.model import open_model
+from giornata.serving.online_store import OnlineStore
+from giornata.serving.prediction_log import PredictionLog
+from giornata.serving.predictor import Predictor
+from giornata.serving.routing import RoutingTable
+from giornata.settings import Settings, load_settings
+from giornata.stores.cassandra import connect
+
+STOP_SECONDS = 10
+KEEP_ALIVE_SECONDS = 75  # longer than the idle time of common client pools, so that the client closes first
+
+# How long a thread at work may keep the interpreter from the event loop; by default it is 5 ms.
+SWITCH_SECONDS = 0.0005
+
+
+def build(settings: Settings) -> Application:
+    """The application over the folders and the Cassandra of `settings`."""
+    metrics = Metrics()
+    store = OnlineStore(partial(connect, settings), metrics)
+    log = PredictionLog(settings.prediction_log, metrics)
+
+    def follow(table: RoutingTable) -> None:
+        metrics.loaded.set(len(table.models))
+        metrics.refused.set(len(table.refusals))
+        if any(model.reads_store for model in table.models):
+            store.need()
+
+    loader = Loader(settings.bundles, open_model, follow)
+    return Application(loader, Predictor(store, log, metrics), store, log, metrics)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT: then finish requests, write the log to its end and leave."""
+    parser = argparse.ArgumentParser(prog="python -m giornata.serving", description=__doc__)
+    parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
+    arguments = parser.parse_args(argv)
+    log_to_stderr()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn handles both while it runs and raises them again once everything is stopped.
+        signal.signal(number, lambda *_: sys.exit(0))
+    try:
+        application = build(load_settings())
+    except GiornataError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    configuration = uvicorn.Config(
+        application,
+        host=arguments.host,
+        port=arguments.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    uvicorn.Server(configuration).run()
+    return 0
+
+
+def log_to_stderr() -> None:
+    """One line an event, in UTC: time, level, where, what, then key=value."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+    )
+    logging.getLogger("cassandra").setLevel(logging.ERROR)  # its warnings repeat what a StoreError says
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The ASGI application: HTTP in, JSON out. It knows routes, limits and status codes, nothing about models.
+
+    POST /models/{project}/{model}/{tag or uuid}/predict      predictions
+    GET  /models        what is loaded, under which tags, what was refused and why
+    GET  /metrics       Prometheus' text format
+    GET  /health/live   200 while the server's threads live
+    GET  /health/ready  200 once the deployed bundles were loaded for the first time
+
+A bare callable: a web framework in front of the predict path costs more than a small model. A small request
+for a model without store features is answered on the event loop itself, since handing so little work to a
+thread costs as much again. Reads of the feature store wait on the network, and big batches compute for
+milliseconds: both run in bounded pools of threads, one each, so that a store that does not answer holds up
+only the models that need it. (The driver's callbacks would save a read its thread; threads let the one
+function that knows the rule of time, `OnlineFeatures.read`, serve here too.) A request that finds its pool's
+queue full is refused at once (503) rather than kept waiting.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import orjson
+
+from giornata.errors import NotFoundError, StoreError
+from giornata.serving.loader import Loader
+from giornata.serving.metrics import CONTENT_TYPE, Metrics
+from giornata.serving.online_store import OnlineStore
+from giornata.serving.prediction_log import PredictionLog
+from giornata.serving.predictor import Predictor
+from giornata.serving.requests import MAX_BODY_BYTES, RefusedError
+from giornata.serving.routing import Route
+
+INLINE_BYTES = 8 * 1024  # a body up to this size is some tens of rows: well below a millisecond of work
+BODY_SECONDS = 10.0  # for a caller to send its body
+STORE_THREADS = 16
+BATCH_THREADS = 2
+WAITING_PER_THREAD = 8
+
+_JSON = b"application/json"
+_PREDICT = ("/models/", "/predict")
+_CONTROL = ("/health/live", "/health/ready", "/models", "/metrics")
+
+Headers = tuple[tuple[bytes, bytes], ...]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class WrongMethodError(RefusedError):
+    """A path that exists, asked with a method that it does not take."""
+
+    def __init__(self, method: str, allowed: str):
+        super().__init__(405, "wrong_method", f"this path takes {allowed}, not {method[:20]}")
+        self.allowed = allowed
+
+
+class Pool:
+    """Threads with a bounded number of calls waiting for them."""
+
+    def __init__(self, name: str, threads: int):
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._free = threads * (1 + WAITING_PER_THREAD)
+
+    async def run(self, call: Callable[[], bytes]) -> bytes:
+        """The call's result. Raises RefusedError (503) when too many calls wait already."""
+        if not self._free:
+            raise RefusedError(503, "busy", "the server has all the requests it takes; try again")
+        self._free -= 1
+        future = asyncio.get_running_loop().run_in_executor(self._executor, call)
+        # Not when the caller goes away: the thread is busy until its call ends.
+        future.add_done_callback(self._release)
+        return await future
+
+    def _release(self, _: asyncio.Future[bytes]) -> None:
+        self._free += 1
+
+    def stop(self) -> None:
+        """End the threads once they are idle."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Application:
+    """The server's ASGI callable, with its threads started and stopped by ASGI's lifespan."""
+
+    def __init__(
+        self, loader: Loader, predictor: Predictor, store: OnlineStore, log: PredictionLog, metrics: Metrics
+    ):
+        self._loader = loader
+        self._predictor = predictor
+        self._store = store
+        self._log = log
+        self._metrics = metrics
+        self._store_pool = Pool("features", STORE_THREADS)
+        self._batch_pool = Pool("batch", BATCH_THREADS)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one HTTP request, or run the server's life from start to stop."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        path = scope["path"]
+        kind = _JSON
+        headers: Headers = ()
+        try:
+            if path.startswith(_PREDICT[0]) and path.endswith(_PREDICT[1]):
+                status, body = 200, await self._predict(scope, receive)
+            else:
+                status, kind, body = self._control(scope["method"], path)
+        except RefusedError as error:
+            status, body, headers = self._refuse(error)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *headers],
+            }
+        )
+        await send({"type": "http.response.body", "body": body})
+
+    async def _predict(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
+        if scope["method"] != "POST":
+            raise WrongMethodError(scope["method"], "POST")
+        try:
+            route = self._loader.table.route(scope["path"])
+        except NotFoundError as error:
+            raise RefusedError(404, "unknown_model", str(error)) from None
+        body = await _body(scope["headers"], receive)
+        started = perf_counter()
+        try:
+            return await self._answer(route, body, datetime.now(UTC))
+        except StoreError as error:
+            raise RefusedError(503, "store", str(error)) from error
+        finally:
+            self._metrics.seconds.labels(route.model.name).observe(perf_counter() - started)
+
+    async def _answer(self, route: Route, body: bytes, now: datetime) -> bytes:
+        call = partial(self._predictor.answer, route, body, now)
+        if route.model.reads_store:
+            return await self._store_pool.run(call)
+        if len(body) > INLINE_BYTES:
+            return await self._batch_pool.run(call)
+        return call()
+
+    def _control(self, method: str, path: str) -> tuple[int, bytes, bytes]:
+        if path not in _CONTROL:
+            raise RefusedError(
+                404,
+                "unknown_path",
+                "there is nothing at this path; there are "
+                f"POST /models/{{project}}/{{model}}/{{tag or uuid}}/predict and GET {', '.join(_CONTROL)}",
+            )
+        if method != "GET":
+            raise WrongMethodError(method, "GET")
+        if path == "/metrics":
+            return 200, CONTENT_TYPE, self._metrics.page()
+        if path == "/models":
+            return 200, _JSON, orjson.dumps(self._loader.table.describe())
+        if path == "/health/live":
+            live = self._loader.is_alive() and self._log.is_alive()
+            return (200 if live else 503), _JSON, orjson.dumps({"live": live})
+        ready = self._loader.has_looked and self._store.is_settled
+        return (200 if ready else 503), _JSON, orjson.dumps({"ready": ready})
+
+    def _refuse(self, error: RefusedError) -> tuple[int, bytes, Headers]:
+        self._metrics.errors.labels(error.kind).inc()
+        document: dict[str, object] = {"error": str(error)}
+        if error.field is not None:
+            document["field"] = error.field
+        if error.row is not None:
+            document["row"] = error.row
+        headers: Headers = ()
+        if isinstance(error, WrongMethodError):
+            headers = ((b"allow", error.allowed.encode()),)
+        elif error.status == 503:
+            headers = ((b"retry-after", b"1"),)
+        return error.status, orjson.dumps(document), headers
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._log.start()
+        self._loader.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        loop = asyncio.get_running_loop()
+        for stop in (self._loader.stop, self._log.stop, self._store.stop):
+            await loop.run_in_executor(None, stop)
+        self._store_pool.stop()
+        self._batch_pool.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
+    """The body of a request. Raises RefusedError: 413 when it is too large, 408 when it does not come."""
+    for name, value in headers:
+        if name == b"content-length" and int(value) > MAX_BODY_BYTES:
+            raise _too_large()
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise RefusedError(400, "disconnected", "the caller went away during its request")
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > MAX_BODY_BYTES:
+                    raise _too_large()
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise RefusedError(408, "slow", f"the request did not arrive within {BODY_SECONDS:.0f} s") from None
+
+
+def _too_large() -> RefusedError:
+    return RefusedError(
+        413, "too_large", f"a body may have {MAX_BODY_BYTES} bytes; send the rows in several requests"
+    )

@@ -1,0 +1,198 @@
+"""The loader: follows the folder of deployed bundles and makes a new routing table when it changes.
+
+`deployments.json` names what is deployed; beside it lies `<uuid>.zip` for each version:
+
+    {"flights/late": {"tags": {"production": UUID}, "uuids": [UUID, …]}}
+
+A bundle is verified, opened and tried out in the loader's thread; then one reference changes, and a request
+that began before ends with the table it took. A bundle that cannot be loaded is refused, once per file, and
+the tags that should move to it keep the version they had.
+"""
+
+import gc
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from giornata.errors import BundleError, GiornataError
+from giornata.serving.model import ServedModel
+from giornata.serving.routing import Refusal, RoutingTable
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+STOP_SECONDS = 10.0
+DEPLOYMENTS = "deployments.json"
+
+
+class _Deployed(BaseModel):
+    """What `deployments.json` says of one model."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    tags: dict[str, str] = {}
+    uuids: list[str] = []
+
+
+_DEPLOYMENTS = TypeAdapter(dict[str, _Deployed])
+
+# A file's identity: rename puts another inode in place, and a write in place changes time or size.
+_Stamp = tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What became of a file: the model it gave, or why it gave none (then `model` is an earlier good one)."""
+
+    stamp: _Stamp
+    model: ServedModel | None
+    reason: str | None
+
+
+class Loader:
+    """Keeps `table` in step with a folder of bundles."""
+
+    def __init__(
+        self,
+        folder: Path,
+        open_model: Callable[[Path], ServedModel],
+        on_change: Callable[[RoutingTable], None],
+    ):
+        """`open_model` opens and tries a bundle or raises a GiornataError; `on_change` sees each table."""
+        self._folder = folder
+        self._open_model = open_model
+        self._on_change = on_change
+        self._versions: dict[tuple[str, str], _Version] = {}
+        self._deployed: dict[str, _Deployed] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
+        self.table = RoutingTable()
+        self.has_looked = False
+
+    def start(self) -> None:
+        """Begin to follow the folder."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread after the look that it is taking."""
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+
+    def is_alive(self) -> bool:
+        """Whether the folder is being followed."""
+        return self._thread.is_alive()
+
+    def _work(self) -> None:
+        while True:
+            self.look()
+            self.has_looked = True
+            if self._stopping.wait(POLL_SECONDS):
+                return
+
+    def look(self) -> None:
+        """Compare the folder with what is loaded, load what is new, change the table if anything changed."""
+        try:
+            self._deployed = self._read_deployments()
+            problem = None
+        except BundleError as error:
+            problem = str(error)
+        wanted = {
+            (name, version)
+            for name, deployed in self._deployed.items()
+            for version in {*deployed.uuids, *deployed.tags.values()}
+        }
+        for key in sorted(wanted):
+            self._look_at(*key)
+        table = self._new_table(wanted, problem)
+        if table == self.table:
+            return
+        if problem and problem != self.table.problem:
+            logger.error("deployments cannot be followed, the loaded models keep serving: %s", problem)
+        self._on_change(table)
+        self.table = table
+        in_use = {(model.name, model.uuid) for model in table.models}
+        self._versions = {key: version for key, version in self._versions.items() if key in wanted | in_use}
+        # Loaded models live long and are full of objects: out of the collector's sight they cost no pauses.
+        gc.collect()
+        gc.freeze()
+
+    def _read_deployments(self) -> dict[str, _Deployed]:
+        path = self._folder / DEPLOYMENTS
+        try:
+            return _DEPLOYMENTS.validate_json(path.read_bytes())
+        except FileNotFoundError:
+            if not self._deployed:
+                return {}  # nothing was ever deployed here
+            raise BundleError(f"{path} is gone; deploying any model writes it again") from None
+        except (OSError, ValidationError) as error:
+            raise BundleError(f"{path} cannot be read: {_one_line(error)}") from error
+
+    def _look_at(self, name: str, version: str) -> None:
+        known = self._versions.get((name, version))
+        path = self._folder / f"{version}.zip"
+        stamp = _stamp(path)
+        if known and known.stamp == stamp:
+            return
+        started = time.perf_counter()
+        try:
+            model = self._open(name, version, path)
+        except (GiornataError, OSError) as error:
+            reason = _one_line(error)
+            self._versions[name, version] = _Version(stamp, known.model if known else None, reason)
+            logger.error("refused a bundle: model=%s uuid=%s reason=%s", name, version, reason)
+            return
+        self._versions[name, version] = _Version(stamp, model, None)
+        milliseconds = (time.perf_counter() - started) * 1000
+        logger.info("loaded a bundle: model=%s uuid=%s milliseconds=%.0f", name, version, milliseconds)
+
+    def _open(self, name: str, version: str, path: Path) -> ServedModel:
+        if not _is_uuid(version):
+            raise BundleError(f"{version!r} is not a UUID")
+        model = self._open_model(path)
+        if (model.name, model.uuid) != (name, version):
+            raise BundleError(f"{path} holds version {model.uuid} of {model.name}, not {version} of {name}")
+        return model
+
+    def _new_table(self, wanted: set[tuple[str, str]], problem: str | None) -> RoutingTable:
+        tags = {}
+        waiting: dict[tuple[str, str], list[str]] = {}
+        for name, deployed in self._deployed.items():
+            for tag, version in deployed.tags.items():
+                model = self._versions[name, version].model or self.table.tags.get((name, tag))
+                if model:
+                    tags[name, tag] = model
+                if self._versions[name, version].reason:
+                    waiting.setdefault((name, version), []).append(tag)
+        models = {(model.name, model.uuid): model for model in tags.values()}
+        models |= {key: model for key in wanted if (model := self._versions[key].model)}
+        refusals = tuple(
+            Refusal(*key, reason, tuple(sorted(waiting.get(key, ()))))
+            for key in sorted(wanted)
+            if (reason := self._versions[key].reason)
+        )
+        return RoutingTable(tuple(models[key] for key in sorted(models)), tags, refusals, problem)
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_ino, status.st_size
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(uuid.UUID(text)) == text
+    except ValueError:
+        return False
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

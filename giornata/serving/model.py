@@ -1,0 +1,73 @@
+"""One loaded model version, with everything that a request needs of it, made when its bundle is opened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsl.types import Inputs, StoreInput
+from giornata.bundle import open_bundle
+from giornata.documents import FeatureGroup
+from giornata.documents.record import Signature
+from giornata.errors import BundleError
+from giornata.names import parse_model_name
+from giornata.scorer import Scorer
+from giornata.serving.requests import Column, RequestReader
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ServedModel:
+    """A version that answers. `inputs` is what it reads, `groups` the feature groups among that."""
+
+    name: str
+    uuid: str
+    project: str
+    scorer: Scorer
+    reader: RequestReader
+    inputs: Inputs
+    groups: Mapping[str, FeatureGroup]
+    log_share: float
+
+    @property
+    def reads_store(self) -> bool:
+        """Whether a prediction needs the online feature store."""
+        return bool(self.inputs.store)
+
+    def describe(self) -> dict[str, object]:
+        """What `GET /models` says of a version."""
+        version = self.scorer.version
+        return {
+            "uuid": self.uuid,
+            "trained_at": version.finished_at,
+            "signature": version.signature.model_dump(mode="json"),
+        }
+
+
+def open_model(path: Path) -> ServedModel:
+    """Verify, open and try out the bundle in a file. Raises a GiornataError saying what is wrong with it."""
+    bundle = open_bundle(path)
+    scorer = Scorer(bundle)
+    scorer.check_self_test()
+    version = bundle.version
+    signature = version.signature
+    if lacking := signature.store.keys() - version.groups.keys():
+        raise BundleError(
+            f"{path}: the documents of the feature groups {', '.join(sorted(lacking))} are missing"
+        )
+    columns = {name: Column(column.type, column.nullable) for name, column in signature.inputs.items()}
+    return ServedModel(
+        name=version.model,
+        uuid=version.uuid,
+        project=parse_model_name(version.model).project,
+        scorer=scorer,
+        reader=RequestReader(columns, version.table.columns, signature.key, signature.event_time),
+        inputs=_inputs(signature),
+        groups=version.groups,
+        log_share=version.configuration.monitor.log,
+    )
+
+
+def _inputs(signature: Signature) -> Inputs:
+    return Inputs(
+        row={name: column.type for name, column in signature.inputs.items()},
+        store={name: StoreInput(store.keys, store.features) for name, store in signature.store.items()},
+    )

@@ -1,0 +1,181 @@
+"""The prediction log: takes what was predicted off the request path and writes it as JSON lines.
+
+A request leaves its entry in a bounded queue and goes on; one thread turns entries into lines and closes each
+model's segment about once a second (`giornata.segments` names the files). A full queue or disk drops rows and
+counts them: the log never delays or fails an answer. A server that is killed loses what it had not yet
+written, at most the last POLL_SECONDS; one that is stopped loses nothing.
+
+A line holds what the job that collects it and the later join with labels need:
+
+    prediction_id, model, uuid, tag (null when asked by UUID), part, level, prediction,
+    event_time (the moment of prediction), predicted_at (when it was computed),
+    key {column: value}, inputs (row columns and store features, as JSON text)
+"""
+
+import hashlib
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+
+from giornata.errors import StoreError
+from giornata.scorer import Prediction
+from giornata.segments import OpenSegment, close_abandoned, model_folder
+from giornata.serving.metrics import Metrics
+from giornata.serving.requests import PredictRequest
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+CLOSE_AFTER_SECONDS = 1.0
+CLOSE_AT_BYTES = 16 * 1024 * 1024
+QUEUE_ROWS = 100_000
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The predictions of one request; `identities` and `predictions` are in the order of its rows."""
+
+    model: str
+    uuid: str
+    tag: str | None
+    share: float
+    predicted_at: datetime
+    request: PredictRequest
+    identities: list[str]
+    predictions: list[Prediction]
+
+
+class PredictionLog:
+    """Writes entries to the log folder from a thread of its own."""
+
+    def __init__(self, root: Path, metrics: Metrics, queue_rows: int = QUEUE_ROWS):
+        """`queue_rows` bounds the rows that wait to be written."""
+        self._root = root
+        self._metrics = metrics
+        self._queue_rows = queue_rows
+        self._lock = threading.Lock()
+        self._entries: list[Entry] = []
+        self._waiting = 0
+        self._stopping = threading.Event()
+        self._segments: dict[str, tuple[OpenSegment, float]] = {}
+        self._failing = False
+        self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
+
+    def start(self) -> None:
+        """Close what dead servers left open, then begin to write."""
+        for folder in sorted(self._root.glob("*/*/")):
+            for path in close_abandoned(folder):
+                logger.warning("closed the segment of a server that died: path=%s", path)
+        self._thread.start()
+
+    def append(self, entry: Entry) -> None:
+        """Leave an entry for writing; never waits. What the queue has no room for is counted as dropped."""
+        rows = len(entry.identities)
+        with self._lock:
+            fits = self._waiting + rows <= self._queue_rows
+            if fits:
+                self._entries.append(entry)
+                self._waiting += rows
+        if not fits:
+            self._metrics.dropped.labels("full").inc(rows)
+
+    def is_alive(self) -> bool:
+        """Whether the writing thread runs."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """Write everything that waits, close all segments and end the thread."""
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            logger.error(
+                "the prediction log could not be written within %s s: rows may be lost", STOP_SECONDS
+            )
+
+    def _work(self) -> None:
+        while not self._stopping.wait(POLL_SECONDS):
+            self._write_waiting()
+            self._close_due(time.monotonic())
+        self._write_waiting()
+        self._close_due(float("inf"))
+
+    def _write_waiting(self) -> None:
+        with self._lock:
+            entries, self._entries, self._waiting = self._entries, [], 0
+        lines: dict[str, list[bytes]] = {}
+        for entry in entries:
+            lines.setdefault(entry.model, []).extend(log_lines(entry))
+        for model, texts in lines.items():
+            if texts:
+                self._write(model, texts)
+
+    def _write(self, model: str, lines: list[bytes]) -> None:
+        try:
+            if model not in self._segments:
+                self._segments[model] = OpenSegment(model_folder(self._root, model)), time.monotonic()
+            self._segments[model][0].write(b"".join(lines))
+        except StoreError as error:
+            self._metrics.dropped.labels("disk").inc(len(lines))
+            if not self._failing:
+                logger.error("predictions are not logged until this is mended: %s", error)
+            self._failing = True
+            return
+        self._metrics.logged.inc(len(lines))
+        self._failing = False
+
+    def _close_due(self, now: float) -> None:
+        for model, (segment, opened) in list(self._segments.items()):
+            if now - opened >= CLOSE_AFTER_SECONDS or segment.size >= CLOSE_AT_BYTES:
+                del self._segments[model]
+                try:
+                    segment.close()
+                except StoreError as error:
+                    logger.error("a segment stays open until the next start: %s", error)
+
+
+def log_lines(entry: Entry) -> list[bytes]:
+    """The lines of an entry's rows, without those that the model's logged share leaves out."""
+    lines = []
+    request = entry.request
+    for identity, prediction, inputs, key, at in zip(
+        entry.identities, entry.predictions, request.rows, request.keys, request.at, strict=True
+    ):
+        if not is_logged(key, identity, entry.share):
+            continue
+        line = {
+            "prediction_id": identity,
+            "model": entry.model,
+            "uuid": entry.uuid,
+            "tag": entry.tag,
+            "part": prediction.part,
+            "level": prediction.level,
+            "prediction": prediction.value,
+            "event_time": at,
+            "predicted_at": entry.predicted_at,
+            "key": key,
+            # Text, in the form that the inputs of batch predictions have in Hive.
+            "inputs": orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS).decode(),
+        }
+        lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+    return lines
+
+
+def is_logged(key: dict[str, object], identity: str, share: float) -> bool:
+    """Whether a row belongs to the logged share of its model.
+
+    By hash of the key, so that all predictions about one thing are logged or none; a row without a key goes
+    by its prediction's identity.
+    """
+    if share >= 1:
+        return True
+    sampled = (
+        orjson.dumps(key, option=orjson.OPT_SORT_KEYS) if None not in key.values() else identity.encode()
+    )
+    digest = hashlib.blake2b(sampled, digest_size=8).digest()
+    return int.from_bytes(digest) < share * 2**64

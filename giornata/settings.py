@@ -1,0 +1,141 @@
+"""Where the servers and folders of one installation are.
+
+Values come from environment variables, else from the file `$GIORNATA_HOME/giornata.env` that the local stack
+writes when it starts. Each is looked up when it is asked for: a process that never talks to Cassandra needs
+no GIORNATA_CASSANDRA. Opens no connection.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from giornata.errors import SettingsError
+
+HOME = "GIORNATA_HOME"
+FILE_NAME = "giornata.env"
+
+_ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}")
+_URL = re.compile(r"https?://[^\s/]+\S*")
+_THRIFT = re.compile(r"thrift://[^\s/:]+:\d{1,5}")
+_ANY = re.compile(r".+")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation. Reading an attribute whose variable is missing or malformed raises `SettingsError`.
+
+    `variables` are the raw values by variable name: what a child process needs to find the same installation.
+    """
+
+    home: Path
+    variables: Mapping[str, str] = field(hash=False, repr=False)
+
+    @property
+    def projects(self) -> Path:
+        """Folder of projects, one folder each."""
+        return self._folder("GIORNATA_PROJECTS")
+
+    @property
+    def cassandra(self) -> str:
+        """Cassandra's CQL address, `host:port`."""
+        return self._value("GIORNATA_CASSANDRA", _ADDRESS, "host:port")
+
+    @property
+    def metastore(self) -> str:
+        """Hive metastore, `thrift://host:port`."""
+        return self._value("GIORNATA_METASTORE", _THRIFT, "thrift://host:port")
+
+    @property
+    def warehouse(self) -> Path:
+        """Folder in which Hive's databases lie."""
+        return self._folder("GIORNATA_WAREHOUSE")
+
+    @property
+    def hiveserver(self) -> str:
+        """SQL endpoint that speaks HiveServer2's protocol, `host:port`."""
+        return self._value("GIORNATA_HIVESERVER", _ADDRESS, "host:port")
+
+    @property
+    def smtp(self) -> str:
+        """Mail server, `host:port`."""
+        return self._value("GIORNATA_SMTP", _ADDRESS, "host:port")
+
+    @property
+    def mail_from(self) -> str:
+        """Sender of Giornata's mails."""
+        return self._value("GIORNATA_MAIL_FROM", re.compile(r"[^\s@]+@[^\s@]+"), "name@host")
+
+    @property
+    def serving(self) -> str:
+        """Prediction server's URL, without a slash at the end."""
+        return self._value("GIORNATA_SERVING", _URL, "http://host:port").rstrip("/")
+
+    @property
+    def airflow(self) -> str:
+        """Airflow's URL, without a slash at the end."""
+        return self._value("GIORNATA_AIRFLOW", _URL, "http://host:port").rstrip("/")
+
+    @property
+    def bundles(self) -> Path:
+        """Folder of deployed model bundles."""
+        return self._folder("GIORNATA_BUNDLES")
+
+    @property
+    def prediction_log(self) -> Path:
+        """Folder in which the prediction server logs its predictions."""
+        return self._folder("GIORNATA_PREDICTION_LOG")
+
+    @property
+    def mlflow(self) -> str:
+        """MLflow's tracking URI."""
+        return self._value("GIORNATA_MLFLOW", _ANY, "a tracking URI")
+
+    @property
+    def spark_master(self) -> str:
+        """Spark master of training jobs."""
+        return self._value("GIORNATA_SPARK_MASTER", _ANY, "a Spark master")
+
+    def _folder(self, variable: str) -> Path:
+        return Path(self._value(variable, _ANY, "a folder")).absolute()
+
+    def _value(self, variable: str, form: re.Pattern[str], described: str) -> str:
+        value = self.variables.get(variable, "")
+        if not value:
+            raise SettingsError(
+                f"{variable} is not set, neither in the environment nor in {self.home / FILE_NAME}: "
+                f"start the local stack with `make up`, or set {variable} to {described}"
+            )
+        if not form.fullmatch(value):
+            raise SettingsError(f"{variable} is {value!r}: expected {described}")
+        return value
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the installation that `environ` and its `$GIORNATA_HOME/giornata.env` describe.
+
+    GIORNATA_HOME defaults to `.local` in the working directory; the file may be absent. Raises
+    `SettingsError` for a line of it that is not `NAME=value`.
+    """
+    home = Path(environ.get(HOME) or ".local").absolute()
+    file = home / FILE_NAME
+    variables = _read(file) if file.is_file() else {}
+    variables.update(
+        {name: value for name, value in environ.items() if name.startswith("GIORNATA_") and value}
+    )
+    return Settings(home, {**variables, HOME: str(home)})
+
+
+def _read(file: Path) -> dict[str, str]:
+    variables = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.isidentifier():
+            raise SettingsError(
+                f"{file}:{number}: {line!r} is not NAME=value; `make up` writes this file anew"
+            )
+        variables[name] = value
+    return variables

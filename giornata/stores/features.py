@@ -1,0 +1,210 @@
+"""The online feature store: tables of Cassandra that hold feature groups over time, and how they are read.
+
+A table has one row per entity and event time, newest first, so that the newest row before any moment is the
+first row of one range: the past can be replayed, and a late row never hides a newer one. This module holds
+the online half of the one rule of time: at moment t a prediction sees, per group and entity, the newest row
+with event_time < t, unless that row is older than t - ttl. `jobs/point_in_time.py` holds the offline half.
+
+Cassandra keeps times to the millisecond. The times of feature rows are whole milliseconds in Hive too (see
+`jobs/materialize.py`), and a moment of asking is rounded up here, which changes no comparison with them.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cassandra import InvalidRequest
+from cassandra.cluster import PreparedStatement, ResponseFuture, Session
+
+from dsl.types import Inputs, StoreInput
+from giornata import names
+from giornata.documents.feature_group import FeatureGroup
+from giornata.errors import NotFoundError, StoreError
+from giornata.stores.cassandra import CASSANDRA_FAULTS
+
+CQL_TYPES = {"int": "bigint", "float": "double", "bool": "boolean", "str": "text", "timestamp": "timestamp"}
+
+# Reads under way at once in one request; the driver's own queue is for thousands.
+MAX_IN_FLIGHT = 512
+DEADLINE = 1.0
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+Key = tuple[Any, ...]
+
+
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds from 1970 to `moment`, rounded up. Raises StoreError when `moment` names no time zone."""
+    if moment.tzinfo is None:
+        raise StoreError(
+            f"the moment {moment.isoformat()} has no time zone; features are read as of an instant in UTC."
+        )
+    return -((_EPOCH - moment) // _MILLISECOND)
+
+
+def ensure_feature_table(session: Session, project: str, name: str, group: FeatureGroup) -> None:
+    """Create the Cassandra table of a feature group, or add the columns of features that are new in its
+    document.
+
+    A keyspace that is missing is made with one replica, right for a laptop; a cluster's operator makes it
+    beforehand. Raises StoreError when the table has another key, or a feature another type.
+    """
+    keyspace = names.keyspace(project)
+    columns = {column: CQL_TYPES[type_] for column, type_ in group.entity.items()}
+    columns |= {"event_time": "timestamp"}
+    columns |= {column: CQL_TYPES[feature.type] for column, feature in group.features.items()}
+    try:
+        if keyspace not in session.cluster.metadata.keyspaces:
+            session.execute(
+                f"CREATE KEYSPACE IF NOT EXISTS {keyspace} "
+                "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
+            )
+        tables = session.cluster.metadata.keyspaces[keyspace].tables
+        if name not in tables:
+            session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
+        table = session.cluster.metadata.keyspaces[keyspace].tables[name]
+        present = {column: described.cql_type for column, described in table.columns.items()}
+        key = [column.name for column in table.partition_key]
+        if key != list(group.entity):
+            raise StoreError(
+                f"Cassandra table {keyspace}.{name} has the key {', '.join(key)}, the group's entity is "
+                f"{', '.join(group.entity)}. A key cannot change: give the group another name."
+            )
+        for column, type_ in columns.items():
+            if present.get(column, type_) != type_:
+                raise StoreError(
+                    f"Cassandra table {keyspace}.{name} has {column} as {present[column]}, the document says "
+                    f"{type_}. "
+                    "A type cannot change in place: give the feature another name."
+                )
+        for column in columns.keys() - present.keys():
+            session.execute(f"ALTER TABLE {keyspace}.{name} ADD IF NOT EXISTS {column} {columns[column]}")
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not make the table {keyspace}.{name}: {fault}") from fault
+
+
+def _create_table(table: str, entity: Sequence[str], columns: Mapping[str, str]) -> str:
+    definitions = ", ".join(f"{column} {type_}" for column, type_ in columns.items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table} "
+        f"({definitions}, PRIMARY KEY (({', '.join(entity)}), event_time)) "
+        "WITH CLUSTERING ORDER BY (event_time DESC)"
+    )
+
+
+class OnlineFeatures:
+    """Reads the features of a project from Cassandra, as of any moment. One object serves all threads."""
+
+    def __init__(
+        self, session: Session, project: str, groups: Mapping[str, FeatureGroup], deadline: float = DEADLINE
+    ):
+        """`groups` are the feature groups by name, `deadline` the seconds that Cassandra has for one read."""
+        self._session = session
+        self._project = project
+        self._groups = groups
+        self._deadline = deadline
+        self._statements: dict[tuple[str, tuple[str, ...]], PreparedStatement] = {}
+        self._preparing = threading.Lock()
+
+    def read(
+        self, inputs: Inputs, rows: Sequence[Mapping[str, object]], at: Sequence[datetime]
+    ) -> list[dict[str, object]]:
+        """The store features that `inputs` names for every row, as known at its moment in `at`.
+
+        A row holds the key columns that `inputs.store` maps to entities. An answer has a value under
+        `group__feature` for every feature; it is None where no row was known, where the newest one is older
+        than the group's ttl, and where a key is null. All groups and all distinct keys are read at once.
+
+        Raises StoreError when Cassandra does not answer in time or a group has never been pushed,
+        NotFoundError when
+        `inputs` names a group that the project does not have.
+        """
+        answers: list[dict[str, object]] = [{} for _ in rows]
+        moments = [milliseconds(moment) for moment in at]
+        keys = {name: self._keys(name, store, rows, moments) for name, store in inputs.store.items()}
+        found = self._fetch(inputs, keys)
+        for name, store in inputs.store.items():
+            columns = [names.store_column(name, feature) for feature in store.features]
+            nothing = dict.fromkeys(columns)
+            for answer, key in zip(answers, keys[name], strict=True):
+                values = found[name].get(key)
+                answer.update(zip(columns, values, strict=True) if values is not None else nothing)
+        return answers
+
+    def _keys(
+        self, name: str, store: StoreInput, rows: Sequence[Mapping[str, object]], moments: Sequence[int]
+    ) -> list[Key]:
+        """What each row asks of a group: the values of its entity, and the moment."""
+        if name not in self._groups:
+            raise NotFoundError(f"project {self._project} has no feature group {name}.")
+        columns = [store.keys[entity] for entity in self._groups[name].entity]
+        return [
+            (*(row[column] for column in columns), moment) for row, moment in zip(rows, moments, strict=True)
+        ]
+
+    def _fetch(
+        self, inputs: Inputs, keys: Mapping[str, Sequence[Key]]
+    ) -> dict[str, dict[Key, tuple[object, ...] | None]]:
+        reads = [
+            (name, key) for name, asked in keys.items() for key in dict.fromkeys(asked) if None not in key
+        ]
+        statements = {
+            name: self._statement(name, tuple(store.features)) for name, store in inputs.store.items()
+        }
+        found: dict[str, dict[Key, tuple[object, ...] | None]] = {name: {} for name in keys}
+        for first in range(0, len(reads), MAX_IN_FLIGHT):
+            batch = reads[first : first + MAX_IN_FLIGHT]
+            try:
+                futures = [
+                    self._session.execute_async(statements[name], key, timeout=self._deadline)
+                    for name, key in batch
+                ]
+                for (name, key), future in zip(batch, futures, strict=True):
+                    found[name][key] = self._visible(name, inputs.store[name], key, future)
+            except CASSANDRA_FAULTS as fault:
+                raise StoreError(
+                    f"Cassandra does not answer a read of features of {self._project}: {fault}"
+                ) from fault
+        return found
+
+    def _visible(
+        self, name: str, store: StoreInput, key: Key, future: ResponseFuture
+    ) -> tuple[object, ...] | None:
+        row = future.result().one()
+        if row is None:
+            return None
+        ttl = self._groups[name].ttl
+        event = row[0].replace(tzinfo=UTC)
+        if ttl is not None and milliseconds(event) < key[-1] - ttl // _MILLISECOND:
+            return None
+        return tuple(
+            value.replace(tzinfo=UTC) if type_ == "timestamp" and value is not None else value
+            for value, type_ in zip(row[1:], store.features.values(), strict=True)
+        )
+
+    def _statement(self, name: str, features: tuple[str, ...]) -> Any:
+        statement = self._statements.get((name, features))
+        if statement is not None:
+            return statement
+        with self._preparing:
+            statement = self._prepare(name, features)
+            self._statements[name, features] = statement
+            return statement
+
+    def _prepare(self, name: str, features: tuple[str, ...]) -> PreparedStatement:
+        table = f"{names.keyspace(self._project)}.{name}"
+        entity = " AND ".join(f"{column} = ?" for column in self._groups[name].entity)
+        columns = ", ".join(("event_time", *features))
+        try:
+            return self._session.prepare(
+                f"SELECT {columns} FROM {table} WHERE {entity} AND event_time < ? LIMIT 1"
+            )
+        except InvalidRequest as fault:
+            raise StoreError(
+                f"Cassandra has no {table} with {', '.join(features)}: "
+                f"materialize the feature group {name} first ({fault})."
+            ) from fault
+        except CASSANDRA_FAULTS as fault:
+            raise StoreError(f"Cassandra does not answer: {fault}") from fault

@@ -1,0 +1,64 @@
+"""Questions to Hive in SQL, over HiveServer2's protocol."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pyhive import hive
+from pyhive.exc import Error
+from thrift.transport.TSocket import TSocket
+from thrift.transport.TTransport import TTransportException
+from thrift_sasl import TSaslClientTransport
+
+from giornata.errors import StoreError
+from giornata.settings import Settings
+
+QUERY_TIMEOUT = 300  # seconds
+USER = "giornata"
+
+
+def query(settings: Settings, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, object]]:
+    """The rows that `sql` answers, each a dict by column name; `%s` in it stands for the next of
+    `parameters`.
+
+    Timestamps come back aware, in UTC. Raises StoreError when the SQL endpoint does not answer or refuses
+    the query.
+    """
+    try:
+        connection = _connect(settings.hiveserver)
+    except (Error, TTransportException, OSError) as fault:
+        raise StoreError(
+            f"the SQL endpoint at {settings.hiveserver} does not answer ({fault}). Start it with `make up`."
+        ) from fault
+    try:
+        cursor = connection.cursor()
+        cursor.execute(sql, tuple(parameters) or None)
+        columns = [column[0].rpartition(".")[2] for column in cursor.description or ()]
+        return (
+            [dict(zip(columns, map(_aware, row), strict=True)) for row in cursor.fetchall()]
+            if columns
+            else []
+        )
+    except (Error, TTransportException) as fault:
+        raise StoreError(f"Hive refuses `{' '.join(sql.split())}`: {_reason(fault)}") from fault
+    finally:
+        connection.close()
+
+
+def _connect(address: str) -> hive.Connection:
+    host, _, port = address.partition(":")
+    socket = TSocket(host, int(port))
+    socket.setTimeout(QUERY_TIMEOUT * 1000)
+    sasl = hive.get_installed_sasl(host=host, sasl_auth="PLAIN", username=USER, password="x")
+    transport = TSaslClientTransport(lambda: sasl, "PLAIN", socket)
+    return hive.connect(thrift_transport=transport, configuration={"spark.sql.session.timeZone": "UTC"})
+
+
+def _aware(value: object) -> object:
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) else value
+
+
+def _reason(fault: Exception) -> str:
+    """What the server said, without its stack trace."""
+    status = getattr(fault.args[0], "status", None) if fault.args else None
+    message = getattr(status, "errorMessage", None) or str(fault)
+    return message.splitlines()[0]

@@ -1,0 +1,104 @@
+"""Metrics of live models over time, in Cassandra: what the console draws and its API hands out."""
+
+from collections.abc import Iterable
+from datetime import date
+from itertools import groupby
+from operator import attrgetter
+
+from cassandra.cluster import Session
+from cassandra.concurrent import execute_concurrent_with_args
+
+from giornata.errors import StoreError
+from giornata.monitoring.points import Point
+from giornata.stores.cassandra import CASSANDRA_FAULTS
+
+_WRITES_AT_ONCE = 64
+
+
+_series = attrgetter("model", "tag", "mode", "metric", "window")
+_place = attrgetter("part", "at", "uuid")
+
+
+class Series:
+    """The table `giornata.metric_series`."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        own = "model = ? AND tag = ? AND mode = ? AND metric = ? AND time_window = ?"
+        columns = "part, at, model_uuid, value, row_count"
+        self._insert = session.prepare(
+            f"INSERT INTO giornata.metric_series (model, tag, mode, metric, time_window, {columns}) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        self._delete = session.prepare(
+            f"DELETE FROM giornata.metric_series WHERE {own} AND part = ? AND at = ? AND model_uuid = ?"
+        )
+        self._read = session.prepare(
+            f"SELECT {columns} FROM giornata.metric_series WHERE {own} AND part = ? AND at >= ? AND at < ?"
+        )
+        self._read_all_parts = session.prepare(
+            f"SELECT {columns} FROM giornata.metric_series WHERE {own} AND at >= ? AND at < ? ALLOW FILTERING"
+        )
+        self._list = session.prepare(
+            "SELECT DISTINCT model, tag, mode, metric, time_window FROM giornata.metric_series"
+        )
+
+    def write(self, points: Iterable[Point]) -> None:
+        """Store points; one that is there already takes the new value and row count. Raises StoreError."""
+        rows = [(*_series(point), *_place(point), point.value, point.rows) for point in points]
+        try:
+            execute_concurrent_with_args(self._session, self._insert, rows, concurrency=_WRITES_AT_ONCE)
+        except CASSANDRA_FAULTS as fault:
+            raise _fault("cannot write metrics", fault) from fault
+
+    def replace(self, model: str, points: Iterable[Point], start: date, end: date) -> None:
+        """Make `points` all there is of `model` for the days of [start, end): writes them, then removes the
+        others.
+
+        A reader in between sees too much, never too little. Raises StoreError.
+        """
+        points = sorted(points)
+        self.write(points)
+        kept = {key: {_place(point) for point in group} for key, group in groupby(points, _series)}
+        for key in self.keys(model):
+            stored = self._rows(self._read_all_parts, (*key, start, end))
+            for point in (_point(key, row) for row in stored):
+                if _place(point) not in kept.get(key, ()):
+                    self._rows(self._delete, (*key, *_place(point)))
+
+    def read(
+        self,
+        model: str,
+        tag: str,
+        mode: str,
+        metric: str,
+        window: str,
+        start: date,
+        end: date,
+        part: str = "all",
+    ) -> list[Point]:
+        """The points of one series and part with start <= at < end, oldest first. Raises StoreError."""
+        key = (model, tag, mode, metric, window)
+        return [_point(key, row) for row in self._rows(self._read, (*key, part, start, end))]
+
+    def keys(self, model: str) -> list[tuple[str, str, str, str, str]]:
+        """The series of a model: (model, tag, mode, metric, window), sorted. Raises StoreError."""
+        found = (tuple(row) for row in self._rows(self._list, ()))
+        return sorted(key for key in found if key[0] == model)
+
+    def _rows(self, statement: object, values: tuple[object, ...]) -> list[tuple]:
+        try:
+            return list(self._session.execute(statement, values))
+        except CASSANDRA_FAULTS as fault:
+            raise _fault("cannot read or write metrics", fault) from fault
+
+
+def _point(key: tuple[str, ...], row: tuple) -> Point:
+    part, at, uuid, value, rows = row
+    return Point(*key, part, at.date(), uuid, value, rows)
+
+
+def _fault(what: str, fault: Exception) -> StoreError:
+    return StoreError(
+        f"Cassandra {what}: {type(fault).__name__}: {fault}. Is the stack up? Start it with `make up`."
+    )

@@ -1,0 +1,124 @@
+"""Measure predictions against their labels on the executors: metrics by version, tag, mode, part and window.
+
+Every window is computed from its rows, not from the metrics of its days. Beside the metrics of the model's
+task there is `label_coverage`, the share of the predictions that have a label by now.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from giornata.evaluation.metrics import metrics
+from giornata.monitoring.alerts import ALL_ROWS
+from giornata.monitoring.observations import LABEL_COVERAGE
+from giornata.monitoring.points import Point
+
+# A part with fewer labelled rows in a window says little; the whole and the levels are always measured.
+MIN_PART_ROWS = 50
+LEVEL_PREFIX = "level:"
+
+_GROUP = ("tag", "mode", "model_uuid", "time_window", "at", "part")
+_MEASURED = (
+    "tag string, mode string, model_uuid string, time_window string, at date, part string, "
+    "metric string, value double, row_count bigint"
+)
+
+
+def measure(
+    predictions: DataFrame,
+    outcomes: DataFrame,
+    model: str,
+    task: str,
+    windows: Iterable[int],
+    days: Sequence[str],
+) -> list[Point]:
+    """The points of one model for every window (in days) that ends with one of `days` (ISO dates, UTC, in
+    order).
+
+    `predictions` and `outcomes` hold the rows of the days that the windows reach back to. Parts are `all`,
+    `level:<name>` (the rows that this level of the partition tree answered) and the parts by their own names.
+    A metric that is not defined on its rows (AUC of one class) has no point.
+    """
+    measured = (
+        _by_window(_by_part(_labelled(predictions, outcomes)), windows, days)
+        .groupBy(*_GROUP)
+        .applyInPandas(_measure_group(task), _MEASURED)
+    )
+    return [
+        Point(
+            model=model,
+            tag=row.tag,
+            mode=row.mode,
+            metric=row.metric,
+            window=row.time_window,
+            part=row.part,
+            at=row.at,
+            uuid=row.model_uuid,
+            value=row.value,
+            rows=row.row_count,
+        )
+        for row in measured.collect()
+    ]
+
+
+def _labelled(predictions: DataFrame, outcomes: DataFrame) -> DataFrame:
+    """Every prediction with its label or null, once for each tag that stood for its version ("" for none)."""
+    one = ["day", "mode", "model_uuid", "prediction_id"]
+    labels = outcomes.select(*one, "label")
+    tags = F.explode(F.split(F.coalesce("tag", F.lit("")), ","))
+    return predictions.select(*one, tags.alias("tag"), "level", "part", "prediction").join(
+        labels, on=one, how="left"
+    )
+
+
+def _by_part(rows: DataFrame) -> DataFrame:
+    parts = F.array_distinct(F.array(F.lit(ALL_ROWS), F.concat(F.lit(LEVEL_PREFIX), "level"), "part"))
+    return rows.withColumn("part", F.explode(parts)).drop("level")
+
+
+def _by_window(rows: DataFrame, windows: Iterable[int], days: Sequence[str]) -> DataFrame:
+    """Each row once for every window that holds its day."""
+    ends = [
+        F.transform(
+            F.sequence(F.lit(0), F.lit(length - 1)),
+            lambda later, length=length: F.struct(
+                F.lit(f"{length}d").alias("time_window"), F.date_add(F.to_date("day"), later).alias("at")
+            ),
+        )
+        for length in sorted(windows)
+    ]
+    return (
+        rows.withColumn("window_end", F.explode(F.concat(*ends)))
+        .select("*", "window_end.*")
+        .drop("window_end", "day")
+        .where(F.col("at").between(date.fromisoformat(days[0]), date.fromisoformat(days[-1])))
+    )
+
+
+def _measure_group(task: str) -> Callable[[tuple, pd.DataFrame], pd.DataFrame]:
+    def measure_group(group: tuple, rows: pd.DataFrame) -> pd.DataFrame:
+        measured = list(_measurements(task, dict(zip(_GROUP, group, strict=True))["part"], rows))
+        frame = pd.DataFrame(measured, columns=["metric", "value", "row_count"])
+        for place, (name, value) in enumerate(zip(_GROUP, group, strict=True)):
+            frame.insert(place, name, value)
+        return frame
+
+    return measure_group
+
+
+def _measurements(task: str, part: str, rows: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
+    # In one order, whatever order the rows came in: sums of floats, and so metrics, are the same in every
+    # run.
+    labelled = rows[rows["label"].notna()].sort_values("prediction_id")
+    whole = part == ALL_ROWS or part.startswith(LEVEL_PREFIX)
+    if not whole and len(labelled) < MIN_PART_ROWS:
+        return
+    yield LABEL_COVERAGE, len(labelled) / len(rows), len(rows)
+    values = metrics(task, labelled["label"].to_numpy(float), labelled["prediction"].to_numpy(float))
+    for name, value in values.items():
+        if math.isfinite(value):
+            yield name, value, len(labelled)

@@ -1,0 +1,224 @@
+"""Bring the predictions that the servers logged into Hive, each exactly once.
+
+Closed segments of a model are read, their rows are merged with what the same partitions (day, online,
+version) hold already, and the partitions are published as wholes; only then do the segments move to
+`collected/`. A job that dies in between has left its segments where they were: the next run finds their rows,
+by prediction id, in the table and adds none twice. Lines that cannot be read are kept in `rejected/` and
+reported.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from giornata.documents import ProjectDocuments, load_project
+from giornata.names import Name, parse_model_name, predictions_table
+from giornata.segments import (
+    REJECTED,
+    close_abandoned,
+    closed_segments,
+    collecting,
+    cut_tail,
+    model_folder,
+    models_with_segments,
+    put_away,
+    torn_tail,
+)
+from giornata.settings import Settings, load_settings
+from jobs.predictions import PARTITIONS, predictions_columns
+from jobs.publish import SQL_TYPES, ensure_table, publish
+from jobs.session import job_main, say, start
+
+JOB = "collect_log"
+MODE = "online"
+
+_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+_FIELDS = {
+    "prediction_id": "string",
+    "model": "string",
+    "uuid": "string",
+    "part": "string",
+    "level": "string",
+    "prediction": "double",
+    "event_time": "timestamp",
+    "predicted_at": "timestamp",
+    "inputs": "string",
+}
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a run did for one model: rows read, those of them that were new, lines rejected or torn."""
+
+    model: str
+    segments: int
+    rows: int
+    new: int
+    rejected: int
+    torn: int
+
+
+def run(spark: SparkSession, settings: Settings, project: str) -> list[Collected]:
+    """Collect the segments of every model of a project. Raises StoreError when another run is at it."""
+    documents = load_project(settings.projects / project)
+    collected = []
+    for model in map(parse_model_name, models_with_segments(settings.prediction_log, project)):
+        folder = model_folder(settings.prediction_log, model)
+        with collecting(folder):
+            close_abandoned(folder)
+            segments = closed_segments(folder)
+            if not segments:
+                continue
+            if model.name not in documents.models:
+                say(JOB, f"{model}: {len(segments)} segments stay in {folder}: the project has no such model")
+                continue
+            collected.append(publish_segments(spark, settings, documents, model, segments))
+            put_away(segments)
+    if not collected:
+        say(JOB, f"{project}: no predictions were logged since the last run")
+    return collected
+
+
+def publish_segments(
+    spark: SparkSession,
+    settings: Settings,
+    documents: ProjectDocuments,
+    model: Name,
+    segments: Sequence[Path],
+) -> Collected:
+    """Add the rows of segments to the predictions table of a model; rows that it has change nothing."""
+    spec = documents.models[model.name]
+    columns = predictions_columns(spec, documents.tables[spec.data.table])
+    table = predictions_table(model)
+    ensure_table(spark, table, columns, PARTITIONS)
+    torn = sum(set_torn_tail_aside(path) for path in segments)
+    with _cached(
+        read_lines(spark, segments, model, {name: columns[name] for name in spec.data.key})
+    ) as lines:
+        rejected = set_rejected_aside(lines, segments)
+        rows = lines.where("is_good").dropDuplicates(["prediction_id"])
+        number = rows.count()
+        new = add_new_rows(spark, settings, table, prediction_rows(rows, columns, spec.data.key))
+    say(JOB, f"{model}: {len(segments)} segments, {number} predictions, {new} of them new in {table}")
+    if rejected or torn:
+        kept = segments[0].parent / REJECTED
+        say(
+            JOB,
+            f"{model}: {rejected} lines could not be read and {torn} were cut off; they are kept in {kept}",
+        )
+    return Collected(str(model), len(segments), number, new, rejected, torn)
+
+
+def set_torn_tail_aside(segment: Path) -> bool:
+    """Move the line that a killed server left unfinished out of its segment. Whether there was one."""
+    tail = torn_tail(segment)
+    if tail:
+        _write_whole(segment.parent / REJECTED / f"{segment.stem}.torn", tail)
+        cut_tail(segment, len(tail))
+    return bool(tail)
+
+
+def read_lines(
+    spark: SparkSession, segments: Sequence[Path], model: Name, key: Mapping[str, str]
+) -> DataFrame:
+    """Every line of the segments: `segment`, its text `line`, its fields, and whether it `is_good`.
+
+    A line is good when it is JSON with the fields of the prediction log in their types and is about `model`.
+    """
+    keys = ", ".join(f"{name}: {SQL_TYPES[type_]}" for name, type_ in key.items())
+    fields = _FIELDS | {"tag": "string", "key": f"struct<{keys}>", "broken": "string"}
+    schema = ", ".join(f"{name} {type_}" for name, type_ in fields.items())
+    options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "broken"}
+    text = spark.read.text([str(path) for path in segments], lineSep="\n")
+    lines = text.select(
+        F.col("_metadata.file_name").alias("segment"),
+        F.col("value").alias("line"),
+        F.from_json("value", schema, options).alias("fields"),
+    ).select("segment", "line", "fields.*")
+    present = F.lit(True)
+    for name in _FIELDS:
+        present &= F.col(name).isNotNull()
+    good = present & F.col("broken").isNull() & (F.col("model") == str(model)) & F.col("uuid").rlike(_UUID)
+    return lines.withColumn("is_good", F.coalesce(good, F.lit(False)))
+
+
+def set_rejected_aside(lines: DataFrame, segments: Sequence[Path]) -> int:
+    """Keep the lines that are not good in a file per segment; return how many there are."""
+    folders = {path.name: path.parent / REJECTED for path in segments}
+    bad = lines.where("NOT is_good").select("segment", "line").orderBy("segment", "line")
+    number = 0
+    for segment, rows in groupby(bad.toLocalIterator(), key=attrgetter("segment")):
+        texts = [row.line for row in rows]
+        number += len(texts)
+        _write_whole(folders[segment] / segment, "".join(f"{text}\n" for text in texts).encode())
+    return number
+
+
+def prediction_rows(lines: DataFrame, columns: Iterable[str], key: Sequence[str]) -> DataFrame:
+    """Lines of the log as rows of a predictions table with these columns, `key` among them."""
+    return lines.select(
+        *(F.col(f"key.{name}") if name in key else F.col(name) for name in columns),
+        F.date_format("event_time", "yyyy-MM-dd").alias("day"),
+        F.lit(MODE).alias("mode"),
+        F.col("uuid").alias("model_uuid"),
+    )
+
+
+def add_new_rows(spark: SparkSession, settings: Settings, table: str, rows: DataFrame) -> int:
+    """Publish the partitions of `rows` with those rows that they lack; return how many these are."""
+    asked = rows.select("day", "model_uuid").distinct().collect()
+    published = (
+        spark.table(table)
+        .where(F.col("mode") == MODE)
+        .where(F.col("day").isin([row.day for row in asked]))
+        .where(F.col("model_uuid").isin([row.model_uuid for row in asked]))
+    )
+    with _cached(rows.join(published.select("prediction_id"), "prediction_id", "left_anti")) as new:
+        number = new.count()
+        if number:
+            touched = F.broadcast(new.select("day", "model_uuid").distinct())
+            kept = published.join(touched, ["day", "model_uuid"], "left_semi")
+            everything = kept.unionByName(new, allowMissingColumns=True)
+            publish(spark, everything, table, PARTITIONS, settings=settings)
+    return number
+
+
+@contextmanager
+def _cached(frame: DataFrame) -> Iterator[DataFrame]:
+    frame.cache()
+    try:
+        yield frame
+    finally:
+        frame.unpersist()
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.rename(path)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog=f"jobs/{JOB}.py", description=__doc__)
+    parser.add_argument("--project", required=True)
+    arguments = parser.parse_args(argv)
+    settings = load_settings()
+    spark = start(settings, JOB)
+    try:
+        run(spark, settings, arguments.project)
+    finally:
+        spark.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(job_main(main))

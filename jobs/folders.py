@@ -1,0 +1,35 @@
+"""Folders of the warehouse, on whatever file system it lies: this machine's, HDFS or an object store."""
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+
+def exists(spark: SparkSession, folder: str) -> bool:
+    """Whether there is such a folder."""
+    files, path = _opened(spark, folder)
+    return bool(files.exists(path))
+
+
+def make(spark: SparkSession, folder: str) -> None:
+    """Make a folder, and those above it, if they are not there."""
+    files, path = _opened(spark, folder)
+    files.mkdirs(path)
+
+
+def remove(spark: SparkSession, folder: str) -> None:
+    """Remove a folder and all that is in it."""
+    files, path = _opened(spark, folder)
+    files.delete(path, True)
+
+
+def entries(spark: SparkSession, folder: str) -> list[str]:
+    """The names of what is in a folder; nothing when there is no such folder."""
+    files, path = _opened(spark, folder)
+    return [status.getPath().getName() for status in files.listStatus(path)] if files.exists(path) else []
+
+
+def _opened(spark: SparkSession, folder: str) -> tuple[Any, Any]:
+    java: Any = spark.sparkContext._jvm
+    path = java.org.apache.hadoop.fs.Path(folder)
+    return path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration()), path

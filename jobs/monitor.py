@@ -1,0 +1,193 @@
+"""Join labels that have arrived to batch and online predictions, measure accuracy, and mail when an alert
+changes.
+
+`--to` is the moment the monitor has come to: labels known before it count, later ones do not, and no clock is
+asked. Labels known in [from, to) belong to predictions of a few days before, so outcomes and metrics of the
+prediction days from LABEL_WAIT before `--from` up to `--to` are computed anew each time: a label that comes
+later than LABEL_WAIT is not counted. Running a range again gives the same rows and sends no mail again.
+
+Which days alert rules are judged on is said in giornata.monitoring.observations, how a mail goes out once in
+giornata.stores.alerts.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from cassandra.cluster import Session
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from giornata.documents import ModelSpec, ProjectDocuments, load_project
+from giornata.errors import NotFoundError
+from giornata.monitoring.alerts import rule
+from giornata.monitoring.mail import MailError
+from giornata.monitoring.notify import deliver, judge_rule
+from giornata.monitoring.observations import LABEL_WAIT, observations
+from giornata.monitoring.points import Point
+from giornata.names import Name, data_table, metrics_table, outcomes_table, predictions_table
+from giornata.settings import Settings, load_settings
+from giornata.stores import cassandra
+from giornata.stores.alerts import Alerts
+from giornata.stores.deployments import Deployments
+from giornata.stores.series import Series
+from jobs.accuracy import measure
+from jobs.outcomes import OUTCOME_COLUMNS, known_labels, outcomes
+from jobs.predictions import PARTITIONS, predictions_columns
+from jobs.publish import create_table, ensure_table, publish
+from jobs.session import add_range, days_between, job_main, say
+from jobs.session import start as start_spark
+
+CONSOLE = "/giornata/"  # where Airflow's web server has the console, see plugins/
+METRICS_TABLE = Path(__file__).resolve().parents[1] / "sql" / "hive" / "model_metrics.sql"
+
+
+def run(spark: SparkSession, settings: Settings, project: str, start: datetime, end: datetime) -> None:
+    """Bring the monitoring of a project from `start` to `end` (midnights, UTC).
+
+    Raises MailError, after all else is done, when a mail could not be delivered; it stays stored for the next
+    run.
+    """
+    documents = load_project(settings.projects / project)
+    days = days_between(start - LABEL_WAIT, end)
+    points = {
+        model: _measure_model(spark, settings, documents, model, days, end)
+        for model in documents.models
+        if spark.catalog.tableExists(predictions_table(Name(project, model)))
+    }
+    for model in documents.models.keys() - points.keys():
+        say("monitor", f"{project}/{model}: nothing was predicted yet")
+    _publish_metrics(spark, settings, project, points, days)
+    with cassandra.session(settings) as session:
+        series = Series(session)
+        for model, own in points.items():
+            name = Name(project, model)
+            series.replace(str(name), own, date.fromisoformat(days[0]), end.date())
+            _judge_model(session, settings, name, documents.model(model), own, end.date())
+        _deliver(Alerts(session), settings, [str(Name(project, model)) for model in points])
+
+
+def _measure_model(
+    spark: SparkSession,
+    settings: Settings,
+    documents: ProjectDocuments,
+    model: str,
+    days: Sequence[str],
+    end: datetime,
+) -> list[Point]:
+    spec = documents.model(model)
+    name = Name(documents.name, model)
+    labelled = _publish_outcomes(spark, settings, documents, model, days, end)
+    windows = {1, *(alert.over.days for alert in spec.monitor.alerts)}
+    reach = (date.fromisoformat(days[0]) - timedelta(days=max(windows) - 1)).isoformat()
+    points = measure(
+        _days(spark.table(predictions_table(name)), reach, days[-1]),
+        _days(spark.table(outcomes_table(name)), reach, days[-1]),
+        model=str(name),
+        task=spec.task,
+        windows=windows,
+        days=days,
+    )
+    say("monitor", f"{name}: {labelled} outcomes on {len(days)} days, {len(points)} metrics")
+    return points
+
+
+def _publish_outcomes(
+    spark: SparkSession,
+    settings: Settings,
+    documents: ProjectDocuments,
+    model: str,
+    days: Sequence[str],
+    end: datetime,
+) -> int:
+    """Replace the outcomes of the predictions of days by what is known before `end`; gives their number."""
+    spec = documents.model(model)
+    name = Name(documents.name, model)
+    labels_table = documents.table(spec.label.table)
+    table = outcomes_table(name)
+    columns = predictions_columns(spec, documents.table(spec.data.table))
+    ensure_table(spark, table, {**columns, **OUTCOME_COLUMNS}, PARTITIONS)
+    predictions = _days(spark.table(predictions_table(name)), days[0], days[-1])
+    labels = known_labels(_table(spark, documents.name, spec.label.table), labels_table, spec, days[0], end)
+    partitions = predictions.select(*PARTITIONS).union(
+        _days(spark.table(table), days[0], days[-1]).select(*PARTITIONS)
+    )
+    expected = [row.asDict() for row in partitions.distinct().collect()]
+    rows = outcomes(predictions, labels, spec)
+    return publish(spark, rows, table, PARTITIONS, settings=settings, expected=expected).rows
+
+
+def _table(spark: SparkSession, project: str, table: str) -> DataFrame:
+    name = data_table(project, table)
+    if not spark.catalog.tableExists(name):
+        raise NotFoundError(
+            f"there is no Hive table {name} to take labels from: load it (DAG {project}.ingest)."
+        )
+    return spark.table(name)
+
+
+def _days(rows: DataFrame, first: str, last: str) -> DataFrame:
+    return rows.where(F.col("day").between(first, last))
+
+
+def _publish_metrics(
+    spark: SparkSession,
+    settings: Settings,
+    project: str,
+    points: Mapping[str, Iterable[Point]],
+    days: Sequence[str],
+) -> None:
+    table = metrics_table(project)
+    create_table(spark, METRICS_TABLE, project)
+    rows = [
+        (p.model, p.uuid, p.tag, p.mode, p.part, p.window, p.metric, p.value, p.rows, p.at.isoformat())
+        for own in points.values()
+        for p in own
+    ]
+    schema = spark.table(table).schema
+    expected = [{"day": day} for day in days]
+    published = publish(
+        spark, spark.createDataFrame(rows, schema), table, settings=settings, expected=expected
+    )
+    say("monitor", f"{table}: {published.rows} rows on {len(days)} days published")
+
+
+def _judge_model(
+    session: Session, settings: Settings, name: Name, spec: ModelSpec, points: Sequence[Point], end: date
+) -> None:
+    """Judge each rule at each tag and mode, day by day, and store the transitions with their mails."""
+    alerts, deployments = Alerts(session), Deployments(session)
+    for tag, mode in sorted({(point.tag, point.mode) for point in points if point.tag}):
+        deployed = [deployment.uuid for deployment in deployments.timeline(str(name), tag)]
+        for alert in spec.monitor.alerts:
+            watched = rule(str(name), tag, mode, alert)
+            seen = observations(watched, points, deployed, end)
+            for transition in judge_rule(alerts, watched, seen, f"{settings.airflow}{CONSOLE}"):
+                day = transition.observation.day
+                say("monitor", f"{name}: {transition.kind}: {watched.name} ({tag}, {mode}, {day})")
+
+
+def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> None:
+    delivery = deliver(alerts, models, settings.smtp, settings.mail_from)
+    for event in delivery.sent:
+        say("monitor", f"mailed {', '.join(event.mail.to)}: {event.mail.subject}")
+    if delivery.failures:
+        raise MailError(
+            "; ".join(delivery.failures) + ". What was not delivered is kept, and the next run sends it."
+        )
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--project", required=True)
+    add_range(parser)
+    arguments = parser.parse_args(argv)
+    settings = load_settings()
+    spark = start_spark(settings, f"giornata monitor {arguments.project}")
+    run(spark, settings, arguments.project, arguments.start, arguments.end)
+
+
+if __name__ == "__main__":
+    sys.exit(job_main(main))

@@ -1,0 +1,167 @@
+"""Fits the parts of a partitioned model on executors, all at once, and adds up how candidates do on validation rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from giornata.documents.model import Scalar
+from giornata.evaluation.metrics import part_losses
+from giornata.models import model_type
+from giornata.models.base import FitError
+from giornata.models.partitions import Key, Losses, PartRows, key_text, parse_key
+from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, matrix_and_target, matrix_columns
+
+__all__ = ["FittedPart", "Recipe", "fit_parts", "path_rows", "validation_losses"]
+
+_PART = "_part"
+_FITTED = f"{_PART} string, file string, content binary, problem string"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How each part is fitted: the model type, its task and parameters, and the number of features."""
+
+    type: str
+    task: str
+    parameters: Mapping[str, Scalar]
+    seed: int
+    features: int
+
+
+@dataclass(frozen=True)
+class FittedPart:
+    """The files of a part's model, or why it could not be fitted."""
+
+    files: Mapping[str, bytes]
+    problem: str = ""
+
+
+def path_rows(matrix: DataFrame) -> dict[Key, PartRows]:
+    """Training and validation rows of each full path in a frame of `matrix_frame`."""
+    path = F.element_at(PARTS, -1)
+    counts = matrix.groupBy(path.alias("path"), WINDOW).count().where(F.col(WINDOW) != "test").collect()
+    rows: dict[Key, PartRows] = {}
+    for row in counts:
+        key = parse_key(row["path"])
+        counted = PartRows(**{row[WINDOW]: row["count"]})
+        rows[key] = rows.get(key, PartRows()) + counted
+    return rows
+
+
+def fit_parts(
+    matrix: DataFrame, keys: Sequence[Key], used: Sequence[str], recipe: Recipe, tasks: int
+) -> dict[Key, FittedPart]:
+    """Fit a model to the rows of every part in `keys` that lie in the windows `used`, in `tasks` Spark tasks.
+
+    The rows of one part must fit into the memory of an executor. What comes back are the models' files.
+    """
+    spark = matrix.sparkSession
+    wanted = spark.createDataFrame([(key_text(key),) for key in keys], f"{_PART} string")
+    columns = matrix_columns(recipe.features)
+    rows = (
+        matrix.where(F.col(WINDOW).isin(*used))
+        .select(*columns, LABEL, ORDER, F.explode(PARTS).alias(_PART))
+        .join(F.broadcast(wanted), _PART)
+        # Given a number, Spark does not merge the tasks, small as their data may be: fitting is what takes time.
+        .repartition(tasks, _PART)
+    )
+
+    def fit(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
+        part = key[0].as_py()
+        features, target = matrix_and_target(table, recipe.features)
+        try:
+            fitted = model_type(recipe.type).fit(
+                features, target, recipe.task, recipe.parameters, recipe.seed
+            )
+        except FitError as error:
+            return _table([(part, "", b"", str(error))])
+        return _table([(part, name, content, "") for name, content in fitted.to_files().items()])
+
+    collected = rows.groupBy(_PART).applyInArrow(fit, _FITTED).toArrow().to_pylist()
+    files: dict[Key, dict[str, bytes]] = {}
+    problems: dict[Key, str] = {}
+    for row in collected:
+        key = parse_key(row[_PART])
+        if row["problem"]:
+            problems[key] = row["problem"]
+        else:
+            files.setdefault(key, {})[row["file"]] = row["content"]
+    return {key: FittedPart(files.get(key, {}), problems.get(key, "")) for key in keys}
+
+
+def validation_losses(
+    matrix: DataFrame, fitted: Mapping[Key, Mapping[str, bytes]], recipe: Recipe
+) -> dict[Key, Losses]:
+    """For each full path of the validation rows: how many, and the summed loss of each candidate they lie in."""
+    models = matrix.sparkSession.sparkContext.broadcast(
+        {key_text(key): (len(key), dict(files)) for key, files in fitted.items()}
+    )
+
+    def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        loaded = {
+            part: (depth, model_type(recipe.type).fitted.from_files(files))
+            for part, (depth, files) in models.value.items()
+        }
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            parts = np.array([row[-1] for row in table.column(PARTS).to_pylist()], dtype=object)
+            features, actual = _arrays(table, recipe.features)
+            sums: list[tuple[str, int, int, float]] = []
+            for path in sorted(set(parts)):
+                inside = np.flatnonzero(parts == path)
+                for part in _prefix_texts(path):
+                    if part in loaded:
+                        depth, model = loaded[part]
+                        loss = part_losses(recipe.task, actual[inside], model.predict(features[inside]))
+                        sums.append((path, depth, len(inside), float(loss.sum())))
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "path": pa.array([row[0] for row in sums], pa.string()),
+                    "depth": pa.array([row[1] for row in sums], pa.int32()),
+                    "count": pa.array([row[2] for row in sums], pa.int64()),
+                    "loss": pa.array([row[3] for row in sums], pa.float64()),
+                }
+            )
+
+    collected = (
+        matrix.where(F.col(WINDOW) == "validation")
+        .select(*matrix_columns(recipe.features), LABEL, PARTS)
+        .mapInArrow(judge, "path string, depth int, count bigint, loss double")
+        .groupBy("path", "depth")
+        .agg(F.sum("count").alias("rows"), F.sum("loss").alias("loss"))
+        .collect()
+    )
+    models.destroy()
+    rows: dict[Key, int] = {}
+    sums: dict[Key, dict[int, float]] = {}
+    for row in collected:
+        key = parse_key(row["path"])
+        rows[key] = row["rows"]
+        sums.setdefault(key, {})[row["depth"]] = row["loss"]
+    return {key: Losses(rows[key], sums[key]) for key in rows}
+
+
+def _prefix_texts(path: str) -> list[str]:
+    key = parse_key(path)
+    return [key_text(key[:depth]) for depth in range(len(key) + 1)]
+
+
+def _arrays(table: pa.Table, features: int) -> tuple[np.ndarray, np.ndarray]:
+    columns = [table.column(name).to_numpy() for name in matrix_columns(features)]
+    return np.column_stack(columns), table.column(LABEL).to_numpy()
+
+
+def _table(rows: Sequence[tuple[str, str, bytes, str]]) -> pa.Table:
+    part, name, content, problem = zip(*rows, strict=True)
+    return pa.table(
+        {
+            _PART: pa.array(part, pa.string()),
+            "file": pa.array(name, pa.string()),
+            "content": pa.array(content, pa.binary()),
+            "problem": pa.array(problem, pa.string()),
+        }
+    )

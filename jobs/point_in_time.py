@@ -1,0 +1,126 @@
+"""The point-in-time join: for every row, the features as they were known at the row's own moment.
+
+This is the offline half of the one rule of time (`giornata/stores/features.py` is the online half): at
+moment t a row sees, per group and entity, the newest feature row with event_time < t, unless that row is
+older than t - ttl.
+
+Rows that ask and rows that answer are put in one sequence per entity, in order of time and, at the same
+instant, asking rows first, since what becomes known in an instant is not yet known in it. The newest answer
+so far is then the last one before each asking row. One shuffle serves all groups that are asked by the same
+columns; rows are only sorted, so the cost grows as n log n, however many answers an entity has.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from dsl.types import Inputs, StoreInput
+from giornata import names
+from giornata.documents import FeatureGroup
+from giornata.errors import NotFoundError, StoreError
+
+# Names that no document can give a column: a legal name has no double underscore at its beginning.
+_ASKING = "__asking"
+_TIME = "__time"
+_KEY = "__key"
+
+
+def join(
+    spark: SparkSession,
+    entities: DataFrame,
+    at: str,
+    inputs: Inputs,
+    groups: Mapping[str, FeatureGroup],
+    project: str,
+) -> DataFrame:
+    """`entities` with a column `group__feature` for every store feature that `inputs` names.
+
+    `at` is the timestamp column of the moment that each row asks about. Every row comes back once, in any
+    order; its features are null where no feature row was known, where the newest is older than the group's
+    ttl, and where a key or `at` is null.
+
+    Raises NotFoundError for a group the project does not have, StoreError for one that has no Hive table yet.
+    """
+    if not inputs.store:
+        return entities
+    first, last = entities.agg(F.min(at), F.max(at)).collect()[0]
+    by_key: dict[tuple[str, ...], dict[str, StoreInput]] = {}
+    for name, store in inputs.store.items():
+        if name not in groups:
+            raise NotFoundError(f"project {project} has no feature group {name}.")
+        columns = tuple(store.keys[entity] for entity in groups[name].entity)
+        by_key.setdefault(columns, {})[name] = store
+    joined = entities
+    for columns, stores in by_key.items():
+        answers = {
+            name: _answers(spark, project, name, groups[name], store, first, last)
+            for name, store in stores.items()
+        }
+        joined = _join_key(joined, at, columns, stores, answers, groups)
+    return joined
+
+
+def _answers(
+    spark: SparkSession,
+    project: str,
+    name: str,
+    group: FeatureGroup,
+    store: StoreInput,
+    first: datetime | None,
+    last: datetime | None,
+) -> DataFrame:
+    """Key, time and a struct of values of each row of a group that moments from `first` to `last` can see."""
+    table = names.group_table(project, name)
+    if not spark.catalog.tableExists(table):
+        raise StoreError(f"the feature group {name} has no table {table} yet: materialize it first.")
+    rows = spark.table(table)
+    if last is not None:
+        rows = rows.where(F.col("day") <= f"{last:%Y-%m-%d}")
+    if first is not None and group.ttl is not None:
+        rows = rows.where(F.col("day") >= f"{first - group.ttl:%Y-%m-%d}")
+    return rows.select(
+        *(F.col(entity).alias(f"{_KEY}{place}") for place, entity in enumerate(group.entity)),
+        F.col("event_time").alias(_TIME),
+        F.struct("event_time", *store.features).alias(name),
+    )
+
+
+def _join_key(
+    entities: DataFrame,
+    at: str,
+    columns: Sequence[str],
+    stores: Mapping[str, StoreInput],
+    answers: Mapping[str, DataFrame],
+    groups: Mapping[str, FeatureGroup],
+) -> DataFrame:
+    keys = [f"{_KEY}{place}" for place in range(len(columns))]
+    sequence = entities.select(
+        *(F.col(column).alias(key) for column, key in zip(columns, keys, strict=True)),
+        F.col(at).alias(_TIME),
+        F.struct(*entities.columns).alias(_ASKING),
+    )
+    for rows in answers.values():
+        sequence = sequence.unionByName(rows, allowMissingColumns=True)
+    order = (F.col(_TIME), F.when(F.col(_ASKING).isNotNull(), 0).otherwise(1))
+    so_far = (
+        Window.partitionBy(*keys).orderBy(*order).rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    )
+    newest = sequence.select(
+        _ASKING, _TIME, *(F.last(name, ignorenulls=True).over(so_far).alias(name) for name in answers)
+    )
+    features = [
+        _visible(name, feature, groups[name].ttl)
+        for name, store in stores.items()
+        for feature in store.features
+    ]
+    asked = newest.where(F.col(_ASKING).isNotNull())
+    return asked.select(*(F.col(f"{_ASKING}.{column}") for column in entities.columns), *features)
+
+
+def _visible(name: str, feature: str, ttl: timedelta | None) -> Column:
+    value = F.col(f"{name}.{feature}")
+    if ttl is not None:
+        value = F.when(F.col(f"{name}.event_time") >= F.col(_TIME) - F.lit(ttl), value)
+    return value.alias(names.store_column(name, feature))

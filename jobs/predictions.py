@@ -1,0 +1,53 @@
+"""What a row of a prediction table is: the same columns for batch and online predictions."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import orjson
+
+from giornata.documents.model import ModelSpec
+from giornata.documents.table import Table
+from giornata.errors import DataError
+
+__all__ = ["PARTITIONS", "inputs_json", "prediction_id", "predictions_columns"]
+
+PARTITIONS = ("day", "mode", "model_uuid")
+
+_COLUMNS = {
+    "event_time": "timestamp",
+    "prediction": "float",
+    "prediction_id": "str",
+    "predicted_at": "timestamp",
+    "tag": "str",
+    "part": "str",
+    "level": "str",
+    "inputs": "str",
+}
+
+
+def predictions_columns(spec: ModelSpec, table: Table) -> dict[str, str]:
+    """Name and type of the columns of a model's prediction table, without its partitions: the key columns first.
+
+    `event_time` is the moment the model was asked about; `prediction` the value, or the probability of true;
+    `tag` the tags that stood for the version, joined by commas; `part` and `level` say which part of a
+    partitioned model answered; `inputs` is JSON of the inputs as used (see `inputs_json`).
+    Raises DataError when a key column has the name of another.
+    """
+    for name in spec.data.key:
+        if name in _COLUMNS or name in PARTITIONS:
+            raise DataError(
+                f"key column {name} of table {spec.data.table} has the name of a prediction's own column"
+            )
+    return {**{name: str(table.columns[name]) for name in spec.data.key}, **_COLUMNS}
+
+
+def prediction_id(model_uuid: str, key: Sequence[object], event_time: datetime) -> str:
+    """The id of a batch prediction: made from what it is about, so that scoring again gives the same id."""
+    about = orjson.dumps([*key, event_time.astimezone(UTC)], default=str).decode()
+    return str(uuid.uuid5(uuid.UUID(model_uuid), about))
+
+
+def inputs_json(inputs: Mapping[str, object]) -> str:
+    """Inputs as used, by column (`distance`, `origin_weather__wind_speed`): times as ISO text in UTC, NaN as null."""
+    return orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS).decode()

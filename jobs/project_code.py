@@ -1,0 +1,30 @@
+"""Imports the Python files of a project.
+
+A project's folder is a package below `giornata_projects`, whatever its name, so that its files import one another by
+relative imports, a copied project uses its own files, and no project can hide a library.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from pyspark import cloudpickle
+
+PACKAGE = "giornata_projects"
+
+
+def load(folder: Path, part: str, name: str) -> ModuleType:
+    """The module of the file `<part>/<name>.py` in the project `folder`, imported anew.
+
+    What goes wrong in the file goes on as it is: its author needs the traceback.
+    """
+    for loaded in [module for module in sys.modules if module.split(".")[0] == PACKAGE]:
+        del sys.modules[loaded]
+    package = ModuleType(PACKAGE)
+    package.__path__ = [str(folder.parent)]
+    sys.modules[PACKAGE] = package
+    # Executors know no such package: functions that Spark sends them travel with their code.
+    cloudpickle.register_pickle_by_value(package)
+    importlib.invalidate_caches()
+    return importlib.import_module(f"{PACKAGE}.{folder.name}.{part}.{name}")

@@ -1,0 +1,185 @@
+"""Scores the rows of days with every version that is deployed for batch use, into the prediction tables.
+
+    spark-submit jobs/score.py --project flights --from 2013-11-01 --to 2013-11-02
+
+A version that is live under several tags scores once: its rows carry the tags, joined by commas.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from giornata.bundle import open_bundle
+from giornata.documents import ProjectDocuments, load_project
+from giornata.documents.model import Data
+from giornata.names import data_table, predictions_table
+from giornata.scorer import Scorer, input_columns, inputs_of
+from giornata.settings import Settings, load_settings
+from giornata.stores.cassandra import session
+from giornata.stores.deployments import Deployment, Deployments
+from giornata.stores.repository import Repository
+from jobs.columns import SQL_TYPES
+from jobs.point_in_time import join
+from jobs.predictions import PARTITIONS, inputs_json, prediction_id, predictions_columns
+from jobs.publish import ensure_table, publish
+from jobs.session import add_range, days_between, job_main, say, start
+from jobs.training_data import input_frame
+
+__all__ = ["Live", "live_versions", "main", "run"]
+
+
+@dataclass(frozen=True)
+class Live:
+    """A version that is deployed for batch use: its model, its tags in order, its bundle."""
+
+    model: str
+    uuid: str
+    tags: tuple[str, ...]
+    bundle: bytes
+
+
+def run(spark: SparkSession, settings: Settings, project: str, begin: datetime, end: datetime) -> int:
+    """Score the days of [begin, end) with every version live for batch use; returns the number of rows published.
+
+    Scoring a day again replaces its rows. Raises StoreError, and NotFoundError when a live version reads a table or
+    feature group that the project no longer has.
+    """
+    documents = load_project(settings.projects / project)
+    with session(settings) as cassandra:
+        live = live_versions(Repository(cassandra), Deployments(cassandra).all_current(), project)
+    if not live:
+        say("score", f"{project}: no version is deployed for batch use")
+    return sum(_score(spark, settings, documents, version, begin, end) for version in live)
+
+
+def live_versions(repository: Repository, current: Sequence[Deployment], project: str) -> list[Live]:
+    """The versions of a project's models that some tag has live for batch use, each once."""
+    tags: dict[tuple[str, str], list[str]] = {}
+    for entry in current:
+        if "batch" in entry.modes and entry.model.startswith(f"{project}/"):
+            tags.setdefault((entry.model, entry.uuid), []).append(entry.tag)
+    return [
+        Live(model, uuid, tuple(sorted(under)), repository.bundle(uuid))
+        for (model, uuid), under in sorted(tags.items())
+    ]
+
+
+def _score(
+    spark: SparkSession,
+    settings: Settings,
+    documents: ProjectDocuments,
+    live: Live,
+    begin: datetime,
+    end: datetime,
+) -> int:
+    version = open_bundle(live.bundle).version
+    spec, inputs = version.configuration, inputs_of(version.signature)
+    columns = predictions_columns(spec, documents.table(spec.data.table))
+    rows = _asked_rows(spark, documents.name, spec.data, list(inputs.row), begin, end)
+    joined = join(spark, rows, spec.data.event_time, inputs, version.groups, documents.name)
+    table = predictions_table(live.model)
+    ensure_table(spark, table, columns, PARTITIONS)
+    days = days_between(begin, end)
+    published = publish(
+        spark,
+        _predictions(joined, live, spec.data, input_columns(version.signature), columns),
+        table,
+        PARTITIONS,
+        settings=settings,
+        expected=[{"day": day, "mode": "batch", "model_uuid": live.uuid} for day in days],
+    )
+    say(
+        "score",
+        f"{live.model} {live.uuid} ({', '.join(live.tags)}): {len(days)} days, {published.rows} rows published",
+    )
+    return published.rows
+
+
+def _asked_rows(
+    spark: SparkSession, project: str, data: Data, inputs: Sequence[str], begin: datetime, end: datetime
+) -> DataFrame:
+    """The rows asked about in [begin, end): one without an event time was never asked."""
+    event_time = F.col(data.event_time)
+    return (
+        spark.table(data_table(project, data.table))
+        .where(F.col("day").between(begin.date().isoformat(), end.date().isoformat()))
+        .where((event_time >= F.lit(begin)) & (event_time < F.lit(end)))
+        .select(*dict.fromkeys([*data.key, data.event_time, *inputs]))
+    )
+
+
+def _predictions(
+    joined: DataFrame, live: Live, data: Data, inputs: Mapping[str, str], columns: Mapping[str, str]
+) -> DataFrame:
+    sent = joined.sparkSession.sparkContext.broadcast(live.bundle)
+    keys = {f"_key_{name}": columns[name] for name in data.key}
+    tags, uuid = ",".join(live.tags), live.uuid
+
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        scorer = Scorer(open_bundle(sent.value))
+        for batch in batches:
+            frame = pl.from_arrow(batch)
+            asked_at = frame["_event_time"].to_list()
+            answers = scorer.columns(frame)
+            scored = frame.select(pl.col(key).alias(key.removeprefix("_key_")) for key in keys).with_columns(
+                pl.Series("event_time", frame["_event_time"]),
+                answers["prediction"],
+                pl.Series(
+                    "prediction_id",
+                    [
+                        prediction_id(uuid, key, at)
+                        for key, at in zip(frame.select(list(keys)).iter_rows(), asked_at, strict=True)
+                    ],
+                    pl.String,
+                ),
+                pl.Series("predicted_at", frame["_event_time"]),
+                pl.lit(tags).alias("tag"),
+                answers["part"],
+                answers["level"],
+                pl.Series(
+                    "inputs",
+                    [inputs_json(row) for row in frame.select(list(inputs)).iter_rows(named=True)],
+                    pl.String,
+                ),
+                pl.Series("day", [at.date().isoformat() for at in asked_at], pl.String),
+                pl.lit("batch").alias("mode"),
+                pl.lit(uuid).alias("model_uuid"),
+            )
+            yield from scored.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+
+    schema = ", ".join(
+        [
+            *(f"{name} {SQL_TYPES[type_]}" for name, type_ in columns.items()),
+            *(f"{name} string" for name in PARTITIONS),
+        ]
+    )
+    key_columns = [F.col(name).alias(f"_key_{name}") for name in data.key]
+    return input_frame(joined, inputs, *key_columns, F.col(data.event_time).alias("_event_time")).mapInArrow(
+        score, schema
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the command line, start Spark, score."""
+    parser = argparse.ArgumentParser(description="Score days with every deployed version.")
+    parser.add_argument("--project", required=True)
+    add_range(parser)
+    arguments = parser.parse_args(argv)
+    settings = load_settings()
+    spark = start(settings, f"score {arguments.project}")
+    try:
+        run(spark, settings, arguments.project, arguments.start, arguments.end)
+    finally:
+        spark.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(job_main(main))

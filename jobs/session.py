@@ -1,0 +1,160 @@
+"""How a job starts: its Spark session, its progress lines and its exit code."""
+
+import argparse
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Protocol
+
+from pyspark.sql import SparkSession
+
+from dsl.errors import GiornataError
+from giornata.errors import SettingsError
+from giornata.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
+SMALL_MASTER = "local[2]"
+
+# Every time is UTC, whatever zone the machine is in; a timestamp has microseconds in memory and in Parquet.
+SQL_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+
+# Executors on this machine need no open port; on a cluster Spark finds the driver's address by itself.
+LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+_LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]")
+
+
+class Resources(Protocol):
+    """What a model's document asks of the cluster; `memory` is of one executor, such as "1g"."""
+
+    @property
+    def executors(self) -> int: ...
+    @property
+    def cores(self) -> int: ...
+    @property
+    def memory(self) -> str: ...
+    @property
+    def gpus(self) -> int: ...
+
+
+def start(
+    settings: Settings, name: str, master: str | None = None, resources: Resources | None = None
+) -> SparkSession:
+    """A Spark session on the stack's metastore and warehouse, in UTC, quiet, with our code on its executors.
+
+    `master` defaults to two threads on this machine, enough for the small jobs. `resources` sizes the
+    executors: on a
+    `local-cluster[…]` master it replaces the numbers in the brackets, elsewhere it becomes Spark's own
+    settings.
+    """
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    builder = SparkSession.builder.appName(name).enableHiveSupport()
+    for key, value in _configuration(settings, master or SMALL_MASTER, resources).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def _configuration(settings: Settings, master: str, resources: Resources | None) -> dict[str, str]:
+    return {
+        "spark.driver.memory": "1g",
+        "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC",
+        "spark.executor.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC",
+        "spark.executorEnv.PYTHONPATH": str(ROOT),
+        "spark.executorEnv.PYSPARK_PYTHON": os.environ["PYSPARK_PYTHON"],
+        "spark.executorEnv.TZ": "UTC",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": str(settings.warehouse),
+        "spark.hadoop.hive.metastore.uris": settings.metastore,
+        **SQL_SETTINGS,
+        **(LOOPBACK if master.startswith("local") else {}),
+        **_sizes(master, resources),
+    }
+
+
+def _sizes(master: str, resources: Resources | None) -> dict[str, str]:
+    if resources is None:
+        return {"spark.master": master}
+    sizes = {
+        "spark.executor.instances": str(resources.executors),
+        "spark.executor.cores": str(resources.cores),
+        "spark.executor.memory": resources.memory,
+    }
+    if resources.gpus:
+        sizes |= {
+            "spark.executor.resource.gpu.amount": str(resources.gpus),
+            "spark.task.resource.gpu.amount": str(resources.gpus / resources.cores),
+        }
+    if _LOCAL_CLUSTER.fullmatch(master):
+        master = f"local-cluster[{resources.executors},{resources.cores},{megabytes(resources.memory)}]"
+    return {"spark.master": master, **sizes}
+
+
+def megabytes(memory: str) -> int:
+    """Spark's notation for an amount of memory ("600m", "2g") in mebibytes. Raises SettingsError."""
+    found = re.fullmatch(r"(\d+)\s*([mg])b?", memory.strip().lower())
+    if not found:
+        raise SettingsError(
+            f"{memory!r} is not an amount of memory: write megabytes or gigabytes, as in 600m or 2g."
+        )
+    return int(found[1]) * {"m": 1, "g": 1024}[found[2]]
+
+
+def say(job: str, line: str) -> None:
+    """Print one step of a job's progress, at once also where the output is a file: `[materialize] …`."""
+    print(f"[{job}] {line}", flush=True)
+
+
+def parse_day(text: str) -> datetime:
+    """Midnight UTC of a day written `YYYY-MM-DD`. Raises ValueError, as argparse wants it."""
+    day = date.fromisoformat(text)
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """Add `--from` and `--to` (UTC days, the second exclusive) as `start` and `end` to a job's arguments."""
+    parser.add_argument(
+        "--from", dest="start", type=parse_day, required=True, metavar="DAY", help="first day, UTC"
+    )
+    parser.add_argument(
+        "--to", dest="end", type=parse_day, required=True, metavar="DAY", help="day after the last"
+    )
+
+
+def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
+    """Run a job's `main` and give its exit code; an error made for people is printed as it is and gives 1.
+
+    Every job module ends with `sys.exit(job_main(main))`.
+    """
+    try:
+        return main(argv) or 0
+    except GiornataError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 1
+
+
+def days_between(start: datetime, end: datetime) -> list[str]:
+    """The UTC days of [start, end) as `YYYY-MM-DD`. Raises SettingsError when there is none."""
+    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+    days = [date.fromordinal(number).isoformat() for number in range(first.toordinal(), last.toordinal())]
+    if not days:
+        raise SettingsError(
+            f"the range from {first} to {last} holds no day: --to is exclusive and must be later."
+        )
+    return days

@@ -1,0 +1,92 @@
+"""Records a training run and its trials in MLflow."""
+
+import os
+
+# MLflow reports its use over the network unless it is told not to before its import.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DO_NOT_TRACK"] = "true"
+
+import logging
+from collections.abc import Mapping
+from typing import Self
+
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from giornata.documents.model import Scalar
+from giornata.documents.record import TrialRecord
+from giornata.errors import StoreError
+
+__all__ = ["Tracking"]
+
+logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+class Tracking:
+    """One MLflow run for a training, in the experiment named as its model, and one nested run for each trial."""
+
+    def __init__(self, uri: str, model: str, uuid: str, trained_by: str):
+        """Open the run. Raises StoreError when MLflow's store at `uri` cannot be used."""
+        self._uri = uri
+        try:
+            self._client = MlflowClient(tracking_uri=uri)
+            known = self._client.get_experiment_by_name(model)
+            self._experiment = known.experiment_id if known else self._client.create_experiment(model)
+            tags = {MLFLOW_RUN_NAME: uuid, "giornata.uuid": uuid, "giornata.trained_by": trained_by}
+            self.run_id: str = self._client.create_run(self._experiment, tags=tags).info.run_id
+        except MlflowException as error:
+            raise self._fault(error) from error
+
+    def trial(self, trial: TrialRecord, metric: str) -> None:
+        """Record a trial as a nested run: its parameters, and its metric or why it failed."""
+        tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: f"trial {trial.number}"}
+        values = (
+            {} if trial.value is None else {f"validation_{metric}": trial.value, "seconds": trial.seconds}
+        )
+        if trial.rounds is not None:
+            values["rounds"] = trial.rounds
+        try:
+            run = self._client.create_run(self._experiment, tags=tags).info.run_id
+            self._log(run, trial.parameters, values, {"reason": trial.reason} if trial.reason else {})
+            self._client.set_terminated(run, "FINISHED" if trial.state == "complete" else "FAILED")
+        except MlflowException as error:
+            raise self._fault(error) from error
+
+    def finish(self, parameters: Mapping[str, Scalar], metrics: Mapping[str, float | None]) -> None:
+        """Record the parameters that were used and the test metrics, and end the run."""
+        values = {f"test_{name}": value for name, value in metrics.items() if value is not None}
+        try:
+            self._log(self.run_id, parameters, values, {})
+            self._client.set_terminated(self.run_id, "FINISHED")
+        except MlflowException as error:
+            raise self._fault(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Leave no run open: one that an error ends has failed, with the error as its reason."""
+        if error is None:
+            return
+        try:
+            self._client.set_tag(self.run_id, "reason", str(error))
+            self._client.set_terminated(
+                self.run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+            )
+        except MlflowException as fault:
+            raise self._fault(fault) from error
+
+    def _log(
+        self, run: str, parameters: Mapping[str, Scalar], values: Mapping[str, float], tags: Mapping[str, str]
+    ) -> None:
+        self._client.log_batch(
+            run,
+            metrics=[Metric(name, float(value), 0, 0) for name, value in values.items()],
+            params=[Param(name, str(value)) for name, value in parameters.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
+        )
+
+    def _fault(self, error: MlflowException) -> StoreError:
+        return StoreError(f"MLflow at {self._uri} refuses: {error}. Check GIORNATA_MLFLOW")

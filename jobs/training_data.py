@@ -1,0 +1,289 @@
+"""From a project's tables to what a model learns from: labelled rows, joined features, the matrix on the executors.
+
+Nothing is collected here but counts, aggregates and, by `sample`, a bounded number of rows.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dsl import CompiledFeatures, Inputs, StoreInput
+from giornata.documents import ProjectDocuments
+from giornata.documents.model import ModelSpec, Split
+from giornata.documents.record import InputColumn, Signature
+from giornata.documents.record import StoreInput as RecordStoreInput
+from giornata.errors import DataError
+from giornata.models.base import Matrix, Vector
+from giornata.models.partitions import key_text, path_of, prefixes
+from giornata.names import data_table
+from giornata.scorer import matrix_of_columns
+from jobs.columns import SQL_TYPES
+from jobs.outcomes import LABEL as KNOWN_LABEL
+from jobs.outcomes import known_labels
+
+__all__ = [
+    "LABEL",
+    "ORDER",
+    "PARTS",
+    "WINDOW",
+    "RowCounts",
+    "Windows",
+    "fit_features",
+    "input_frame",
+    "labelled_rows",
+    "matrix_and_target",
+    "matrix_columns",
+    "matrix_frame",
+    "merged_inputs",
+    "row_counts",
+    "sample",
+    "signature",
+    "windows",
+]
+
+# Columns of our own; a project's names begin with a letter.
+LABEL = "_label"
+WINDOW = "_window"
+ORDER = "_order"  # hash of the key: an order that does not depend on how Spark moved the rows
+PARTS = "_parts"  # the parts a row lies in, as key texts, the root first
+
+_BUCKETS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The moments that divide a run: train [train, validation), validation [validation, test), test [test, end)."""
+
+    train: datetime
+    validation: datetime
+    test: datetime
+    end: datetime
+
+    @property
+    def bounds(self) -> dict[str, tuple[datetime, datetime]]:
+        """Start and end of each window."""
+        return {
+            "train": (self.train, self.validation),
+            "validation": (self.validation, self.test),
+            "test": (self.test, self.end),
+        }
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Rows of each window, and the input columns of the row that are null somewhere in training or validation."""
+
+    rows: Mapping[str, int]
+    nullable: frozenset[str]
+
+
+def windows(split: Split, as_of: datetime) -> Windows:
+    """The windows counted back from `as_of`: the last part of the training length is validation."""
+    test = as_of - split.test
+    train = test - split.train
+    return Windows(train, test - split.train * split.validation, test, as_of)
+
+
+def merged_inputs(features: CompiledFeatures, partition: CompiledFeatures | None) -> Inputs:
+    """What features and partition read together."""
+    row = dict(features.inputs.row)
+    store = dict(features.inputs.store)
+    if partition:
+        row |= partition.inputs.row
+        for group, read in partition.inputs.store.items():
+            known = store.get(group, read)
+            store[group] = StoreInput(read.keys, {**known.features, **read.features})
+    return Inputs(row, store)
+
+
+def labelled_rows(
+    spark: SparkSession, documents: ProjectDocuments, spec: ModelSpec, inputs: Inputs, when: Windows
+) -> DataFrame:
+    """The rows of all windows with their labels: the inputs of the row, event time, LABEL, WINDOW and ORDER.
+
+    A row belongs to a window by its event time. Its label must be known before the model that uses it exists:
+    before `when.test` for training and validation, before `when.end` for the test. Rows without an event time
+    (nothing was asked), or whose label is null, NaN or not finite, are left out.
+    """
+    event_time = F.col(spec.data.event_time)
+    asked = (
+        spark.table(data_table(documents.name, spec.data.table))
+        .where(F.col("day").between(_day(when.train), _day(when.end)))
+        .select(*dict.fromkeys([*spec.data.key, *inputs.row, spec.data.event_time]))
+    )
+    labels = spark.table(data_table(documents.name, spec.label.table))
+
+    def between(start: datetime, end: datetime, window: Column) -> DataFrame:
+        rows = asked.where((event_time >= F.lit(start)) & (event_time < F.lit(end)))
+        known = known_labels(labels, documents.table(spec.label.table), spec, _day(when.train), end)
+        finite = F.abs(KNOWN_LABEL) < float("inf")
+        named = known.where(finite).select(*spec.data.key, F.col(KNOWN_LABEL).alias(LABEL))
+        order = F.xxhash64(*spec.data.key).alias(ORDER)
+        return rows.withColumn(WINDOW, window).join(named, spec.data.key).select("*", order)
+
+    learning = F.when(event_time >= F.lit(when.validation), "validation").otherwise("train")
+    return between(when.train, when.test, learning).unionByName(between(when.test, when.end, F.lit("test")))
+
+
+def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) -> RowCounts:
+    """Count the rows of each window and look which inputs are null.
+
+    Raises DataError when a window has no row, a key occurs twice, or a binary label is neither 0 nor 1.
+    """
+    found = {
+        row[WINDOW]: row
+        for row in rows.groupBy(WINDOW)
+        .agg(
+            F.count("*").alias("_rows"),
+            F.count_distinct(F.struct(*spec.data.key)).alias("_keys"),
+            F.count_if(~F.col(LABEL).isin(0.0, 1.0)).alias("_not_binary"),
+            *(F.count_if(F.col(name).isNull()).alias(name) for name in inputs.row),
+        )
+        .collect()
+    }
+    for name, (start, end) in when.bounds.items():
+        if name not in found:
+            raise DataError(
+                f"there are no labelled {name} rows in {spec.data.table} from {_day(start)} to {_day(end)}: "
+                "load the data of these days, or choose another --as-of or split"
+            )
+    counts = list(found.values())
+    if any(row["_rows"] != row["_keys"] for row in counts):
+        raise DataError(
+            f"the key {', '.join(spec.data.key)} occurs more than once in {spec.data.table} joined to "
+            f"{spec.label.table}: a key must name one row and one label"
+        )
+    if spec.task == "binary" and any(row["_not_binary"] for row in counts):
+        raise DataError(f"the label {spec.label.value} of a binary model must be 0 or 1 (false or true)")
+    learned = [row for window, row in found.items() if window != "test"]
+    nullable = frozenset(name for name in inputs.row if any(row[name] for row in learned))
+    return RowCounts({window: row["_rows"] for window, row in found.items()}, nullable)
+
+
+def signature(spec: ModelSpec, inputs: Inputs, nullable: frozenset[str]) -> Signature:
+    """What a version trained on these inputs needs."""
+    return Signature(
+        inputs={
+            name: InputColumn(type=str(type_), nullable=name in nullable)
+            for name, type_ in inputs.row.items()
+        },
+        store={
+            group: RecordStoreInput(
+                keys=dict(read.keys), features={name: str(type_) for name, type_ in read.features.items()}
+            )
+            for group, read in inputs.store.items()
+        },
+        key=list(spec.data.key),
+        event_time=spec.data.event_time,
+        task=spec.task,
+    )
+
+
+def input_frame(frame: DataFrame, columns: Mapping[str, str], *others: str) -> DataFrame:
+    """The input columns in the types that the feature language expects, and `others` as they are."""
+    return frame.select(
+        *(F.col(name).cast(SQL_TYPES[type_]).alias(name) for name, type_ in columns.items()), *others
+    )
+
+
+def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str]) -> CompiledFeatures:
+    """`features` with what they learn from `rows`, by partial aggregates on the executors merged here."""
+    if features.is_fitted:
+        return features
+    stored = json.dumps(features.to_json())
+
+    def aggregate(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        unfitted = CompiledFeatures.from_json(json.loads(stored))
+        merged = None
+        for batch in batches:
+            partial = unfitted.aggregate(_polars(batch))
+            merged = partial if merged is None else unfitted.merge(merged, partial)
+        if merged is not None:
+            yield pa.RecordBatch.from_pydict({"aggregate": [json.dumps(merged)]})
+
+    partials = [
+        json.loads(row.aggregate)
+        for row in input_frame(rows, columns).mapInArrow(aggregate, "aggregate string").collect()
+    ]
+    total = partials[0]
+    for partial in partials[1:]:
+        total = features.merge(total, partial)
+    return features.fitted(total)
+
+
+def matrix_columns(features: int) -> list[str]:
+    """The names of the columns of the matrix in a frame."""
+    return [f"x{number}" for number in range(features)]
+
+
+def matrix_frame(
+    rows: DataFrame,
+    features: CompiledFeatures,
+    partition: CompiledFeatures | None,
+    columns: Mapping[str, str],
+) -> DataFrame:
+    """One row per labelled row: the final features as floats (`x0` …), LABEL, WINDOW, ORDER and PARTS."""
+    stored = json.dumps([features.to_json(), partition.to_json() if partition else None])
+    names = matrix_columns(len(features.names))
+    kept = [LABEL, WINDOW, ORDER]
+
+    def transform(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        fitted, levels = (CompiledFeatures.from_json(form) if form else None for form in json.loads(stored))
+        for batch in batches:
+            frame = _polars(batch)
+            matrix = matrix_of_columns(fitted.columns(frame))
+            parts = _parts(levels, frame)
+            arrays = [pa.array(matrix[:, number]) for number in range(len(names))]
+            others = [batch.column(name) for name in kept]
+            yield pa.RecordBatch.from_arrays([*arrays, *others, parts], [*names, *kept, PARTS])
+
+    schema = ", ".join(
+        [
+            *(f"{name} float" for name in names),
+            f"{LABEL} double, {WINDOW} string, {ORDER} bigint, {PARTS} array<string>",
+        ]
+    )
+    return input_frame(rows, columns, *kept).mapInArrow(transform, schema)
+
+
+def sample(frame: DataFrame, rows: int, bound: int) -> DataFrame:
+    """All of a frame of `rows` rows, or the share of it, chosen by ORDER, that has about `bound` rows."""
+    if rows <= bound:
+        return frame
+    return frame.where(F.pmod(F.col(ORDER), F.lit(_BUCKETS)) < int(_BUCKETS * bound / rows))
+
+
+def matrix_and_target(table: pa.Table, features: int) -> tuple[Matrix, Vector]:
+    """Matrix and labels of a frame of `matrix_frame`, in ORDER: the same rows give the same arrays."""
+    order = np.argsort(table.column(ORDER).to_numpy(), kind="stable")
+    columns = [table.column(name).to_numpy() for name in matrix_columns(features)]
+    return np.column_stack(columns)[order], table.column(LABEL).to_numpy()[order]
+
+
+def _parts(levels: CompiledFeatures | None, frame: pl.DataFrame) -> pa.Array:
+    if levels is None:
+        return pa.array([[key_text(())]] * frame.height, pa.list_(pa.string()))
+    known: dict[tuple[object, ...], list[str]] = {}
+    parts = []
+    for values in levels.columns(frame).iter_rows():
+        if values not in known:
+            known[values] = [key_text(key) for key in prefixes(path_of(values))]
+        parts.append(known[values])
+    return pa.array(parts, pa.list_(pa.string()))
+
+
+def _polars(batch: pa.RecordBatch) -> pl.DataFrame:
+    frame = pl.from_arrow(batch)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _day(moment: datetime) -> str:
+    return moment.date().isoformat()

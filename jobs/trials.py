@@ -1,0 +1,103 @@
+"""Runs the trials of a search on executors, several at a time, each as a Spark job of one task."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from py4j.protocol import Py4JJavaError
+from pyspark import inheritable_thread_target
+from pyspark.sql import SparkSession
+
+from giornata.documents.model import Scalar
+from giornata.evaluation.metrics import metrics
+from giornata.models import model_type
+from giornata.models.base import FitError, Matrix, ParameterError, Vector
+from giornata.models.search import TrialResult
+
+__all__ = ["TrialData", "TrialRunner", "trial_runner"]
+
+
+@dataclass(frozen=True)
+class TrialData:
+    """What every trial sees: the matrix and labels to learn from, and those to be judged on."""
+
+    train: tuple[Matrix, Vector]
+    validation: tuple[Matrix, Vector]
+
+
+class TrialRunner:
+    """Starts trials on the executors; the data is sent to them once."""
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        pool: ThreadPoolExecutor,
+        data: TrialData,
+        type_: str,
+        task: str,
+        metric: str,
+        seed: int,
+    ):
+        self._context = spark.sparkContext
+        self._pool = pool
+        self._data = self._context.broadcast(data)
+        self._type, self._task, self._metric, self._seed = type_, task, metric, seed
+
+    def submit(self, parameters: dict[str, Scalar]) -> "Future[TrialResult]":
+        """Start a trial. Its future raises FitError when the trial fails, on whatever side."""
+        return self._pool.submit(inheritable_thread_target(self._run), parameters)
+
+    def close(self) -> None:
+        """Take the data off the executors."""
+        self._data.destroy()
+
+    def _run(self, parameters: dict[str, Scalar]) -> TrialResult:
+        data, type_, task, metric, seed = self._data, self._type, self._task, self._metric, self._seed
+
+        def trial(parameters: dict[str, Scalar]) -> TrialResult | str:
+            return run_trial(data.value, type_, task, metric, seed, parameters)
+
+        try:
+            (result,) = self._context.parallelize([parameters], 1).map(trial).collect()
+        except Py4JJavaError as error:
+            raise FitError(f"its Spark task failed: {_cause(error)}") from error
+        if isinstance(result, str):
+            raise FitError(result)
+        return result
+
+
+@contextmanager
+def trial_runner(
+    spark: SparkSession, slots: int, data: TrialData, type_: str, task: str, metric: str, seed: int
+) -> Iterator[TrialRunner]:
+    """A runner of up to `slots` trials at a time, whose data and threads go away at the end of the block."""
+    with ThreadPoolExecutor(slots, thread_name_prefix="trial") as pool:
+        runner = TrialRunner(spark, pool, data, type_, task, metric, seed)
+        try:
+            yield runner
+        finally:
+            pool.shutdown(cancel_futures=True)
+            runner.close()
+
+
+def run_trial(
+    data: TrialData, type_: str, task: str, metric: str, seed: int, parameters: dict[str, Scalar]
+) -> TrialResult | str:
+    """Fit and judge one set of parameters: the result, or why there is none."""
+    began = time.monotonic()
+    try:
+        fitted = model_type(type_).fit(*data.train, task, parameters, seed, validation=data.validation)
+    except (FitError, ParameterError) as error:
+        return str(error)
+    matrix, actual = data.validation
+    value = metrics(task, actual, fitted.predict(matrix))[metric]
+    return TrialResult(value, fitted.rounds, time.monotonic() - began)
+
+
+def _cause(error: Py4JJavaError) -> str:
+    """The last line that says something in a failed Spark job's message."""
+    lines = [line.strip() for line in str(error.java_exception.getMessage()).splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith("at ") and line != "Driver stacktrace:"]
+    return (told or lines or ["no reason given"])[-1]

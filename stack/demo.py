@@ -1,0 +1,211 @@
+"""The whole loop on real flights, run through Airflow: `make demo`.
+
+Ten months of history are loaded and both models trained and deployed. Then a week arrives: it is scored in batch
+and online, meets its labels, and a day that goes badly sends a mail. Running it again finds the finished runs.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from giornata.errors import GiornataError
+from giornata.settings import Settings, load_settings
+from giornata.stores import cassandra, hive
+from giornata.stores.deployments import Deployments
+from giornata.stores.repository import Repository
+from stack import results
+from stack.airflow_api import AirflowApi
+from stack.installation import AIRFLOW_PASSWORDS, installation
+
+PROJECT = "flights"
+MODELS = ("trip_minutes", "late")
+TAG = "production"
+ROWS_PER_REQUEST = 50
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which days the demo plays: history in [start, as_of), then the days [as_of, until) arrive.
+
+    `training` goes into the trigger forms of the training DAGs, `online` is the number of flights asked online.
+    """
+
+    start: str = "2013-01-01"
+    as_of: str = "2013-11-01"
+    until: str = "2013-11-08"
+    training: Mapping[str, Any] = field(default_factory=dict)
+    online: int = 1000
+
+    def run_id(self, what: str) -> str:
+        """What a run of this plan is called in Airflow."""
+        return f"demo_{self.start}_{self.as_of}_{self.until}_{what}"
+
+
+class Stages:
+    """Shows on the terminal which stage runs and how far it is, and keeps how long each took."""
+
+    def __init__(self, console: Console):
+        self.console = console
+        self.seconds: list[tuple[str, float]] = []
+
+    def run(self, title: str, work: Callable[[Progress], Any]) -> Any:
+        """Do `work`, which is given a function to report progress with; returns its result."""
+        started = time.monotonic()
+        shown = None
+        self.console.print(f"\n[bold]{title}[/bold]", highlight=False)
+
+        def progress(text: str) -> None:
+            nonlocal shown
+            if text != shown:
+                shown = text
+                elapsed = time.monotonic() - started
+                self.console.print(
+                    f"  {elapsed:4.0f} s  {text}",
+                    highlight=False,
+                    markup=False,
+                    overflow="ellipsis",
+                    no_wrap=True,
+                )
+
+        result = work(progress)
+        self.seconds.append((title, time.monotonic() - started))
+        return result
+
+
+def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) -> None:
+    """Run the loop. Raises GiornataError with the last lines of the task when a run fails."""
+    ids = [f"{PROJECT}.{part}" for part in ("ingest", "features", "score", "monitor")]
+    ids += [f"{PROJECT}.{model}.train" for model in MODELS]
+    stages.run("Airflow reads the project's documents", lambda progress: airflow.wait_for_dags(ids))
+    history, days = f"{plan.start} to {plan.as_of}", f"{plan.as_of} to {plan.until}"
+    arrive(airflow, stages, plan.run_id("history"), plan.start, plan.as_of, history)
+    for model in MODELS:
+        run = airflow.start(
+            f"{PROJECT}.{model}.train", plan.run_id("train"), {"as_of": plan.as_of, **plan.training}
+        )
+        stages.run(
+            f"{PROJECT}/{model}: search, train, evaluate, deploy",
+            lambda progress, run=run: airflow.wait(run, progress, 1500),
+        )
+    arrive(airflow, stages, plan.run_id("days"), plan.as_of, plan.until, days)
+    if airflow.run(f"{PROJECT}.monitor", plan.run_id("online")) is None:
+        stages.run(
+            "Flights of these days ask the prediction server", lambda progress: ask(settings, plan, progress)
+        )
+    run = airflow.start(f"{PROJECT}.monitor", plan.run_id("online"), {"from": plan.as_of, "to": plan.until})
+    stages.run("Online predictions meet their labels", lambda progress: airflow.wait(run, progress, 900))
+
+
+def arrive(airflow: AirflowApi, stages: Stages, run_id: str, first: str, last: str, days: str) -> None:
+    """Load the days [first, last) and follow the chain of DAGs that this sets off."""
+    run = airflow.start(f"{PROJECT}.ingest", run_id, {"from": first, "to": last})
+    stages.run(f"Tables of {days}", lambda progress: airflow.wait(run, progress, 900))
+    for step, does in (
+        ("features", "Features into Hive and Cassandra"),
+        ("score", "Deployed models score"),
+        ("monitor", "Labels meet predictions"),
+    ):
+        run = airflow.started_by(run, f"{PROJECT}.{step}")
+        stages.run(f"{does}, {days}", lambda progress, run=run: airflow.wait(run, progress, 900))
+
+
+def ask(settings: Settings, plan: Plan, progress: Progress) -> None:
+    """Send flights of the days that arrived to the prediction server, each asked at its own moment."""
+    flights = hive.query(
+        settings,
+        f"SELECT * FROM {PROJECT}.departures WHERE day >= %s AND day < %s AND pushed_back_at IS NOT NULL "
+        "ORDER BY hash(flight_id) LIMIT " + str(int(plan.online)),
+        (plan.as_of, plan.until),
+    )
+    for model in MODELS:
+        for first in range(0, len(flights), ROWS_PER_REQUEST):
+            rows = [_request_row(flight) for flight in flights[first : first + ROWS_PER_REQUEST]]
+            _predict(settings, model, {"rows": rows})
+            progress(f"{PROJECT}/{model}: {first + len(rows)} of {len(flights)} flights answered")
+
+
+def _request_row(flight: Mapping[str, object]) -> dict[str, object]:
+    """A flight as a caller of the server writes it in JSON; the partition column is Hive's own."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in flight.items()
+        if name != "day"
+    }
+
+
+def _predict(settings: Settings, model: str, body: Mapping[str, object]) -> dict[str, Any]:
+    answer = httpx.post(f"{settings.serving}/models/{PROJECT}/{model}/{TAG}/predict", json=body, timeout=30)
+    if answer.status_code != 200:
+        raise GiornataError(f"the prediction server answers {answer.status_code}: {answer.text[:500]}")
+    return answer.json()
+
+
+def wait_for_server(settings: Settings, timeout: float = 30) -> None:
+    """Return when the prediction server answers by the tag for all models. Raises GiornataError after `timeout` s."""
+    deadline = time.monotonic() + timeout
+    while True:
+        listed = httpx.get(f"{settings.serving}/models", timeout=10).text
+        if all(f"{PROJECT}/{model}" in listed for model in MODELS):
+            return
+        if time.monotonic() > deadline:
+            raise GiornataError(
+                f"the prediction server has not loaded the models after {timeout:.0f} s: {listed}"
+            )
+        time.sleep(0.5)
+
+
+def show(settings: Settings, plan: Plan, console: Console, mails: Path) -> None:
+    """Print what came of it: predictions, accuracy, an online answer, monitored accuracy and the alert mails."""
+    with cassandra.session(settings) as session:
+        deployments, repository = Deployments(session), Repository(session)
+        versions = []
+        for model in MODELS:
+            deployed = deployments.current(f"{PROJECT}/{model}", TAG)
+            if deployed is None:
+                raise GiornataError(f"no version of {PROJECT}/{model} is deployed to {TAG}")
+            versions.append(repository.get(deployed.uuid))
+    flight = hive.query(
+        settings,
+        f"SELECT * FROM {PROJECT}.departures WHERE day = %s AND pushed_back_at IS NOT NULL "
+        "ORDER BY flight_id LIMIT 1",
+        (plan.as_of,),
+    )[0]
+    for version in versions:
+        results.show_accuracy(console, version)
+    results.show_predictions(console, settings, PROJECT, MODELS[0])
+    results.show_online(console, settings, versions[0], TAG, _request_row(flight))
+    results.show_monitored(console, settings, PROJECT, ("rmse", "auc"))
+    results.show_mails(console, mails)
+
+
+def main() -> int:
+    """Play the demo on the stack that runs and show its results; an error of ours ends it with its message."""
+    console = Console()
+    try:
+        settings, here = load_settings(), installation()
+        stages, plan = Stages(console), Plan()
+        airflow = AirflowApi(settings.airflow, "admin", AIRFLOW_PASSWORDS["admin"])
+        play(settings, plan, airflow, stages)
+        show(settings, plan, console, here.mails)
+        results.show_stages(console, stages.seconds)
+    except GiornataError as problem:
+        console.print(f"\n{problem}", highlight=False, markup=False, soft_wrap=True)
+        return 1
+    console.print(
+        f"\nAirflow: {settings.airflow} (login admin / {AIRFLOW_PASSWORDS['admin']}); models: Models in its menu"
+    )
+    console.print("The stack stays up: `make down` ends it, `make up` brings it back with its data.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

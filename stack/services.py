@@ -1,0 +1,227 @@
+"""The servers of the local stack: how each is started, on which ports, and after which others."""
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pyspark
+
+from stack import readiness
+from stack.errors import StackError
+from stack.installation import Installation
+from stack.ports import LOOPBACK
+from stack.prerequisites import java_command
+
+STORES = ("cassandra", "metastore", "thriftserver", "mail")
+SPARK_JARS = Path(pyspark.__file__).parent / "jars"
+
+_CASSANDRA_EXPORTS = [
+    "java.base/java.lang.ref",
+    "java.base/jdk.internal.misc",
+    "java.base/jdk.internal.ref",
+    "java.base/sun.nio.ch",
+    "java.management.rmi/com.sun.jmx.remote.internal.rmi",
+    "java.rmi/sun.rmi.registry",
+    "java.rmi/sun.rmi.server",
+    "java.sql/java.sql",
+    "jdk.unsupported/sun.misc",
+]
+_CASSANDRA_OPENS = [
+    "java.base/java.io",
+    "java.base/java.lang",
+    "java.base/java.lang.module",
+    "java.base/java.lang.reflect",
+    "java.base/java.nio",
+    "java.base/java.util",
+    "java.base/java.util.concurrent",
+    "java.base/java.util.concurrent.atomic",
+    "java.base/jdk.internal.loader",
+    "java.base/jdk.internal.math",
+    "java.base/jdk.internal.module",
+    "java.base/jdk.internal.ref",
+    "java.base/jdk.internal.reflect",
+    "java.base/jdk.internal.util.jar",
+    "java.base/sun.nio.ch",
+    "java.rmi/sun.rmi.transport.tcp",
+    "jdk.management/com.sun.management.internal",
+]
+_METASTORE_OPENS = ["java.base/java.lang", "java.base/java.net", "java.base/java.util"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server. `ports` names those it opens; it is asked at `asked_at`, else at the first of them.
+
+    `needs` names the services that must answer before it starts; `timeout` is in seconds.
+    """
+
+    name: str
+    command: list[str]
+    ports: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    asked_at: str = ""
+    timeout: int = 120
+
+    def port_name(self) -> str:
+        """Name of the port at which the service is asked."""
+        return self.asked_at or self.ports[0]
+
+    def address(self, installation: Installation) -> tuple[str, int]:
+        """Host and port at which the service is asked."""
+        return LOOPBACK, getattr(installation.ports, self.port_name())
+
+    def check(self, installation: Installation) -> None:
+        """Raise `readiness.NotReadyError` unless the service answers."""
+        readiness.CHECKS[self.name](*self.address(installation))
+
+
+def services(installation: Installation) -> dict[str, Service]:
+    """Every service by name, in an order in which they can start."""
+    found = [
+        _cassandra(installation),
+        _metastore(installation),
+        _thriftserver(installation),
+        _mail(installation),
+        _serving(installation),
+        *_airflow(installation),
+    ]
+    return {service.name: service for service in found}
+
+
+def with_needed(names: Iterable[str], known: dict[str, Service]) -> list[str]:
+    """The named services and all they need, in an order in which they can start.
+
+    Raises `StackError` for a name that is not a service.
+    """
+    graph: dict[str, tuple[str, ...]] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in known:
+            raise StackError(f"there is no service {name!r}; the services are {', '.join(known)}")
+        graph[name] = known[name].needs
+        waiting.extend(need for need in known[name].needs if need not in graph)
+    return list(TopologicalSorter(graph).static_order())
+
+
+def _java() -> str:
+    return java_command() or "java"
+
+
+def _flags(option: str, packages: Iterable[str]) -> list[str]:
+    return [part for package in packages for part in (option, f"{package}=ALL-UNNAMED")]
+
+
+def _cassandra(installation: Installation) -> Service:
+    (jamm,) = sorted(installation.cassandra_jars.glob("jamm-*.jar"))[-1:] or [installation.cassandra_jars]
+    command = [
+        *[_java(), "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"],
+        *_flags("--add-exports", _CASSANDRA_EXPORTS),
+        *_flags("--add-opens", _CASSANDRA_OPENS),
+        f"-javaagent:{jamm}",
+        f"-Dcassandra.config={(installation.configuration / 'cassandra.yaml').as_uri()}",
+        f"-Dlogback.configurationFile={installation.configuration / 'logback.xml'}",
+        f"-Dcassandra.storagedir={installation.home / 'cassandra'}",
+        "-Dcassandra-foreground=yes",
+        # There is one node: nothing to wait for.
+        "-Dcassandra.skip_wait_for_gossip_to_settle=0",
+        "-Dcassandra.ring_delay_ms=0",
+        "-Dcassandra.superuser_setup_delay_ms=0",
+        *["-cp", f"{installation.cassandra_jars}/*", "org.apache.cassandra.service.CassandraDaemon"],
+    ]
+    return Service("cassandra", command, ports=("cassandra", "cassandra_storage"))
+
+
+def _metastore(installation: Installation) -> Service:
+    command = [
+        *[_java(), "-Xmx512m", "-XX:+UseSerialGC"],
+        f"-Dlog4j.configurationFile={installation.configuration / 'log4j2.properties'}",
+        # With the default selector the metastore hangs in log4j.
+        "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector",
+        *_flags("--add-opens", _METASTORE_OPENS),
+        *["-cp", f"{installation.configuration}:{SPARK_JARS}/*"],
+        *[str(installation.repository / "stack" / "LoopbackMetastore.java"), LOOPBACK],
+        str(installation.ports.metastore),
+    ]
+    return Service("metastore", command, ports=("metastore",))
+
+
+def _thriftserver(installation: Installation) -> Service:
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.driver.host": LOOPBACK,
+        "spark.driver.bindAddress": LOOPBACK,
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": str(installation.warehouse),
+        "spark.hadoop.hive.metastore.uris": f"thrift://{LOOPBACK}:{installation.ports.metastore}",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+        "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+        "spark.sql.shuffle.partitions": "4",
+    }
+    java_options = (
+        # Quoted, because Spark splits the options at spaces.
+        f'"-Dlog4j.configurationFile={installation.configuration / "log4j2.properties"}" '
+        "-Duser.timezone=UTC -XX:+UseSerialGC"
+    )
+    command = [
+        str(installation.binaries / "spark-submit"),
+        *["--master", "local[2]", "--driver-memory", "1g", "--driver-java-options", java_options],
+        *[part for key, value in settings.items() for part in ("--conf", f"{key}={value}")],
+        *["--class", "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2", "spark-internal"],
+    ]
+    return Service("thriftserver", command, ports=("thriftserver",), needs=("metastore",))
+
+
+def _mail(installation: Installation) -> Service:
+    command = [
+        sys.executable,
+        "-m",
+        "stack.mail_sink",
+        LOOPBACK,
+        str(installation.ports.mail),
+        str(installation.mails),
+    ]
+    return Service("mail", command, ports=("mail",), timeout=60)
+
+
+def _serving(installation: Installation) -> Service:
+    command = [sys.executable, "-m", "giornata.serving", "--port", str(installation.ports.serving)]
+    return Service("serving", command, ports=("serving",), needs=("cassandra",), timeout=60)
+
+
+def _airflow(installation: Installation) -> list[Service]:
+    """Airflow's four processes, which `airflow standalone` would start too.
+
+    Standalone also opens two log servers on every interface; on one machine the API server reads the logs
+    from disk.
+    """
+    airflow = str(installation.binaries / "airflow")
+    migrate_and_serve = f'"{airflow}" db migrate && exec "{airflow}" api-server'
+    return [
+        Service("airflow", ["/bin/sh", "-c", migrate_and_serve], ports=("airflow",), timeout=300),
+        Service(
+            "airflow-scheduler",
+            [airflow, "scheduler", "--skip-serve-logs"],
+            ports=(),
+            # Its tasks use the stores, the mail server and the prediction server.
+            needs=("airflow", "thriftserver", "serving", "mail"),
+            asked_at="airflow",
+        ),
+        Service(
+            "airflow-dag-processor",
+            [airflow, "dag-processor"],
+            ports=(),
+            needs=("airflow",),
+            asked_at="airflow",
+        ),
+        Service(
+            "airflow-triggerer",
+            [airflow, "triggerer", "--skip-serve-logs"],
+            ports=(),
+            needs=("airflow",),
+            asked_at="airflow",
+        ),
+    ]

@@ -1,0 +1,93 @@
+"""The servers that tests use: started once for the session, on free ports, in a folder of their own."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from giornata.settings import Settings, load_settings
+from stack.control import Stack
+from stack.installation import Installation
+from stack.ports import free_ports
+from stack.services import STORES
+
+# Names a settings file of a stack that runs already, to be used instead of one of the session's own.
+TEST_STACK = "GIORNATA_TEST_STACK_ENV"
+
+_NEED_SERVERS = {"stores", "full_stack", "start_stack"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use servers, so that `-m "not stack"` leaves them out."""
+    for item in items:
+        if _NEED_SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.stack)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_stack_of_the_user() -> Iterator[None]:
+    """Whatever stack the shell or the repository's `.local` points to: a test does not see it."""
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as empty:
+        for name in [name for name in os.environ if name.startswith("GIORNATA_") and name != TEST_STACK]:
+            patch.delenv(name)
+        patch.setenv("GIORNATA_HOME", empty)
+        yield
+
+
+@pytest.fixture(scope="session")
+def stack_home() -> Iterator[Path]:
+    """State folder of the session's stack. Its path is short, as the supervisor's socket needs."""
+    home = Path(tempfile.mkdtemp(prefix="giornata-test-", dir="/tmp"))
+    yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def session_stack(stack_home: Path) -> Iterator[Stack]:
+    """The session's stack: nothing of it runs until something asks; all of it is stopped at the end."""
+    stack = Stack(Installation(stack_home, free_ports()))
+    yield stack
+    stack.down()
+
+
+@pytest.fixture(scope="session")
+def stores(request: pytest.FixtureRequest) -> Settings:
+    """Cassandra, Hive metastore, Spark Thrift Server and mail sink, running; mails lie in `home / "mail"`."""
+    return _running(request, list(STORES))
+
+
+@pytest.fixture(scope="session")
+def full_stack(request: pytest.FixtureRequest) -> Settings:
+    """Every server: the session's stores, the prediction server and Airflow, running."""
+    return _running(request, None)
+
+
+@pytest.fixture
+def start_stack() -> Iterator[Callable[..., Stack]]:
+    """Starts stacks of one test's own, `start_stack(["cassandra"])`: for tests that stop or kill servers."""
+    started: list[Stack] = []
+
+    def start(names: list[str]) -> Stack:
+        home = Path(tempfile.mkdtemp(prefix="giornata-test-", dir="/tmp"))
+        stack = Stack(Installation(home, free_ports()))
+        started.append(stack)
+        stack.up(names)
+        return stack
+
+    yield start
+    for stack in started:
+        stack.down()
+        shutil.rmtree(stack.installation.home)
+
+
+def _running(request: pytest.FixtureRequest, names: list[str] | None) -> Settings:
+    file = os.environ.get(TEST_STACK)
+    if file:
+        lines = [line.partition("=") for line in Path(file).read_text(encoding="utf-8").splitlines()]
+        return load_settings({name: value for name, _, value in lines})
+    stack: Stack = request.getfixturevalue("session_stack")
+    stack.up(names)
+    return load_settings({"GIORNATA_HOME": str(stack.installation.home)})

@@ -1,0 +1,138 @@
+"""Write what Airflow knows of the DAGs, and the commands they would run, as JSON to the file named first."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pendulum
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.dag import DagModel
+from airflow.models.errors import ParseImportError
+from airflow.sdk import DAG
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+FIELDS = ("application", "application_args", "conf", "bash_command", "env", "subject", "body")
+HEAVY = ("pyspark", "polars", "pandas", "numpy", "xgboost", "cassandra", "mlflow", "great_expectations")
+
+
+def run(**values: Any) -> SimpleNamespace:
+    """A DAG run as a task sees it."""
+    defaults = {
+        "run_id": "manual__1",
+        "partition_key": None,
+        "data_interval_start": None,
+        "data_interval_end": None,
+        "run_after": pendulum.datetime(2024, 3, 9, 23, 30),
+        "triggering_user_name": None,
+    }
+    return SimpleNamespace(**(defaults | values))
+
+
+CASES: dict[str, tuple[str, dict[str, Any], SimpleNamespace]] = {
+    "ingest by hand": ("visits.ingest", {"from": "2024-02-01", "to": "2024-02-04"}, run()),
+    "ingest by schedule": (
+        "visits.ingest",
+        {},
+        run(
+            data_interval_start=pendulum.datetime(2024, 2, 7),
+            data_interval_end=pendulum.datetime(2024, 2, 8),
+        ),
+    ),
+    "features by asset": ("visits.features", {}, run(partition_key="2024-02-01/2024-02-04")),
+    "group by schedule": (
+        "visits.shop_load.features",
+        {},
+        run(
+            data_interval_start=pendulum.datetime(2024, 2, 7, 13),
+            data_interval_end=pendulum.datetime(2024, 2, 7, 14),
+        ),
+    ),
+    "score by asset": ("visits.score", {}, run(partition_key="2024-02-01/2024-02-04")),
+    "monitor by asset": ("visits.monitor", {}, run(partition_key="2024-02-01/2024-02-04")),
+    "train as it stands": ("visits.large.train", {}, run()),
+    "train as told": (
+        "visits.amount.train",
+        {
+            "as_of": "2024-03-01",
+            "trials": 3,
+            "parameters": {"max_depth": 3, "objective": "reg:'a' <b>"},
+            "tag": "shadow",
+        },
+        run(run_id="manual__2", triggering_user_name="ada"),
+    ),
+}
+
+
+def structure(dag: DAG) -> dict[str, Any]:
+    """What a person would look at in a DAG."""
+    condition = getattr(dag.timetable, "asset_condition", None)
+    return {
+        "owner": dag.owner,
+        "tags": sorted(dag.tags),
+        "doc": dag.doc_md,
+        "schedule": type(dag.timetable).__name__,
+        "cron": getattr(dag.timetable, "expression", None),
+        "after": condition.name if condition else None,
+        "start": dag.start_date.isoformat(),
+        "catchup": dag.catchup,
+        "max_active_runs": dag.max_active_runs,
+        "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        "defaults": {name: repr(dag.params.get_param(name).value) for name in dag.params},
+        "tasks": {
+            task.task_id: {
+                "kind": type(task).__name__,
+                "then": sorted(task.downstream_task_ids),
+                "retries": task.retries,
+                "retry_delay": task.retry_delay.total_seconds(),
+                "limit": (task.execution_timeout or task.response_timeout).total_seconds(),
+                "outlets": [outlet.name for outlet in task.outlets],
+            }
+            for task in dag.tasks
+        },
+    }
+
+
+def rendered(dag: DAG, params: dict[str, Any], dag_run: SimpleNamespace) -> dict[str, dict[str, Any]]:
+    """The template fields of every task as they are for one run."""
+    dag_run.dag_id = dag.dag_id
+    defaults = {name: dag.params[name] for name in dag.params}
+    context = {"dag": dag, "dag_run": dag_run, "run_id": dag_run.run_id, "params": defaults | params}
+    environment = dag.get_template_env()
+    return {
+        task.task_id: {
+            field: task.render_template(getattr(task, field), context, environment)
+            for field in FIELDS
+            if field in task.template_fields
+        }
+        for task in dag.tasks
+    }
+
+
+def main(answer: str) -> None:
+    bundle = DagBundlesManager().get_bundle("projects")
+    bundle.initialize()
+    heavy_before = {name for name in HEAVY if name in sys.modules}
+    start = time.perf_counter()
+    bag = DagBag(str(bundle.path), bundle_path=bundle.path, bundle_name="projects")
+    seconds = time.perf_counter() - start
+    with create_session() as session:
+        known = session.scalars(select(DagModel.dag_id).where(~DagModel.is_stale)).all()
+        errors = {error.filename: error.stacktrace for error in session.scalars(select(ParseImportError))}
+    found = {
+        "known": sorted(known),
+        "import_errors": errors,
+        "dags": {name: structure(dag) for name, dag in bag.dags.items()},
+        "rendered": {case: rendered(bag.dags[dag], *rest) for case, (dag, *rest) in CASES.items()},
+        "imported": sorted({name for name in HEAVY if name in sys.modules} | heavy_before),
+        "seconds": seconds,
+    }
+    Path(answer).write_text(json.dumps(found, default=str))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,32 @@
+from typing import Any
+
+
+def test_all_groups_for_the_days_handed_on(airflow: Any):
+    assert airflow.rendered["features by asset"]["materialize"]["application_args"] == [
+        "--project",
+        "visits",
+        "--from",
+        "2024-02-01",
+        "--to",
+        "2024-02-04",
+    ]
+
+
+def test_a_group_with_a_schedule_is_computed_alone_for_the_whole_day(airflow: Any):
+    dag = airflow.dags["visits.shop_load.features"]
+    assert dag["cron"] == "0 * * * *"
+    assert dag["tasks"]["materialize"]["outlets"] == []
+    assert airflow.rendered["group by schedule"]["materialize"]["application_args"] == [
+        "--project",
+        "visits",
+        "--groups",
+        "shop_load",
+        "--from",
+        "2024-02-07",
+        "--to",
+        "2024-02-08",
+    ]
+
+
+def test_no_dag_without_a_group(airflow: Any):
+    assert "bare.features" not in airflow.dags

@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+JOBS = Path(__file__).resolve().parents[2] / "jobs"
+
+
+def test_every_dag_tells_whose_it_is_and_what_it_does(airflow: Any):
+    for name, dag in airflow.dags.items():
+        project = name.split(".")[0]
+        assert set(dag["tags"]) == {"giornata", project}
+        assert f"Owner: {dag['owner']}." in dag["doc"]
+        assert f"/projects/{project}`" in dag["doc"]
+        assert dag["start"] == "2024-01-01T00:00:00+00:00"
+    owners = {name: dag["owner"] for name, dag in airflow.dags.items() if name.startswith("visits.")}
+    assert owners == {
+        "visits.ingest": "visits-team",
+        "visits.features": "visits-team",
+        "visits.shop_load.features": "shops-team",
+        "visits.score": "visits-team",
+        "visits.monitor": "visits-team",
+        "visits.amount.train": "money-team",
+        "visits.large.train": "money-team",
+    }
+
+
+def test_every_task_has_limits(airflow: Any):
+    for dag in airflow.dags.values():
+        assert dag["max_active_runs"] == 1
+        assert dag["catchup"] is False
+        for task in dag["tasks"].values():
+            assert task["retries"] <= 1
+            assert task["retry_delay"] == 30
+            assert task["limit"] > 0
+
+
+def test_days_can_be_picked_and_must_be_where_nothing_else_tells_them(airflow: Any):
+    for name in ("visits.ingest", "visits.features", "visits.score", "visits.monitor"):
+        for date in ("from", "to"):
+            schema = airflow.dags[name]["params"][date]
+            assert (schema["format"], schema["type"]) == ("date", ["null", "string"])
+    for date in ("from", "to"):
+        schema = airflow.dags["bare.ingest"]["params"][date]
+        assert (schema["format"], schema["type"]) == ("date", "string")
+
+
+def test_a_run_submits_the_job_to_spark(airflow: Any):
+    (call,) = airflow.runs["chain"]["calls"]
+    assert call[:3] == ["spark-submit", "--master", "local[2]"]
+    assert call[-7:] == [
+        str(JOBS / "ingest.py"),
+        "--project",
+        "visits",
+        "--from",
+        "2024-02-01",
+        "--to",
+        "2024-02-04",
+    ]
+    assert (JOBS / "log4j2.properties").is_file()
+    assert f"-Dlog4j2.configurationFile={JOBS / 'log4j2.properties'}" in " ".join(call)
+
+
+def test_a_run_without_days_fails_at_once_and_starts_no_spark(airflow: Any):
+    run = airflow.runs["no days"]
+    assert run["state"] == "failed"
+    assert run["tries"] == {"score": 1}
+    assert run["calls"] == []
+    assert run["events"] == []

@@ -1,0 +1,92 @@
+"""The column back end: which frames it accepts, and agreement with the row back end over long columns."""
+
+import math
+import random
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from dsl import InputError, Schema, compile_features
+
+SCHEMA = Schema({"x": "float", "i": "int", "b": "bool", "s": "str", "t": "timestamp"})
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "message"),
+    [
+        ("x", pl.Series("y", [1.0]), "input 'x': the frame has no such column; it has y"),
+        ("x", pl.Series("x", ["1"]), "input 'x': expected a column of type Float64, got String"),
+        ("i", pl.Series("i", [1.0]), "input 'i': expected a column of type Int64, got Float64"),
+        ("b", pl.Series("b", [1]), "input 'b': expected a column of type Boolean, got Int64"),
+        ("s", pl.Series("s", [1]), "input 's': expected a column of type String, got Int64"),
+        (
+            "t",
+            pl.Series("t", [datetime(2013, 1, 1)]),
+            "input 't': expected a column of type Datetime(time_unit='us', time_zone='UTC'), "
+            "got Datetime(time_unit='us', time_zone=None)",
+        ),
+    ],
+)
+def test_a_column_of_another_type_is_an_error_naming_the_input(name, series, message):
+    features = compile_features({"f": f"row.{name}"}, SCHEMA)
+    with pytest.raises(InputError) as caught:
+        features.columns(series.to_frame())
+    assert str(caught.value) == message
+
+
+def test_an_unsigned_int_beyond_64_bits_is_an_error():
+    features = compile_features({"f": "row.i"}, SCHEMA)
+    with pytest.raises(InputError, match="the column of type UInt64 does not fit Int64"):
+        features.columns(pl.DataFrame({"i": [2**64 - 1]}, schema={"i": pl.UInt64}))
+
+
+@pytest.mark.parametrize(
+    ("name", "series", "accepted"),
+    [
+        ("x", pl.Series([1, 2], dtype=pl.Int32), [1.0, 2.0]),
+        ("x", pl.Series([None, None], dtype=pl.Null), [None, None]),
+        ("i", pl.Series([7], dtype=pl.UInt8), [7]),
+        ("s", pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
+        (
+            "t",
+            pl.Series([datetime(2013, 1, 1)], dtype=pl.Datetime("ms")).dt.replace_time_zone("America/New_York"),
+            [datetime(2013, 1, 1, 5, tzinfo=UTC)],
+        ),
+    ],
+)
+def test_columns_of_kindred_types_are_brought_to_the_declared_one(name, series, accepted):
+    frame = series.alias(name).to_frame()
+    assert compile_features({"f": f"row.{name}"}, SCHEMA).columns(frame)["f"].to_list() == accepted
+
+
+LONG = {
+    "third": "row.x / 3",
+    "power": "abs(row.x) ** 2.0",
+    "cube": "row.x ** 3.0",
+    "logs": "log(abs(row.x)) - log1p(abs(row.x))",
+    "exp": "exp(row.x)",
+    "floor": "row.x // 0.1",
+    "modulo": "row.x % 0.1",
+    "round": "round(row.x, 3)",
+    "int": "row.i * 3 - row.i // 7",
+    "minute": "minutes_between(row.t, row.t) / 7 + minute_of_day(row.t, 'Europe/London')",
+}
+
+
+def test_long_columns_agree_with_rows_to_the_bit():
+    chance = random.Random(5)
+    rows = [
+        {
+            "x": chance.choice([-1, 1]) * math.ldexp(chance.random(), chance.randint(-30, 30)),
+            "i": chance.randint(-(2**63), 2**63 - 1),
+            "t": datetime.fromtimestamp(chance.uniform(0, 4e9), UTC),
+        }
+        for _ in range(10_000)
+    ]
+    features = compile_features(LONG, SCHEMA)
+    schema = {"x": pl.Float64, "i": pl.Int64, "t": pl.Datetime("us", "UTC")}
+    by_column = features.columns(pl.DataFrame(rows, schema=schema))
+    by_row = features.row_many(rows)
+    for position, name in enumerate(features.names):
+        assert by_column[name].to_list() == [values[position] for values in by_row], name

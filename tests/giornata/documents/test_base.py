@@ -1,0 +1,68 @@
+"""Durations, percentages and schedules are read as written and written as read."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from giornata.documents.base import (
+    check_schedule,
+    format_duration,
+    format_share,
+    parse_duration,
+    parse_share,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("90m", timedelta(hours=1, minutes=30)),
+        ("12h", timedelta(hours=12)),
+        ("3d", timedelta(days=3)),
+        ("270d", timedelta(days=270)),
+    ],
+)
+def test_durations(text, duration):
+    assert parse_duration(text) == duration
+    assert format_duration(duration) == text
+
+
+@pytest.mark.parametrize("text", ["", "0h", "12", "h", "1.5h", "-3d", "3 d", "3w", "٣d", "1d12h", "9999999d"])
+def test_what_is_no_duration(text):
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(text)
+
+
+@given(st.integers(1, 10**6))
+def test_durations_round_trip(minutes):
+    assert parse_duration(format_duration(timedelta(minutes=minutes))) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("text", "share"), [("100%", 1.0), ("0%", 0.0), ("5%", 0.05), ("12.5%", 0.125)])
+def test_shares(text, share):
+    assert parse_share(text) == share
+    assert format_share(share) == text
+
+
+@pytest.mark.parametrize("text", ["5", "101%", "-1%", "%", "5 %"])
+def test_what_is_no_share(text):
+    with pytest.raises(ValueError, match="is not a percentage"):
+        parse_share(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["@daily", "@hourly", "* * * * *", "*/15 * * * *", "0 6,18 * * 1-5", "0-30/10 0 1 1 7"]
+)
+def test_schedules(text):
+    assert check_schedule(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["daily", "@dayly", "* * * *", "60 * * * *", "* 24 * * *", "5-1 * * * *", "*/0 * * * *", "a * * * *"],
+)
+def test_what_is_no_schedule(text):
+    with pytest.raises(ValueError, match="is not a"):
+        check_schedule(text)

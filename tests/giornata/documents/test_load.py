@@ -1,0 +1,510 @@
+"""A good project loads; each mistake is reported at its place; all mistakes are reported together."""
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from giornata.documents import ModelSpec, compile_model, load_project, load_projects
+from giornata.errors import DocumentErrors, NotFoundError, Problem
+
+
+def at(problem: Problem) -> tuple[str, int, int]:
+    return problem.file, problem.line, problem.column
+
+
+def marked(problem: Problem) -> str:
+    """The text that the carets of a problem stand under, after making sure that it really is at its place."""
+    if not problem.excerpt:
+        return ""
+    shown, carets = problem.excerpt.split("\n")
+    assert shown == Path(problem.file).read_text(encoding="utf-8").splitlines()[problem.line - 1]
+    first, last = carets.index("^"), carets.rindex("^")
+    assert first == problem.column - 1
+    assert set(carets[first:]) == {"^"}
+    return shown[first : last + 1]
+
+
+def test_a_good_project_loads(shop):
+    documents = load_project(shop)
+    assert documents.name == "shop"
+    assert documents.project.start_date == date(2024, 1, 1)
+    assert list(documents.tables) == ["deliveries", "orders"]
+    assert documents.tables["orders"].columns["weight"] == "float"
+    assert documents.has_loader("orders")
+    assert not documents.has_loader("deliveries")
+    group = documents.group("shop_load")
+    assert (group.ttl, group.schedule) == (timedelta(hours=12), "*/15 * * * *")
+    assert group.expect[0].name == "expect_column_values_to_be_between"
+    assert group.expect[0].arguments == {"column": "orders_1h", "min_value": 0}
+    assert group.expect[0].policy == "quarantine"
+    assert documents.query("shop_load") == "SELECT 1 WHERE :from < :to\n"
+    model = documents.model("hours")
+    assert model.split.train == timedelta(days=270)
+    assert model.partition.levels == {"shop": "row.shop"}
+    assert model.search.space["max_depth"].integers == [2, 8]
+    assert model.monitor.log == 0.125
+    assert model.monitor.alerts[0].over == timedelta(days=7)
+
+
+def test_a_document_survives_json(shop):
+    for document in (load_project(shop).model("hours"), load_project(shop).group("shop_load")):
+        dumped = json.loads(json.dumps(document.model_dump(mode="json")))
+        assert type(document).model_validate(dumped) == document
+    dumped = load_project(shop).model("hours").model_dump(mode="json")
+    assert dumped["split"] == {"train": "270d", "validation": 0.2, "test": "30d"}
+    assert dumped["monitor"]["log"] == "12.5%"
+    assert dumped["search"]["space"]["max_depth"]["int"] == [2, 8]
+
+
+def test_a_document_cannot_change(shop):
+    model = load_project(shop).model("hours")
+    with pytest.raises(ValueError, match="frozen"):
+        model.owner = "somebody"
+    assert isinstance(model, ModelSpec)
+
+
+def test_models_compile_against_their_tables_and_groups(shop):
+    compiled = compile_model(load_project(shop), "hours")
+    assert compiled.features.names == ("weight", "busy")
+    assert compiled.features.inputs.row["weight"] == "float"
+    assert compiled.features.inputs.store["shop_load"].keys == {"shop": "shop"}
+    assert compiled.partition.names == ("shop",)
+
+
+# Every row: file, what is replaced, by what; then file, line and marked text of each problem, and its wording.
+MISTAKES = {
+    "unknown key": (
+        "models/hours.yaml", "owner: shop-team", "onwer: shop-team",
+        [("shop/models/hours.yaml", 1, "", "the key 'owner' is missing", ""),
+         ("shop/models/hours.yaml", 2, "onwer", "unknown key 'onwer'", "did you mean 'owner'?")],
+    ),
+    "unknown key inside": (
+        "models/hours.yaml", "value: hours", "valeu: hours",
+        [("shop/models/hours.yaml", 6, "label", "the key 'value' is missing", ""),
+         ("shop/models/hours.yaml", 6, "valeu", "unknown key 'valeu'", "did you mean 'value'?")],
+    ),
+    "unknown key of a search dimension": (
+        "models/hours.yaml", "int: [2, 8]", "int: [2, 8], lgo: true",
+        [("shop/models/hours.yaml", 13, "lgo", "unknown key 'lgo'", "did you mean 'log'?")],
+    ),
+    "wrong type": (
+        "models/hours.yaml", "min_rows: 200", "min_rows: many",
+        [("shop/models/hours.yaml", 11, "many", "expected a whole number, found 'many'", "")],
+    ),
+    "a list where text belongs": (
+        "tables/orders.yaml", "event_time: ordered_at", "event_time: [ordered_at]",
+        [("shop/tables/orders.yaml", 3, "[ordered_at]", "expected text, found a list", "")],
+    ),
+    "nothing where text belongs": (
+        "project.yaml", "owner: shop-team", "owner:",
+        [("shop/project.yaml", 2, "owner", "expected text, found nothing", "")],
+    ),
+    "not one of the values": (
+        "tables/orders.yaml", "weight: float", "weight: flaot",
+        [("shop/tables/orders.yaml", 7, "flaot", "'flaot' is not one of int, float, bool, str, timestamp",
+          "did you mean 'float'?")],
+    ),
+    "YAML's on is text, not true": (
+        "models/hours.yaml", "int: [2, 8]", "float: [2, 8], log: on",
+        [("shop/models/hours.yaml", 13, "on", "expected true or false, found 'on'", "")],
+    ),
+    "a bare > is an empty block": (
+        "features/shop_load.yaml", "description: How busy a shop is", "description: >",
+        [("shop/features/shop_load.yaml", 1, ">",
+          "the value is empty, because a bare '>' or '|' begins a block of text", "put it in quotes: '>'")],
+    ),
+    "bad duration": (
+        "features/shop_load.yaml", "ttl: 12h", "ttl: 12 hours",
+        [("shop/features/shop_load.yaml", 5, "12 hours",
+          "'12 hours' is not a duration: write minutes, hours or days such as 90m, 12h or 3d", "")],
+    ),
+    "bad schedule": (
+        "features/shop_load.yaml", '"*/15 * * * *"', '"61 * * * *"',
+        [("shop/features/shop_load.yaml", 4, '"61 * * * *"',
+          "'61' is not a minute of a cron line (0 to 59, *, ranges, steps)", "")],
+    ),
+    "bad percentage": (
+        "models/hours.yaml", "12.5%", "120%",
+        [("shop/models/hours.yaml", 16, "120%", "'120%' is not a percentage from 0% to 100%, such as 5%", "")],
+    ),
+    "bad date": (
+        "project.yaml", "2024-01-01", "2024-13-01",
+        [("shop/project.yaml", 3, "2024-13-01", "'2024-13-01' is not a date: write it as 2013-10-31", "")],
+    ),
+    "bad mail address": (
+        "models/hours.yaml", "shop-team@example.org", "shop-team",
+        [("shop/models/hours.yaml", 18, "shop-team", "'shop-team' is not a mail address", "")],
+    ),
+    "out of range": (
+        "models/hours.yaml", "validation: 0.2", "validation: 1.5",
+        [("shop/models/hours.yaml", 7, "1.5", "1.5 should be less than 1", "")],
+    ),
+    "bad name of a column": (
+        "tables/orders.yaml", "  weight: float", "  Weight: float",
+        [("shop/tables/orders.yaml", 7, "Weight",
+          "'Weight' is not a legal name: use lower-case letters, digits and single underscores, beginning with a "
+          "letter and not ending in an underscore", "")],
+    ),
+    "reserved name of a feature": (
+        "models/hours.yaml", "  weight: row.weight", "  order: row.weight",
+        [("shop/models/hours.yaml", 9, "order", "'order' is a reserved word of SQL or CQL: choose another name", "")],
+    ),
+    "duplicate key": (
+        "tables/orders.yaml", "  items: int", "  shop: int",
+        [("shop/tables/orders.yaml", 10, "shop", "the key 'shop' is there twice (first in line 6)", ""),
+         ("shop/tables/orders.yaml", 11, "items", "unknown column 'items'",
+          "known: order_id, ordered_at, packed_at, shop, weight")],
+    ),
+    "unknown column in a key": (
+        "tables/orders.yaml", "key: [order_id]", "key: [oder_id]",
+        [("shop/tables/orders.yaml", 2, "oder_id", "unknown column 'oder_id'", "did you mean 'order_id'?")],
+    ),
+    "unknown column as event time": (
+        "tables/orders.yaml", "event_time: ordered_at", "event_time: orderd_at",
+        [("shop/tables/orders.yaml", 3, "orderd_at", "unknown column 'orderd_at'", "did you mean 'ordered_at'?")],
+    ),
+    "event time that is no timestamp": (
+        "models/hours.yaml", "event_time: ordered_at", "event_time: weight",
+        [("shop/models/hours.yaml", 5, "weight", "column 'weight' is float, not timestamp", "")],
+    ),
+    "partition column": (
+        "tables/orders.yaml", "  items: int", "  items: int\n  day: str",
+        [("shop/tables/orders.yaml", 11, "day", "'day' is the partition column that every table has", "")],
+    ),
+    "unknown table": (
+        "models/hours.yaml", "table: orders", "table: ordes",
+        [("shop/models/hours.yaml", 5, "ordes", "unknown table 'ordes'", "did you mean 'orders'?")],
+    ),
+    "unknown table of the label": (
+        "models/hours.yaml", "table: deliveries", "table: delivery",
+        [("shop/models/hours.yaml", 6, "delivery", "unknown table 'delivery'", "did you mean 'deliveries'?")],
+    ),
+    "unknown column as label": (
+        "models/hours.yaml", "value: hours", "value: hour",
+        [("shop/models/hours.yaml", 6, "hour", "unknown column 'hour'", "did you mean 'hours'?")],
+    ),
+    "label of the wrong type": (
+        "models/hours.yaml", "value: hours", "value: damaged",
+        [("shop/models/hours.yaml", 6, "damaged",
+          "column 'damaged' is bool; the label of a regression model is float or int", "")],
+    ),
+    "label that cannot be joined": (
+        "tables/deliveries.yaml", "columns: {order_id: str", "columns: {order_id: int",
+        [("shop/models/hours.yaml", 5, "order_id",
+          "the label is joined by it, but table 'deliveries' has no column 'order_id' of type str", "")],
+    ),
+    "unknown metric of a search": (
+        "models/hours.yaml", "metric: rmse, space", "metric: rsme, space",
+        [("shop/models/hours.yaml", 13, "rsme", "unknown metric of a regression model 'rsme'",
+          "did you mean 'rmse'?")],
+    ),
+    "unknown metric of a gate": (
+        "models/hours.yaml", "gate: {rmse:", "gate: {auc:",
+        [("shop/models/hours.yaml", 14, "auc", "unknown metric of a regression model 'auc'",
+          "known: mae, r2, rmse, rmsle")],
+    ),
+    "unknown metric of an alert": (
+        "models/hours.yaml", "metric: rmse, above", "metric: mea, above",
+        [("shop/models/hours.yaml", 18, "mea", "unknown metric of a regression model 'mea'",
+          "did you mean 'mae'?")],
+    ),
+    "alert without a bound": (
+        "models/hours.yaml", "above: 18, ", "",
+        [("shop/models/hours.yaml", 18, "{metric: rmse, over: 7d, mail: [shop-team@example.org]}",
+          "an alert needs exactly one of above and below", "")],
+    ),
+    "alert over part of a day": (
+        "models/hours.yaml", "over: 7d", "over: 36h",
+        [("shop/models/hours.yaml", 18, "{metric: rmse, above: 18, over: 36h, mail: [shop-team@example.org]}",
+          "over counts whole days, such as 1d or 7d", "")],
+    ),
+    "empty range": (
+        "models/hours.yaml", "[2, 8]", "[8, 2]",
+        [("shop/models/hours.yaml", 13, "{int: [8, 2]}",
+          "the range [8, 2] is empty: its first number must be the smaller", "")],
+    ),
+    "unknown expectation": (
+        "features/shop_load.yaml", "expect_column_values_to_be_between", "expect_column_values_to_be_beetween",
+        [("shop/features/shop_load.yaml", 9, "expect_column_values_to_be_beetween",
+          "unknown expectation 'expect_column_values_to_be_beetween'",
+          "did you mean 'expect_column_values_to_be_between'?")],
+    ),
+    "unknown column of an expectation": (
+        "features/shop_load.yaml", "column: orders_1h", "column: orders_2h",
+        [("shop/features/shop_load.yaml", 9, "orders_2h", "unknown column 'orders_2h'", "did you mean 'orders_1h'?")],
+    ),
+    "unknown argument of an expectation": (
+        "features/shop_load.yaml", "min_value: 0", "min_value: 0, max_vlaue: 9",
+        [("shop/features/shop_load.yaml", 9, "max_vlaue",
+          "expect_column_values_to_be_between has no argument 'max_vlaue'", "did you mean 'max_value'?")],
+    ),
+    "missing argument of an expectation": (
+        "features/shop_load.yaml", "column: orders_1h, ", "",
+        [("shop/features/shop_load.yaml", 9, "expect_column_values_to_be_between",
+          "expect_column_values_to_be_between needs the argument 'column'", "")],
+    ),
+    "expectation without bounds": (
+        "features/shop_load.yaml", ", min_value: 0", "",
+        [("shop/features/shop_load.yaml", 9, "expect_column_values_to_be_between",
+          "expect_column_values_to_be_between needs min_value or max_value", "")],
+    ),
+    "unknown policy": (
+        "features/shop_load.yaml", "policy: quarantine", "policy: quarantaine",
+        [("shop/features/shop_load.yaml", 10, "quarantaine", "'quarantaine' is not one of fail, quarantine, warn",
+          "did you mean 'quarantine'?")],
+    ),
+    "quarantine of what concerns no single row": (
+        "features/shop_load.yaml", "expect_column_values_to_be_between", "expect_column_mean_to_be_between",
+        [("shop/features/shop_load.yaml", 10, "quarantine",
+          "expect_column_mean_to_be_between judges all rows together: none can be quarantined",
+          "use fail or warn")],
+    ),
+    "two expectations in one item": (
+        "features/shop_load.yaml", "    policy: quarantine", "    expect_table_row_count_to_equal: {value: 1}",
+        [("shop/features/shop_load.yaml", 9, "expect_column_values_to_be_between: {column: orders_1h, min_value: 0}",
+          "write one expectation an item: expect_…: {arguments}, and a policy if needed", "")],
+    ),
+    "feature that hides an entity column": (
+        "features/shop_load.yaml", "  orders_1h:", "  shop: {type: int, description: x}\n  orders_1h:",
+        [("shop/features/shop_load.yaml", 7, "shop", "'shop' is already an entity column", "")],
+    ),
+    "group column that the platform adds": (
+        "features/shop_load.yaml", "  orders_1h:", "  event_time: {type: int, description: x}\n  orders_1h:",
+        [("shop/features/shop_load.yaml", 7, "event_time",
+          "'event_time' is a column that every feature group has", "")],
+    ),
+    "entity of a bad type": (
+        "features/shop_load.yaml", "{shop: str}", "{shop: str, weight: float}",
+        [("shop/features/shop_load.yaml", 3, "float", "an entity column is str or int, not float", "")],
+    ),
+    "query that cannot be run for a day": (
+        "features/shop_load.sql", " WHERE :from < :to", "",
+        [("shop/features/shop_load.sql", 1, "",
+          "the query does not use :from, so that it cannot be run for a day", ""),
+         ("shop/features/shop_load.sql", 1, "",
+          "the query does not use :to, so that it cannot be run for a day", "")],
+    ),
+    "loader without load": (
+        "tables/orders.py", "def load", "def laod",
+        [("shop/tables/orders.py", 1, "", "there is no function load(spark, start, end) in it", "")],
+    ),
+    "loader that is not Python": (
+        "tables/orders.py", "return None", "return (",
+        [("shop/tables/orders.py", 2, "", "not valid Python: '(' was never closed", "")],
+    ),
+    "tab": (
+        "tables/orders.yaml", "  weight: float", "\tweight: float",
+        [("shop/tables/orders.yaml", 7, "\t", "YAML does not allow tabs here: indent with spaces", "")],
+    ),
+    "colon inside a value": (
+        "project.yaml", "Parcels", "Parcels: all",
+        [("shop/project.yaml", 1, ":",
+          "a second ': ' in one value: put the value in quotes, or check the indentation", "")],
+    ),
+    "anchor": (
+        "project.yaml", "Parcels", "&a Parcels",
+        [("shop/project.yaml", 1, "&",
+          "anchors and aliases (& and *) are not allowed: write the value out", "")],
+    ),
+    "tag": (
+        "project.yaml", "Parcels", "!!python/object:os.system Parcels",
+        [("shop/project.yaml", 1, "!", "tags (!) are not allowed", "")],
+    ),
+    "two documents in a file": (
+        "project.yaml", "owner: shop-team", "---\nowner: shop-team",
+        [("shop/project.yaml", 2, "-", "one file holds one document: remove the '---'", "")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_reported_at_its_place(mistake, problems_after):
+    name, old, new, expected = MISTAKES[mistake]
+    found = problems_after(name, old, new)
+    assert [
+        (problem.file, problem.line, marked(problem), problem.message, problem.suggestion)
+        for problem in found
+    ] == expected
+
+
+# Every row: what is replaced in models/hours.yaml, by what, and the line, the marked text and the suggestion.
+LANGUAGE_MISTAKES = {
+    "misspelt column": (
+        "weight: row.weight", "weight: row.wieght",
+        9, "row.wieght", "did you mean row.weight?",
+    ),
+    "in double quotes": (
+        "weight: row.weight", 'weight: "log1p(row.wieght)"',
+        9, "row.wieght", "did you mean row.weight?",
+    ),
+    "behind an escape": (
+        "weight: row.weight", 'weight: "\\x6cog1p(\\u0072ow.wieght)"',
+        9, "\\u0072ow.wieght", "did you mean row.weight?",
+    ),
+    "behind doubled quotes": (
+        "weight: row.weight", "weight: 'float(length(null_if(row.shop, ''a''))) + row.wieght'",
+        9, "row.wieght", "did you mean row.weight?",
+    ),
+    "in a folded plain value": (
+        "weight: row.weight", "weight: row.weight\n    + row.wieght",
+        10, "row.wieght", "did you mean row.weight?",
+    ),
+    "in a block": (
+        "weight: row.weight", "weight: |\n    row.weight +\n      row.wieght",
+        11, "row.wieght", "did you mean row.weight?",
+    ),
+    "in a folded block": (
+        "weight: row.weight", "weight: >-  # heavy\n    row.weight +\n    row.wieght",
+        11, "row.wieght", "did you mean row.weight?",
+    ),
+    "unknown group": (
+        "store.shop_load.orders_1h", "store.shop_laod.orders_1h",
+        10, "store.shop_laod", "did you mean store.shop_load?",
+    ),
+    "partition": (
+        "by: [row.shop]", "by: [row.shpo]",
+        11, "row.shpo", "did you mean row.shop?",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", LANGUAGE_MISTAKES)
+def test_a_mistake_in_an_expression_is_reported_at_its_place(mistake, problems_after):
+    old, new, line, wrong, suggestion = LANGUAGE_MISTAKES[mistake]
+    (problem,) = problems_after("models/hours.yaml", old, new)
+    assert (problem.file, problem.line) == ("shop/models/hours.yaml", line)
+    assert (marked(problem), problem.suggestion) == (wrong, suggestion)
+
+
+def test_a_type_error_in_an_expression(problems_after):
+    (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.weight + row.shop")
+    assert at(problem)[:2] == ("shop/models/hours.yaml", 9)
+
+
+def test_a_feature_must_be_a_number(problems_after):
+    (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.shop")
+    assert at(problem) == ("shop/models/hours.yaml", 9, 11)
+    assert problem.message == "'weight' is str; float or int or bool is needed"
+    assert problem.suggestion == "wrap it in vocabulary(…)"
+
+
+def test_a_part_is_not_chosen_by_a_measurement(problems_after):
+    (problem,) = problems_after("models/hours.yaml", "by: [row.shop]", "by: [row.shop, row.weight]")
+    assert at(problem) == ("shop/models/hours.yaml", 11, 28)
+    assert problem.message == "'weight' is float; str or int or bool is needed"
+
+
+def test_a_model_does_not_see_the_future(problems_after):
+    (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.weight * row.items")
+    assert at(problem) == ("shop/models/hours.yaml", 9, 24)
+    assert problem.message == (
+        "row.items is known at packed_at, but this model is asked at ordered_at: it would see the future"
+    )
+
+
+def test_a_model_asked_when_a_column_is_known_may_use_it(shop):
+    model = shop / "models/hours.yaml"
+    text = model.read_text().replace("event_time: ordered_at", "event_time: packed_at")
+    model.write_text(text.replace("weight: row.weight", "weight: row.weight * row.items"))
+    assert load_project(shop).model("hours").data.event_time == "packed_at"
+
+
+def test_the_excerpt_marks_the_offending_text(problems_after):
+    (problem,) = problems_after("models/hours.yaml", "table: orders", "table: ordes")
+    assert problem.excerpt == (
+        "data: {table: ordes, key: [order_id], event_time: ordered_at}\n"
+        "              ^^^^^"
+    )  # fmt: skip
+    assert str(problem) == (
+        "shop/models/hours.yaml:5:15: unknown table 'ordes' (did you mean 'orders'?)\n"
+        "    data: {table: ordes, key: [order_id], event_time: ordered_at}\n"
+        "                  ^^^^^"
+    )
+
+
+def test_all_problems_of_a_project_are_reported_together(shop):
+    (shop / "project.yaml").write_text("description: Parcels\n")
+    (shop / "tables/deliveries.yaml").write_text("key: [\n")
+    (shop / "models/late.yml").write_text("description: x\n")
+    text = (shop / "models/hours.yaml").read_text()
+    (shop / "models/hours.yaml").write_text(text.replace("key: [order_id]", "key: [id]"))
+    (shop / "features/shop_load.sql").unlink()
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    assert [(problem.file, problem.message) for problem in caught.value.problems] == [
+        ("shop/features/shop_load.sql", "the feature group has no query: write it in this file"),
+        ("shop/models/hours.yaml", "unknown column 'id'"),
+        ("shop/models/late.yml", "documents end in .yaml"),
+        ("shop/project.yaml", "the key 'owner' is missing"),
+        ("shop/project.yaml", "the key 'start_date' is missing"),
+        (
+            "shop/tables/deliveries.yaml",
+            "not valid YAML: expected the node content, but found '<stream end>'",
+        ),
+    ]
+    assert all(str(problem) in str(caught.value) for problem in caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("file", "copy_of", "message"),
+    [
+        ("models/orders.yaml", "models/hours.yaml",
+         "the name 'orders' of this model is already taken by the table 'orders'"),
+        ("tables/hours_outcomes.yaml", "tables/deliveries.yaml",
+         "the name 'hours_outcomes' of this model is already taken by the table 'hours_outcomes'"),
+        ("tables/model_metrics.yaml", "tables/deliveries.yaml",
+         "the name 'model_metrics' of this table is already taken by the platform's own tables"),
+    ],
+)  # fmt: skip
+def test_names_do_not_clash(shop, file, copy_of, message):
+    (shop / file).write_text((shop / copy_of).read_text())
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    assert [problem.message for problem in caught.value.problems] == [message]
+
+
+def test_file_names_are_names(shop):
+    (shop / "tables/orders.yaml").rename(shop / "tables/Orders.yaml")
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    assert [problem.file for problem in caught.value.problems] == [
+        "shop/models/hours.yaml", "shop/tables/Orders.yaml", "shop/tables/orders.py",
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_not_text_is_reported(shop):
+    (shop / "project.yaml").write_bytes(b"description: Parcels\nowner: \xff\n")
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    (problem,) = caught.value.problems
+    assert (*at(problem), problem.message) == ("shop/project.yaml", 2, 8, "the file is not UTF-8 text")
+
+
+def test_deep_nesting_is_refused(shop):
+    (shop / "project.yaml").write_text("description: " + "[" * 5000)
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    assert caught.value.problems[0].message == "nested too deeply"
+
+
+def test_a_broken_project_does_not_hide_its_neighbours(shop):
+    broken = shop.parent / "broken"
+    broken.mkdir()
+    (broken / "project.yaml").write_text("description: x\n")
+    (shop.parent / "not_a_project").mkdir()
+    loaded = load_projects(shop.parent)
+    assert list(loaded) == ["broken", "shop"]
+    assert isinstance(loaded["broken"], DocumentErrors)
+    assert loaded["shop"].models.keys() == {"hours"}
+
+
+def test_what_is_not_there_is_named(shop):
+    documents = load_project(shop)
+    with pytest.raises(NotFoundError, match=r"project shop has no model 'huors' \(did you mean 'hours'\?\)"):
+        documents.model("huors")
+    with pytest.raises(NotFoundError, match="no project folder"):
+        load_project(shop / "nowhere")
+    with pytest.raises(NotFoundError, match="no folder of projects"):
+        load_projects(Path("nowhere"))

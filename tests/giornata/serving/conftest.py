@@ -1,0 +1,281 @@
+"""Real bundles, deployed to a folder as deployment does it, and the real server as a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import xgboost
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from dsl import GroupSchema, Schema, compile_features
+from giornata.bundle import Bundle, Part, write_bundle
+from giornata.documents import FeatureGroup, ModelSpec, Table
+from giornata.documents.record import InputColumn, ModelVersion, PartRecord, Signature, StoreInput, Window
+from giornata.scorer import with_self_test
+
+DAY = datetime(2013, 11, 1, tzinfo=UTC)
+SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a bundle must answer: the trees alone, asked through XGBoost with features computed by hand."""
+
+    uuid: str
+    content: bytes
+    booster: xgboost.Booster
+
+    def answers(self, features):
+        return self.booster.predict(xgboost.DMatrix(np.array(features, np.float32))).tolist()
+
+
+def make_bundle(
+    model: str,
+    features: Mapping[str, str],
+    table: Table,
+    required: set[str],
+    seed: int,
+    groups: Mapping[str, FeatureGroup] | None = None,
+    share: str = "100%",
+) -> Truth:
+    """A bundle of `model` with trees fitted to noise of `seed`, so that every version answers differently."""
+    groups = groups or {}
+    schema = Schema(
+        row=dict(table.columns),
+        store={
+            name: GroupSchema(group.entity, {feature: f.type for feature, f in group.features.items()})
+            for name, group in groups.items()
+        },
+    )
+    compiled = compile_features(features, schema)
+    noise = np.random.default_rng(seed)
+    matrix = noise.normal(size=(400, len(features))).astype(np.float32) * 100
+    matrix[noise.random(matrix.shape) < 0.1] = np.nan
+    booster = xgboost.train(
+        {"max_depth": 4, "seed": seed}, xgboost.DMatrix(matrix, noise.normal(size=400) * 50), 20
+    )
+    identity = str(uuid.UUID(int=noise.bit_generator.random_raw() | seed << 64, version=4))
+    window = Window(start=DAY, end=DAY, rows=400)
+    version = ModelVersion(
+        uuid=identity,
+        model=model,
+        trained_by="tests",
+        started_at=DAY,
+        finished_at=DAY,
+        configuration=ModelSpec.model_validate(
+            {
+                "description": "Fitted to noise",
+                "owner": "tests",
+                "type": "xgboost",
+                "task": "regression",
+                "data": {"table": "departures", "key": table.key, "event_time": table.event_time},
+                "label": {"table": "arrivals", "value": "minutes", "event_time": "arrived_at"},
+                "split": {"train": "30d", "validation": 0.2, "test": "7d"},
+                "features": features,
+                "monitor": {"log": share},
+            }
+        ),
+        table=table,
+        groups=groups,
+        windows=dict.fromkeys(("train", "validation", "test"), window),
+        signature=Signature(
+            inputs={
+                name: InputColumn(type=str(type_), nullable=name not in required)
+                for name, type_ in compiled.inputs.row.items()
+            },
+            store={
+                name: StoreInput(
+                    keys=dict(store.keys), features={f: str(t) for f, t in store.features.items()}
+                )
+                for name, store in compiled.inputs.store.items()
+            },
+            key=table.key,
+            event_time=table.event_time,
+            task="regression",
+        ),
+        parameters={},
+        metrics={"rmse": 1.0},
+        metrics_by_level=[],
+        single_model_metrics={},
+        baseline_metrics={},
+        part_metric="rmse",
+        parts=[
+            PartRecord(
+                name="all", level="all", key=[], rows=400, validation_rows=0, kept=True, reason="the root"
+            )
+        ],
+        importances={},
+    )
+    files = {"model.ubj": bytes(booster.save_raw("ubj"))}
+    bundle = Bundle(version, compiled.to_json(), None, (Part((), "all", "all", files),))
+    columns = [*compiled.inputs.row]
+    columns += [
+        f"{group}__{name}" for group, store in compiled.inputs.store.items() for name in store.features
+    ]
+    return Truth(identity, write_bundle(with_self_test(bundle, [dict.fromkeys(columns)])), booster)
+
+
+TABLE = Table.model_validate(
+    {
+        "description": "Departures",
+        "key": ["flight_id"],
+        "event_time": "pushed_back_at",
+        "columns": {
+            "flight_id": "str",
+            "pushed_back_at": "timestamp",
+            "sched_dep": "timestamp",
+            "distance": "float",
+            "seats": "int",
+            "origin": "str",
+            "tailnum": "str",
+        },
+    }
+)
+FEATURES = {
+    "distance": "row.distance",
+    "seats": "row.seats",
+    "waited": "minutes_between(row.sched_dep, row.pushed_back_at)",
+}
+WEATHER = FeatureGroup.model_validate(
+    {
+        "description": "Weather",
+        "owner": "tests",
+        "entity": {"origin": "str"},
+        "ttl": "3h",
+        "features": {"wind": {"type": "float", "description": "Wind, mph"}},
+    }
+)
+
+
+@pytest.fixture(scope="session")
+def versions() -> list[Truth]:
+    """Two versions of the model flights/minutes, with one signature."""
+    return [
+        make_bundle("flights/minutes", FEATURES, TABLE, {"distance", "pushed_back_at"}, seed)
+        for seed in (1, 2)
+    ]
+
+
+@pytest.fixture(scope="session")
+def windy() -> Truth:
+    """A version of breezes/windy, which reads the feature store."""
+    features = {"distance": "row.distance", "wind": "store.weather.wind"}
+    return make_bundle("breezes/windy", features, TABLE, {"distance", "origin"}, 3, {"weather": WEATHER})
+
+
+@dataclass
+class Server:
+    """The prediction server over a folder of its own."""
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self):
+        self.bundles, self.log = self.home / "bundles", self.home / "log"
+        self.bundles.mkdir(parents=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=SECONDS)
+
+    def put(self, identity: str, content: bytes) -> None:
+        """Put a bundle in place by rename."""
+        (self.bundles / "new").write_bytes(content)
+        (self.bundles / "new").rename(self.bundles / f"{identity}.zip")
+
+    def deploy(self, deployments: Mapping[str, Mapping[str, str]]) -> None:
+        """Write what is under which tag: `{model: {tag: uuid}}`."""
+        content = {
+            model: {"tags": tags, "uuids": sorted(set(tags.values()))} for model, tags in deployments.items()
+        }
+        (self.bundles / "new").write_text(json.dumps(content))
+        (self.bundles / "new").rename(self.bundles / "deployments.json")
+
+    def start(self) -> None:
+        """Start the process and wait until it is ready."""
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("GIORNATA_")
+        } | {
+            "GIORNATA_HOME": str(self.home),
+            "GIORNATA_BUNDLES": str(self.bundles),
+            "GIORNATA_PREDICTION_LOG": str(self.log),
+            **self.environment,
+        }
+        with (self.home / "stderr").open("ab") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "giornata.serving", "--port", str(self.port)],
+                env=environment,
+                stderr=errors,
+                cwd=Path(__file__).parents[3],
+            )
+        self.until(lambda: self.http.get("/health/ready").status_code == 200)
+
+    def until(self, is_so) -> None:
+        """Ask again and again until it is so, at most SECONDS."""
+        for attempt in Retrying(
+            wait=wait_fixed(0.02),
+            stop=stop_after_delay(SECONDS),
+            retry=retry_if_exception_type((AssertionError, httpx.TransportError)),
+            reraise=True,
+        ):
+            with attempt:
+                assert self.process.poll() is None, self.errors()
+                assert is_so(), self.errors()
+
+    def errors(self) -> str:
+        """What the server has written to stderr."""
+        return (self.home / "stderr").read_text()
+
+    def predict(self, path: str, document: object) -> httpx.Response:
+        """POST a document to `/models/<path>/predict`."""
+        return self.http.post(f"/models/{path}/predict", json=document)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, wait for the end, return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def logged(self, model: str) -> list[dict]:
+        """The lines of the closed segments of a model."""
+        paths = sorted((self.log / model).glob("segment-*.jsonl"))
+        return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+    def metric(self, name: str) -> float:
+        """The value of a sample on the metrics page, by its name with labels."""
+        lines = self.http.get("/metrics").text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A server that is not started yet; it is stopped at the end."""
+    server = Server(tmp_path / "server")
+    yield server
+    server.http.close()
+    if server.process and server.process.poll() is None:
+        server.process.kill()
+        server.process.wait(SECONDS)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory, versions):
+    """A started server with one version of flights/minutes under the tag production, for a file's tests."""
+    server = Server(tmp_path_factory.mktemp("running") / "server")
+    server.put(versions[0].uuid, versions[0].content)
+    server.deploy({"flights/minutes": {"production": versions[0].uuid}})
+    server.start()
+    yield server
+    server.http.close()
+    server.stop()

@@ -1,0 +1,146 @@
+"""The server with the real Cassandra: features as of each row's moment, and what happens when the store goes away."""
+
+import json
+import socket
+import threading
+from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from giornata.bundle import open_bundle
+from giornata.names import keyspace
+from giornata.stores import cassandra
+from giornata.stores.features import ensure_feature_table
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+MODEL = "breezes/windy"
+ELEVEN = datetime(2013, 11, 1, 11, tzinfo=UTC)
+TWELVE = datetime(2013, 11, 1, 12, tzinfo=UTC)
+NOTHING = float("nan")
+
+
+class Proxy:
+    """A way to a server that can be cut and mended."""
+
+    def __init__(self, address: str):
+        host, _, port = address.rpartition(":")
+        self._target = host, int(port)
+        self._open: list[socket.socket] = []
+        with closing(self._listen(0)) as listener:
+            self.port = listener.getsockname()[1]
+
+    def _listen(self, port: int) -> socket.socket:
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        return listener
+
+    def mend(self) -> None:
+        self._listener = self._listen(self.port)
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def cut(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+        self._open.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                here, _ = listener.accept()
+                there = socket.create_connection(self._target)
+                self._open += [here, there]
+                for source, sink in ((here, there), (there, here)):
+                    threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture(scope="module")
+def weather(stores, windy):
+    """The address of a Cassandra with two hours of wind at JFK."""
+    group = open_bundle(windy.content).version.groups["weather"]
+    with cassandra.session(stores) as session:
+        ensure_feature_table(session, "breezes", "weather", group)
+        for moment, wind in ((ELEVEN, 5.0), (TWELVE, 9.0)):
+            session.execute(
+                "INSERT INTO features_breezes.weather (origin, event_time, wind) VALUES (%s, %s, %s)",
+                ("JFK", moment, wind),
+            )
+        yield stores.cassandra
+        session.execute(f"DROP KEYSPACE {keyspace('breezes')}", timeout=60)
+
+
+def ask(server, *moments, origin="JFK"):
+    rows = [{"distance": 100.0, "origin": origin, "pushed_back_at": moment.isoformat()} for moment in moments]
+    return server.predict(f"{MODEL}/production", {"rows": rows})
+
+
+def test_features_are_those_known_before_each_rows_moment_and_not_older_than_their_ttl(
+    server, weather, windy
+):
+    server.environment["GIORNATA_CASSANDRA"] = weather
+    server.put(windy.uuid, windy.content)
+    server.deploy({MODEL: {"production": windy.uuid}})
+    server.start()
+    instant = timedelta(milliseconds=1)
+    expected = [
+        (ELEVEN, NOTHING),  # known at eleven is not known before eleven
+        (ELEVEN + instant, 5.0),
+        (TWELVE, 5.0),
+        (TWELVE + instant, 9.0),
+        (TWELVE + timedelta(hours=3), 9.0),  # exactly as old as the ttl
+        (TWELVE + timedelta(hours=3) + instant, NOTHING),
+    ]
+    predictions = ask(server, *(moment for moment, _ in expected)).json()["predictions"]
+    truth = windy.answers([[100.0, wind] for _, wind in expected])
+    assert len({*truth}) > 1
+    assert [prediction["prediction"] for prediction in predictions] == truth
+    elsewhere = ask(server, TWELVE + instant, origin="LGA").json()["predictions"]
+    assert elsewhere[0]["prediction"] == windy.answers([[100.0, NOTHING]])[0]
+    at = server.predict(
+        f"{MODEL}/production",
+        {"row": {"distance": 100.0, "origin": "JFK"}, "at": (TWELVE + instant).isoformat()},
+    )
+    assert at.json()["predictions"][0]["prediction"] == windy.answers([[100.0, 9.0]])[0]
+    assert server.metric(f'giornata_feature_reads_total{{model="{MODEL}",outcome="ok"}}') == 3
+    server.stop()
+    served = [json.loads(line["inputs"])["weather__wind"] for line in server.logged(MODEL)]
+    assert served == [None, 5.0, 5.0, 9.0, 9.0, None, None, 9.0]
+
+
+def test_a_store_that_goes_away_is_503_until_it_is_back_and_other_models_answer_meanwhile(
+    server, weather, windy, versions
+):
+    proxy = Proxy(weather)
+    server.environment["GIORNATA_CASSANDRA"] = f"127.0.0.1:{proxy.port}"
+    server.put(windy.uuid, windy.content)
+    server.put(versions[0].uuid, versions[0].content)
+    server.deploy({MODEL: {"production": windy.uuid}, "flights/minutes": {"production": versions[0].uuid}})
+    server.start()
+    moment = TWELVE + timedelta(minutes=1)
+    other = {"row": {"distance": 1.0, "pushed_back_at": "2013-11-01T12:00:00Z"}}
+    assert ask(server, moment).status_code == 503  # not there when the server started
+    assert server.predict("flights/minutes/production", other).status_code == 200
+    proxy.mend()
+    server.until(lambda: ask(server, moment).status_code == 200)
+    proxy.cut()
+    gone = ask(server, moment)
+    assert gone.status_code == 503
+    assert "Cassandra" in gone.json()["error"]
+    assert server.predict("flights/minutes/production", other).status_code == 200
+    proxy.mend()
+    server.until(lambda: ask(server, moment).status_code == 200)
+    proxy.cut()

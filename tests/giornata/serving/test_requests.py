@@ -1,0 +1,207 @@
+"""Reading requests: types, required fields, names, times and limits, each refused with its place."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from giornata.serving.requests import MAX_ROWS, Column, RefusedError, RequestReader
+
+NOW = datetime(2013, 11, 1, 12, tzinfo=UTC)
+READER = RequestReader(
+    inputs={
+        "distance": Column("float", False),
+        "seats": Column("int", True),
+        "late": Column("bool", True),
+        "origin": Column("str", True),
+        "sched_dep": Column("timestamp", True),
+    },
+    table={
+        "flight_id": "str",
+        "origin": "str",
+        "distance": "float",
+        "tailnum": "str",
+        "pushed_back_at": "timestamp",
+    },
+    key=["flight_id", "origin"],
+    event_time="pushed_back_at",
+)
+ROW = {
+    "distance": 719.5,
+    "seats": 180,
+    "late": True,
+    "origin": "JFK",
+    "sched_dep": "2013-11-01T07:30:00-04:00",
+}
+
+
+def read(document):
+    return READER.read(json.dumps(document).encode(), NOW)
+
+
+def refusal(document):
+    with pytest.raises(RefusedError) as caught:
+        READER.read(document if isinstance(document, bytes) else json.dumps(document).encode(), NOW)
+    return caught.value
+
+
+def test_one_row_and_many_rows_are_read_alike():
+    one, many = read({"row": ROW}), read({"rows": [ROW, ROW]})
+    assert one.rows == [
+        {
+            "distance": 719.5,
+            "seats": 180,
+            "late": True,
+            "origin": "JFK",
+            "sched_dep": datetime(2013, 11, 1, 11, 30, tzinfo=UTC),
+        }
+    ]
+    assert many.rows == one.rows * 2
+    assert many.keys == [{"flight_id": None, "origin": "JFK"}] * 2
+    assert many.at == [NOW, NOW]
+
+
+def test_the_moment_is_at_else_the_rows_event_time_else_now():
+    with_time = ROW | {"pushed_back_at": "2013-06-01T00:00:00Z"}
+    request = read({"rows": [with_time, ROW]})
+    assert request.at == [datetime(2013, 6, 1, tzinfo=UTC), NOW]
+    request = read({"rows": [with_time, ROW], "at": "2013-07-01T02:00:00+02:00"})
+    assert request.at == [datetime(2013, 7, 1, tzinfo=UTC)] * 2
+    assert all(moment.utcoffset() == timedelta() for moment in request.at)
+
+
+def test_the_key_is_read_when_given_and_checked():
+    assert read({"row": ROW | {"flight_id": "UA-1"}}).keys == [{"flight_id": "UA-1", "origin": "JFK"}]
+    for value in (17, 1.5, [], {}):
+        error = refusal({"row": ROW | {"flight_id": value}})
+        assert (error.status, error.field) == (422, "flight_id")
+
+
+def test_a_whole_number_is_a_float_but_nothing_else_is_converted():
+    assert read({"row": ROW | {"distance": 700}}).rows[0]["distance"] == 700.0
+    assert type(read({"row": ROW | {"distance": 700}}).rows[0]["distance"]) is float
+    for column, value in [
+        ("distance", "719"),
+        ("distance", True),
+        ("seats", 180.0),
+        ("seats", True),
+        ("seats", 2**63),
+        ("late", 1),
+        ("late", "true"),
+        ("origin", 1),
+        ("origin", ["JFK"]),
+        ("sched_dep", 1383303600),
+        ("sched_dep", "2013-11-01T07:30:00"),
+        ("sched_dep", "2013-11-01"),
+        ("sched_dep", "yesterday"),
+        ("sched_dep", "1066-10-14T09:00:00Z"),
+        ("sched_dep", "9999-12-31T23:59:59-23:59"),
+    ]:
+        error = refusal({"rows": [ROW, ROW | {column: value}]})
+        assert (error.status, error.field, error.row) == (422, column, 1), (column, value)
+
+
+def test_an_error_says_what_was_expected_and_what_came():
+    assert str(refusal({"row": ROW | {"seats": "many"}})) == "seats is of type int, not the text 'many'"
+    message = str(refusal({"row": ROW | {"sched_dep": "2013-11-01T07:30:00"}}))
+    assert "zone" in message
+    assert "'2013-11-01T07:30:00'" in message
+    assert len(str(refusal({"row": ROW | {"seats": "x" * 10_000}}))) < 200
+
+
+def test_a_column_may_be_null_or_left_out_where_the_signature_says_so():
+    without_seats = {name: value for name, value in ROW.items() if name != "seats"}
+    assert read({"row": ROW | {"seats": None}}).rows[0]["seats"] is None
+    assert read({"row": without_seats}).rows == read({"row": ROW | {"seats": None}}).rows
+    error = refusal({"row": ROW | {"distance": None}})
+    assert (error.status, error.field) == (422, "distance")
+    assert "distance is null" in str(error)
+    error = refusal({"rows": [ROW, {name: value for name, value in ROW.items() if name != "distance"}]})
+    assert (error.status, error.field, error.row) == (422, "distance", 1)
+    assert "distance is missing" in str(error)
+
+
+def test_other_columns_of_the_table_are_ignored():
+    assert read({"row": ROW | {"tailnum": ["anything"]}}).rows == read({"row": ROW}).rows
+
+
+def test_an_unknown_name_is_refused_with_the_nearest_one():
+    error = refusal({"row": ROW | {"fligth_id": "UA-1"}})
+    assert (error.status, error.field) == (422, "fligth_id")
+    assert "did you mean flight_id?" in str(error)
+    misspelt = {("distanse" if name == "distance" else name): value for name, value in ROW.items()}
+    assert "did you mean distance?" in str(refusal({"row": misspelt}))
+    assert "a row may have" in str(refusal({"row": ROW | {"zzz": 1}}))
+    assert "did you mean at?" in str(refusal({"row": ROW, "aat": None}))
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b'{"rows": [{"origin": "\xff\xfe"}]}', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"rows": [{"distance": NaN}]}', "send null"),
+        (b'{"rows": [{"distance": -Infinity}]}', "send null"),
+        (b"[]", "not an object"),
+        (b"null", "not an object"),
+        (b'"text"', "not an object"),
+    ],
+)
+def test_what_is_not_a_json_object_is_400(body, words):
+    error = refusal(body)
+    assert (error.status, error.field) == (400, None)
+    assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"rows": []}, {"rows": {}}, {"rows": None}, {"rows": [ROW], "row": ROW}, {"rows": [1]}, {"row": []}],
+)
+def test_what_has_no_rows_is_422(document):
+    assert refusal(document).status == 422
+
+
+def test_rows_are_bounded():
+    assert len(read({"rows": [ROW] * MAX_ROWS}).rows) == MAX_ROWS
+    error = refusal({"rows": [ROW] * (MAX_ROWS + 1)})
+    assert error.status == 413
+    assert str(MAX_ROWS) in str(error)
+
+
+scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20)
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+rows = st.dictionaries(
+    st.sampled_from([*ROW, "flight_id", "pushed_back_at", "tailnum", "x"]),
+    json_values | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat),
+)
+
+
+@given(
+    st.binary(max_size=200)
+    | json_values.map(lambda value: json.dumps(value).encode())
+    | st.fixed_dictionaries(
+        {"rows": st.lists(st.builds(lambda row: ROW | row, rows), max_size=3)}, optional={"at": json_values}
+    ).map(lambda value: json.dumps(value).encode())
+)
+@settings(max_examples=400)
+def test_any_body_is_read_to_the_types_asked_for_or_refused(body):
+    try:
+        request = READER.read(body, NOW)
+    except RefusedError as error:
+        status, answer = error.status, {"error": str(error), "field": error.field}
+        assert status in (400, 422)
+        assert orjson.dumps(answer)
+    else:
+        types = {"distance": float, "seats": int, "late": bool, "origin": str, "sched_dep": datetime}
+        for row, moment in zip(request.rows, request.at, strict=True):
+            assert list(row) == list(types)
+            assert all(value is None or type(value) is types[name] for name, value in row.items())
+            assert moment.tzinfo is UTC

@@ -1,0 +1,85 @@
+"""`giornata check` prints every problem readably and tells by its exit code whether all is well."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECTS = Path(__file__).parents[2] / "projects"
+
+
+def giornata(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from giornata.cli import main; main()", *arguments]
+    path = str(PROJECTS.parent)
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={"PYTHONPATH": path, "PATH": "/usr/bin:/bin"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder of projects: flights, and a copy of it with two mistakes called broken."""
+    for name in ("flights", "broken"):
+        shutil.copytree(
+            PROJECTS / "flights", tmp_path / "projects" / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    model = tmp_path / "projects" / "broken" / "models" / "late.yaml"
+    text = model.read_text().replace("seats: store.plane.seats", "seats: store.plane.seat")
+    model.write_text(text.replace("owner: flights-team", "ower: flights-team"))
+    model = tmp_path / "projects" / "broken" / "models" / "trip_minutes.yaml"
+    model.write_text(model.read_text().replace("distance: row.distance", "distance: row.distanc"))
+    return tmp_path
+
+
+def test_check_prints_every_problem_and_the_healthy_neighbours(root):
+    done = giornata("check", cwd=root)
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert done.stdout == (
+        "broken: 3 problems\n"
+        "\n"
+        "projects/broken/models/late.yaml:1:1: the key 'owner' is missing\n"
+        "\n"
+        "projects/broken/models/late.yaml:2:1: unknown key 'ower' (did you mean 'owner'?)\n"
+        "    ower: flights-team\n"
+        "    ^^^^\n"
+        "\n"
+        "projects/broken/models/trip_minutes.yaml:9:13: the row has no column 'distanc' "
+        "(did you mean row.distance?)\n"
+        "      distance: row.distanc\n"
+        "                ^^^^^^^^^^^\n"
+        "\n"
+        "flights: ok (4 tables, 6 feature groups, 2 models)\n"
+    )
+
+
+def test_check_one_project(root):
+    done = giornata("check", "projects/flights", cwd=root)
+    assert (done.returncode, done.stdout) == (0, "flights: ok (4 tables, 6 feature groups, 2 models)\n")
+
+
+def test_check_finds_the_projects_by_the_setting(root):
+    done = giornata("check", cwd=root.parent, GIORNATA_PROJECTS=str(root / "projects"))
+    assert done.returncode == 1
+    assert "flights: ok" in done.stdout
+
+
+def test_check_without_projects_says_so(tmp_path):
+    done = giornata("check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: there is no folder of projects at projects\n"
+
+
+def test_an_unknown_project_is_a_message_not_a_traceback(tmp_path):
+    done = giornata("check", "nowhere", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no project folder at ")
+    assert "Traceback" not in done.stderr

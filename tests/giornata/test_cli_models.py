@@ -1,0 +1,114 @@
+"""The commands about models, run as a person runs them, on the real Cassandra."""
+
+import uuid
+from datetime import timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from giornata.cli_models import app
+from giornata.errors import GateError, NotFoundError
+from giornata.stores import cassandra
+from giornata.stores.repository import Repository
+
+
+@pytest.fixture
+def versions(stores, schema, trained, tmp_path, monkeypatch):
+    """Two versions of a model of the test's own, the second better; commands find the test's stack."""
+    for name, value in {**stores.variables, "GIORNATA_BUNDLES": str(tmp_path / "bundles")}.items():
+        monkeypatch.setenv(name, value)
+    model = f"e_{uuid.uuid4().hex[:10]}/minutes"
+    base = trained.bundle.version
+    saved = [
+        base.model_copy(
+            update={
+                "uuid": str(uuid.uuid4()),
+                "model": model,
+                "metrics": {"rmse": rmse, "r2": None},
+                "finished_at": base.finished_at + timedelta(days=day),
+            }
+        )
+        for day, rmse in enumerate((21.5, 14.5, 99.0))
+    ]
+    with cassandra.session(stores) as opened:
+        cassandra.apply(opened, schema)
+        for version in saved:
+            Repository(opened).save(version, b"bundle of " + version.uuid.encode())
+        yield saved
+        for tag in ("production", "canary"):
+            opened.execute("DELETE FROM giornata.deployments WHERE model = %s AND tag = %s", (model, tag))
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_deploy_list_roll_back(versions, tmp_path):
+    first, second, _ = versions
+    model = first.model
+    said = run("deploy", model, "--uuid", first.uuid, "--reason", "first", "--by", "anna")
+    assert said == f"{model}: version {first.uuid} is live under production (batch, online)\n"
+    run("deploy", model, "--uuid", second.uuid, "--tag", "production", "--reason", "better", "--by", "berta")
+    listed = run("models", model).splitlines()[1:]
+    assert [(second.uuid in line, "production" in line) for line in listed[1:]] == [
+        (True, True),
+        (False, False),
+    ]
+    assert "rmse 14.5" in listed[1]
+    assert "rmse 99" in listed[0]
+    rolled = run("rollback", model, "production", "--reason", "mails", "--by", "carl")
+    assert first.uuid in rolled
+    lines = run("timeline", model, "production").splitlines()[1:]
+    assert [line.split()[-1] for line in lines] == ["mails", "better", "first"]
+    assert [
+        uuid_ in line for uuid_, line in zip((first.uuid, second.uuid, first.uuid), lines, strict=True)
+    ] == [
+        True,
+        True,
+        True,
+    ]
+    assert (tmp_path / "bundles" / f"{first.uuid}.zip").exists()
+
+
+def test_by_is_the_user_unless_said(versions, monkeypatch):
+    monkeypatch.setenv("LOGNAME", "dora")
+    run("deploy", versions[0].model, "--uuid", versions[0].uuid, "--reason", "first")
+    assert "dora" in run("timeline", versions[0].model, "production")
+
+
+def test_show(versions):
+    shown = run("show", versions[0].uuid)
+    for text in (
+        versions[0].uuid,
+        "whole model",
+        "21.5",
+        "without parts",
+        "n_estimators 12",
+        "distance",
+        "rmse",
+    ):
+        assert text in shown
+
+
+def test_errors_are_for_people(versions):
+    first, _, bad = versions
+    with pytest.raises(GateError, match="rmse is 99, more than 40"):
+        run("deploy", bad.model, "--uuid", bad.uuid, "--reason", "why not")
+    with pytest.raises(NotFoundError, match=f"is one of {first.model}, not of trips/other"):
+        run("deploy", "trips/other", "--uuid", first.uuid, "--reason", "oops")
+    with pytest.raises(NotFoundError, match="nothing was ever deployed"):
+        run("timeline", first.model, "canary")
+    with pytest.raises(NotFoundError, match="no model version"):
+        run("show", str(uuid.uuid4()))
+    with pytest.raises(NotFoundError, match="no version of e_no/nobody has been trained yet"):
+        run("models", "e_no/nobody")
+
+
+def test_without_a_deployment_nothing_is_listed_as_live(versions):
+    listed = run("models", versions[0].model)
+    assert "production" not in listed
+    assert all(version.uuid in listed for version in versions)

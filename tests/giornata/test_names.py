@@ -1,0 +1,113 @@
+"""Names are legal everywhere, map injectively and back, and illegal ones are refused with the reason."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from giornata import names
+from giornata.errors import InvalidNameError
+from giornata.names import Name
+
+words = st.from_regex(r"[a-z][a-z0-9]{0,9}(_[a-z0-9]{1,9}){0,3}", fullmatch=True).filter(
+    lambda word: word not in names.RESERVED
+)
+
+
+def test_the_names_of_the_flights_project():
+    late = Name("flights", "late")
+    assert names.predictions_table(late) == "flights.late_predictions"
+    assert names.outcomes_table("flights/late") == "flights.late_outcomes"
+    assert names.metrics_table("flights") == "flights.model_metrics"
+    assert names.validation_table("flights") == "flights.validation_results"
+    assert names.quarantine_table("flights") == "flights.quarantined_rows"
+    assert names.data_table("flights", "departures") == "flights.departures"
+    assert names.group_table("flights", "origin_weather") == "flights.origin_weather"
+    assert names.keyspace("flights") == "features_flights"
+    assert names.dag_id("flights", "late", "train") == "flights.late.train"
+    assert names.dag_id("flights", "score") == "flights.score"
+    assert names.store_column("origin_weather", "wind_speed") == "origin_weather__wind_speed"
+    assert names.parse_store_column("origin_weather__wind_speed") == ("origin_weather", "wind_speed")
+    assert names.hive_tables_of_model("late") == ("late_predictions", "late_outcomes")
+
+
+@given(words, words)
+def test_names_round_trip(first, second):
+    assert names.parse_model_name(str(Name(first, second))) == Name(first, second)
+    assert names.parse_store_column(names.store_column(first, second)) == (first, second)
+
+
+@given(st.tuples(words, words), st.tuples(words, words))
+def test_different_names_never_meet(first, second):
+    for mapping in (
+        names.store_column,
+        names.group_table,
+        names.dag_id,
+        lambda project, model: names.predictions_table(Name(project, model)),
+        lambda project, model: names.outcomes_table(Name(project, model)),
+    ):
+        assert (mapping(*first) == mapping(*second)) == (first == second)
+    assert (names.keyspace(first[0]) == names.keyspace(second[0])) == (first[0] == second[0])
+
+
+@given(words, words)
+def test_mapped_names_are_legal_in_every_system(project, name):
+    identifier = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+    for table in (names.predictions_table(Name(project, name)), names.group_table(project, name)):
+        database, _, bare = table.partition(".")
+        assert identifier.fullmatch(database)
+        assert identifier.fullmatch(bare)
+        assert len(bare) <= 128  # Hive
+    assert len(names.keyspace(project)) <= 48  # Cassandra
+    assert re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", names.dag_id(project, name, "train"))  # Airflow
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_name_or_refused(text):
+    try:
+        names.check_name(text)
+    except InvalidNameError:
+        return
+    assert re.fullmatch(r"[a-z][a-z0-9_]{0,47}", text, re.ASCII)
+    assert "__" not in text
+    assert not text.endswith("_")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("Flights", "lower-case"),
+        ("1st", "lower-case"),
+        ("a__b", "single underscores"),
+        ("a_", "not ending in an underscore"),
+        ("_a", "beginning with a letter"),
+        ("a-b", "lower-case"),
+        ("a\n", "lower-case"),
+        ("é", "lower-case"),
+        ("a" * 49, "49 characters; at most 48"),
+        ("select", "reserved word"),
+        ("token", "reserved word"),
+    ],
+)
+def test_illegal_names_are_refused_with_the_reason(text, reason):
+    with pytest.raises(InvalidNameError, match=reason):
+        names.check_name(text)
+
+
+def test_a_project_name_leaves_room_for_the_keyspace():
+    assert len(names.keyspace("a" * 39)) == 48
+    with pytest.raises(InvalidNameError, match="at most 39"):
+        names.check_project_name("a" * 40)
+
+
+@pytest.mark.parametrize("text", ["late", "flights/", "/late", "flights/late/now", "flights.late"])
+def test_what_is_no_model_name_is_refused(text):
+    with pytest.raises(InvalidNameError):
+        names.parse_model_name(text)
+
+
+def test_what_is_no_store_column_is_refused():
+    with pytest.raises(InvalidNameError, match="no '__'"):
+        names.parse_store_column("wind_speed")

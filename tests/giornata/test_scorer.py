@@ -1,0 +1,212 @@
+"""The scorer answers rows and columns alike, by the right part, as XGBoost does on the same matrix."""
+
+import dataclasses
+import math
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+import xgboost
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from giornata.bundle import open_bundle
+from giornata.errors import BundleError, DataError
+from giornata.scorer import Prediction, Scorer, inputs_of, matrix_of_columns, matrix_of_rows
+
+HEAVY = (
+    "pandas",
+    "sklearn",
+    "pyspark",
+    "mlflow",
+    "airflow",
+    "great_expectations",
+    "xgboost",
+    "polars",
+    "optuna",
+)
+
+
+@pytest.fixture(scope="module")
+def scorer(trained_bundle):
+    return Scorer(open_bundle(trained_bundle))
+
+
+def test_rows_and_columns_agree_bit_for_bit(trained, scorer):
+    frame = trained.frame.drop("minutes")
+    columns = scorer.columns(frame)
+    rows = scorer.rows(frame.to_dicts())
+    assert columns["prediction"].to_list() == [row.value for row in rows]
+    assert columns["part"].to_list() == [row.part for row in rows]
+    assert columns["level"].to_list() == [row.level for row in rows]
+    one_by_one = [scorer.rows([row])[0] for row in frame.head(40).to_dicts()]
+    assert one_by_one == rows[:40]
+
+
+def test_predictions_are_plain_xgboost_of_the_chosen_part(trained, scorer):
+    """The part by hand from city and state, its UBJ by XGBoost itself, the features by hand."""
+    frame = trained.frame
+    kept = {part.key: part for part in trained.bundle.parts}
+    boosters = {}
+    for key, part in kept.items():
+        boosters[key] = xgboost.Booster(model_file=bytearray(part.files["model.ubj"]))
+    codes = {None: 0} | {
+        name: 2 + place
+        for place, name in enumerate(
+            row["carrier"]
+            for row in frame.drop_nulls("carrier")
+            .group_by("carrier")
+            .len()
+            .sort("len", "carrier", descending=[True, False])
+            .to_dicts()
+        )
+    }
+    local = frame["sched_dep"].dt.convert_time_zone("America/New_York")
+    matrix = np.column_stack(
+        [
+            frame["distance"].to_numpy(),
+            np.array([codes[name] for name in frame["carrier"]], float),
+            local.dt.hour().cast(pl.Float64).to_numpy(),
+            frame["origin_weather__wind_speed"].fill_null(0).to_numpy(),
+            frame["late"].cast(pl.Float64).to_numpy(),
+            frame["stops"].cast(pl.Float64).to_numpy(),
+        ]
+    ).astype(np.float32)
+    found = scorer.columns(frame.drop("minutes"))
+    for at, row in enumerate(frame.to_dicts()):
+        key = next(key for key in ((row["state"], row["city"]), (row["state"],), ()) if key in kept)
+        assert found["part"][at] == kept[key].name
+        expected = boosters[key].predict(xgboost.DMatrix(matrix[at : at + 1]))[0] if at < 200 else None
+        if expected is not None:
+            assert found["prediction"][at] == float(expected)
+    assert set(found["part"]) == {part.name for part in kept.values()}
+
+
+def row(**values):
+    known = {
+        "distance": 500.0,
+        "carrier": "UA",
+        "origin": "EWR",
+        "city": "Chicago",
+        "state": "Illinois",
+        "sched_dep": None,
+        "late": False,
+        "stops": 1,
+        "origin_weather__wind_speed": 12.0,
+    }
+    return known | values
+
+
+@pytest.mark.parametrize(
+    ("values", "part", "level"),
+    [
+        ({}, "state=Illinois", "state"),
+        ({"city": "Nowhere"}, "state=Illinois", "state"),
+        ({"city": None}, "state=Illinois", "state"),
+        ({"state": None}, "all", "all"),
+        ({"state": "Texas", "city": "Austin"}, "all", "all"),
+        ({"state": "Massachusetts", "city": "Boston"}, "city=Boston", "city"),
+        ({"state": "Massachusetts", "city": "Salem"}, "all", "all"),
+        ({"state": "Maine", "city": "Portland"}, "city=Portland (state=Maine)", "city"),
+        ({"state": "Oregon", "city": "Portland"}, "city=Portland (state=Oregon)", "city"),
+        (dict.fromkeys(row()), "all", "all"),
+    ],
+)
+def test_falls_back_to_the_deepest_part(scorer, values, part, level):
+    (answer,) = scorer.rows([row(**values)])
+    assert (answer.part, answer.level) == (part, level)
+    assert math.isfinite(answer.value)
+
+
+def test_unseen_words_and_missing_values_are_answered(scorer):
+    values = [row(carrier="ZZ"), row(carrier=None), row(distance=None), row(origin_weather__wind_speed=None)]
+    assert all(math.isfinite(answer.value) for answer in scorer.rows(values))
+
+
+def test_no_rows(scorer, trained):
+    assert scorer.rows([]) == []
+    empty = scorer.columns(trained.frame.head(0))
+    assert empty.schema == {"prediction": pl.Float64, "part": pl.String, "level": pl.String}
+
+
+def test_unpartitioned_answers_by_the_root(trained, scorer):
+    frame = trained.frame.drop("minutes").head(50)
+    answers = scorer.unpartitioned().columns(frame)
+    root = xgboost.Booster(model_file=bytearray(trained.bundle.parts[0].files["model.ubj"]))
+    expected = root.predict(xgboost.DMatrix(trained.matrix[:50])).astype(np.float64)
+    assert answers["prediction"].to_list() == expected.tolist()
+    assert set(answers["part"]) == {"all"}
+
+
+def test_inputs(scorer):
+    assert scorer.inputs["origin_weather__wind_speed"] == "float"
+    assert scorer.inputs["sched_dep"] == "timestamp"
+    read = inputs_of(scorer.signature)
+    assert read.store["origin_weather"].keys == {"origin": "origin"}
+    assert read.row["origin"] == "str"
+
+
+def test_self_test_notices_another_answer(trained, scorer):
+    scorer.check_self_test()
+    assert len(trained.bundle.self_test) == 13
+    first, *rest = trained.bundle.self_test
+    wrong = dataclasses.replace(first, prediction=float(np.nextafter(first.prediction, np.inf)))
+    altered = Scorer(dataclasses.replace(trained.bundle, self_test=(wrong, *rest)))
+    with pytest.raises(BundleError, match="row 0 of its self-test"):
+        altered.check_self_test()
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.floats()), min_size=1, max_size=8))
+def test_matrix_of_floats(values):
+    by_rows = matrix_of_rows([[value] for value in values])
+    by_columns = matrix_of_columns(pl.DataFrame({"x": pl.Series(values, dtype=pl.Float64)}))
+    np.testing.assert_array_equal(by_rows, by_columns)
+    assert not np.isinf(by_rows).any()
+    assert by_rows.dtype == by_columns.dtype == np.float32
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)), min_size=1, max_size=8))
+def test_matrix_of_whole_numbers(values):
+    by_rows = matrix_of_rows([[value] for value in values])
+    by_columns = matrix_of_columns(pl.DataFrame({"x": pl.Series(values, dtype=pl.Int64)}))
+    np.testing.assert_array_equal(by_rows, by_columns)
+
+
+def test_matrix_by_hand():
+    found = matrix_of_rows([[True, 2, None], [False, 1e39, 0.1]])
+    np.testing.assert_array_equal(found, np.array([[1, 2, np.nan], [0, np.nan, 0.1]], np.float32))
+    frame = pl.DataFrame({"a": [True, False], "b": [2.0, math.inf], "c": [None, 0.1]})
+    np.testing.assert_array_equal(matrix_of_columns(frame), found)
+    with pytest.raises(DataError, match="feature place is of type String"):
+        matrix_of_columns(pl.DataFrame({"place": ["x"]}))
+
+
+def test_importing_takes_no_heavy_library():
+    code = f"import sys, giornata.scorer; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_one_row_takes_no_polars(trained_bundle, tmp_path):
+    path = tmp_path / "model.zip"
+    path.write_bytes(trained_bundle)
+    code = (
+        "import sys; from pathlib import Path; from giornata.bundle import open_bundle\n"
+        "from giornata.scorer import Scorer\n"
+        "scorer = Scorer(open_bundle(Path(sys.argv[1]))); scorer.check_self_test()\n"
+        "print('polars' in sys.modules, 'pyspark' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.strip() == "False False"
+
+
+def test_prediction_is_plain():
+    assert dataclasses.asdict(Prediction(1.5, "all", "all")) == {"value": 1.5, "part": "all", "level": "all"}

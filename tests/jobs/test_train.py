@@ -1,0 +1,445 @@
+"""A whole training on Spark against what was planted in the data, and against plain XGBoost on the same rows.
+
+The trips: minutes = 0.10 * distance + wind + noise, but in the state Fast they take 0.05 per unit of distance,
+and inside it in the city Slow 0.30. The state Same and its city Plain are like everywhere else, Few is rare.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import xgboost
+from mlflow.tracking import MlflowClient
+
+from giornata.bundle import open_bundle
+from giornata.deployment import deploy
+from giornata.documents.record import ModelVersion
+from giornata.errors import DataError
+from giornata.models.base import ParameterError
+from giornata.scorer import Scorer
+from giornata.settings import Settings
+from giornata.stores import cassandra
+from giornata.stores.repository import Repository
+from jobs import score, train
+from jobs.publish import ensure_table, publish
+
+ROOT = Path(__file__).parents[2]
+FIRST = datetime(2013, 3, 1, tzinfo=UTC)
+AS_OF = datetime(2013, 4, 10, tzinfo=UTC)  # 24 days of training, 6 of validation, 10 of test
+VALIDATION, TEST = datetime(2013, 3, 25, tzinfo=UTC), datetime(2013, 3, 31, tzinfo=UTC)
+EMPTY_DAY = datetime(2013, 4, 8, tzinfo=UTC)
+
+FILES = {
+    "tables/departures.yaml": """
+description: Generated trips
+key: [trip_id]
+event_time: left_at
+columns:
+  trip_id: str
+  left_at: timestamp
+  planned_at: timestamp
+  distance: float
+  carrier: str
+  city: str
+  state: str
+""",
+    "tables/arrivals.yaml": """
+description: Generated arrivals
+key: [trip_id]
+event_time: arrived_at
+columns: {trip_id: str, arrived_at: timestamp, minutes: float}
+""",
+    "features/weather.yaml": """
+description: Wind by state
+owner: tests
+entity: {state: str}
+schedule: "@daily"
+ttl: 12h
+features: {wind: {type: float, description: Wind speed}}
+""",
+    "features/weather.sql": "SELECT 'x' AS state, TIMESTAMP '2013-01-01 00:00:00' AS event_time, 1.0 AS wind",
+    "models/minutes.yaml": """
+description: Minutes of a trip
+owner: tests
+type: xgboost
+task: regression
+data: {table: departures, key: [trip_id], event_time: left_at}
+label: {table: arrivals, value: minutes, event_time: arrived_at}
+split: {train: 30d, validation: 0.2, test: 10d}
+features:
+  distance: row.distance
+  carrier: vocabulary(row.carrier)
+  wind: coalesce(store.weather.wind, 0)
+partition: {by: [row.city, row.state], min_rows: 100}
+parameters: {n_estimators: 30, max_depth: 3, learning_rate: 0.3}
+search: {trials: 4, metric: rmse, space: {max_depth: {int: [2, 5]}, learning_rate: {float: [0.05, 0.5], log: true}}}
+resources: {executors: 2, cores: 1, memory: 600m}
+deploy: {tag: production, modes: [batch, online], gate: {rmse: {max: 30}}}
+""",
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A project with its tables in Hive, and the same data beside it."""
+
+    settings: Settings
+    project: str
+    trips: pl.DataFrame
+    weather: pl.DataFrame
+
+    @property
+    def model(self) -> str:
+        return f"{self.project}/minutes"
+
+
+def generated() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Trips with their arrivals, and the hourly wind, of 40 days."""
+    random = np.random.default_rng(7)
+    rows = 6000
+    place = random.choice(6, rows, p=[0.3, 0.2, 0.25, 0.02, 0.13, 0.1])
+    city = np.array(["Quick", "Slow", "Plain", "Few", None, "Any"], object)[place]
+    state = np.array(["Fast", "Fast", "Same", "Same", "Fast", None], object)[place]
+    pace = np.array([0.05, 0.3, 0.1, 0.1, 0.05, 0.1])[place]
+    left = [FIRST + timedelta(minutes=int(minute)) for minute in np.sort(random.integers(0, 40 * 1440, rows))]
+    hours = [FIRST + timedelta(hours=hour - 24) for hour in range(41 * 24)]
+    weather = pl.DataFrame(
+        {
+            "state": ["Fast"] * len(hours) + ["Same"] * len(hours),
+            "event_time": hours * 2,
+            "wind": random.uniform(0, 30, 2 * len(hours)),
+        },
+        schema_overrides={"event_time": pl.Datetime("us", "UTC")},
+    )
+    wind = {(row["state"], row["event_time"]): row["wind"] for row in weather.to_dicts()}
+    # Known from the next instant on: a trip that leaves on the hour sees the wind of the hour before.
+    seen = [
+        wind.get((at, (when - timedelta(microseconds=1)).replace(minute=0, second=0, microsecond=0)), 0.0)
+        for at, when in zip(state, left, strict=True)
+    ]
+    distance = random.uniform(100, 1000, rows)
+    minutes = distance * pace + np.array(seen) + random.normal(0, 4, rows)
+    trips = pl.DataFrame(
+        {
+            "trip_id": [f"t{number:05}" for number in range(rows)],
+            "left_at": left,
+            "planned_at": left,
+            "distance": distance,
+            "carrier": random.choice(["UA", "AA"], rows),
+            "city": city.tolist(),
+            "state": state.tolist(),
+            "minutes": minutes,
+            "arrived_at": [when + timedelta(hours=5) for when in left],
+            "seen_wind": seen,
+        },
+        schema_overrides={"left_at": pl.Datetime("us", "UTC"), "arrived_at": pl.Datetime("us", "UTC")},
+    )
+    random_rows = pl.Series(random.random(rows))
+    trips = trips.with_columns(
+        # Cancelled: never asked. Never arrived: no label.
+        left_at=pl.when(random_rows < 0.02).then(None).otherwise(pl.col("left_at")),
+        minutes=pl.when((random_rows > 0.02) & (random_rows < 0.03)).then(None).otherwise(pl.col("minutes")),
+    )
+    return trips.filter(pl.col("planned_at").dt.truncate("1d") != EMPTY_DAY), weather
+
+
+def publish_frame(spark, settings, table, frame, columns, day):
+    ensure_table(spark, table, columns)
+    rows = frame.select(columns.keys()).with_columns(day=frame[day].dt.strftime("%Y-%m-%d"))
+    publish(
+        spark,
+        spark.createDataFrame(rows.to_arrow(compat_level=pl.CompatLevel.oldest())),
+        table,
+        settings=settings,
+    )
+
+
+@pytest.fixture(scope="module")
+def world(spark, stores, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("train")
+    project = f"test_{uuid.uuid4().hex[:10]}"
+    files = {"project.yaml": "description: Trips\nowner: tests\nstart_date: 2013-01-01\n", **FILES}
+    for path, text in files.items():
+        file = folder / "projects" / project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    variables = {
+        **stores.variables,
+        "GIORNATA_PROJECTS": str(folder / "projects"),
+        "GIORNATA_BUNDLES": str(folder / "bundles"),
+        "GIORNATA_MLFLOW": f"sqlite:///{folder}/mlflow.db",
+        "GIORNATA_SPARK_MASTER": "local-cluster[2,1,600]",
+    }
+    settings = replace(stores, variables=variables)
+    trips, weather = generated()
+    departures = {
+        "trip_id": "str",
+        "left_at": "timestamp",
+        "planned_at": "timestamp",
+        "distance": "float",
+        "carrier": "str",
+        "city": "str",
+        "state": "str",
+    }
+    arrivals = {"trip_id": "str", "arrived_at": "timestamp", "minutes": "float"}
+    wind = {"state": "str", "event_time": "timestamp", "wind": "float"}
+    # Cancelled trips have no day of their own to lie in: the plan says it.
+    publish_frame(spark, settings, f"{project}.departures", trips, departures, "planned_at")
+    publish_frame(spark, settings, f"{project}.arrivals", trips, arrivals, "arrived_at")
+    publish_frame(spark, settings, f"{project}.weather", weather, wind, "event_time")
+    with cassandra.session(stores) as opened:
+        cassandra.apply(opened, ROOT / "sql" / "cassandra" / "giornata.cql")
+    yield World(settings, project, trips, weather)
+    for table in spark.catalog.listTables(project):
+        spark.sql(f"DROP TABLE {project}.{table.name}")
+
+
+def clock():
+    return datetime(2013, 4, 10, 6, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def version(spark, world) -> ModelVersion:
+    training = train.Training(world.model, AS_OF, str(uuid.uuid4()), "anna")
+    return train.run(spark, world.settings, training, clock)
+
+
+def in_window(trips: pl.DataFrame, start: datetime, end: datetime, known: datetime) -> pl.DataFrame:
+    """The rows a window may use, by hand."""
+    left, arrived = pl.col("left_at"), pl.col("arrived_at")
+    return trips.filter((left >= start) & (left < end) & (arrived < known) & pl.col("minutes").is_not_null())
+
+
+def plain_matrix(frame: pl.DataFrame, codes: dict[str, int]) -> np.ndarray:
+    carrier = np.array([codes[name] for name in frame["carrier"]], float)
+    return np.column_stack([frame["distance"], carrier, frame["seen_wind"]]).astype(np.float32)
+
+
+def test_windows_hold_the_rows_whose_labels_were_known(world, version):
+    train_rows = in_window(world.trips, FIRST, VALIDATION, TEST)
+    validation = in_window(world.trips, VALIDATION, TEST, TEST)
+    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    assert {name: window.rows for name, window in version.windows.items()} == {
+        "train": train_rows.height,
+        "validation": validation.height,
+        "test": test.height,
+    }
+    # Some trips of the last hours before each cut arrive after it.
+    assert validation.height < in_window(world.trips, VALIDATION, TEST, AS_OF).height
+    assert (version.windows["train"].start, version.windows["train"].end) == (FIRST, VALIDATION)
+
+
+def test_planted_parts_are_kept_and_the_others_dropped(version):
+    parts = {part.name: part for part in version.parts}
+    assert {name: part.kept for name, part in parts.items()} == {
+        "all": True,
+        "state=Fast": True,
+        "city=Slow": True,
+        "city=Quick": parts["city=Quick"].kept,
+        "state=Same": parts["state=Same"].kept,
+        "city=Plain": parts["city=Plain"].kept,
+        "city=Few": False,
+    }
+    assert parts["city=Few"].reason.endswith("rows, fewer than 100")
+    assert parts["city=Few"].metric is None
+    for part in parts.values():
+        if part.metric is not None and part.parent_metric is not None:
+            assert part.kept == (part.metric < part.parent_metric)
+    # Slow's own slope is worth far more than noise.
+    assert parts["city=Slow"].metric < 0.5 * parts["city=Slow"].parent_metric
+
+
+def test_rows_of_parts(world, version):
+    learned = pl.concat(
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+    )
+    parts = {part.name: part.rows for part in version.parts}
+    assert parts["all"] == learned.height
+    assert parts["state=Fast"] == learned.filter(pl.col("state") == "Fast").height
+    assert parts["city=Few"] == learned.filter(pl.col("city") == "Few").height
+
+
+def test_single_model_is_plain_xgboost(world, version):
+    learned = pl.concat(
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+    )
+    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    counts = in_window(world.trips, FIRST, VALIDATION, TEST)["carrier"].value_counts()
+    order = sorted(counts.to_dicts(), key=lambda row: (-row["count"], row["carrier"]))
+    codes = {row["carrier"]: 2 + place for place, row in enumerate(order)}
+    options = {k: v for k, v in version.parameters.items() if k != "n_estimators"}
+    data = xgboost.DMatrix(plain_matrix(learned, codes), learned["minutes"].to_numpy())
+    booster = xgboost.train(
+        options | {"tree_method": "hist", "nthread": 1}, data, version.parameters["n_estimators"]
+    )
+    predicted = booster.predict(xgboost.DMatrix(plain_matrix(test, codes)))
+    rmse = math.sqrt(np.mean((predicted - test["minutes"].to_numpy()) ** 2))
+    # The rows come in another order, so that float32 sums differ in their last digits.
+    assert version.single_model_metrics["rmse"] == pytest.approx(rmse, rel=0.01)
+    mean = learned["minutes"].mean()
+    baseline = math.sqrt(np.mean((test["minutes"].to_numpy() - mean) ** 2))
+    assert version.baseline_metrics["rmse"] == pytest.approx(baseline, rel=1e-9)
+    assert version.metrics["rmse"] < 0.6 * version.single_model_metrics["rmse"]
+
+
+def test_levels_answer_the_rows_they_should(world, version):
+    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    kept = {tuple(part.key): part.level for part in version.parts if part.kept}
+    expected: dict[str, int] = {}
+    for row in test.to_dicts():
+        paths = [(row["state"], row["city"]), (row["state"],), ()]
+        level = next(kept[path] for path in paths if path in kept)
+        expected[level] = expected.get(level, 0) + 1
+    assert {level.level: level.rows for level in version.metrics_by_level} == expected
+    whole = sum(level.rows * level.metrics["rmse"] ** 2 for level in version.metrics_by_level) / test.height
+    assert version.metrics["rmse"] == pytest.approx(math.sqrt(whole))
+    slow = next(part for part in version.parts if part.name == "city=Slow")
+    assert slow.test_rows == test.filter(pl.col("city") == "Slow").height
+    assert slow.size["trees"] == version.parameters["n_estimators"]
+
+
+def test_the_bundle_answers_as_the_record_says(world, version):
+    with cassandra.session(world.settings) as opened:
+        repository = Repository(opened)
+        bundle = open_bundle(repository.bundle(version.uuid))
+        assert repository.get(version.uuid) == version
+    scorer = Scorer(bundle)
+    scorer.check_self_test()
+    assert len(bundle.self_test) == train.SELF_TEST_ROWS + 1
+    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    answers = scorer.columns(test.with_columns(weather__wind=pl.col("seen_wind")))
+    error = answers["prediction"].to_numpy() - test["minutes"].to_numpy()
+    assert math.sqrt(np.mean(error**2)) == pytest.approx(version.metrics["rmse"], rel=1e-9)
+
+
+def test_record(version):
+    assert version.signature.inputs["distance"].nullable is False
+    assert version.signature.inputs["state"].nullable is True
+    assert version.signature.store["weather"].keys == {"state": "state"}
+    assert set(version.groups) == {"weather"}
+    assert sum(version.importances.values()) == pytest.approx(1)
+    assert next(iter(version.importances)) == "distance"
+    assert version.distributions["distance"].rows == version.windows["train"].rows
+    assert 100 <= version.distributions["distance"].quantiles["0"] < 110
+    trials = version.search.trials
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert trials[0].parameters == {"n_estimators": 30, "max_depth": 3, "learning_rate": 0.3}
+    assert trials[version.search.best].value == min(trial.value for trial in trials)
+
+
+def test_mlflow_holds_every_trial(world, version):
+    client = MlflowClient(tracking_uri=world.settings.mlflow)
+    experiment = client.get_experiment_by_name(world.model)
+    parent = client.get_run(version.mlflow_run)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.metrics["test_rmse"] == pytest.approx(version.metrics["rmse"])
+    nested = client.search_runs(
+        [experiment.experiment_id], f"tags.`mlflow.parentRunId` = '{version.mlflow_run}'"
+    )
+    assert sorted(run.data.metrics["validation_rmse"] for run in nested) == pytest.approx(
+        sorted(trial.value for trial in version.search.trials)
+    )
+    assert {run.data.params["n_estimators"] for run in nested} == {"30"}
+
+
+def test_on_separate_executors_the_same_training_gives_the_same_model(world, version):
+    """The job as it is submitted, on two executor processes, in another division of the data."""
+    other = str(uuid.uuid4())
+    environment = {
+        **os.environ,
+        **world.settings.variables,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    command = [
+        "spark-submit",
+        "jobs/train.py",
+        "--model",
+        world.model,
+        "--as-of",
+        "2013-04-10",
+        "--uuid",
+        other,
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "[train] trial 4 of 4: rmse" in done.stdout
+    with cassandra.session(world.settings) as opened:
+        again = Repository(opened).get(other)
+        bundles = [open_bundle(Repository(opened).bundle(each)) for each in (version.uuid, other)]
+    assert [part.files for part in bundles[0].parts] == [part.files for part in bundles[1].parts]
+    assert again.metrics == version.metrics
+    assert [trial.value for trial in again.search.trials] == [trial.value for trial in version.search.trials]
+
+
+def test_overrides(spark, world):
+    training = train.Training(
+        world.model, AS_OF, str(uuid.uuid4()), "anna", trials=1, parameters={"n_estimators": 5}
+    )
+    found = train.run(spark, world.settings, training, clock)
+    assert len(found.search.trials) == 1
+    assert found.parameters == {"n_estimators": 5, "max_depth": 3, "learning_rate": 0.3}
+
+
+def test_errors_for_people(spark, world):
+    def training(**changes):
+        return replace(train.Training(world.model, AS_OF, str(uuid.uuid4()), "anna", trials=1), **changes)
+
+    with pytest.raises(DataError, match="no labelled train rows in departures from 2012-01-22 to 2012-02-15"):
+        train.run(spark, world.settings, training(as_of=datetime(2012, 3, 2, tzinfo=UTC)), clock)
+    client = MlflowClient(tracking_uri=world.settings.mlflow)
+    experiment = client.get_experiment_by_name(world.model)
+    failed = client.search_runs([experiment.experiment_id], "attributes.status = 'FAILED'")
+    assert [run.data.tags["reason"].startswith("there are no labelled") for run in failed] == [True]
+    with pytest.raises(ParameterError, match="did you mean max_depth"):
+        train.run(spark, world.settings, training(parameters={"max_deph": 3}), clock)
+
+
+def test_scores_every_live_version(spark, world, version):
+    """Two tags for one version: rows once, with both; a day without trips is published empty."""
+    begin, end = datetime(2013, 4, 7, tzinfo=UTC), datetime(2013, 4, 10, tzinfo=UTC)
+    with cassandra.session(world.settings) as opened:
+        deploy(world.settings, opened, version.uuid, "anna", "first", clock())
+        deploy(world.settings, opened, version.uuid, "anna", "try", clock(), tag="canary")
+        bundle = open_bundle(Repository(opened).bundle(version.uuid))
+    try:
+        rows = [score.run(spark, world.settings, world.project, begin, end) for _ in range(2)]
+    finally:
+        with cassandra.session(world.settings) as opened:
+            for tag in ("production", "canary"):
+                opened.execute(
+                    "DELETE FROM giornata.deployments WHERE model = %s AND tag = %s", (world.model, tag)
+                )
+    asked = world.trips.filter((pl.col("left_at") >= begin) & (pl.col("left_at") < end))
+    assert rows == [asked.height, asked.height]
+    table = pl.from_arrow(spark.table(f"{world.project}.minutes_predictions").toArrow()).sort("trip_id")
+    assert table["trip_id"].to_list() == sorted(asked["trip_id"])
+    asked = asked.sort("trip_id")
+    expected = Scorer(bundle).columns(asked.with_columns(weather__wind=pl.col("seen_wind")))
+    # Without a state there is no wind: what was asked of the store is null, and the features make it 0.
+    assert table["prediction"].to_list() == expected["prediction"].to_list()
+    assert table["part"].to_list() == expected["part"].to_list()
+    assert table["event_time"].to_list() == asked["left_at"].to_list()
+    assert table["predicted_at"].to_list() == asked["left_at"].to_list()
+    assert set(table["tag"]) == {"canary,production"}
+    assert set(table["mode"]) == {"batch"}
+    assert set(table["model_uuid"]) == {version.uuid}
+    assert table["day"].to_list() == asked["left_at"].dt.strftime("%Y-%m-%d").to_list()
+    assert table["prediction_id"].n_unique() == table.height
+    inputs = json.loads(table["inputs"][0])
+    assert set(inputs) == {"carrier", "city", "distance", "state", "weather__wind"}
+    assert inputs["distance"] == asked["distance"][0]
+    days = {row[0] for row in spark.sql(f"SHOW PARTITIONS {world.project}.minutes_predictions").collect()}
+    assert days == {f"day=2013-04-0{day}/mode=batch/model_uuid={version.uuid}" for day in (7, 8, 9)}

@@ -1,0 +1,60 @@
+"""Windows, inputs and matrices that training is made of."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dsl import GroupSchema, Schema, compile_features
+from giornata.documents.model import Split
+from jobs.training_data import LABEL, ORDER, matrix_and_target, merged_inputs, sample, windows
+
+AS_OF = datetime(2013, 11, 1, tzinfo=UTC)
+
+
+def test_windows_are_counted_back():
+    found = windows(Split(train="270d", validation=0.2, test="30d"), AS_OF)
+    assert found.bounds == {
+        "train": (datetime(2013, 1, 5, tzinfo=UTC), datetime(2013, 8, 9, tzinfo=UTC)),
+        "validation": (datetime(2013, 8, 9, tzinfo=UTC), datetime(2013, 10, 2, tzinfo=UTC)),
+        "test": (datetime(2013, 10, 2, tzinfo=UTC), AS_OF),
+    }
+    assert found.test - found.validation == timedelta(days=54)
+
+
+def test_inputs_of_features_and_partition():
+    schema = Schema(
+        row={"origin": "str", "city": "str", "distance": "float", "unused": "int"},
+        store={
+            "weather": GroupSchema({"origin": "str"}, {"wind": "float", "storm": "bool", "rain": "float"})
+        },
+    )
+    features = compile_features({"distance": "row.distance", "wind": "store.weather.wind"}, schema)
+    partition = compile_features({"city": "row.city", "storm": "store.weather.storm"}, schema)
+    found = merged_inputs(features, partition)
+    assert dict(found.row) == {"origin": "str", "city": "str", "distance": "float"}
+    assert dict(found.store["weather"].features) == {"wind": "float", "storm": "bool"}
+    assert merged_inputs(features, None).row.keys() == {"origin", "distance"}
+
+
+def test_matrix_does_not_depend_on_the_order_of_rows():
+    table = pa.table(
+        {"x0": pa.array([1, 2, None], pa.float32()), "x1": pa.array([4, 5, 6], pa.float32()),
+         LABEL: [0.1, 0.2, 0.3], ORDER: [30, -10, 20]}
+    )  # fmt: skip
+    matrix, target = matrix_and_target(table, 2)
+    np.testing.assert_array_equal(matrix, np.array([[2, 5], [np.nan, 6], [1, 4]], np.float32))
+    assert target.tolist() == [0.2, 0.3, 0.1]
+    again = matrix_and_target(table.take([2, 0, 1]), 2)
+    np.testing.assert_array_equal(again[0], matrix)
+    assert matrix.dtype == np.float32
+
+
+@pytest.mark.parametrize(("bound", "low", "high"), [(10_000, 10_000, 10_000), (1000, 900, 1100)])
+def test_sample(spark, bound, low, high):
+    frame = spark.range(10_000).selectExpr(f"xxhash64(id) AS {ORDER}")
+    kept = sample(frame, 10_000, bound)
+    rows = {row[0] for row in kept.collect()}
+    assert low <= len(rows) <= high
+    assert {row[0] for row in sample(frame.repartition(7), 10_000, bound).collect()} == rows
