@@ -75,7 +75,7 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
             description="Day (UTC) that the periods of training and test are counted back from; empty: today",
         ),
         "parameters": Param(
-            {}, title="Parameters", type="object", description="Instead of the document's parameters, as JSON"
+            {}, title="Parameters", type="object", description="Over the document's parameters, a JSON object"
         ),
     }
     if spec.search:

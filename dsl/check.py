@@ -3,12 +3,11 @@
 import ast
 import math
 from collections.abc import Mapping
-from functools import cache
-from zoneinfo import available_timezones
 
 from dsl.errors import LanguageError
 from dsl.functions import names, overloads
 from dsl.parse import Source
+from dsl.resolve import Null, bind, common_type, constant_problem, convert, fit_types, parameter_type
 from dsl.signature import INT_BOUNDS, VARIABLES, Function, Parameter
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, walk
 from dsl.types import NUMBERS, Schema, Type, nearest
@@ -53,16 +52,6 @@ Typed = Node | None
 """A checked node, or None below which a mistake was already reported."""
 
 
-class Null:
-    """Marks the literal None, whose type the place where it stands decides."""
-
-
-@cache
-def zones() -> frozenset[str]:
-    """Time zones that can be named: UTC and the Area/Location names of the time-zone database."""
-    return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")
-
-
 class Checker:
     """Checks one expression; errors collects every mistake.
 
@@ -82,19 +71,18 @@ class Checker:
             return self.fail(body, "the value is always null, so it has no type")
         return None if self.errors else checked
 
-    def fail(self, node: ast.AST, message: str, suggestion: str | None = None) -> None:
-        """Report a mistake."""
+    def fail(self, node: ast.AST, message: str, suggestion: str | None = None) -> Typed:
+        """Report a mistake; None, which stands for the part where it is."""
         self.errors.append(self.source.error(node, message, suggestion))
+        return None
 
     def node(self, node: ast.expr) -> Node | Null | None:
         """The checked tree of a part."""
         match node:
             case ast.Constant():
                 return self.constant(node, node.value)
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)) if not isinstance(
-                value, bool
-            ):
-                return self.constant(node, -value)
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+                return self.constant(node, -value) if not isinstance(value, bool) else self.unary(node)
             case ast.Attribute():
                 return self.accessor(node)
             case ast.Name():
@@ -125,7 +113,9 @@ class Checker:
                 return Constant(value, Type.BOOL)
             case int():
                 if not INT_BOUNDS[0] <= value <= INT_BOUNDS[1]:
-                    return self.fail(node, "the number does not fit in 64 bits", "write it as a float, such as 1e19")
+                    return self.fail(
+                        node, "the number does not fit in 64 bits", "write it as a float, such as 1e19"
+                    )
                 return Constant(value, Type.INT)
             case float():
                 if not math.isfinite(value):
@@ -133,9 +123,13 @@ class Checker:
                 return Constant(value + 0.0, Type.FLOAT)
             case str():
                 if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-                    return self.fail(node, "half of a surrogate pair is not text", "write the whole character")
+                    return self.fail(
+                        node, "half of a surrogate pair is not text", "write the whole character"
+                    )
                 return Constant(value, Type.STR)
-        return self.fail(node, f"a literal of Python's type {type(value).__name__} is not part of the language")
+        return self.fail(
+            node, f"a literal of Python's type {type(value).__name__} is not part of the language"
+        )
 
     def accessor(self, node: ast.Attribute) -> Node | None:
         """row.name or store.group.feature."""
@@ -145,7 +139,9 @@ class Checker:
             case ast.Attribute(value=ast.Name(id="store"), attr=group):
                 return self.store_input(node, group)
             case ast.Name(id="store"):
-                return self.fail(node, "a feature of the group is missing", f"write store.{node.attr}.feature")
+                return self.fail(
+                    node, "a feature of the group is missing", f"write store.{node.attr}.feature"
+                )
         return self.fail(
             node, "only row and store have names after a dot", "write row.name or store.group.feature"
         )
@@ -228,9 +224,9 @@ class Checker:
                 return Not(checked) if checked else None
             case ast.USub():
                 return self.apply(node, "-", [operand])
-            case ast.UAdd() if isinstance(operand, Null) or operand is None or operand.type in NUMBERS:
-                return operand
             case ast.UAdd():
+                if isinstance(operand, Null) or operand is None or operand.type in NUMBERS:
+                    return operand
                 return self.fail(node, f"+ needs a number, not {operand.type}")
         return self.fail(node, "this operator is not part of the language", "there are + - * / // % **")
 
@@ -265,7 +261,7 @@ class Checker:
         if isinstance(then, Null) and isinstance(otherwise, Null):
             return then
         kinds = {side.type for side in (then, otherwise) if not isinstance(side, Null)}
-        common = _common(kinds)
+        common = common_type(kinds)
         if common is None:
             return self.fail(
                 node,
@@ -332,20 +328,28 @@ class Checker:
             if isinstance(checked, Constant):
                 constants.append(checked)
             elif checked is not None:
-                what = "null is not a member of a list" if isinstance(checked, Null) else "only literals can be listed"
+                what = (
+                    "null is not a member of a list"
+                    if isinstance(checked, Null)
+                    else "only literals can be listed"
+                )
                 self.fail(item, what, "write is_null(…)" if isinstance(checked, Null) else "compare with ==")
         if len(constants) < len(items) or operand is None:
             return None
         if isinstance(operand, Null):
             return self.fail(node.left, "null is in no list")
-        common = _common({operand.type, *(constant.type for constant in constants)})
+        common = common_type({operand.type, *(constant.type for constant in constants)})
         if common is None:
             listed = " and ".join(sorted({constant.type for constant in constants}))
             return self.fail(node, f"the list holds {listed}, but the value is {operand.type}")
         values = []
         for constant in constants:
             converted = convert(constant, common)
-            if isinstance(converted, Constant) and converted.value is not None and converted.value not in values:
+            if (
+                isinstance(converted, Constant)
+                and converted.value is not None
+                and converted.value not in values
+            ):
                 values.append(converted.value)
         checked_in = In(convert(operand, common), tuple(values))
         return Not(checked_in) if is_negated else checked_in
@@ -354,7 +358,9 @@ class Checker:
         """A function call."""
         if not isinstance(node.func, ast.Name):
             self.node(node.func)
-            return self.fail(node.func, "only functions can be called", "values have no methods: write lower(x)")
+            return self.fail(
+                node.func, "only functions can be called", "values have no methods: write lower(x)"
+            )
         name = node.func.id
         positional = [self.node(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
         keywords = {keyword.arg or "**": self.node(keyword.value) for keyword in node.keywords}
@@ -405,7 +411,7 @@ class Checker:
         arguments = []
         for index, argument in enumerate(bound):
             parameter = function.parameter(index)
-            kind = _parameter_type(parameter, variable)
+            kind = parameter_type(parameter, variable)
             converted = convert(argument, kind)
             problem = constant_problem(function, parameter, converted) if parameter.is_constant else None
             if problem:
@@ -414,7 +420,7 @@ class Checker:
         returned = variable if function.returns in VARIABLES else Type(function.returns)
         assert returned is not None
         call = Call(function, tuple(arguments), returned)
-        if function.fit and any(isinstance(inner, Call) and inner.function.fit for inner in inside(arguments)):
+        if function.fit and _contains_fitted(arguments):
             return self.fail(node, f"{function.name} cannot learn from the result of another fitted function")
         return call
 
@@ -424,11 +430,13 @@ class Checker:
         name: str,
         positional: list["Node | Null | None"],
         keywords: Mapping[str, "Node | Null | None"],
-    ) -> None:
+    ) -> Typed:
         """Report that no row of the table takes these arguments."""
         kinds = [_kind(argument) for argument in positional]
         rows = overloads(name)
-        hint = _conversion_hint({a.type for a in (*positional, *keywords.values()) if a and not isinstance(a, Null)})
+        hint = _conversion_hint(
+            {a.type for a in (*positional, *keywords.values()) if a and not isinstance(a, Null)}
+        )
         if rows[0].is_operator:
             takes = sorted({WORDS.get(p.kind, p.kind) for row in rows for p in row.parameters})
             same = rows[0].parameters[0].kind in VARIABLES
@@ -449,109 +457,8 @@ class Checker:
         return self.fail(node, f"{name} takes {takes_text}, not ({', '.join(said)})", hint)
 
 
-def constant_problem(function: Function, parameter: Parameter, argument: Node) -> tuple[str, str | None] | None:
-    """Why a constant parameter does not allow its argument (message, suggestion), or None where it does."""
-    said = f"{parameter.name} of {function.name}"
-    if not isinstance(argument, Constant) or argument.value is None:
-        return f"{said} must be a literal", None
-    if parameter.kind == "zone" and argument.value not in zones():
-        near = nearest(str(argument.value), zones())
-        hint = f"did you mean {near!r}?" if near else "write a name such as 'America/New_York' or 'UTC'"
-        return f"there is no time zone {argument.value!r}", hint
-    if parameter.name in function.ranges and isinstance(argument.value, int):
-        low, high = function.ranges[parameter.name]
-        if not low <= argument.value <= high:
-            return f"{said} must be from {low} to {high}, not {argument.value}", None
-    return None
-
-
-def bind(
-    function: Function, positional: list["Node | Null | None"], keywords: Mapping[str, "Node | Null | None"]
-) -> list["Node | Null"] | None:
-    """The arguments in the order of the parameters, or None where they do not fill them."""
-    bound: list[Node | Null] = []
-    parameters = function.parameters
-    rest = list(positional)
-    left = dict(keywords)
-    for parameter in parameters:
-        if parameter.is_repeated:
-            bound.extend(argument for argument in rest if argument is not None)
-            rest = []
-        elif rest:
-            argument = rest.pop(0)
-            assert argument is not None
-            bound.append(argument)
-        elif parameter.name in left:
-            argument = left.pop(parameter.name)
-            assert argument is not None
-            bound.append(argument)
-        elif parameter.has_default:
-            bound.append(Constant(parameter.default, _parameter_type(parameter, None)))  # type: ignore[arg-type]
-        else:
-            return None
-    return None if rest or left else bound
-
-
-def fit_types(function: Function, arguments: list["Node | Null"]) -> tuple[int, Type | None] | None:
-    """(number of arguments to convert, type that the signature's type word stands for), or None if they do not fit."""
-    conversions = 0
-    variables = []
-    allowed: tuple[Type, ...] = ()
-    for index, argument in enumerate(arguments):
-        parameter = function.parameter(index)
-        if isinstance(argument, Null):
-            conversions += parameter.kind not in (*VARIABLES, "float")
-        elif parameter.kind in VARIABLES:
-            variables.append(argument.type)
-            allowed = VARIABLES[parameter.kind]
-        else:
-            wanted = _parameter_type(parameter, None)
-            if argument.type == wanted:
-                continue
-            if not (wanted == Type.FLOAT and argument.type == Type.INT):
-                return None
-            conversions += 1
-    if not variables:
-        return conversions, None
-    common = _common(set(variables))
-    if common is None or common not in allowed:
-        return None
-    return conversions + sum(kind != common for kind in variables), common
-
-
-def convert(node: "Node | Null", kind: Type) -> Node:
-    """The node as the type: null takes it on, an int becomes a float."""
-    if isinstance(node, Null):
-        return Constant(None, kind)
-    if node.type == kind:
-        return node
-    if isinstance(node, Constant):
-        return Constant(None if node.value is None else float(node.value), kind)
-    return Call(to_float(), (node,), Type.FLOAT)
-
-
-@cache
-def to_float() -> Function:
-    """The row of the table that turns an int into a float."""
-    return next(row for row in overloads("float") if row.parameters[0].kind == Type.INT)
-
-
-def inside(nodes: list[Node]) -> list[Node]:
-    """Every node of some trees."""
-    return [inner for node in nodes for inner in walk(node)]
-
-
-def _common(kinds: set[Type]) -> Type | None:
-    if len(kinds) == 1:
-        return next(iter(kinds))
-    return Type.FLOAT if kinds == set(NUMBERS) else None
-
-
-def _parameter_type(parameter: Parameter, variable: Type | None) -> Type:
-    if parameter.kind in VARIABLES:
-        assert variable is not None
-        return variable
-    return Type.STR if parameter.kind == "zone" else Type(parameter.kind)
+def _contains_fitted(trees: list[Node]) -> bool:
+    return any(isinstance(node, Call) and node.function.fit for tree in trees for node in walk(tree))
 
 
 def _kind(argument: "Node | Null | None") -> str:

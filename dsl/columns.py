@@ -50,10 +50,13 @@ class ColumnProgram:
 
     def __init__(self, trees: Mapping[str, Node]) -> None:
         nodes = dict.fromkeys(node for tree in trees.values() for node in walk(tree))
-        self._inputs = {node.column: node.type for node in nodes if isinstance(node, RowColumn | StoreFeature)}
+        self._inputs = {
+            node.column: node.type for node in nodes if isinstance(node, RowColumn | StoreFeature)
+        }
         builder = Builder(list(trees.values()))
         outputs = [
-            builder.settled(tree).expression.cast(POLARS[tree.type]).alias(name) for name, tree in trees.items()
+            builder.settled(tree).expression.cast(POLARS[tree.type]).alias(name)
+            for name, tree in trees.items()
         ]
         self._stages = [*builder.stages, outputs]
         self._names = list(trees)
@@ -186,8 +189,8 @@ class Builder:
                 expression = pl.col(ONES) * expression
             filled[parameter.name] = expression.cast(pl.Int128) if is_wide else expression
         if function.bind:
-            further = function.bind(**bound)
-            filled |= {name: pl.col(ONES) * value if name in function.full else value for name, value in further.items()}
+            for name, value in function.bind(**bound).items():
+                filled[name] = pl.col(ONES) * value if name in function.full else value
         assert function.columns
         expression = function.columns(**filled)
         return Column(
@@ -199,7 +202,11 @@ class Builder:
 
     def conditional(self, node: If) -> Column:
         """An if; Polars also takes a null condition as not true."""
-        condition, then, otherwise = self.emit(node.condition), self.emit(node.then), self.emit(node.otherwise)
+        condition, then, otherwise = (
+            self.emit(node.condition),
+            self.emit(node.then),
+            self.emit(node.otherwise),
+        )
         if not (then.is_full or otherwise.is_full):
             # Polars can take a condition that is null everywhere for a scalar, and then make one of the result.
             condition = self.named(condition)
@@ -215,7 +222,9 @@ class Builder:
         columns = [self.emit(operand) for operand in node.operands]
         expression = columns[0].expression
         for column in columns[1:]:
-            expression = expression & column.expression if isinstance(node, And) else expression | column.expression
+            expression = (
+                expression & column.expression if isinstance(node, And) else expression | column.expression
+            )
         return Column(
             expression,
             max(column.stage for column in columns),

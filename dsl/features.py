@@ -80,7 +80,9 @@ class CompiledFeatures:
                 row |= {column.name: str(column.type) for _, column in node.keys if column.name not in row}
                 known = store.get(node.group)
                 features = {**(known.features if known else {}), node.feature: str(node.type)}
-                store[node.group] = StoreInput({entity: column.name for entity, column in node.keys}, features)
+                store[node.group] = StoreInput(
+                    {entity: column.name for entity, column in node.keys}, features
+                )
         return Inputs(row, store)
 
     @property
@@ -119,13 +121,16 @@ class CompiledFeatures:
         """The aggregate of both parts; any order and grouping of merges gives the same."""
         for part in (left, right):
             if set(part) != set(self._fitted_calls):
-                raise StoredFormError(f"aggregates of {sorted(part)} are not those of {sorted(self._fitted_calls)}")
+                raise StoredFormError(
+                    f"aggregates of {sorted(part)} are not those of {sorted(self._fitted_calls)}"
+                )
         return {key: _fit(call).merge(left[key], right[key]) for key, call in self._fitted_calls.items()}
 
     def fitted(self, aggregate: dict[str, Any]) -> "CompiledFeatures":
         """The features with the state that the aggregate of all training rows gives."""
         states = {
-            key: _fit(call).state(aggregate[key], _constants(call)) for key, call in self._fitted_calls.items()
+            key: _fit(call).state(aggregate[key], _constants(call))
+            for key, call in self._fitted_calls.items()
         }
         return CompiledFeatures(self.trees, states)
 
@@ -144,7 +149,9 @@ class CompiledFeatures:
         if written.get("format") != FORMAT:
             raise StoredFormError(f"expected {FORMAT}, got {written.get('format')!r:.40}")
         if written.get("version") != VERSION:
-            raise StoredFormError(f"features are stored in version {written.get('version')!r:.40}, not {VERSION}")
+            raise StoredFormError(
+                f"features are stored in version {written.get('version')!r:.40}, not {VERSION}"
+            )
         if not isinstance(written.get("features"), dict) or not isinstance(written.get("states"), dict):
             raise StoredFormError("stored features lack their features or states")
         features = cls({name: from_json(tree) for name, tree in written["features"].items()})

@@ -91,7 +91,12 @@ def _exact_sums(values: "pl.Series") -> tuple[int, int, int]:
     )
     high, low = pl.col("mantissa") // 2**_HALF, pl.col("mantissa") % 2**_HALF
     sums = parts.group_by("exponent").agg(
-        pl.when("negative").then(-pl.col("mantissa")).otherwise("mantissa").cast(pl.Int128).sum().alias("sum"),
+        pl.when("negative")
+        .then(-pl.col("mantissa"))
+        .otherwise("mantissa")
+        .cast(pl.Int128)
+        .sum()
+        .alias("sum"),
         (high * high).cast(pl.Int128).sum().alias("high"),
         (high * low).cast(pl.Int128).sum().alias("mixed"),
         (low * low).cast(pl.Int128).sum().alias("low"),

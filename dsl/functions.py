@@ -7,7 +7,7 @@ calls of it from its signature, and the reference page prints it.
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsl.fit import Frequencies, Moments
 from dsl.signature import Bounds, Example, Function
@@ -24,10 +24,11 @@ def choose(*cases: tuple["pl.Expr", "pl.Expr"]) -> "pl.Expr":
     import polars as pl
 
     (condition, value), *others = cases
-    chain = pl.when(condition).then(value)
+    chain: Any = pl.when(condition).then(value)
     for condition, value in others:
         chain = chain.when(condition).then(value)
-    return chain
+    expression: pl.Expr = chain
+    return expression
 
 
 def _to_int(x: "pl.Expr") -> "pl.Expr":
@@ -50,7 +51,9 @@ def _lookup(text: "pl.Expr", size: int, words: tuple[str, ...], codes: dict[str 
     import polars as pl
 
     old, new = [None, *words], list(codes.values())
-    return text.replace_strict(pl.Series(old, dtype=pl.String), pl.Series(new), default=1, return_dtype=pl.Int64)
+    return text.replace_strict(
+        pl.Series(old, dtype=pl.String), pl.Series(new), default=1, return_dtype=pl.Int64
+    )
 
 
 def _quotient_bounds(a: Bounds, b: Bounds) -> Bounds:
@@ -715,4 +718,6 @@ def overloads(name: str) -> tuple[Function, ...]:
 
 def names() -> Iterable[str]:
     """The names that expressions can call, in the table's order."""
-    return dict.fromkeys(function.name for function in TABLE if not (function.is_operator or function.is_part))
+    return dict.fromkeys(
+        function.name for function in TABLE if not (function.is_operator or function.is_part)
+    )

@@ -1,4 +1,7 @@
-"""Checked tree to the plainer tree that both back ends read: definitions written out, state put in, constants folded."""
+"""Checked tree to the plainer tree that both back ends read.
+
+Definitions are written out, learned state is put in, constants are folded.
+"""
 
 import ast
 from collections.abc import Mapping
@@ -87,10 +90,13 @@ class Lowering:
     def _definition(self, function: Function, arguments: tuple[Node, ...], state: State) -> Node:
         assert function.definition
         named: dict[str, Node] = {
-            parameter.name: argument for parameter, argument in zip(function.parameters, arguments, strict=True)
+            parameter.name: argument
+            for parameter, argument in zip(function.parameters, arguments, strict=True)
         }
         if function.fit:
-            named |= {name: Constant(state[name], Type(kind)) for name, kind in function.fit.state_types.items()}
+            named |= {
+                name: Constant(state[name], Type(kind)) for name, kind in function.fit.state_types.items()
+            }
         checker = Checker(Source(function.name, function.definition), Schema({}), named)
         node = checker.root(_parsed(function.definition))
         assert node is not None, checker.errors
@@ -122,4 +128,4 @@ def _fold(node: Node) -> Node:
     if node.type == Type.TIMESTAMP or not all(isinstance(operand, Constant) for operand in operands):
         return node
     (value,) = compile_row([node])({})
-    return Constant(value + 0.0 if isinstance(value, float) else value, node.type)  # type: ignore[arg-type]
+    return Constant(value + 0.0 if isinstance(value, float) else value, node.type)

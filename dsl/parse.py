@@ -66,7 +66,7 @@ def parse(source: Source) -> ast.expr:
                     line_number,
                     column,
                     1,
-                    f"the character {ascii(character)} is not allowed in an expression",
+                    f"the character {character!a} is not allowed in an expression",
                     "inside a text literal write it as an escape, such as \\n or \\u00a0",
                 )
     if not text.strip():
@@ -104,7 +104,7 @@ def _syntax_error(source: Source, error: SyntaxError) -> LanguageError:
         message, suggestion = "one = is not a comparison", "write == to compare"
     elif "too many nested" in message:
         return _too_deep(source)
-    elif "was never closed" in message and line < 1 or "unmatched" in message:
+    elif ("was never closed" in message and line < 1) or "unmatched" in message:
         message, suggestion = "brackets do not match", "check that every ( has its )"
         line, column = _unmatched(source.text)
     elif line > source.text.count("\n") + 1:
@@ -144,7 +144,8 @@ def _unmatched(text: str) -> tuple[int, int]:
 
 def _check_size(source: Source, body: ast.expr) -> None:
     """Count nodes and levels without recursion."""
-    count, level = 0, [body]
+    count = 0
+    level: list[ast.expr | ast.keyword] = [body]
     for _ in range(MAX_DEPTH):
         count += len(level)
         if count > MAX_NODES:

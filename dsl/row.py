@@ -259,7 +259,8 @@ class Writer:
             decided = " or ".join(fragment.code for fragment in fragments)
             return Fragment(f"(True if {decided} else None if {unknown} else False)", may_be_none=True)
         decided = " or ".join(
-            f"{fragment.code} is False" if fragment.guards else f"not {fragment.code}" for fragment in fragments
+            f"{fragment.code} is False" if fragment.guards else f"not {fragment.code}"
+            for fragment in fragments
         )
         return Fragment(f"(False if {decided} else None if {unknown} else True)", may_be_none=True)
 
@@ -313,7 +314,9 @@ class Writer:
 
     def value(self, fragment: Fragment) -> str:
         """Code of the final value, None for null."""
-        return self.guarded(fragment if not (fragment.is_unsettled or fragment.is_unbounded) else self.local(fragment))
+        return self.guarded(
+            fragment if not (fragment.is_unsettled or fragment.is_unbounded) else self.local(fragment)
+        )
 
     def guarded(self, fragment: Fragment) -> str:
         """Code that gives None where a guard is None; the value may be unsettled."""
@@ -338,7 +341,12 @@ class Writer:
                 check = f"{name} is not None and ({check})"
             body = [f"{name} = {fragment.code}", f"if {check}:", f"    {name} = None"]
             if fragment.guards:
-                body = [f"if {_any_none(fragment)}:", f"    {name} = None", "else:", *(f"    {line}" for line in body)]
+                body = [
+                    f"if {_any_none(fragment)}:",
+                    f"    {name} = None",
+                    "else:",
+                    *(f"    {line}" for line in body),
+                ]
             self.lines += body
         is_nullable = bool(fragment.guards or check or fragment.may_be_none)
         return Fragment(name, frozenset({name}) if is_nullable else frozenset(), is_local=True)

@@ -7,7 +7,19 @@ NOT_A_NUMBER = math.nan
 WHITESPACE = "".join(
     map(
         chr,
-        [*range(0x9, 0xE), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000],
+        [
+            *range(0x9, 0xE),
+            0x20,
+            0x85,
+            0xA0,
+            0x1680,
+            *range(0x2000, 0x200B),
+            0x2028,
+            0x2029,
+            0x202F,
+            0x205F,
+            0x3000,
+        ],
     )
 )
 """Unicode's White_Space characters (Python's own strip also removes U+001C to U+001F)."""

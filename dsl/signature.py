@@ -125,7 +125,9 @@ class Function:
         """The parameters in order; only the last can be repeated."""
         arguments = self._parsed.args
         defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + list(arguments.defaults)
-        found = [_parameter(argument, default) for argument, default in zip(arguments.args, defaults, strict=True)]
+        found = [
+            _parameter(argument, default) for argument, default in zip(arguments.args, defaults, strict=True)
+        ]
         if arguments.vararg:
             found.append(_parameter(arguments.vararg, None, is_repeated=True))
         return tuple(found)

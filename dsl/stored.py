@@ -10,10 +10,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dsl.check import constant_problem
 from dsl.errors import StoredFormError
 from dsl.functions import overloads
 from dsl.parse import MAX_DEPTH
+from dsl.resolve import constant_problem
 from dsl.signature import INT_BOUNDS, VARIABLES, Function
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature
 from dsl.types import Type
@@ -35,7 +35,11 @@ def to_json(node: Node) -> dict[str, Any]:
             arguments = [to_json(argument) for argument in node.arguments]
             return {"call": node.function.name, "arguments": arguments, "type": str(node.type)}
         case If():
-            return {"if": to_json(node.condition), "then": to_json(node.then), "else": to_json(node.otherwise)}
+            return {
+                "if": to_json(node.condition),
+                "then": to_json(node.then),
+                "else": to_json(node.otherwise),
+            }
         case And():
             return {"and": [to_json(operand) for operand in node.operands]}
         case Or():
@@ -54,7 +58,9 @@ def from_json(stored: Any, depth: int = 0) -> Node:
         raise StoredFormError(f"expected a stored expression, got {stored!r:.60}")
     kind = next(iter(stored))
     if kind not in _READERS:
-        raise StoredFormError(f"a stored expression of kind {kind!r:.40} is not known; kinds are {', '.join(_READERS)}")
+        raise StoredFormError(
+            f"a stored expression of kind {kind!r:.40} is not known; kinds are {', '.join(_READERS)}"
+        )
     try:
         return _READERS[kind](stored, depth + 1)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -67,7 +73,10 @@ def _constant(stored: dict[str, Any], depth: int) -> Node:
         if kind == Type.FLOAT and type(value) is int:
             value = float(value)
         _require(kind in PYTHON and type(value) is PYTHON[kind], f"the constant {value!r:.40} is no {kind}")
-        _require(kind != Type.INT or INT_BOUNDS[0] <= value <= INT_BOUNDS[1], f"{value!r:.40} does not fit in 64 bits")
+        _require(
+            kind != Type.INT or INT_BOUNDS[0] <= value <= INT_BOUNDS[1],
+            f"{value!r:.40} does not fit in 64 bits",
+        )
         _require(kind != Type.FLOAT or math.isfinite(value), "a constant is not finite")
     return Constant(value, kind)
 
@@ -103,12 +112,16 @@ def _takes(function: Function, arguments: tuple[Node, ...], kind: Type) -> bool:
     is_repeated = count > 0 and function.parameters[-1].is_repeated
     if len(arguments) != count and not (is_repeated and len(arguments) >= count - 1):
         return False
-    variables = {argument.type for i, argument in enumerate(arguments) if function.parameter(i).kind in VARIABLES}
+    variables = {
+        argument.type for i, argument in enumerate(arguments) if function.parameter(i).kind in VARIABLES
+    }
     if len(variables) > 1:
         return False
     for index, argument in enumerate(arguments):
         parameter = function.parameter(index)
-        allowed = VARIABLES.get(parameter.kind) or (Type.STR if parameter.kind == "zone" else Type(parameter.kind),)
+        allowed = VARIABLES.get(parameter.kind) or (
+            Type.STR if parameter.kind == "zone" else Type(parameter.kind),
+        )
         if argument.type not in allowed:
             return False
         if parameter.is_constant and constant_problem(function, parameter, argument):

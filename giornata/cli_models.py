@@ -15,7 +15,7 @@ from giornata.documents.record import ModelVersion
 from giornata.errors import NotFoundError
 from giornata.names import parse_model_name
 from giornata.settings import load_settings
-from giornata.stores.cassandra import session
+from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.deployments import Deployment, Deployments
 from giornata.stores.repository import Repository
 
@@ -28,6 +28,14 @@ _MOST_PARTS = 15
 Model = Annotated[str, typer.Argument(help="The model, as project/model.")]
 Tag = Annotated[str, typer.Argument(help="The tag, such as production.")]
 By = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who does it; by default you.")]
+
+
+@app.command()
+def schema() -> None:
+    """Create Giornata's tables in Cassandra, or add what they lack; `make up` does this by itself."""
+    with session(load_settings()) as cassandra:
+        apply_schema(cassandra)
+    typer.echo("Giornata's tables are in Cassandra")
 
 
 @app.command()

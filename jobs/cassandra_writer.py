@@ -1,13 +1,15 @@
 """Writes Arrow batches to Cassandra inside a Spark task: bounded, repeated on faults, never all in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, groupby, islice
+from typing import TypeAlias
 
 import pyarrow as pa
 from cassandra import RequestValidationException
 from cassandra.cluster import PreparedStatement, Session
-from cassandra.concurrent import execute_concurrent
 from cassandra.query import BatchStatement, BatchType, BoundStatement
 from tenacity import (
     Retrying,
@@ -23,33 +25,40 @@ from giornata.stores.cassandra import CASSANDRA_FAULTS, connect_to
 
 # Statements under way at once in one task, and rows of one entity that go in one statement.
 CONCURRENCY = 32
-ROWS_TOGETHER = 1
-
-# A write that fails is tried again after 1, 2, 4, 8 and 16 seconds.
-ATTEMPTS = 6
-LONGEST_WAIT = 16.0
+ROWS_TOGETHER = 50
 
 Row = tuple[object, ...]
+Statement: TypeAlias = BoundStatement | BatchStatement
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a thing that Cassandra did not do is tried, and how many seconds at most pass before the next time.
+
+    The pauses are 1, 2, 4 … seconds: by default an outage of half a minute is survived.
+    """
+
+    attempts: int = 6
+    longest_wait: float = 16.0
+
+    def retrying(self) -> Retrying:
+        """Repeats a function that raises StoreError; the last StoreError goes on, and a RefusedError at once."""
+        return Retrying(
+            stop=stop_after_attempt(self.attempts),
+            wait=wait_exponential(max=self.longest_wait),
+            retry=retry_if_exception_type(StoreError) & retry_if_not_exception_type(RefusedError),
+            reraise=True,
+        )
 
 
 class RefusedError(StoreError):
     """Cassandra understood a write and refuses it: no use in trying again."""
 
 
-def patient() -> Retrying:
-    """Repeats a function that raises StoreError, a limited number of times; the last StoreError goes on."""
-    return Retrying(
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(max=LONGEST_WAIT),
-        retry=retry_if_exception_type(StoreError) & retry_if_not_exception_type(RefusedError),
-        reraise=True,
-    )
-
-
 @contextmanager
-def patient_session(settings: Settings) -> Iterator[Session]:
+def patient_session(settings: Settings, patience: Patience) -> Iterator[Session]:
     """A session to Cassandra, tried again a few times when nobody answers. Raises StoreError in the end."""
-    opened = patient()(connect_to, settings.cassandra)
+    opened = patience.retrying()(connect_to, settings.cassandra)
     try:
         yield opened
     finally:
@@ -57,7 +66,11 @@ def patient_session(settings: Settings) -> Iterator[Session]:
 
 
 def write_batches(
-    address: str, statement: str, entity: Sequence[int], batches: Iterator[pa.RecordBatch]
+    address: str,
+    statement: str,
+    entity: Sequence[int],
+    batches: Iterator[pa.RecordBatch],
+    patience: Patience,
 ) -> tuple[int, str | None]:
     """Execute `statement` for every row of `batches`, whose columns are its parameters in order.
 
@@ -72,10 +85,10 @@ def write_batches(
     written = 0
     session = None
     try:
-        session = patient()(connect_to, address)
-        prepared = patient()(_prepare, session, statement)
+        session = patience.retrying()(connect_to, address)
+        prepared = patience.retrying()(_prepare, session, statement)
         for batch in chain([first], batches):
-            _execute(session, _statements(prepared, entity, _rows(batch)))
+            execute(session, _statements(prepared, entity, _rows(batch)), patience)
             written += batch.num_rows
     except StoreError as fault:
         return written, str(fault)
@@ -107,7 +120,7 @@ def _values(column: pa.Array) -> list[object]:
 
 def _statements(
     prepared: PreparedStatement, entity: Sequence[int], rows: Iterator[Row]
-) -> Iterator[BoundStatement | BatchStatement]:
+) -> Iterator[Statement]:
     """One statement for at most ROWS_TOGETHER neighbours of one partition: one write for Cassandra, too."""
     for _, neighbours in groupby(rows, key=lambda row: [row[place] for place in entity]):
         while bound := [prepared.bind(row) for row in islice(neighbours, ROWS_TOGETHER)]:
@@ -120,25 +133,37 @@ def _statements(
             yield together
 
 
-def _execute(session: Session, statements: Iterator[BoundStatement | BatchStatement]) -> None:
-    """Execute all statements, and those that fail again. Raises StoreError after the last attempt."""
+def execute(session: Session, statements: Iterable[Statement], patience: Patience) -> None:
+    """Execute all statements, a bounded number at once, and those that fail again. Raises StoreError in the end."""
     pending = list(statements)
-    for attempt in patient():
+    for attempt in patience.retrying():
         with attempt:
-            outcomes = execute_concurrent(
-                session, [(statement, None) for statement in pending], CONCURRENCY, raise_on_first_error=False
-            )
-            faults = [outcome.result_or_exc for outcome in outcomes if not outcome.success]
-            pending = [
-                statement for statement, outcome in zip(pending, outcomes, strict=True) if not outcome.success
-            ]
-            _raise_first(faults)
+            pending, fault = _attempt(session, pending)
+            if isinstance(fault, RequestValidationException):
+                raise RefusedError(f"Cassandra refuses a row: {fault}") from fault
+            if fault is not None:
+                raise StoreError(f"Cassandra does not take {len(pending)} writes: {fault}") from fault
 
 
-def _raise_first(faults: Sequence[Exception]) -> None:
-    for fault in faults:
-        if isinstance(fault, RequestValidationException):
-            raise RefusedError(f"Cassandra refuses a row: {fault}") from fault
-        if isinstance(fault, CASSANDRA_FAULTS):
-            raise StoreError(f"Cassandra does not take {len(faults)} writes: {fault}") from fault
-        raise fault
+def _attempt(session: Session, statements: Sequence[Statement]) -> tuple[list[Statement], Exception | None]:
+    """Execute statements once: those that did not succeed, and the first fault.
+
+    After a fault nothing new is begun. (The driver's own `execute_concurrent` goes on, and when every statement
+    fails at once, because the server is away, it recurses until Python gives up.)
+    """
+    failed: list[Statement] = []
+    faults: list[Exception] = []
+    waiting = iter(statements)
+    under_way = deque(
+        (statement, session.execute_async(statement)) for statement in islice(waiting, CONCURRENCY)
+    )
+    while under_way:
+        statement, answer = under_way.popleft()
+        try:
+            answer.result()
+        except CASSANDRA_FAULTS as fault:
+            failed.append(statement)
+            faults.append(fault)
+        if not faults:
+            under_way.extend((more, session.execute_async(more)) for more in islice(waiting, 1))
+    return [*failed, *waiting], next(iter(faults), None)

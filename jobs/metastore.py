@@ -14,6 +14,8 @@ from pyspark.sql import SparkSession
 from giornata.errors import StoreError
 from giornata.settings import Settings
 
+TIMEOUT = "120s"
+
 _ALL = -1
 
 
@@ -21,11 +23,13 @@ class Metastore:
     """An open connection to the metastore of a Spark session; `metastore` below opens and closes it."""
 
     def __init__(self, spark: SparkSession, settings: Settings):
-        self._java: Any = spark.sparkContext._jvm
+        context: Any = spark.sparkContext
+        self._java = context._jvm
         self._hive = self._java.org.apache.hadoop.hive
-        hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+        hadoop = context._jsc.hadoopConfiguration()
         configuration = self._hive.conf.HiveConf(hadoop, self._hive.conf.HiveConf().getClass())
         configuration.set("hive.metastore.uris", settings.metastore)
+        configuration.set("hive.metastore.client.socket.timeout", TIMEOUT)
         self._client = self._hive.metastore.HiveMetaStoreClient(configuration)
 
     def close(self) -> None:

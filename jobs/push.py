@@ -2,8 +2,8 @@
 
 What is to be pushed follows from two lists alone: where Hive has each partition now, and which location of
 it was pushed last (`giornata.pushed_partitions`). No date is remembered that a wrong event time could
-spoil: whatever was not pushed, because Cassandra was down or a job was killed, is pushed next time. All of
-a group's published days go online, so that any moment of the past can be replayed.
+spoil: whatever was not pushed, because Cassandra was down or a job was killed, is pushed next time. Online
+are the days of the group's `history` before its newest published day; all of them where values do not age.
 
 Every write carries the moment at which its partition's publication began as Cassandra's write time. (Event
 time would not do: of two values with equal write times Cassandra keeps the larger, so that a corrected row
@@ -19,7 +19,6 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 from cassandra.cluster import Session
-from cassandra.concurrent import execute_concurrent_with_args
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -31,7 +30,7 @@ from giornata.settings import Settings
 from giornata.stores.cassandra import apply
 from giornata.stores.features import ensure_feature_table
 from jobs import folders
-from jobs.cassandra_writer import CONCURRENCY, patient_session, write_batches
+from jobs.cassandra_writer import Patience, execute, patient_session, write_batches
 from jobs.columns import day_of
 from jobs.metastore import metastore
 from jobs.publish import published_at
@@ -41,6 +40,8 @@ SCHEMA = ROOT / "sql" / "cassandra" / "features.cql"
 
 # Tasks that write at once: with the bounds of jobs.cassandra_writer, what Cassandra may have to bear.
 WRITERS = 4
+
+DEFAULT_PATIENCE = Patience()
 
 _OUTCOME = pa.schema({"written": pa.int64(), "fault": pa.string()})
 
@@ -54,20 +55,32 @@ class Pushed:
     deleted: int
 
 
-def push(spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup) -> Pushed:
+def push(
+    spark: SparkSession,
+    settings: Settings,
+    project: str,
+    name: str,
+    group: FeatureGroup,
+    patience: Patience = DEFAULT_PATIENCE,
+) -> Pushed:
     """Bring Cassandra's table of a feature group to what Hive has published of it.
 
     Raises StoreError when Cassandra still does not answer after limited retries; what was written until
     then is written again by the next push, to the same effect.
     """
     table = names.group_table(project, name)
-    with patient_session(settings) as session:
+    with patient_session(settings, patience) as session:
         apply(session, SCHEMA)
         ensure_feature_table(session, project, name, group)
         with metastore(spark, settings) as hive:
             published = {values[0]: location for values, location in hive.locations(table).items()}
         online = _pushed(session, project, name)
-        due = {day: location for day, location in sorted(published.items()) if online.get(day) != location}
+        oldest = oldest_day_online(published, group)
+        due = {
+            day: location
+            for day, location in sorted(published.items())
+            if day >= oldest and online.get(day) != location
+        }
         if not due:
             return Pushed((), 0, 0)
         online_table = f"{names.keyspace(project)}.{name}"
@@ -81,6 +94,7 @@ def push(spark: SparkSession, settings: Settings, project: str, name: str, group
             "USING TIMESTAMP ?",
             [*columns, "published"],
             list(group.entity),
+            patience,
         )
         replaced = [online[day] for day in due if day in online and folders.exists(spark, online[day])]
         deleted = 0
@@ -93,9 +107,19 @@ def push(spark: SparkSession, settings: Settings, project: str, name: str, group
                 f"WHERE {' AND '.join(f'{column} = ?' for column in key)}",
                 ["published", *key],
                 list(group.entity),
+                patience,
             )
-        _record(session, project, name, due)
+        _record(session, project, name, due, patience)
     return Pushed(tuple(due), written, deleted)
+
+
+def oldest_day_online(published: Iterable[str], group: FeatureGroup) -> str:
+    """The first day, `YYYY-MM-DD`, of which rows may be asked for online; "" where that is all of them."""
+    newest = max(published, default="")
+    if not newest or group.ttl is None:
+        return ""
+    oldest = datetime.fromisoformat(newest) - group.history - group.ttl
+    return f"{oldest:%Y-%m-%d}"
 
 
 def _pushed(session: Session, project: str, name: str) -> dict[str, str]:
@@ -107,13 +131,13 @@ def _pushed(session: Session, project: str, name: str) -> dict[str, str]:
     return {row.day: row.location for row in rows}
 
 
-def _record(session: Session, project: str, name: str, pushed: Mapping[str, str]) -> None:
+def _record(session: Session, project: str, name: str, pushed: Mapping[str, str], patience: Patience) -> None:
     statement = session.prepare(
         "INSERT INTO giornata.pushed_partitions (project, group_name, day, location) VALUES (?, ?, ?, ?) "
         "USING TIMESTAMP ?"
     )
-    parameters = [(project, name, day, location, _microseconds(location)) for day, location in pushed.items()]
-    execute_concurrent_with_args(session, statement, parameters, concurrency=CONCURRENCY)
+    rows = [(project, name, day, location, _microseconds(location)) for day, location in pushed.items()]
+    execute(session, map(statement.bind, rows), patience)
 
 
 def _microseconds(location: str) -> int:
@@ -136,18 +160,23 @@ def _stamped(spark: SparkSession, rows: DataFrame, locations: Mapping[str, str])
 
 
 def write(
-    rows: DataFrame, address: str, statement: str, parameters: Sequence[str], entity: Sequence[str]
+    rows: DataFrame,
+    address: str,
+    statement: str,
+    parameters: Sequence[str],
+    entity: Sequence[str],
+    patience: Patience = DEFAULT_PATIENCE,
 ) -> int:
     """Execute `statement` for every row of `rows`, from the executors; `parameters` are its columns in order.
 
-    Rows of one entity are neighbours in Cassandra and are sent together. Returns the number of rows
-    written; raises StoreError with the first fault that outlasted the retries of a task.
+    Rows of one entity are neighbours in Cassandra and are sent together. Returns the number of rows written; raises
+    StoreError with the first fault that outlasted the patience of a task.
     """
     neighbours = rows.select(*parameters).repartition(WRITERS, *entity).sortWithinPartitions(*entity)
     places = [parameters.index(column) for column in entity]
 
     def write_task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        written, fault = write_batches(address, statement, places, batches)
+        written, fault = write_batches(address, statement, places, batches, patience)
         yield pa.RecordBatch.from_pydict({"written": [written], "fault": [fault]}, _OUTCOME)
 
     outcomes = neighbours.mapInArrow(write_task, "written bigint, fault string").collect()

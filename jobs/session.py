@@ -3,22 +3,26 @@
 import argparse
 import os
 import re
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Protocol
 
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from dsl.errors import GiornataError
-from giornata.errors import SettingsError
+from giornata.errors import DataError, SettingsError, StoreError
 from giornata.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
 SMALL_MASTER = "local[2]"
+METASTORE_TIMEOUT = 5.0
 
 # Every time is UTC, whatever zone the machine is in; a timestamp has microseconds in memory and in Parquet.
 SQL_SETTINGS = {
@@ -59,6 +63,7 @@ def start(
     `local-cluster[…]` master it replaces the numbers in the brackets, elsewhere it becomes Spark's own
     settings.
     """
+    _check_metastore(settings.metastore)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["TZ"] = "UTC"
     time.tzset()
@@ -68,6 +73,17 @@ def start(
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _check_metastore(address: str) -> None:
+    """Raise StoreError when nobody listens there: Spark itself would say so late and in a hundred lines."""
+    host, _, port = address.removeprefix("thrift://").partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=METASTORE_TIMEOUT).close()
+    except OSError as fault:
+        raise StoreError(
+            f"the Hive metastore at {address} does not answer ({fault}). Is the stack up? Start it with `make up`."
+        ) from fault
 
 
 def _configuration(settings: Settings, master: str, resources: Resources | None) -> dict[str, str]:
@@ -147,6 +163,15 @@ def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | N
     except GiornataError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Raise what Spark finds wrong with a query as DataError, in one line that begins with `what`."""
+    try:
+        yield
+    except PySparkException as error:
+        raise DataError(f"{what} fails: {str(error).splitlines()[0]}") from error
 
 
 def days_between(start: datetime, end: datetime) -> list[str]:

@@ -142,7 +142,6 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
         for row in rows.groupBy(WINDOW)
         .agg(
             F.count("*").alias("_rows"),
-            F.count_distinct(F.struct(*spec.data.key)).alias("_keys"),
             F.count_if(~F.col(LABEL).isin(0.0, 1.0)).alias("_not_binary"),
             *(F.count_if(F.col(name).isNull()).alias(name) for name in inputs.row),
         )
@@ -155,7 +154,7 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
                 "load the data of these days, or choose another --as-of or split"
             )
     counts = list(found.values())
-    if any(row["_rows"] != row["_keys"] for row in counts):
+    if not rows.groupBy(*spec.data.key).count().where(F.col("count") > 1).isEmpty():
         raise DataError(
             f"the key {', '.join(spec.data.key)} occurs more than once in {spec.data.table} joined to "
             f"{spec.label.table}: a key must name one row and one label"

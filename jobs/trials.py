@@ -40,6 +40,7 @@ class TrialRunner:
         metric: str,
         seed: int,
     ):
+        self._spark = spark
         self._context = spark.sparkContext
         self._pool = pool
         self._data = self._context.broadcast(data)
@@ -47,7 +48,7 @@ class TrialRunner:
 
     def submit(self, parameters: dict[str, Scalar]) -> "Future[TrialResult]":
         """Start a trial. Its future raises FitError when the trial fails, on whatever side."""
-        return self._pool.submit(inheritable_thread_target(self._run), parameters)
+        return self._pool.submit(inheritable_thread_target(self._spark)(self._run), parameters)
 
     def close(self) -> None:
         """Take the data off the executors."""

@@ -102,25 +102,28 @@ class AirflowApi:
         if known is None:
             body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
             self.call("POST", f"/dags/{dag_id}/dagRuns", json=body)
-        elif known.state == "failed":
-            path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/clear"
-            self.call("POST", path, json={"dry_run": False, "only_failed": True})
+        else:
+            self.repair(known)
         started = self.run(dag_id, run_id)
         if started is None:
             raise AirflowError(f"Airflow lost the run {run_id} of {dag_id}")
         return started
 
-    def started_by(self, source: Run, dag_id: str, timeout: float = 120) -> Run:
-        """The run of `dag_id` that an asset event of `source` started; waits up to `timeout` seconds for it."""
+    def repair(self, run: Run) -> None:
+        """Let the failed tasks of a failed run, and what comes after them, run again."""
+        if run.state == "failed":
+            path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/clear"
+            self.call("POST", path, json={"dry_run": False, "only_failed": True})
+
+    def started_by(self, source: Run, dag_id: str, key: str, timeout: float = 120) -> Run:
+        """The run of `dag_id` for the partition `key` that `source` has set off; waits up to `timeout` s for it."""
         deadline = time.monotonic() + timeout
         while True:
             for run in self.runs(dag_id):
-                path = f"/dags/{dag_id}/dagRuns/{quote(run.run_id, safe='')}/upstreamAssetEvents"
-                for event in self.call("GET", path)["asset_events"]:
-                    if (event["source_dag_id"], event["source_run_id"]) == (source.dag_id, source.run_id):
-                        return run
+                if run.partition_key == key and run.queued_at > source.queued_at:
+                    return run
             if time.monotonic() > deadline:
-                raise AirflowError(f"{source.dag_id} {source.run_id} has started no run of {dag_id}")
+                raise AirflowError(f"{source.dag_id} {source.run_id} has started no run of {dag_id} for {key}")
             time.sleep(2)
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:

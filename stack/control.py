@@ -162,6 +162,9 @@ class Stack:
             self._tell(f"{name}: starting")
             self.supervisor.start_program(name)
         self._wait_until_ready(self.services[name])
+        prepare = self.services[name].prepare
+        if prepare is not None:
+            prepare(self.installation)
         if not is_alive:
             host, port = self.services[name].address(self.installation)
             self._tell(f"{name}: ready at {host}:{port}")

@@ -34,20 +34,21 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """Which days the demo plays: history in [start, as_of), then the days [as_of, until) arrive.
+    """Which days the demo plays: history in [start, today), training as of `as_of`; then [today, until) arrives.
 
     `training` goes into the trigger forms of the training DAGs, `online` is the number of flights asked online.
     """
 
     start: str = "2013-01-01"
     as_of: str = "2013-11-01"
-    until: str = "2013-11-08"
+    today: str = "2013-11-11"
+    until: str = "2013-11-16"
     training: Mapping[str, Any] = field(default_factory=dict)
     online: int = 1000
 
     def run_id(self, what: str) -> str:
         """What a run of this plan is called in Airflow."""
-        return f"demo_{self.start}_{self.as_of}_{self.until}_{what}"
+        return f"demo_{self.start}_{self.as_of}_{self.today}_{self.until}_{what}"
 
 
 class Stages:
@@ -86,8 +87,8 @@ def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) ->
     ids = [f"{PROJECT}.{part}" for part in ("ingest", "features", "score", "monitor")]
     ids += [f"{PROJECT}.{model}.train" for model in MODELS]
     stages.run("Airflow reads the project's documents", lambda progress: airflow.wait_for_dags(ids))
-    history, days = f"{plan.start} to {plan.as_of}", f"{plan.as_of} to {plan.until}"
-    arrive(airflow, stages, plan.run_id("history"), plan.start, plan.as_of, history)
+    history, days = f"{plan.start} to {plan.today}", f"{plan.today} to {plan.until}"
+    arrive(airflow, stages, plan.run_id("history"), plan.start, plan.today, history)
     for model in MODELS:
         run = airflow.start(
             f"{PROJECT}.{model}.train", plan.run_id("train"), {"as_of": plan.as_of, **plan.training}
@@ -96,12 +97,12 @@ def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) ->
             f"{PROJECT}/{model}: search, train, evaluate, deploy",
             lambda progress, run=run: airflow.wait(run, progress, 1500),
         )
-    arrive(airflow, stages, plan.run_id("days"), plan.as_of, plan.until, days)
+    arrive(airflow, stages, plan.run_id("days"), plan.today, plan.until, days)
     if airflow.run(f"{PROJECT}.monitor", plan.run_id("online")) is None:
         stages.run(
             "Flights of these days ask the prediction server", lambda progress: ask(settings, plan, progress)
         )
-    run = airflow.start(f"{PROJECT}.monitor", plan.run_id("online"), {"from": plan.as_of, "to": plan.until})
+    run = airflow.start(f"{PROJECT}.monitor", plan.run_id("online"), {"from": plan.today, "to": plan.until})
     stages.run("Online predictions meet their labels", lambda progress: airflow.wait(run, progress, 900))
 
 
@@ -114,7 +115,8 @@ def arrive(airflow: AirflowApi, stages: Stages, run_id: str, first: str, last: s
         ("score", "Deployed models score"),
         ("monitor", "Labels meet predictions"),
     ):
-        run = airflow.started_by(run, f"{PROJECT}.{step}")
+        run = airflow.started_by(run, f"{PROJECT}.{step}", f"{first}/{last}")
+        airflow.repair(run)
         stages.run(f"{does}, {days}", lambda progress, run=run: airflow.wait(run, progress, 900))
 
 
@@ -124,7 +126,7 @@ def ask(settings: Settings, plan: Plan, progress: Progress) -> None:
         settings,
         f"SELECT * FROM {PROJECT}.departures WHERE day >= %s AND day < %s AND pushed_back_at IS NOT NULL "
         "ORDER BY hash(flight_id) LIMIT " + str(int(plan.online)),
-        (plan.as_of, plan.until),
+        (plan.today, plan.until),
     )
     for model in MODELS:
         for first in range(0, len(flights), ROWS_PER_REQUEST):
@@ -177,7 +179,7 @@ def show(settings: Settings, plan: Plan, console: Console, mails: Path) -> None:
         settings,
         f"SELECT * FROM {PROJECT}.departures WHERE day = %s AND pushed_back_at IS NOT NULL "
         "ORDER BY flight_id LIMIT 1",
-        (plan.as_of,),
+        (plan.today,),
     )[0]
     for version in versions:
         results.show_accuracy(console, version)

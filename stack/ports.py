@@ -111,7 +111,7 @@ def _holder(port: int) -> str:
                 for connection in process.net_connections(kind="tcp")
             )
             if listens:
-                return f"process {process.pid}: {_shortened(' '.join(process.cmdline()))}"
+                return f"process {process.pid}: {_shortened(' '.join(process.cmdline()).strip())}"
         except (psutil.AccessDenied, psutil.NoSuchProcess):
             continue  # another user's process, or one that has just ended
     return "a process of another user"

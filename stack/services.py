@@ -1,13 +1,15 @@
 """The servers of the local stack: how each is started, on which ports, and after which others."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pyspark
 
+from giornata.settings import load_settings
+from giornata.stores import cassandra
 from stack import readiness
 from stack.errors import StackError
 from stack.installation import Installation
@@ -54,7 +56,8 @@ _METASTORE_OPENS = ["java.base/java.lang", "java.base/java.net", "java.base/java
 class Service:
     """One server. `ports` names those it opens; it is asked at `asked_at`, else at the first of them.
 
-    `needs` names the services that must answer before it starts; `timeout` is in seconds.
+    `needs` names the services that must answer before it starts; `timeout` is in seconds. `prepare` makes ready
+    what others need of it, once it answers and before they start.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Service:
     needs: tuple[str, ...] = ()
     asked_at: str = ""
     timeout: int = 120
+    prepare: Callable[[Installation], None] | None = None
 
     def port_name(self) -> str:
         """Name of the port at which the service is asked."""
@@ -131,7 +135,13 @@ def _cassandra(installation: Installation) -> Service:
         "-Dcassandra.superuser_setup_delay_ms=0",
         *["-cp", f"{installation.cassandra_jars}/*", "org.apache.cassandra.service.CassandraDaemon"],
     ]
-    return Service("cassandra", command, ports=("cassandra", "cassandra_storage"))
+    ports = ("cassandra", "cassandra_storage")
+    return Service("cassandra", command, ports=ports, prepare=_create_tables)
+
+
+def _create_tables(installation: Installation) -> None:
+    with cassandra.session(load_settings(installation.variables())) as session:
+        cassandra.apply_schema(session)
 
 
 def _metastore(installation: Installation) -> Service:

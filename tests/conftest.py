@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,3 +94,93 @@ def _running(request: pytest.FixtureRequest, names: list[str] | None) -> Setting
     stack: Stack = request.getfixturevalue("session_stack")
     stack.up(names)
     return load_settings({"GIORNATA_HOME": str(stack.installation.home)})
+
+
+class Proxy:
+    """A TCP proxy on a port of its own, before a server that tests share: its line can be cut or stalled."""
+
+    def __init__(self, target: str):
+        host, _, port = target.partition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.cuts = 0
+        self._lines: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._bytes_left: int | None = None
+        self._refusals_left: int | None = 0
+        self._refusals_after_cut: int | None = 0
+        self._flowing = threading.Event()
+        self._flowing.set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_after(self, size: int, refusals: int | None = None) -> None:
+        """Cut all lines when the clients have sent `size` bytes more; then refuse `refusals` (None: all) calls."""
+        with self._lock:
+            self._bytes_left = size
+            self._refusals_after_cut = refusals
+
+    def stall(self) -> None:
+        """Keep all lines open and let nothing through."""
+        self._flowing.clear()
+
+    def close(self) -> None:
+        """Cut everything and give the port back."""
+        self._flowing.set()
+        with self._lock:
+            self._refusals_left = None
+            self._cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            with self._lock:
+                if self._refusals_left is None or self._refusals_left > 0:
+                    self._refusals_left = self._refusals_left and self._refusals_left - 1
+                    client.close()
+                    continue
+                server = socket.create_connection(self._target)
+                self._lines += [client, server]
+            threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                self._flowing.wait()
+                if counted:
+                    self._count(len(data))
+                sink.sendall(data)
+        except OSError:
+            return  # the line was cut, here or by one of its ends
+        finally:
+            for end in (source, sink):
+                end.close()
+
+    def _count(self, size: int) -> None:
+        with self._lock:
+            if self._bytes_left is None:
+                return
+            self._bytes_left -= size
+            if self._bytes_left < 0:
+                self._bytes_left, self._refusals_left = None, self._refusals_after_cut
+                self.cuts += 1
+                self._cut()
+
+    def _cut(self) -> None:
+        for line in self._lines:
+            with suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+        self._lines.clear()
+
+
+@pytest.fixture
+def cassandra_proxy(stores: Settings) -> Iterator[Proxy]:
+    """A proxy before the session's Cassandra, for tests of what happens when it goes away."""
+    proxy = Proxy(stores.cassandra)
+    yield proxy
+    proxy.close()

@@ -16,6 +16,7 @@ from giornata.documents.record import ModelVersion, VersionSummary
 from giornata.errors import NotFoundError
 from giornata.monitoring.alerts import ALL_ROWS
 from giornata.monitoring.points import Point
+from giornata.names import check_name
 from giornata.stores.deployments import Deployment
 
 From = Annotated[Sources, Depends(sources)]
@@ -45,6 +46,8 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
     def make_deployment(
         wanted: DeploymentRequest, source: From, editor: Annotated[str, Depends(require_editor)]
     ) -> Deployment:
+        if wanted.tag:
+            check_name(wanted.tag)
         return deploy(
             source.settings,
             source.stores.session,

@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from cassandra.cluster import NoHostAvailable
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -14,7 +16,14 @@ from starlette.exceptions import HTTPException
 from giornata.console import api, pages
 from giornata.console.rendering import page
 from giornata.console.sources import Sources
-from giornata.errors import GateError, GiornataError, NotFoundError, SignatureError, StoreError
+from giornata.errors import (
+    GateError,
+    GiornataError,
+    InvalidNameError,
+    NotFoundError,
+    SignatureError,
+    StoreError,
+)
 from giornata.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -34,6 +43,7 @@ STATUS: dict[type[GiornataError], int] = {
     NotFoundError: 404,
     GateError: 409,
     SignatureError: 409,
+    InvalidNameError: 422,
     StoreError: 503,
 }
 
@@ -73,6 +83,10 @@ def _is_api(request: Request) -> bool:
 
 async def _on_giornata_error(request: Request, error: Exception) -> Response:
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    if isinstance(error.__cause__, NoHostAvailable):
+        # The driver waits longer and longer before it tries again; a new connection is there once the server
+        # is.
+        await run_in_threadpool(request.app.state.sources.close)
     return _problem(request, status, str(error))
 
 

@@ -17,8 +17,8 @@ from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
 from giornata.documents import METRICS, ModelSpec, ProjectDocuments
 from giornata.documents.record import ModelVersion, VersionSummary
-from giornata.errors import GateError, NotFoundError, SignatureError
-from giornata.names import dag_id
+from giornata.errors import GateError, InvalidNameError, NotFoundError, SignatureError
+from giornata.names import check_name, dag_id
 from giornata.stores.deployments import Deployment
 
 From = Annotated[Sources, Depends(sources)]
@@ -52,6 +52,30 @@ class ModelView:
         return sorted({name for version in self.versions for name in version.metrics})
 
 
+@dataclass(frozen=True)
+class Entries:
+    """What was entered in the form of a deployment."""
+
+    tag: str
+    reason: str
+    modes: tuple[str, ...]
+
+    @property
+    def wrong(self) -> str:
+        """What is missing, in words; empty when nothing is."""
+        if not self.tag:
+            return "Name the tag to deploy to."
+        try:
+            check_name(self.tag)
+        except InvalidNameError as error:
+            return f"The tag: {error}."
+        if not self.reason:
+            return "Say why, for those who read the timeline later."
+        if not self.modes or not set(self.modes) <= {"batch", "online"}:
+            return "Choose what the version is to answer: batch, online or both."
+        return ""
+
+
 def router(require_editor: Callable[..., Any]) -> APIRouter:
     """The routes of the pages; `require_editor` is the dependency that guards deployment."""
     routes = APIRouter()
@@ -76,12 +100,19 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
         reason: Annotated[str, Form()] = "",
         modes: Annotated[list[str], Form()] = [],  # noqa: B006 (FastAPI copies it)
     ) -> Response:
-        entered = {"tag": tag.strip(), "reason": reason.strip(), "modes": sorted(set(modes))}
-        wrong = _wrong_entries(entered)
+        entered = Entries(tag.strip(), reason.strip(), tuple(sorted(set(modes))))
+        wrong = entered.wrong
         if not wrong:
             try:
                 done = deploy(
-                    source.settings, source.stores.session, uuid, editor, at=datetime.now(UTC), **entered
+                    source.settings,
+                    source.stores.session,
+                    uuid,
+                    editor,
+                    entered.reason,
+                    datetime.now(UTC),
+                    entered.tag,
+                    entered.modes,
                 )
             except (GateError, SignatureError) as error:
                 wrong = str(error)
@@ -171,12 +202,12 @@ def _models(source: Sources, projects: dict[str, Any]) -> list[ModelView]:
         if isinstance(found, ProjectDocuments)
         for model, spec in found.models.items()
     }
-    return [
-        ModelView(
-            *name.split("/"), documents.get(name), tuple(versions.get(name, ())), tuple(live.get(name, ()))
-        )
-        for name in sorted(documents.keys() | versions.keys())
-    ]
+    views = []
+    for full_name in sorted(documents.keys() | versions.keys()):
+        project, name = full_name.split("/")
+        own, now = tuple(versions.get(full_name, ())), tuple(live.get(full_name, ()))
+        views.append(ModelView(project, name, documents.get(full_name), own, now))
+    return views
 
 
 def _model(source: Sources, project: str, model: str) -> ModelView:
@@ -200,27 +231,14 @@ def _best_first(version: ModelVersion) -> list[Any]:
     return sorted(version.search.trials, key=lambda trial: (trial.number != best, trial.number))
 
 
-def _wrong_entries(entered: dict[str, Any]) -> str:
-    if not entered["tag"]:
-        return "Name the tag to deploy to."
-    if not entered["reason"]:
-        return "Say why, for those who read the timeline later."
-    if not entered["modes"] or not set(entered["modes"]) <= {"batch", "online"}:
-        return "Choose what the version is to answer: batch, online or both."
-    return ""
-
-
 def _deploy_form(
-    request: Request, source: Sources, uuid: str, entered: dict[str, Any] | None = None, wrong: str = ""
+    request: Request, source: Sources, uuid: str, entered: Entries | None = None, wrong: str = ""
 ) -> Response:
     version = source.stores.repository.get(uuid)
     project, model = version.model.split("/")
     planned = version.configuration.deploy
-    defaults = {
-        "tag": planned.tag if planned else "",
-        "reason": "",
-        "modes": list(planned.modes) if planned else ["batch", "online"],
-    }
+    modes = tuple(planned.modes) if planned else ("batch", "online")
+    defaults = Entries(planned.tag if planned else "", "", modes)
     live = [entry for entry in source.stores.deployments.all_current() if entry.model == version.model]
     values = {
         "version": version,

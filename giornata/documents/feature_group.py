@@ -1,5 +1,6 @@
 """The document of a feature group: `features/<name>.yaml`, with its query `features/<name>.sql` beside it."""
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
@@ -50,6 +51,8 @@ class FeatureGroup(Document):
 
     `entity` names the key columns and their types. `ttl` is the age beyond which a value counts as missing
     (None: never). `schedule` is when the group is computed (None: on request, with the project's data).
+    `history` is how far back from its newest published day the group can be asked online about the past; a group
+    without `ttl` does not age and is online as a whole.
     """
 
     description: Text
@@ -57,5 +60,6 @@ class FeatureGroup(Document):
     entity: Annotated[dict[NameText, ColumnType], Field(min_length=1)]
     schedule: Schedule | None = None
     ttl: Duration | None = None
+    history: Duration = timedelta(days=7)
     features: Annotated[dict[NameText, Feature], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)

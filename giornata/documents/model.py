@@ -64,8 +64,12 @@ class Partition(Document):
 class Dimension(Document):
     """One parameter of a search space: `int: [2, 8]`, `float: [0.02, 0.3]` (with `log`) or `choice: […]`."""
 
-    integers: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(default=None, alias="int")
-    floats: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(default=None, alias="float")
+    integers: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, alias="int"
+    )
+    floats: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, alias="float"
+    )
     choice: Annotated[list[Scalar], Field(min_length=1)] | None = None
     log: bool = False
 

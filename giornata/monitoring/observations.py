@@ -45,9 +45,9 @@ def observations(
         uuid = min(answered[day], key=lambda uuid: (_place(deployed, uuid), uuid))
         if not _closed(day, answered[day][uuid], end):
             break
-        point = values.get((day, uuid))
-        if point:
-            seen.append(Observation(day, point.value, point.rows, uuid))
+        value = values.get((day, uuid))
+        if value:
+            seen.append(Observation(day, value.value, value.rows, uuid))
     return seen
 
 

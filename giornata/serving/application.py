@@ -25,7 +25,7 @@ from typing import Any
 
 import orjson
 
-from giornata.errors import NotFoundError, StoreError
+from giornata.errors import GiornataError, NotFoundError, StoreError
 from giornata.serving.loader import Loader
 from giornata.serving.metrics import CONTENT_TYPE, Metrics
 from giornata.serving.online_store import OnlineStore
@@ -70,13 +70,10 @@ class Pool:
         if not self._free:
             raise RefusedError(503, "busy", "the server has all the requests it takes; try again")
         self._free -= 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, call)
-        # Not when the caller goes away: the thread is busy until its call ends.
-        future.add_done_callback(self._release)
-        return await future
-
-    def _release(self, _: asyncio.Future[bytes]) -> None:
-        self._free += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+        finally:
+            self._free += 1
 
     def stop(self) -> None:
         """End the threads once they are idle."""
@@ -132,8 +129,12 @@ class Application:
         started = perf_counter()
         try:
             return await self._answer(route, body, datetime.now(UTC))
+        except RefusedError:
+            raise
         except StoreError as error:
             raise RefusedError(503, "store", str(error)) from error
+        except GiornataError as error:
+            raise RefusedError(500, "model", f"{route.model.name} cannot answer: {error}") from error
         finally:
             self._metrics.seconds.labels(route.model.name).observe(perf_counter() - started)
 

@@ -142,7 +142,8 @@ class Loader:
         started = time.perf_counter()
         try:
             model = self._open(name, version, path)
-        except (GiornataError, OSError) as error:
+        except (GiornataError, OSError, ValueError) as error:
+            # A ValueError is what XGBoost and NumPy raise over parameters that contradict each other.
             reason = _one_line(error)
             self._versions[name, version] = _Version(stamp, known.model if known else None, reason)
             logger.error("refused a bundle: model=%s uuid=%s reason=%s", name, version, reason)

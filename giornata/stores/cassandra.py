@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cassandra import DriverException
+from cassandra import DriverException, ProtocolVersion
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
 
@@ -17,6 +17,9 @@ REQUEST_TIMEOUT = 10.0
 
 # What the driver raises when the server, not the caller, is the trouble; catch these and raise StoreError.
 CASSANDRA_FAULTS = (NoHostAvailable, DriverException)
+
+# Beside the library in the repository, where people look for table definitions.
+SCHEMA = Path(__file__).resolve().parents[2] / "sql" / "cassandra"
 
 _COMMENT = re.compile(r"(--|//)[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -45,6 +48,7 @@ def connect_to(address: str) -> Session:
     cluster = Cluster(
         [host],
         port=int(port),
+        protocol_version=ProtocolVersion.V5,
         connect_timeout=CONNECT_TIMEOUT,
         control_connection_timeout=CONNECT_TIMEOUT,
         # A server that comes back is used again within a second, not after the driver's growing pauses.
@@ -69,6 +73,12 @@ def session(settings: Settings) -> Iterator[Session]:
         yield opened
     finally:
         opened.cluster.shutdown()
+
+
+def apply_schema(session: Session) -> None:
+    """Create Giornata's own tables, those of `sql/cassandra/`, or add what they lack. Raises StoreError."""
+    for file in sorted(SCHEMA.glob("*.cql")):
+        apply(session, file)
 
 
 def apply(session: Session, cql_file: Path) -> None:

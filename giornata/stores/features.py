@@ -12,7 +12,7 @@ Cassandra keeps times to the millisecond. The times of feature rows are whole mi
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from cassandra import InvalidRequest
 from cassandra.cluster import PreparedStatement, ResponseFuture, Session
@@ -25,9 +25,9 @@ from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 CQL_TYPES = {"int": "bigint", "float": "double", "bool": "boolean", "str": "text", "timestamp": "timestamp"}
 
-# Reads under way at once in one request; the driver's own queue is for thousands.
-MAX_IN_FLIGHT = 512
-DEADLINE = 1.0
+# Reads under way at once in one request, and the seconds that each of them may take.
+MAX_IN_FLIGHT = 128
+DEADLINE = 2.0
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -94,6 +94,13 @@ def _create_table(table: str, entity: Sequence[str], columns: Mapping[str, str])
     )
 
 
+class _Plan(NamedTuple):
+    """How some features of a group are read, and the columns of the answer."""
+
+    statement: PreparedStatement
+    columns: tuple[str, ...]
+
+
 class OnlineFeatures:
     """Reads the features of a project from Cassandra, as of any moment. One object serves all threads."""
 
@@ -105,7 +112,7 @@ class OnlineFeatures:
         self._project = project
         self._groups = groups
         self._deadline = deadline
-        self._statements: dict[tuple[str, tuple[str, ...]], PreparedStatement] = {}
+        self._plans: dict[tuple[str, tuple[str, ...]], _Plan] = {}
         self._preparing = threading.Lock()
 
     def read(
@@ -118,15 +125,14 @@ class OnlineFeatures:
         than the group's ttl, and where a key is null. All groups and all distinct keys are read at once.
 
         Raises StoreError when Cassandra does not answer in time or a group has never been pushed,
-        NotFoundError when
-        `inputs` names a group that the project does not have.
+        NotFoundError when `inputs` names a group that the project does not have.
         """
         answers: list[dict[str, object]] = [{} for _ in rows]
         moments = [milliseconds(moment) for moment in at]
         keys = {name: self._keys(name, store, rows, moments) for name, store in inputs.store.items()}
         found = self._fetch(inputs, keys)
         for name, store in inputs.store.items():
-            columns = [names.store_column(name, feature) for feature in store.features]
+            columns = self._plan(name, tuple(store.features)).columns
             nothing = dict.fromkeys(columns)
             for answer, key in zip(answers, keys[name], strict=True):
                 values = found[name].get(key)
@@ -150,15 +156,13 @@ class OnlineFeatures:
         reads = [
             (name, key) for name, asked in keys.items() for key in dict.fromkeys(asked) if None not in key
         ]
-        statements = {
-            name: self._statement(name, tuple(store.features)) for name, store in inputs.store.items()
-        }
+        plans = {name: self._plan(name, tuple(store.features)) for name, store in inputs.store.items()}
         found: dict[str, dict[Key, tuple[object, ...] | None]] = {name: {} for name in keys}
         for first in range(0, len(reads), MAX_IN_FLIGHT):
             batch = reads[first : first + MAX_IN_FLIGHT]
             try:
                 futures = [
-                    self._session.execute_async(statements[name], key, timeout=self._deadline)
+                    self._session.execute_async(plans[name].statement, key, timeout=self._deadline)
                     for name, key in batch
                 ]
                 for (name, key), future in zip(batch, futures, strict=True):
@@ -184,14 +188,14 @@ class OnlineFeatures:
             for value, type_ in zip(row[1:], store.features.values(), strict=True)
         )
 
-    def _statement(self, name: str, features: tuple[str, ...]) -> Any:
-        statement = self._statements.get((name, features))
-        if statement is not None:
-            return statement
-        with self._preparing:
-            statement = self._prepare(name, features)
-            self._statements[name, features] = statement
-            return statement
+    def _plan(self, name: str, features: tuple[str, ...]) -> _Plan:
+        plan = self._plans.get((name, features))
+        if plan is None:
+            with self._preparing:
+                columns = tuple(names.store_column(name, feature) for feature in features)
+                plan = _Plan(self._prepare(name, features), columns)
+                self._plans[name, features] = plan
+        return plan
 
     def _prepare(self, name: str, features: tuple[str, ...]) -> PreparedStatement:
         table = f"{names.keyspace(self._project)}.{name}"

@@ -14,6 +14,8 @@ from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 _WRITES_AT_ONCE = 64
 
+Key = tuple[str, str, str, str, str]  # model, tag, mode, metric, window
+
 
 _series = attrgetter("model", "tag", "mode", "metric", "window")
 _place = attrgetter("part", "at", "uuid")
@@ -81,9 +83,9 @@ class Series:
         key = (model, tag, mode, metric, window)
         return [_point(key, row) for row in self._rows(self._read, (*key, part, start, end))]
 
-    def keys(self, model: str) -> list[tuple[str, str, str, str, str]]:
+    def keys(self, model: str) -> list[Key]:
         """The series of a model: (model, tag, mode, metric, window), sorted. Raises StoreError."""
-        found = (tuple(row) for row in self._rows(self._list, ()))
+        found = ((row[0], row[1], row[2], row[3], row[4]) for row in self._rows(self._list, ()))
         return sorted(key for key in found if key[0] == model)
 
     def _rows(self, statement: object, values: tuple[object, ...]) -> list[tuple]:
@@ -93,9 +95,10 @@ class Series:
             raise _fault("cannot read or write metrics", fault) from fault
 
 
-def _point(key: tuple[str, ...], row: tuple) -> Point:
+def _point(key: Key, row: tuple) -> Point:
+    model, tag, mode, metric, window = key
     part, at, uuid, value, rows = row
-    return Point(*key, part, at.date(), uuid, value, rows)
+    return Point(model, tag, mode, metric, window, part, at.date(), uuid, value, rows)
 
 
 def _fault(what: str, fault: Exception) -> StoreError:

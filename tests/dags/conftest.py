@@ -188,7 +188,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, write_project: Callable[..
 
 
 def step(environment: dict[str, str], *command: str) -> None:
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, f"{command}:\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
 
 

@@ -14,7 +14,6 @@ from dsl.signature import VARIABLES
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 settings.register_profile("normal", max_examples=300, deadline=None, suppress_health_check=_SLOW)
-settings.register_profile("middle", max_examples=4_000, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=_SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
@@ -52,13 +51,70 @@ ZONES = (
     "America/Sao_Paulo",
     "Antarctica/Troll",
 )
-INTS = [0, 1, -1, 2, 3, 7, 60, 100, 2**31, 2**53 - 1, 2**53 + 1, -(2**53) - 1, 2**62, 2**63 - 1, -(2**63), 1 - 2**63]
+INTS = [
+    0,
+    1,
+    -1,
+    2,
+    3,
+    7,
+    60,
+    100,
+    2**31,
+    2**53 - 1,
+    2**53 + 1,
+    -(2**53) - 1,
+    2**62,
+    2**63 - 1,
+    -(2**63),
+    1 - 2**63,
+]
 FLOATS = [
-    *(0.0, -0.0, 0.5, 1.5, 2.5, -0.5, -2.5, 0.1, 2.675, 3.0, 1e-300, 5e-324, 1e16, 4503599627370495.5, 709.782712893384),
-    *(9.223372036854775e18, 9.223372036854776e18, -9.223372036854776e18, 1e300, 1.7976931348623157e308, -1e308),
+    *(
+        0.0,
+        -0.0,
+        0.5,
+        1.5,
+        2.5,
+        -0.5,
+        -2.5,
+        0.1,
+        2.675,
+        3.0,
+        1e-300,
+        5e-324,
+        1e16,
+        4503599627370495.5,
+        709.782712893384,
+    ),
+    *(
+        9.223372036854775e18,
+        9.223372036854776e18,
+        -9.223372036854776e18,
+        1e300,
+        1.7976931348623157e308,
+        -1e308,
+    ),
 ]
 STORED_FLOATS = [*FLOATS, float("nan"), float("inf"), float("-inf")]
-TEXTS = ["", " ", "a", "A", "EWR", " EWR\n", "ß", "İ", "ΑΣ", "é", "e\u0301", "\u3000x\x1c", "😀", "\x00", "a.b", "%"]
+TEXTS = [
+    "",
+    " ",
+    "a",
+    "A",
+    "EWR",
+    " EWR\n",
+    "ß",
+    "İ",
+    "ΑΣ",
+    "é",
+    "e\u0301",
+    "\u3000x\x1c",
+    "😀",
+    "\x00",
+    "a.b",
+    "%",
+]
 TIMES = [
     datetime(1, 1, 1, tzinfo=UTC),
     datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
@@ -122,10 +178,14 @@ def call(draw, function, kind, depth, fitted):
             arguments.append(repr(draw(st.sampled_from(ZONES))))
             continue
         if parameter.is_constant:
-            arguments.append(str(draw(st.integers(*function.ranges[parameter.name]).map(lambda n: min(n, 20)))))
+            arguments.append(
+                str(draw(st.integers(*function.ranges[parameter.name]).map(lambda n: min(n, 20))))
+            )
             continue
         if parameter.kind in VARIABLES:
-            variable = variable or draw(st.sampled_from([str(allowed) for allowed in VARIABLES[parameter.kind]]))
+            variable = variable or draw(
+                st.sampled_from([str(allowed) for allowed in VARIABLES[parameter.kind]])
+            )
             of = variable
         else:
             of = parameter.kind
@@ -146,7 +206,8 @@ def expression(draw, kind, depth=3, fitted=True):
         function
         for function in TABLE
         if not function.is_part
-        and (function.returns == kind or kind in VARIABLES.get(function.returns, ())) and (fitted or not function.fit)
+        and (function.returns == kind or kind in VARIABLES.get(function.returns, ()))
+        and (fitted or not function.fit)
     ]
     forms = [*functions, "if", *(["and", "or", "not", "in", "not in", "chain"] if kind == "bool" else [])]
     form = draw(st.sampled_from(forms))

@@ -175,7 +175,9 @@ def test_message(written):
 
 
 def test_all_mistakes_of_all_features_are_reported_at_once():
-    found = mistakes({"a": "row.a1 + row.a2", "fine": "row.distance", "b": "lower(row.b1)", "c": "1 +"}).errors
+    found = mistakes(
+        {"a": "row.a1 + row.a2", "fine": "row.distance", "b": "lower(row.b1)", "c": "1 +"}
+    ).errors
     assert [(error.feature, error.column) for error in found] == [("a", 1), ("a", 10), ("b", 7), ("c", 4)]
 
 
@@ -186,12 +188,12 @@ def test_a_mistake_is_reported_once_and_not_again_by_what_contains_it():
 
 def test_a_key_of_another_type_is_an_error():
     schema = Schema({"origin": "int"}, {"weather": GroupSchema({"origin": "str"}, {"wind": "float"})})
-    with pytest.raises(LanguageErrors, match="row.origin of type str, but it has row.origin of type int"):
+    with pytest.raises(LanguageErrors, match=r"row.origin of type str, but it has row.origin of type int"):
         compile_features({"f": "store.weather.wind"}, schema)
 
 
 def test_a_schema_with_an_unknown_type_is_an_error():
-    with pytest.raises(SchemaError, match="row.x has type 'flaot'.*did you mean 'float'"):
+    with pytest.raises(SchemaError, match=r"row.x has type 'flaot'.*did you mean 'float'"):
         Schema({"x": "flaot"})
 
 

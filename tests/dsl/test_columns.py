@@ -50,7 +50,9 @@ def test_an_unsigned_int_beyond_64_bits_is_an_error():
         ("s", pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
         (
             "t",
-            pl.Series([datetime(2013, 1, 1)], dtype=pl.Datetime("ms")).dt.replace_time_zone("America/New_York"),
+            pl.Series([datetime(2013, 1, 1)], dtype=pl.Datetime("ms")).dt.replace_time_zone(
+                "America/New_York"
+            ),
             [datetime(2013, 1, 1, 5, tzinfo=UTC)],
         ),
     ],

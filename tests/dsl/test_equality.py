@@ -42,15 +42,21 @@ def test_any_expression_means_the_same_by_row_and_by_column(data, language):
 
 
 COUNTER_EXAMPLES = {
-    "division by a literal is no product with its reciprocal": ("row.x / 3.0", dict(x=0.7)),
-    "zero minus zero is no sign change": ("0.0 - row.x", dict(x=0.0)),
-    "zero added to minus zero is zero": ("row.x + 0.0", dict(x=-0.0)),
-    "rounding gives no minus zero": ("round(row.x, 1)", dict(x=-0.01)),
-    "a definition keeps what its arguments learned": ("coalesce(row.i, vocabulary(min(row.s, row.r, 'b'), 1))", dict(s="a")),
+    "division by a literal is no product with its reciprocal": ("row.x / 3.0", {"x": 0.7}),
+    "zero minus zero is no sign change": ("0.0 - row.x", {"x": 0.0}),
+    "zero added to minus zero is zero": ("row.x + 0.0", {"x": -0.0}),
+    "rounding gives no minus zero": ("round(row.x, 1)", {"x": -0.01}),
+    "a definition keeps what its arguments learned": (
+        "coalesce(row.i, vocabulary(min(row.s, row.r, 'b'), 1))",
+        {"s": "a"},
+    ),
     "a literal compared with text that is null everywhere": ("null_if('', lower(min(row.s, row.s)))", {}),
-    "two literals chosen by a condition that is null everywhere": ("'x' if '' == lower(min(row.s, row.s)) else ''", {}),
-    "power with a literal exponent is no repeated product": ("row.x ** 4.0", dict(x=84.4421851525048)),
-    "power of one row is no power with a scalar": ("row.x ** row.y", dict(x=84.4421851525048, y=4.0)),
+    "two literals chosen by a condition that is null everywhere": (
+        "'x' if '' == lower(min(row.s, row.s)) else ''",
+        {},
+    ),
+    "power with a literal exponent is no repeated product": ("row.x ** 4.0", {"x": 84.4421851525048}),
+    "power of one row is no power with a scalar": ("row.x ** row.y", {"x": 84.4421851525048, "y": 4.0}),
 }
 
 

@@ -43,7 +43,9 @@ def test_values_are_in_the_order_of_names_and_missing_inputs_are_null():
     row = {"routes__flights": 3, "distance": 500.0, "hhmm": 1315, "extra": object()}
     assert features.row(row) == [0.0, 6, 0.5, 795]
     assert features.row_many([row, {}]) == [[0.0, 6, 0.5, 795], [0.0, None, None, None]]
-    frame = pl.DataFrame({"weather__wind": [None, 3.0], "routes__flights": [3, None], "distance": [500.0, 1], "hhmm": 1315})
+    frame = pl.DataFrame(
+        {"weather__wind": [None, 3.0], "routes__flights": [3, None], "distance": [500.0, 1], "hhmm": 1315}
+    )
     assert features.columns(frame).to_dict(as_series=False) == {
         "wind": [0.0, 3.0],
         "crowd": [6, None],

@@ -23,7 +23,9 @@ def training(count, seed=3):
     chance = random.Random(seed)
     special = [None, math.nan, math.inf, 0.0, -0.0, 5e-324, 1.7976931348623157e308, -1e300]
     xs = [
-        chance.choice(special) if chance.random() < 0.1 else math.ldexp(chance.uniform(-1, 1), chance.randint(-80, 80))
+        chance.choice(special)
+        if chance.random() < 0.1
+        else math.ldexp(chance.uniform(-1, 1), chance.randint(-80, 80))
         for _ in range(count)
     ]
     words = [chance.choice([None, "a", "b", "c", "d", "é"]) for _ in range(count)]
@@ -47,7 +49,9 @@ def test_one_partition_and_seventeen_give_the_same_state(seed):
     frame = training(2000, seed)
     whole = features.aggregate(frame)
     assert partitioned(features, frame, 17, seed) == whole
-    assert features.fitted(whole).to_json() == features.fitted(partitioned(features, frame, 17, seed)).to_json()
+    assert (
+        features.fitted(whole).to_json() == features.fitted(partitioned(features, frame, 17, seed)).to_json()
+    )
 
 
 def test_sums_are_exact():

@@ -73,7 +73,9 @@ def test_round_takes_halves_to_the_even_neighbour(x, rounded):
 
 
 @pytest.mark.parametrize("name", ["floor", "ceil", "round", "int"])
-@pytest.mark.parametrize("x", [9.223372036854775e18, -9.223372036854776e18, 0.3, -0.3, 4503599627370497.5, -7.0])
+@pytest.mark.parametrize(
+    "x", [9.223372036854775e18, -9.223372036854776e18, 0.3, -0.3, 4503599627370497.5, -7.0]
+)
 def test_whole_numbers_of_floats_agree_with_exact_fractions(name, x):
     exact = {"floor": math.floor, "ceil": math.ceil, "round": round, "int": math.trunc}[name](Fraction(x))
     assert evaluate(f"{name}(row.x)", {"x": x}) == exact
@@ -139,7 +141,18 @@ def test_null_nan_and_infinity_are_one_missing_value(missing):
 
 @pytest.mark.parametrize(
     "expression",
-    ["1 / 0", "0 / 0", "7 // 0", "7 % 0", "log(0)", "sqrt(-1)", "exp(1000)", "1e308 + 1e308", "(-8.0) ** 0.5", "0 ** -1"],
+    [
+        "1 / 0",
+        "0 / 0",
+        "7 // 0",
+        "7 % 0",
+        "log(0)",
+        "sqrt(-1)",
+        "exp(1000)",
+        "1e308 + 1e308",
+        "(-8.0) ** 0.5",
+        "0 ** -1",
+    ],
 )
 def test_operations_without_a_finite_answer_are_null(expression):
     assert evaluate(expression) is None
@@ -156,7 +169,8 @@ def test_an_int_meets_a_float_as_the_nearest_float():
     assert evaluate("row.a in [9007199254740992.0]", {"a": 2**53 + 1}) is True
 
 
-# New York: clocks go from 02:00 to 03:00 on 2013-03-10 at 07:00 UTC, back from 02:00 to 01:00 on 2013-11-03 at 06:00 UTC.
+# New York's clocks go from 02:00 to 03:00 on 2013-03-10 at 07:00 UTC, back from 02:00 to 01:00 on 2013-11-03
+# at 06:00 UTC.
 CLOCKS = [
     (datetime(2013, 3, 10, 6, 59, 59, 999999, tzinfo=UTC), 1, 119, 6),
     (datetime(2013, 3, 10, 7, 0, tzinfo=UTC), 3, 180, 6),
@@ -180,8 +194,14 @@ def test_clocks_of_new_york(t, hour, minute, day):
 
 
 def test_clocks_of_a_zone_with_half_hours():
-    assert evaluate("minute_of_day(row.t, 'Australia/Lord_Howe')", {"t": datetime(2013, 7, 1, tzinfo=UTC)}) == 630
-    assert evaluate("minute_of_day(row.t, 'Australia/Lord_Howe')", {"t": datetime(2013, 1, 1, tzinfo=UTC)}) == 660
+    assert (
+        evaluate("minute_of_day(row.t, 'Australia/Lord_Howe')", {"t": datetime(2013, 7, 1, tzinfo=UTC)})
+        == 630
+    )
+    assert (
+        evaluate("minute_of_day(row.t, 'Australia/Lord_Howe')", {"t": datetime(2013, 1, 1, tzinfo=UTC)})
+        == 660
+    )
 
 
 def test_minutes_between_counts_instants_over_a_change_of_clocks():
@@ -202,6 +222,8 @@ def test_an_empty_training_set_leaves_normalize_without_an_answer():
 
 def test_vocabulary_orders_equally_frequent_words_by_text():
     training = [{"x": word} for word in ["b", "c", "a", "c", None, "b", "d"]]
-    codes = [evaluate("vocabulary(row.x, size=3)", {"x": word}, training) for word in ["b", "c", "a", "d", "z"]]
+    codes = [
+        evaluate("vocabulary(row.x, size=3)", {"x": word}, training) for word in ["b", "c", "a", "d", "z"]
+    ]
     assert codes == [2, 3, 4, 1, 1]
     assert evaluate("vocabulary(row.x)", {"x": None}, training) == 0

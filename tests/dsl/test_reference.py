@@ -9,7 +9,9 @@ FILE = Path(__file__).parents[2] / "docs" / "reference" / "functions.md"
 
 
 def test_the_page_is_up_to_date():
-    assert FILE.read_text(encoding="utf-8") == page(), "run: python -m dsl.reference > docs/reference/functions.md"
+    assert FILE.read_text(encoding="utf-8") == page(), (
+        "run: python -m dsl.reference > docs/reference/functions.md"
+    )
 
 
 def test_the_page_has_every_function_and_no_part():

@@ -28,7 +28,11 @@ def source(**features):
         ("b", 1, "input 'b': expected true or false, got 1 of type int"),
         ("s", b"a", "input 's': expected a text, got b'a' of type bytes"),
         ("t", "2013-01-01", "input 't': expected a timestamp, got '2013-01-01' of type str"),
-        ("t", datetime(2013, 1, 1), "input 't': 2013-01-01T00:00:00 has no time zone; hand in an aware datetime"),
+        (
+            "t",
+            datetime(2013, 1, 1),
+            "input 't': 2013-01-01T00:00:00 has no time zone; hand in an aware datetime",
+        ),
     ],
 )
 def test_a_value_of_another_type_is_an_error_naming_the_input(name, value, message):

@@ -33,7 +33,9 @@ def test_any_features_come_back_the_same(data, language):
     again = CompiledFeatures.from_json(json.loads(json.dumps(features.to_json())))
     assert again == features
     assert again.inputs == features.inputs
-    assert [repr(values) for values in again.row_many(rows)] == [repr(values) for values in features.row_many(rows)]
+    assert [repr(values) for values in again.row_many(rows)] == [
+        repr(values) for values in features.row_many(rows)
+    ]
 
 
 def test_the_form_is_readable(language):
@@ -93,14 +95,18 @@ def broken():
         {"row": "x; import os", "type": "float"},
         {"row": 7, "type": "float"},
         {**call, "call": "exec"},
-        {**call, "call": "_local"},
+        {**call, "call": "_hour", "arguments": [{"row": "t", "type": "timestamp"}]},
         {**call, "type": "float"},
         {**call, "arguments": []},
         {**call, "arguments": [number, number]},
         {**call, "arguments": 3},
         hour,
         {"if": number, "then": number, "else": number},
-        {"if": {"constant": True, "type": "bool"}, "then": number, "else": {"constant": 1.0, "type": "float"}},
+        {
+            "if": {"constant": True, "type": "bool"},
+            "then": number,
+            "else": {"constant": 1.0, "type": "float"},
+        },
         {"and": []},
         {"or": [number]},
         {"in": number, "items": []},

@@ -53,6 +53,7 @@ def test_path(trained, tmp_path):
 def test_only_data_in_open_formats(trained):
     with zipfile.ZipFile(io.BytesIO(trained.content)) as archive:
         names = archive.namelist()
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         manifest = json.loads(archive.read("manifest.json"))
     assert {name.rsplit(".", 1)[1] for name in names} == {"json", "ubj"}
     assert manifest["uuid"] == trained.bundle.version.uuid

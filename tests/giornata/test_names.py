@@ -10,7 +10,7 @@ from giornata import names
 from giornata.errors import InvalidNameError
 from giornata.names import Name
 
-words = st.from_regex(r"[a-z][a-z0-9]{0,9}(_[a-z0-9]{1,9}){0,3}", fullmatch=True).filter(
+words = st.from_regex(r"[a-z][a-z0-9]{0,8}(_[a-z0-9]{1,9}){0,3}", fullmatch=True).filter(
     lambda word: word not in names.RESERVED
 )
 

@@ -66,7 +66,7 @@ schedule: "@daily"
 ttl: 12h
 features: {wind: {type: float, description: Wind speed}}
 """,
-    "features/weather.sql": "SELECT 'x' AS state, TIMESTAMP '2013-01-01 00:00:00' AS event_time, 1.0 AS wind",
+    "features/weather.sql": "SELECT state, event_time, wind FROM wind WHERE event_time >= :from AND event_time < :to",
     "models/minutes.yaml": """
 description: Minutes of a trip
 owner: tests

@@ -222,9 +222,10 @@ def projects(tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="package")
-def session(stores: Settings) -> Iterator[Session]:
+def session(stores: Settings, schema: Path) -> Iterator[Session]:
     """A session on the real Cassandra."""
     with cassandra.session(stores) as opened:
+        cassandra.apply(opened, schema)
         yield opened
 
 

@@ -82,7 +82,9 @@ def test_a_gate_that_is_not_met_is_a_conflict(trained: Any, client: TestClient) 
     assert "rmse is 16.5, more than 16" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("wrong", [{"reason": ""}, {"modes": []}, {"modes": ["nightly"]}, {"tags": "x"}])
+@pytest.mark.parametrize(
+    "wrong", [{"reason": ""}, {"modes": []}, {"modes": ["nightly"]}, {"tags": "x"}, {"tag": "a/b"}]
+)
 def test_a_request_that_is_wrong(trained: Any, client: TestClient, wrong: dict[str, object]) -> None:
     trained.user = "anna"
     body = {"uuid": trained.versions[0].uuid, "reason": "x", **wrong}
@@ -113,7 +115,7 @@ def test_where_a_change_may_come_from(
     world: Any, client: TestClient, headers: dict[str, str], status: int
 ) -> None:
     world.user = "anna"
-    body = {"uuid": world.train(15.0).uuid, "reason": "x"}
+    body = {"uuid": world.train(15.0).uuid, "reason": "x", "modes": ["batch"]}
     assert client.post("/api/deployments", json=body, headers=headers).status_code == status
 
 

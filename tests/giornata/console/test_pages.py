@@ -247,6 +247,7 @@ def test_a_gate_that_is_not_met_is_said_and_nothing_changes(trained: Any, client
     [
         ({"reason": "  "}, "Say why"),
         ({"tag": ""}, "Name the tag"),
+        ({"tag": "Production, or so"}, "The tag: 'Production, or so' is not a legal name"),
         ({"modes": []}, "Choose what"),
         ({"modes": ["batch", "nightly"]}, "Choose what"),
     ],

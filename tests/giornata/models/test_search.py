@@ -70,6 +70,20 @@ def test_order_of_completion_does_not_matter():
     assert found == expected[:24]
 
 
+def test_no_more_in_flight_than_allowed_and_later_trials_learn_from_earlier_ones():
+    submitted = []
+
+    def submit(parameters):
+        submitted.append(parameters)
+        return at_once(parameters)
+
+    for trial in search(submit, OWN, SPACE, 40, "rmse", 0, 4):
+        assert len(submitted) <= trial.number + 4
+    # After Optuna's ten random trials, what is proposed gathers about the optimum.
+    early, late = ([loss(parameters) for parameters in part] for part in (submitted[1:11], submitted[25:]))
+    assert sum(late) / len(late) < 0.7 * sum(early) / len(early)
+
+
 def test_a_failed_trial_is_recorded_and_the_others_go_on():
     def submit(parameters):
         future: Future = Future()

@@ -1,11 +1,7 @@
-import socket
-from collections.abc import Iterator
 from datetime import date
-from email import message_from_bytes, policy
-from email.message import EmailMessage
+from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from giornata.errors import SettingsError
 from giornata.monitoring.alerts import Observation, Rule, Transition
@@ -16,44 +12,6 @@ RULE = Rule(
 )
 
 
-class Sink:
-    """An SMTP server's handler that keeps what it takes and refuses what it is told to refuse."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.refuse: dict[str, str] = {}
-        self.answers: list[str] = []
-        self.tries = 0
-
-    async def handle_RCPT(self, server, session, envelope, address, options) -> str:
-        if address in self.refuse:
-            return self.refuse[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server, session, envelope) -> str:
-        self.tries += 1
-        answer = self.answers.pop(0) if self.answers else "250 OK"
-        if answer.startswith("250"):
-            self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
-        return answer
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    handler = Sink()
-    controller = Controller(handler, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    handler.address = f"127.0.0.1:{controller.port}"
-    yield handler
-    controller.stop()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def transition(kind: str, value: float, day: int = 8, since: int = 8) -> Transition:
     return Transition(RULE, kind, Observation(date(2013, 11, day), value, 812, "u-42"), date(2013, 11, since))
 
@@ -61,7 +19,7 @@ def transition(kind: str, value: float, day: int = 8, since: int = 8) -> Transit
 MAIL = Mail(("a@x.org", "b@x.org"), "Überschrift", "Zeile\n", "id-1")
 
 
-def test_what_the_server_gets(sink: Sink) -> None:
+def test_what_the_server_gets(sink: Any) -> None:
     assert send(sink.address, "giornata@x.org", MAIL) == {}
     (mail,) = sink.mails
     assert (mail["From"], mail["To"], mail["Subject"]) == (
@@ -74,27 +32,27 @@ def test_what_the_server_gets(sink: Sink) -> None:
     assert mail.get_content().splitlines() == ["Zeile"]
 
 
-def test_a_temporary_refusal_is_tried_again(sink: Sink) -> None:
+def test_a_temporary_refusal_is_tried_again(sink: Any) -> None:
     sink.answers = ["451 busy"]
     assert send(sink.address, "giornata@x.org", MAIL) == {}
     assert (sink.tries, len(sink.mails)) == (2, 1)
 
 
-def test_tries_are_bounded(sink: Sink) -> None:
+def test_tries_are_bounded(sink: Any) -> None:
     sink.answers = ["451 busy"] * 10
     with pytest.raises(MailError, match="answers 451 busy"):
         send(sink.address, "giornata@x.org", MAIL)
     assert sink.tries == ATTEMPTS
 
 
-def test_a_final_refusal_is_not_tried_again(sink: Sink) -> None:
+def test_a_final_refusal_is_not_tried_again(sink: Any) -> None:
     sink.answers = ["554 no"]
     with pytest.raises(MailError, match="answers 554 no"):
         send(sink.address, "giornata@x.org", MAIL)
     assert sink.tries == 1
 
 
-def test_refused_addresses_are_named(sink: Sink) -> None:
+def test_refused_addresses_are_named(sink: Any) -> None:
     sink.refuse = {"b@x.org": "550 unknown"}
     assert send(sink.address, "giornata@x.org", MAIL) == {"b@x.org": "550 unknown"}
     assert len(sink.mails) == 1
@@ -105,9 +63,9 @@ def test_refused_addresses_are_named(sink: Sink) -> None:
         send(sink.address, "giornata@x.org", MAIL)
 
 
-def test_nobody_there() -> None:
+def test_nobody_there(free_port: int) -> None:
     with pytest.raises(MailError, match=r"'Überschrift' to a@x.org, b@x.org .* does not answer"):
-        send(f"127.0.0.1:{free_port()}", "giornata@x.org", MAIL)
+        send(f"127.0.0.1:{free_port}", "giornata@x.org", MAIL)
 
 
 def test_an_address_that_is_none() -> None:

@@ -253,9 +253,9 @@ class Server:
         return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
     def metric(self, name: str) -> float:
-        """The value of a sample on the metrics page, by its name with labels."""
+        """The value of a sample on the metrics page, by its name with labels; 0 for one that is not there yet."""
         lines = self.http.get("/metrics").text.splitlines()
-        return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 @pytest.fixture

@@ -1,0 +1,124 @@
+"""Which row of the function table a call means: arguments to parameters, types to types, constants to their limits."""
+
+from collections.abc import Mapping
+from functools import cache
+from zoneinfo import available_timezones
+
+from dsl.functions import overloads
+from dsl.signature import VARIABLES, Function, Parameter
+from dsl.tree import Call, Constant, Node
+from dsl.types import NUMBERS, Type, nearest
+
+
+class Null:
+    """Marks the literal None, whose type the place where it stands decides."""
+
+
+@cache
+def zones() -> frozenset[str]:
+    """Time zones that can be named: UTC and the Area/Location names of the time-zone database."""
+    return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")
+
+
+def constant_problem(
+    function: Function, parameter: Parameter, argument: Node
+) -> tuple[str, str | None] | None:
+    """Why a constant parameter does not allow its argument (message, suggestion), or None where it does."""
+    said = f"{parameter.name} of {function.name}"
+    if not isinstance(argument, Constant) or argument.value is None:
+        return f"{said} must be a literal", None
+    if parameter.kind == "zone" and argument.value not in zones():
+        near = nearest(str(argument.value), zones())
+        hint = f"did you mean {near!r}?" if near else "write a name such as 'America/New_York' or 'UTC'"
+        return f"there is no time zone {argument.value!r}", hint
+    if parameter.name in function.ranges and isinstance(argument.value, int):
+        low, high = function.ranges[parameter.name]
+        if not low <= argument.value <= high:
+            return f"{said} must be from {low} to {high}, not {argument.value}", None
+    return None
+
+
+def bind(
+    function: Function, positional: list["Node | Null | None"], keywords: Mapping[str, "Node | Null | None"]
+) -> list["Node | Null"] | None:
+    """The arguments in the order of the parameters, or None where they do not fill them."""
+    bound: list[Node | Null] = []
+    parameters = function.parameters
+    rest = list(positional)
+    left = dict(keywords)
+    for parameter in parameters:
+        if parameter.is_repeated:
+            bound.extend(argument for argument in rest if argument is not None)
+            rest = []
+        elif rest:
+            argument = rest.pop(0)
+            assert argument is not None
+            bound.append(argument)
+        elif parameter.name in left:
+            argument = left.pop(parameter.name)
+            assert argument is not None
+            bound.append(argument)
+        elif parameter.has_default:
+            bound.append(Constant(parameter.default, parameter_type(parameter, None)))  # type: ignore[arg-type]
+        else:
+            return None
+    return None if rest or left else bound
+
+
+def fit_types(function: Function, arguments: list["Node | Null"]) -> tuple[int, Type | None] | None:
+    """(number of arguments to convert, type that the signature's type word stands for), or None if they do not fit."""
+    conversions = 0
+    variables = []
+    allowed: tuple[Type, ...] = ()
+    for index, argument in enumerate(arguments):
+        parameter = function.parameter(index)
+        if isinstance(argument, Null):
+            conversions += parameter.kind not in (*VARIABLES, "float")
+        elif parameter.kind in VARIABLES:
+            variables.append(argument.type)
+            allowed = VARIABLES[parameter.kind]
+        else:
+            wanted = parameter_type(parameter, None)
+            if argument.type == wanted:
+                continue
+            if not (wanted == Type.FLOAT and argument.type == Type.INT):
+                return None
+            conversions += 1
+    if not variables:
+        return conversions, None
+    common = common_type(set(variables))
+    if common is None or common not in allowed:
+        return None
+    return conversions + sum(kind != common for kind in variables), common
+
+
+def convert(node: "Node | Null", kind: Type) -> Node:
+    """The node as the type: null takes it on, an int becomes a float."""
+    if isinstance(node, Null):
+        return Constant(None, kind)
+    if node.type == kind:
+        return node
+    if isinstance(node, Constant):
+        return Constant(None if node.value is None else float(node.value), kind)
+    return Call(to_float(), (node,), Type.FLOAT)
+
+
+@cache
+def to_float() -> Function:
+    """The row of the table that turns an int into a float."""
+    return next(row for row in overloads("float") if row.parameters[0].kind == Type.INT)
+
+
+def common_type(kinds: set[Type]) -> Type | None:
+    """The type that values of some types meet in: their own, or float for int and float; None where there is none."""
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return Type.FLOAT if kinds == set(NUMBERS) else None
+
+
+def parameter_type(parameter: Parameter, variable: Type | None) -> Type:
+    """The type of a parameter, a word of VARIABLES standing for the given one."""
+    if parameter.kind in VARIABLES:
+        assert variable is not None
+        return variable
+    return Type.STR if parameter.kind == "zone" else Type(parameter.kind)

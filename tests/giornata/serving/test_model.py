@@ -1,0 +1,63 @@
+"""Opening a bundle for serving: what a version is, and which bundles are refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import xgboost
+
+from giornata.bundle import open_bundle, write_bundle
+from giornata.errors import BundleError
+from giornata.serving.loader import Loader
+from giornata.serving.model import open_model
+
+
+@pytest.fixture
+def put(tmp_path):
+    def write(content):
+        path = tmp_path / "model.zip"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+def test_a_version_knows_what_it_reads(put, versions, windy):
+    model = open_model(put(versions[0].content))
+    assert (model.name, model.project, model.uuid) == ("flights/minutes", "flights", versions[0].uuid)
+    assert not model.reads_store
+    model = open_model(put(windy.content))
+    assert model.reads_store
+    assert model.inputs.row == {"distance": "float", "origin": "str"}
+    assert model.inputs.store["weather"].keys == {"origin": "origin"}
+    assert model.groups["weather"].ttl.total_seconds() == 3 * 3600
+
+
+def test_a_bundle_without_the_documents_of_its_feature_groups_is_refused(put, windy):
+    bundle = open_bundle(windy.content)
+    version = bundle.version.model_copy(update={"groups": {}})
+    with pytest.raises(BundleError, match="feature groups weather are missing"):
+        open_model(put(write_bundle(dataclasses.replace(bundle, version=version))))
+
+
+def test_a_version_that_answers_otherwise_than_when_it_was_trained_is_refused(put, versions):
+    bundle = open_bundle(versions[0].content)
+    wrong = dataclasses.replace(bundle.self_test[0], prediction=bundle.self_test[0].prediction + 1e-9)
+    with pytest.raises(BundleError, match="self-test"):
+        open_model(put(write_bundle(dataclasses.replace(bundle, self_test=(wrong,)))))
+
+
+def test_trees_that_do_not_fit_the_features_are_refused_and_the_loader_goes_on(tmp_path, versions):
+    bundle = open_bundle(versions[0].content)
+    trees = xgboost.train({}, xgboost.DMatrix(np.eye(9, dtype=np.float32), np.arange(9)), 1)
+    root = dataclasses.replace(bundle.parts[0], files={"model.ubj": bytes(trees.save_raw("ubj"))})
+    odd = write_bundle(dataclasses.replace(bundle, parts=(root,)))
+    (tmp_path / f"{versions[0].uuid}.zip").write_bytes(odd)
+    (tmp_path / f"{versions[1].uuid}.zip").write_bytes(versions[1].content)
+    tags = f'{{"odd": "{versions[0].uuid}", "good": "{versions[1].uuid}"}}'
+    (tmp_path / "deployments.json").write_text(f'{{"flights/minutes": {{"tags": {tags}, "uuids": []}}}}')
+    loader = Loader(tmp_path, open_model, lambda table: None)
+    loader.look()
+    (refusal,) = loader.table.refusals
+    assert refusal.uuid == versions[0].uuid
+    assert [model.uuid for model in loader.table.models] == [versions[1].uuid]

@@ -1,0 +1,214 @@
+"""The online half of the rule of time, on the real Cassandra, by cases worked out by hand."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from cassandra.cluster import Session
+
+from dsl.types import Inputs, StoreInput
+from giornata import names
+from giornata.documents import Feature, FeatureGroup
+from giornata.errors import NotFoundError, StoreError
+from giornata.settings import Settings
+from giornata.stores import cassandra
+from giornata.stores.features import OnlineFeatures, ensure_feature_table, milliseconds
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+
+NOON = datetime(2013, 6, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def group(entity: dict[str, str], features: dict[str, str], ttl: timedelta | None = None) -> FeatureGroup:
+    typed: dict[str, Any] = {name: Feature(type=type_, description=name) for name, type_ in features.items()}
+    return FeatureGroup(description="d", owner="o", entity=entity, ttl=ttl, features=typed)
+
+
+GROUPS = {
+    "weather": group({"origin": "str"}, {"wind": "float", "rain": "bool"}, ttl=3 * HOUR),
+    "route": group(
+        {"origin": "str", "number": "int"}, {"flights": "int", "since": "timestamp", "kind": "str"}
+    ),
+}
+INPUTS = Inputs(
+    row={"airport": "str", "flight": "int"},
+    store={
+        "weather": StoreInput(keys={"origin": "airport"}, features={"wind": "float", "rain": "bool"}),
+        "route": StoreInput(
+            keys={"number": "flight", "origin": "airport"},
+            features={"flights": "int", "since": "timestamp", "kind": "str"},
+        ),
+    },
+)
+NOTHING = {
+    "weather__wind": None,
+    "weather__rain": None,
+    "route__flights": None,
+    "route__since": None,
+    "route__kind": None,
+}
+
+
+@pytest.fixture(scope="module")
+def session(stores: Settings) -> Iterator[Session]:
+    with cassandra.session(stores) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def project(session: Session) -> Iterator[str]:
+    name = f"test_{uuid.uuid4().hex[:10]}"
+    for group_name, document in GROUPS.items():
+        ensure_feature_table(session, name, group_name, document)
+    weather = (
+        f"INSERT INTO {names.keyspace(name)}.weather (origin, event_time, wind, rain) VALUES (%s, %s, %s, %s)"
+    )
+    session.execute(weather, ("EWR", NOON - HOUR, 10.0, True))
+    session.execute(weather, ("EWR", NOON, 20.0, None))
+    session.execute(weather, ("JFK", NOON, 30.0, False))
+    route = (
+        f"INSERT INTO {names.keyspace(name)}.route (origin, number, event_time, flights, since, kind) "
+        "VALUES (%s, %s, %s, %s, %s, %s)"
+    )
+    session.execute(route, ("EWR", 7, NOON - timedelta(days=400), 70, NOON, "x"))
+    yield name
+    session.execute(f"DROP KEYSPACE {names.keyspace(name)}", timeout=30.0)
+
+
+@pytest.fixture
+def online(session: Session, project: str) -> OnlineFeatures:
+    return OnlineFeatures(session, project, GROUPS, deadline=10.0)
+
+
+def wind(online: OnlineFeatures, at: datetime, airport: str | None = "EWR") -> object:
+    (answer,) = online.read(INPUTS, [{"airport": airport, "flight": 7}], [at])
+    return answer["weather__wind"]
+
+
+def test_values_come_back_typed_for_every_row(online: OnlineFeatures) -> None:
+    rows = [
+        {"airport": "EWR", "flight": 7},
+        {"airport": "JFK", "flight": 8},
+        {"airport": "LGA", "flight": None},
+    ]
+    assert online.read(INPUTS, rows, [NOON + HOUR] * 3) == [
+        {
+            "weather__wind": 20.0,
+            "weather__rain": None,
+            "route__flights": 70,
+            "route__since": NOON,
+            "route__kind": "x",
+        },
+        {**NOTHING, "weather__wind": 30.0, "weather__rain": False},
+        NOTHING,
+    ]
+
+
+def test_the_past_is_replayed(online: OnlineFeatures) -> None:
+    assert wind(online, NOON + HOUR) == 20.0
+    assert wind(online, NOON - HOUR / 2) == 10.0
+    assert wind(online, NOON - 2 * HOUR) is None
+
+
+def test_what_becomes_known_in_an_instant_is_not_yet_known_in_it(online: OnlineFeatures) -> None:
+    assert wind(online, NOON) == 10.0
+    assert wind(online, NOON + timedelta(microseconds=1)) == 20.0
+    assert wind(online, NOON - timedelta(microseconds=1)) == 10.0
+
+
+def test_a_row_is_visible_until_it_is_older_than_the_ttl(online: OnlineFeatures) -> None:
+    assert wind(online, NOON + 3 * HOUR) == 20.0
+    assert wind(online, NOON + 3 * HOUR + timedelta(microseconds=1)) is None
+
+
+def test_the_moment_is_an_instant_in_any_zone(online: OnlineFeatures) -> None:
+    assert wind(online, datetime(2013, 6, 1, 8, 30, tzinfo=ZoneInfo("America/New_York"))) == 20.0
+    with pytest.raises(StoreError, match="has no time zone"):
+        wind(online, datetime(2013, 6, 1, 12, 30))
+
+
+def test_a_null_key_and_an_unknown_one_have_nothing(online: OnlineFeatures) -> None:
+    assert wind(online, NOON + HOUR, None) is None
+    assert wind(online, NOON + HOUR, "SFO") is None
+
+
+class CountingSession:
+    """Passes everything on to a real session and counts the reads."""
+
+    def __init__(self, session: Session):
+        self._session = session
+        self.reads = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def execute_async(self, *arguments: Any, **options: Any) -> Any:
+        self.reads += 1
+        return self._session.execute_async(*arguments, **options)
+
+
+def test_equal_keys_are_read_once(session: Session, project: str) -> None:
+    counting = CountingSession(session)
+    online = OnlineFeatures(counting, project, GROUPS, deadline=10.0)  # type: ignore[arg-type]
+    rows = [{"airport": "EWR", "flight": number % 2} for number in range(1200)]
+    answers = online.read(INPUTS, rows, [NOON + HOUR] * 1200)
+    assert counting.reads == 3, "one airport, two routes"
+    assert [answer["weather__wind"] for answer in answers] == [20.0] * 1200
+
+
+def test_more_keys_than_may_be_under_way_at_once(online: OnlineFeatures) -> None:
+    rows = [{"airport": "EWR", "flight": 7}] * 1500
+    moments = [NOON - HOUR + timedelta(minutes=place) for place in range(1500)]
+    answers = online.read(INPUTS, rows, moments)
+    expected = [None] + [10.0] * 60 + [20.0] * 180 + [None] * 1259
+    assert [answer["weather__wind"] for answer in answers] == expected
+
+
+def test_a_group_that_was_never_pushed(session: Session, project: str) -> None:
+    groups = {"tides": group({"origin": "str"}, {"height": "float"})}
+    inputs = Inputs(row={}, store={"tides": StoreInput({"origin": "origin"}, {"height": "float"})})
+    online = OnlineFeatures(session, project, groups)
+    with pytest.raises(StoreError, match="materialize the feature group tides first"):
+        online.read(inputs, [{"origin": "EWR"}], [NOON])
+    with pytest.raises(NotFoundError, match=f"project {project} has no feature group tides"):
+        OnlineFeatures(session, project, GROUPS).read(inputs, [{"origin": "EWR"}], [NOON])
+
+
+def test_cassandra_too_slow_for_the_deadline(stores: Settings, project: str, cassandra_proxy: Any) -> None:
+    variables = {**stores.variables, "GIORNATA_CASSANDRA": cassandra_proxy.address}
+    with cassandra.session(replace(stores, variables=variables)) as session:
+        online = OnlineFeatures(session, project, GROUPS, deadline=0.2)
+        assert wind(online, NOON + HOUR) == 20.0
+        cassandra_proxy.stall()
+        with pytest.raises(StoreError, match="Cassandra does not answer a read of features"):
+            wind(online, NOON + HOUR)
+
+
+def test_a_new_feature_gets_a_column_and_old_rows_stay(session: Session, project: str) -> None:
+    wider = group({"origin": "str"}, {"wind": "float", "rain": "bool", "fog": "bool"}, ttl=3 * HOUR)
+    ensure_feature_table(session, project, "weather", wider)
+    inputs = Inputs(
+        row={}, store={"weather": StoreInput({"origin": "origin"}, {"wind": "float", "fog": "bool"})}
+    )
+    online = OnlineFeatures(session, project, {"weather": wider})
+    answers = online.read(inputs, [{"origin": "EWR"}], [NOON + HOUR])
+    assert answers == [{"weather__wind": 20.0, "weather__fog": None}]
+
+
+def test_a_changed_type_or_key_is_refused(session: Session, project: str) -> None:
+    with pytest.raises(StoreError, match="has wind as double, the document says text"):
+        ensure_feature_table(session, project, "weather", group({"origin": "str"}, {"wind": "str"}))
+    with pytest.raises(StoreError, match="has the key origin, the group's entity is dest"):
+        ensure_feature_table(session, project, "weather", group({"dest": "str"}, {"wind": "float"}))
+
+
+def test_moments_are_rounded_up_to_milliseconds() -> None:
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert milliseconds(epoch + timedelta(milliseconds=5)) == 5
+    assert milliseconds(epoch + timedelta(milliseconds=5, microseconds=1)) == 6
+    assert milliseconds(epoch - timedelta(microseconds=1)) == 0

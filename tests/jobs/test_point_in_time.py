@@ -1,0 +1,220 @@
+"""The point-in-time join against a naive oracle on generated data, and against the online read of the same rows.
+
+A Spark job costs seconds, so that many generated cases share one: the number of the case is part of every key.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from dsl.types import Inputs, StoreInput
+from giornata import names
+from giornata.documents import Feature, FeatureGroup
+from giornata.errors import NotFoundError, StoreError
+from giornata.settings import Settings
+from giornata.stores import cassandra
+from giornata.stores.features import OnlineFeatures
+from jobs.point_in_time import join
+from jobs.publish import ensure_table, publish
+from jobs.push import push
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+
+START = datetime(2013, 3, 30, 22, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+CASES = 60
+
+
+def group(entity: dict[str, Any], ttl: timedelta | None) -> FeatureGroup:
+    features = {
+        "level": Feature(type="float", description="d"),
+        "label": Feature(type="str", description="d"),
+    }
+    return FeatureGroup(description="d", owner="o", entity=entity, ttl=ttl, features=features)
+
+
+# Two groups with the same keys, one without a ttl; one with keys of its own.
+GROUPS = {
+    "tides": group({"number": "int", "place": "str"}, timedelta(minutes=90)),
+    "places": group({"number": "int", "place": "str"}, None),
+    "cases": group({"number": "int"}, timedelta(days=1)),
+}
+FEATURES = {"level": "float", "label": "str"}
+INPUTS = Inputs(
+    row={"number": "int", "port": "str"},
+    store={
+        "tides": StoreInput(keys={"place": "port", "number": "number"}, features=FEATURES),
+        "places": StoreInput(keys={"number": "number", "place": "port"}, features={"label": "str"}),
+        "cases": StoreInput(keys={"number": "number"}, features={"level": "float"}),
+    },
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is known of each group, {(place, time): (level, label)}, and what is asked, [(place, time)]."""
+
+    known: dict[str, dict[tuple[str, datetime], tuple[float | None, str | None]]]
+    asked: list[tuple[str | None, datetime | None]]
+
+
+# Few places and few moments, so that ties, gaps and rows at the very edge of a ttl are common; over two days.
+places = st.sampled_from(["a", "b"])
+moments = st.integers(0, 40).map(lambda steps: START + steps * 15 * MINUTE)
+just_beside = st.sampled_from(
+    [timedelta(0), timedelta(0), timedelta(microseconds=1), -timedelta(microseconds=1)]
+)
+values = st.tuples(st.none() | st.sampled_from([0.5, -1.0]), st.none() | st.sampled_from(["x", "y"]))
+histories = st.dictionaries(st.tuples(places, moments), values, max_size=8)
+asks = st.tuples(
+    st.none() | places, st.none() | st.tuples(moments, just_beside).map(lambda pair: pair[0] + pair[1])
+)
+cases = st.builds(
+    Case, st.fixed_dictionaries(dict.fromkeys(GROUPS, histories)), st.lists(asks, min_size=1, max_size=8)
+)
+
+
+def newest(case: Case, name: str, place: str | None, at: datetime | None) -> tuple[Any, Any]:
+    """The oracle: look at every row that is known."""
+    best: tuple[datetime, tuple[Any, Any]] | None = None
+    ttl = GROUPS[name].ttl
+    by_place = "place" in GROUPS[name].entity
+    for (known_place, event), row in case.known[name].items():
+        if at is None or (by_place and known_place != place):
+            continue
+        if event < at and (ttl is None or event >= at - ttl) and (best is None or event > best[0]):
+            best = (event, row)
+    return best[1] if best else (None, None)
+
+
+def expected(case: Case, place: str | None, at: datetime | None) -> dict[str, Any]:
+    tides, places_, cases_ = (newest(case, name, place, at) for name in ("tides", "places", "cases"))
+    return {
+        "tides__level": tides[0],
+        "tides__label": tides[1],
+        "places__label": places_[1],
+        "cases__level": cases_[0],
+    }
+
+
+def publish_groups(spark: SparkSession, stores: Settings, project: str, generated: list[Case]) -> None:
+    for name, document in GROUPS.items():
+        table = names.group_table(project, name)
+        ensure_table(spark, table, {**document.entity, "event_time": "timestamp", **FEATURES})
+        by_place = "place" in document.entity
+        rows = [
+            (number, *((place,) if by_place else ()), event, level, label, f"{event:%Y-%m-%d}")
+            for number, case in enumerate(generated)
+            for (place, event), (level, label) in case.known[name].items()
+        ]
+        key = "number bigint, place string" if by_place else "number bigint"
+        schema = f"{key}, event_time timestamp, level double, label string, day string"
+        publish(
+            spark,
+            spark.createDataFrame(rows, schema),
+            table,
+            settings=stores,
+            expected=[{"day": "2013-03-30"}, {"day": "2013-03-31"}],
+        )
+
+
+def one_event_a_moment(case: Case) -> Case:
+    """`cases` is keyed without the place: of its rows at one moment keep one, as materialization would demand."""
+    kept = {event: (place, row) for (place, event), row in case.known["cases"].items()}
+    return Case(
+        {**case.known, "cases": {(place, event): row for event, (place, row) in kept.items()}}, case.asked
+    )
+
+
+@settings(
+    max_examples=2,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(generated=st.lists(cases.map(one_event_a_moment), min_size=CASES, max_size=CASES))
+def test_offline_is_the_oracle_and_online_is_offline(
+    spark: SparkSession, stores: Settings, project: str, generated: list[Case]
+) -> None:
+    publish_groups(spark, stores, project, generated)
+    asked = [
+        (place, number, port, at)
+        for number, case in enumerate(generated)
+        for place, (port, at) in enumerate(case.asked)
+    ]
+    entities = spark.createDataFrame(asked, "place int, number bigint, port string, at timestamp")
+    joined = join(spark, entities, "at", INPUTS, GROUPS, project)
+    offline = {(row["number"], row["place"]): row.asDict() for row in joined.collect()}
+    assert joined.columns == [
+        "place", "number", "port", "at", "tides__level", "tides__label", "places__label", "cases__level"
+    ]  # fmt: skip
+    assert len(offline) == len(asked), "no row is dropped"
+    assert joined.count() == len(asked), "no row is doubled"
+    for place, number, port, at in asked:
+        row = offline[number, place]
+        assert row["port"] == port
+        wanted = expected(generated[number], port, at)
+        assert {column: row[column] for column in wanted} == wanted, (generated[number], port, at)
+
+    for name, document in GROUPS.items():
+        push(spark, stores, project, name, document)
+    timed = [(place, number, port, at) for place, number, port, at in asked if at is not None]
+    with cassandra.session(stores) as session:
+        answers = OnlineFeatures(session, project, GROUPS, deadline=10.0).read(
+            INPUTS,
+            [{"number": number, "port": port} for _, number, port, _ in timed],
+            [ask[3] for ask in timed],
+        )
+    for (place, number, _, _), answer in zip(timed, answers, strict=True):
+        assert answer == {column: offline[number, place][column] for column in answer}
+
+
+def test_the_generated_cases_are_not_all_easy() -> None:
+    """What the property test relies on: ties, expired rows and found ones are all among the cases."""
+    seen = set()
+
+    @settings(max_examples=200, derandomize=True, deadline=None, database=None)
+    @given(case=cases)
+    def look(case: Case) -> None:
+        for port, at in case.asked:
+            events = [event for place, event in case.known["tides"] if place == port]
+            if at in events:
+                seen.add("tie")
+            if newest(case, "tides", port, at) != (None, None):
+                seen.add("found")
+            elif at is not None and any(event < at for event in events):
+                seen.add("expired")
+
+    look()
+    assert seen == {"tie", "found", "expired"}
+
+
+def test_rows_of_equal_content_all_come_back(spark: SparkSession, stores: Settings, project: str) -> None:
+    known = {"tides": {("a", START): (1.0, "x")}, "places": {}, "cases": {}}
+    publish_groups(spark, stores, project, [Case(known, [])])
+    rows = [(0, "a", START + MINUTE)] * 3 + [(0, None, START + MINUTE), (None, "a", START + MINUTE)]
+    entities = spark.createDataFrame(rows, "number bigint, port string, at timestamp")
+    levels = [row["tides__level"] for row in join(spark, entities, "at", INPUTS, GROUPS, project).collect()]
+    assert sorted(levels, key=str) == [1.0, 1.0, 1.0, None, None]
+
+
+def test_no_rows_ask_nothing(spark: SparkSession, stores: Settings, project: str) -> None:
+    publish_groups(spark, stores, project, [])
+    entities = spark.createDataFrame([], "number bigint, port string, at timestamp")
+    assert join(spark, entities, "at", INPUTS, GROUPS, project).collect() == []
+    assert join(spark, entities, "at", Inputs(row={}, store={}), GROUPS, project).columns == entities.columns
+
+
+def test_a_group_that_is_not_there(spark: SparkSession, project: str) -> None:
+    entities = spark.createDataFrame([(1, "a", START)], "number bigint, port string, at timestamp")
+    with pytest.raises(StoreError, match="feature group tides has no table"):
+        join(spark, entities, "at", INPUTS, GROUPS, project)
+    with pytest.raises(NotFoundError, match=f"project {project} has no feature group tides"):
+        join(spark, entities, "at", INPUTS, {}, project)

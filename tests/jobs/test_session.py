@@ -1,0 +1,119 @@
+"""Starting Spark for a job, and what a job says and returns."""
+
+import argparse
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from giornata.errors import DataError, SettingsError
+from giornata.settings import Settings
+from jobs.session import ROOT, _configuration, add_range, days_between, job_main, megabytes, parse_day
+
+
+def test_a_day_is_midnight_in_utc() -> None:
+    assert parse_day("2013-02-28") == datetime(2013, 2, 28, tzinfo=UTC)
+    with pytest.raises(ValueError, match="2013-02-30"):
+        parse_day("2013-02-30")
+
+
+def test_the_days_of_a_range() -> None:
+    start = datetime(2013, 2, 27, tzinfo=UTC)
+    assert days_between(start, datetime(2013, 3, 2, tzinfo=UTC)) == ["2013-02-27", "2013-02-28", "2013-03-01"]
+    with pytest.raises(SettingsError, match="holds no day"):
+        days_between(start, start)
+
+
+def test_the_arguments_of_a_range() -> None:
+    parser = argparse.ArgumentParser()
+    add_range(parser)
+    arguments = parser.parse_args(["--from", "2013-01-01", "--to", "2013-01-02"])
+    assert (arguments.start.day, arguments.end.day) == (1, 2)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--from", "yesterday", "--to", "2013-01-02"])
+
+
+def test_amounts_of_memory() -> None:
+    assert [megabytes(text) for text in ("600m", "2g", "1GB")] == [600, 2048, 1024]
+    with pytest.raises(SettingsError, match="'lots' is not an amount of memory"):
+        megabytes("lots")
+
+
+@dataclass(frozen=True)
+class Asked:
+    executors: int = 3
+    cores: int = 2
+    memory: str = "1g"
+    gpus: int = 0
+
+
+def test_resources_size_the_executors() -> None:
+    settings = Settings(
+        Path("/home"), {"GIORNATA_WAREHOUSE": "/w", "GIORNATA_METASTORE": "thrift://127.0.0.1:1"}
+    )
+    on_one_machine = _configuration(settings, "local-cluster[1,1,512]", Asked())
+    assert on_one_machine["spark.master"] == "local-cluster[3,2,1024]"
+    on_a_cluster = _configuration(settings, "yarn", Asked(gpus=1))
+    assert on_a_cluster["spark.master"] == "yarn"
+    assert on_a_cluster["spark.executor.instances"] == "3"
+    assert on_a_cluster["spark.executor.resource.gpu.amount"] == "1"
+    assert on_a_cluster["spark.task.resource.gpu.amount"] == "0.5"
+    assert "spark.driver.host" not in on_a_cluster, "executors elsewhere cannot reach a loopback address"
+
+
+def test_an_error_for_people_ends_a_job_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def failing(argv: list[str] | None) -> None:
+        raise DataError("the loader of table t: column a is missing")
+
+    assert job_main(failing) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "error: the loader of table t: column a is missing\n"
+    assert job_main(lambda argv: None) == 0
+    with pytest.raises(ZeroDivisionError):
+        job_main(lambda argv: 1 // 0)
+
+
+@pytest.mark.timeout(120)
+def test_all_times_are_utc_wherever_the_code_runs(spark: SparkSession) -> None:
+    def zone(_: int) -> str:
+        import time
+
+        return time.tzname[0]
+
+    row = spark.range(1).select(
+        F.udf(zone, "string")("id").alias("python"),
+        F.current_timezone().alias("sql"),
+        F.expr("timestamp '2013-07-01T12:00:00Z'").alias("noon"),
+    ).first()  # fmt: skip
+    assert row is not None
+    assert (row["python"], row["sql"], row["noon"]) == ("UTC", "UTC", datetime(2013, 7, 1, 12))
+
+
+@pytest.mark.timeout(180)
+def test_a_job_as_it_is_submitted(stores: Settings, tmp_path: Path) -> None:
+    binaries = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        **stores.variables,
+        "GIORNATA_PROJECTS": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+        "PYSPARK_PYTHON": sys.executable,
+        "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+    }
+    job = [binaries / "spark-submit", ROOT / "jobs" / "materialize.py", "--project", "nowhere"]
+    ended = subprocess.run(
+        [*job, "--from", "2013-01-01", "--to", "2013-01-02"],
+        env=environment,
+        timeout=150,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 1
+    assert f"error: there is no project folder at {tmp_path / 'nowhere'}" in ended.stderr
+    assert "Traceback" not in ended.stderr
