@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from giornata.evaluation.metrics import metrics
@@ -82,20 +82,22 @@ def _by_part(rows: DataFrame) -> DataFrame:
 
 def _by_window(rows: DataFrame, windows: Iterable[int], days: Sequence[str]) -> DataFrame:
     """Each row once for every window that holds its day."""
-    ends = [
-        F.transform(
-            F.sequence(F.lit(0), F.lit(length - 1)),
-            lambda later, length=length: F.struct(
-                F.lit(f"{length}d").alias("time_window"), F.date_add(F.to_date("day"), later).alias("at")
-            ),
-        )
-        for length in sorted(windows)
-    ]
+    ends = [_ends(length) for length in sorted(windows)]
     return (
         rows.withColumn("window_end", F.explode(F.concat(*ends)))
         .select("*", "window_end.*")
         .drop("window_end", "day")
         .where(F.col("at").between(date.fromisoformat(days[0]), date.fromisoformat(days[-1])))
+    )
+
+
+def _ends(length: int) -> Column:
+    """The windows of `length` days that hold a row's day: structs of their name and last day."""
+    return F.transform(
+        F.sequence(F.lit(0), F.lit(length - 1)),
+        lambda later: F.struct(
+            F.lit(f"{length}d").alias("time_window"), F.date_add(F.to_date("day"), later).alias("at")
+        ),
     )
 
 

@@ -86,7 +86,7 @@ def write_batches(
     session = None
     try:
         session = patience.retrying()(connect_to, address)
-        prepared = patience.retrying()(_prepare, session, statement)
+        prepared = prepare(session, statement, patience)
         for batch in chain([first], batches):
             execute(session, _statements(prepared, entity, _rows(batch)), patience)
             written += batch.num_rows
@@ -96,6 +96,11 @@ def write_batches(
         if session is not None:
             session.cluster.shutdown()
     return written, None
+
+
+def prepare(session: Session, statement: str, patience: Patience) -> PreparedStatement:
+    """Prepare a statement, again when Cassandra does not answer. Raises StoreError in the end."""
+    return patience.retrying()(_prepare, session, statement)
 
 
 def _prepare(session: Session, statement: str) -> PreparedStatement:

@@ -27,10 +27,10 @@ from giornata import names
 from giornata.documents import FeatureGroup
 from giornata.errors import StoreError
 from giornata.settings import Settings
-from giornata.stores.cassandra import apply
+from giornata.stores.cassandra import CASSANDRA_FAULTS, apply
 from giornata.stores.features import ensure_feature_table
 from jobs import folders
-from jobs.cassandra_writer import Patience, execute, patient_session, write_batches
+from jobs.cassandra_writer import Patience, execute, patient_session, prepare, write_batches
 from jobs.columns import day_of
 from jobs.metastore import metastore
 from jobs.publish import published_at
@@ -124,17 +124,22 @@ def oldest_day_online(published: Iterable[str], group: FeatureGroup) -> str:
 
 def _pushed(session: Session, project: str, name: str) -> dict[str, str]:
     """The location of every day as it was last pushed."""
-    rows = session.execute(
-        "SELECT day, location FROM giornata.pushed_partitions WHERE project = %s AND group_name = %s",
-        (project, name),
-    )
-    return {row.day: row.location for row in rows}
+    try:
+        rows = session.execute(
+            "SELECT day, location FROM giornata.pushed_partitions WHERE project = %s AND group_name = %s",
+            (project, name),
+        )
+        return {row.day: row.location for row in rows}
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not say what was pushed of {project}/{name}: {fault}") from fault
 
 
 def _record(session: Session, project: str, name: str, pushed: Mapping[str, str], patience: Patience) -> None:
-    statement = session.prepare(
+    statement = prepare(
+        session,
         "INSERT INTO giornata.pushed_partitions (project, group_name, day, location) VALUES (?, ?, ?, ?) "
-        "USING TIMESTAMP ?"
+        "USING TIMESTAMP ?",
+        patience,
     )
     rows = [(project, name, day, location, _microseconds(location)) for day, location in pushed.items()]
     execute(session, map(statement.bind, rows), patience)

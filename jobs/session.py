@@ -1,6 +1,7 @@
 """How a job starts: its Spark session, its progress lines and its exit code."""
 
 import argparse
+import logging
 import os
 import re
 import socket
@@ -158,6 +159,8 @@ def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | N
 
     Every job module ends with `sys.exit(job_main(main))`.
     """
+    # What the driver would log with a stack trace is in the error that people are told.
+    logging.getLogger("cassandra").setLevel(logging.CRITICAL)
     try:
         return main(argv) or 0
     except GiornataError as error:

@@ -123,7 +123,9 @@ class AirflowApi:
                 if run.partition_key == key and run.queued_at > source.queued_at:
                     return run
             if time.monotonic() > deadline:
-                raise AirflowError(f"{source.dag_id} {source.run_id} has started no run of {dag_id} for {key}")
+                raise AirflowError(
+                    f"{source.dag_id} {source.run_id} has started no run of {dag_id} for {key}"
+                )
             time.sleep(2)
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from stack.installation import AIRFLOW_PASSWORDS, installation
 PROJECT = "flights"
 MODELS = ("trip_minutes", "late")
 TAG = "production"
-ROWS_PER_REQUEST = 50
+ROWS_PER_REQUEST = 100
 
 Progress = Callable[[str], None]
 
@@ -122,6 +122,7 @@ def arrive(airflow: AirflowApi, stages: Stages, run_id: str, first: str, last: s
 
 def ask(settings: Settings, plan: Plan, progress: Progress) -> None:
     """Send flights of the days that arrived to the prediction server, each asked at its own moment."""
+    wait_for_server(settings)
     flights = hive.query(
         settings,
         f"SELECT * FROM {PROJECT}.departures WHERE day >= %s AND day < %s AND pushed_back_at IS NOT NULL "
@@ -132,7 +133,7 @@ def ask(settings: Settings, plan: Plan, progress: Progress) -> None:
         for first in range(0, len(flights), ROWS_PER_REQUEST):
             rows = [_request_row(flight) for flight in flights[first : first + ROWS_PER_REQUEST]]
             _predict(settings, model, {"rows": rows})
-            progress(f"{PROJECT}/{model}: {first + len(rows)} of {len(flights)} flights answered")
+        progress(f"{PROJECT}/{model}: {len(flights)} flights answered")
 
 
 def _request_row(flight: Mapping[str, object]) -> dict[str, object]:

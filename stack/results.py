@@ -24,7 +24,7 @@ from giornata.stores import hive
 def show_predictions(console: Console, settings: Settings, project: str, model: str) -> None:
     """A few rows of the prediction table, each flight as batch and server answered it."""
     table = f"{project}.{model}_predictions"
-    sql = f"""SELECT flight_id, day, mode, round(prediction, 1) AS prediction, tag, part, model_uuid
+    sql = f"""SELECT flight_id, mode, round(prediction, 1) AS prediction, part, substr(model_uuid, 1, 8) AS version
 FROM {table}
 WHERE flight_id IN (SELECT flight_id FROM {table} WHERE mode = 'online' ORDER BY flight_id LIMIT 3)
 ORDER BY flight_id, mode"""
@@ -40,8 +40,7 @@ def show_accuracy(console: Console, version: ModelVersion) -> None:
     rows: list[tuple[str, int, Mapping[str, float | None]]] = [("the model", test.rows, version.metrics)]
     if len(version.metrics_by_level) > 1:
         rows += [
-            (f"  rows answered by {level.level}", level.rows, level.metrics)
-            for level in version.metrics_by_level
+            (f"  answered by {level.level}", level.rows, level.metrics) for level in version.metrics_by_level
         ]
         rows.append(("one model without parts", test.rows, version.single_model_metrics))
     rows.append(("baseline", test.rows, version.baseline_metrics))
@@ -73,14 +72,12 @@ FROM {project}.model_metrics
 WHERE part = 'all' AND time_window = '1d' AND metric IN ({marks}) AND row_count >= 20
 ORDER BY model, metric, day, mode"""
     _title(console, "Accuracy that monitoring measured, by day")
-    found: dict[tuple[object, ...], dict[str, Any]] = {}
+    found: dict[tuple[object, ...], dict[str, object]] = {}
     for row in hive.query(settings, sql, metrics):
-        line = found.setdefault(
-            (row["model"], row["metric"]), {"model": row["model"], "metric": row["metric"]}
-        )
-        line[f"{str(row['day'])[5:]} {row['mode']}"] = row["value"]
-    for line in found.values():
-        _rows(console, [line])
+        key = (row["model"], row["metric"], row["day"])
+        line = found.setdefault(key, dict(zip(("model", "metric", "day"), key, strict=True)))
+        line[str(row["mode"])] = row["value"]
+    _rows(console, list(found.values()))
     _again(console, "make sql FILE=sql/queries/accuracy_by_day.sql")
 
 
@@ -94,10 +91,10 @@ def show_mails(console: Console, folder: Path) -> None:
         )
     mails = [read_mail(file) for file in files]
     for mail in mails:
-        console.print(f"  {escape(str(mail['Subject']))}", highlight=False)
+        console.print(f"  {escape(str(mail['Subject']))}", highlight=False, soft_wrap=True)
     console.print(f"\n  To: {mails[0]['To']}\n", highlight=False)
     for line in str(mails[0].get_content()).splitlines():
-        console.print(f"  {escape(line)}", highlight=False)
+        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
     _again(console, f"cat {shlex.quote(str(files[0]))}")
 
 
@@ -125,10 +122,10 @@ def _again(console: Console, command: str) -> None:
 
 def _rows(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 1))
     for name in names:
         is_number = all(isinstance(row.get(name), int | float | None) for row in rows)
-        table.add_column(name, justify="right" if is_number else "left")
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
     console.print(table)

@@ -65,7 +65,7 @@ class Service:
     ports: tuple[str, ...]
     needs: tuple[str, ...] = ()
     asked_at: str = ""
-    timeout: int = 120
+    timeout: int = 300
     prepare: Callable[[Installation], None] | None = None
 
     def port_name(self) -> str:
@@ -194,12 +194,12 @@ def _mail(installation: Installation) -> Service:
         str(installation.ports.mail),
         str(installation.mails),
     ]
-    return Service("mail", command, ports=("mail",), timeout=60)
+    return Service("mail", command, ports=("mail",))
 
 
 def _serving(installation: Installation) -> Service:
     command = [sys.executable, "-m", "giornata.serving", "--port", str(installation.ports.serving)]
-    return Service("serving", command, ports=("serving",), needs=("cassandra",), timeout=60)
+    return Service("serving", command, ports=("serving",), needs=("cassandra",))
 
 
 def _airflow(installation: Installation) -> list[Service]:
@@ -211,7 +211,7 @@ def _airflow(installation: Installation) -> list[Service]:
     airflow = str(installation.binaries / "airflow")
     migrate_and_serve = f'"{airflow}" db migrate && exec "{airflow}" api-server'
     return [
-        Service("airflow", ["/bin/sh", "-c", migrate_and_serve], ports=("airflow",), timeout=300),
+        Service("airflow", ["/bin/sh", "-c", migrate_and_serve], ports=("airflow",)),
         Service(
             "airflow-scheduler",
             [airflow, "scheduler", "--skip-serve-logs"],

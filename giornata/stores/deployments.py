@@ -30,15 +30,21 @@ class Deployments:
     """The table `giornata.deployments`. Rows are only added: the newest under a tag is what is live."""
 
     def __init__(self, session: Session):
+        """Prepare the statements. Raises StoreError, also when the table is not there yet."""
         self._session = session
-        columns = "model, tag, at, uuid, deployed_by, reason, modes"
-        self._insert = session.prepare(
-            f"INSERT INTO giornata.deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        )
-        self._timeline = session.prepare(
-            f"SELECT {columns} FROM giornata.deployments WHERE model = ? AND tag = ? LIMIT ?"
-        )
-        self._current = session.prepare(f"SELECT {columns} FROM giornata.deployments PER PARTITION LIMIT 1")
+        try:
+            columns = "model, tag, at, uuid, deployed_by, reason, modes"
+            self._insert = session.prepare(
+                f"INSERT INTO giornata.deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            )
+            self._timeline = session.prepare(
+                f"SELECT {columns} FROM giornata.deployments WHERE model = ? AND tag = ? LIMIT ?"
+            )
+            self._current = session.prepare(
+                f"SELECT {columns} FROM giornata.deployments PER PARTITION LIMIT 1"
+            )
+        except CASSANDRA_FAULTS as fault:
+            raise _fault(fault) from fault
 
     def append(
         self, model: str, tag: str, uuid: str, by: str, reason: str, modes: Sequence[str], at: datetime
@@ -68,10 +74,7 @@ class Deployments:
         try:
             return list(self._session.execute(statement, values))
         except CASSANDRA_FAULTS as fault:
-            raise StoreError(
-                f"Cassandra cannot read or store deployments: {type(fault).__name__}: {fault}. "
-                "Is the stack up? Start it with `make up`."
-            ) from fault
+            raise _fault(fault) from fault
 
 
 def _deployment(row: Any) -> Deployment:
@@ -83,4 +86,11 @@ def _deployment(row: Any) -> Deployment:
         row.deployed_by,
         row.reason,
         tuple(row.modes),
+    )
+
+
+def _fault(fault: Exception) -> StoreError:
+    return StoreError(
+        f"Cassandra cannot read or store deployments: {type(fault).__name__}: {fault}. "
+        "Is the stack up? Start it with `make up`."
     )

@@ -27,24 +27,30 @@ class Repository:
     """The tables `giornata.model_versions` and `giornata.model_files`."""
 
     def __init__(self, session: Session):
+        """Prepare the statements. Raises StoreError, also when the tables are not there yet."""
         self._session = session
-        self._insert = session.prepare(
-            f"INSERT INTO giornata.model_versions ({', '.join(_SUMMARY)}, "
-            "metrics, record, bundle_sha256, bundle_chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        )
-        self._record = session.prepare("SELECT record FROM giornata.model_versions WHERE uuid = ?")
-        self._bundle = session.prepare(
-            "SELECT bundle_sha256, bundle_chunks FROM giornata.model_versions WHERE uuid = ?"
-        )
-        self._insert_chunk = session.prepare(
-            "INSERT INTO giornata.model_files (uuid, sha256, chunk, data) VALUES (?, ?, ?, ?)"
-        )
-        self._chunk = session.prepare(
-            "SELECT data FROM giornata.model_files WHERE uuid = ? AND sha256 = ? AND chunk = ?"
-        )
-        columns = f"{', '.join(_SUMMARY)}, metrics"
-        self._list = session.prepare(f"SELECT {columns} FROM giornata.model_versions")
-        self._list_model = session.prepare(f"SELECT {columns} FROM giornata.model_versions WHERE model = ?")
+        try:
+            self._insert = session.prepare(
+                f"INSERT INTO giornata.model_versions ({', '.join(_SUMMARY)}, "
+                "metrics, record, bundle_sha256, bundle_chunks) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            )
+            self._record = session.prepare("SELECT record FROM giornata.model_versions WHERE uuid = ?")
+            self._bundle = session.prepare(
+                "SELECT bundle_sha256, bundle_chunks FROM giornata.model_versions WHERE uuid = ?"
+            )
+            self._insert_chunk = session.prepare(
+                "INSERT INTO giornata.model_files (uuid, sha256, chunk, data) VALUES (?, ?, ?, ?)"
+            )
+            self._chunk = session.prepare(
+                "SELECT data FROM giornata.model_files WHERE uuid = ? AND sha256 = ? AND chunk = ?"
+            )
+            columns = f"{', '.join(_SUMMARY)}, metrics"
+            self._list = session.prepare(f"SELECT {columns} FROM giornata.model_versions")
+            self._list_model = session.prepare(
+                f"SELECT {columns} FROM giornata.model_versions WHERE model = ?"
+            )
+        except CASSANDRA_FAULTS as fault:
+            raise _fault("prepare to read or store", "of any uuid", fault) from fault
 
     def save(self, version: ModelVersion, bundle: bytes) -> None:
         """Store a version with its bundle; one of the same uuid is replaced. Raises StoreError."""

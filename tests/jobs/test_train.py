@@ -1,7 +1,7 @@
 """A whole training on Spark against what was planted in the data, and against plain XGBoost on the same rows.
 
-The trips: minutes = 0.10 * distance + wind + noise, but in the state Fast they take 0.05 per unit of distance,
-and inside it in the city Slow 0.30. The state Same and its city Plain are like everywhere else, Few is rare.
+The trips: minutes = 0.1 * distance + wind + noise, but in the state Hilly 0.4 * distance, and inside it in the
+city Steep 0.8 * distance. The state Flat and its city Plain are like everywhere else; the city Few is rare.
 """
 
 import json
@@ -107,14 +107,14 @@ def generated() -> tuple[pl.DataFrame, pl.DataFrame]:
     random = np.random.default_rng(7)
     rows = 6000
     place = random.choice(6, rows, p=[0.3, 0.2, 0.25, 0.02, 0.13, 0.1])
-    city = np.array(["Quick", "Slow", "Plain", "Few", None, "Any"], object)[place]
-    state = np.array(["Fast", "Fast", "Same", "Same", "Fast", None], object)[place]
-    pace = np.array([0.05, 0.3, 0.1, 0.1, 0.05, 0.1])[place]
+    city = np.array(["Gentle", "Steep", "Plain", "Few", None, "Any"], object)[place]
+    state = np.array(["Hilly", "Hilly", "Flat", "Flat", "Hilly", None], object)[place]
+    pace = np.array([0.4, 0.8, 0.1, 0.1, 0.4, 0.1])[place]
     left = [FIRST + timedelta(minutes=int(minute)) for minute in np.sort(random.integers(0, 40 * 1440, rows))]
     hours = [FIRST + timedelta(hours=hour - 24) for hour in range(41 * 24)]
     weather = pl.DataFrame(
         {
-            "state": ["Fast"] * len(hours) + ["Same"] * len(hours),
+            "state": ["Hilly"] * len(hours) + ["Flat"] * len(hours),
             "event_time": hours * 2,
             "wind": random.uniform(0, 30, 2 * len(hours)),
         },
@@ -242,10 +242,10 @@ def test_planted_parts_are_kept_and_the_others_dropped(version):
     parts = {part.name: part for part in version.parts}
     assert {name: part.kept for name, part in parts.items()} == {
         "all": True,
-        "state=Fast": True,
-        "city=Slow": True,
-        "city=Quick": parts["city=Quick"].kept,
-        "state=Same": parts["state=Same"].kept,
+        "state=Hilly": True,
+        "city=Steep": True,
+        "city=Gentle": True,
+        "state=Flat": parts["state=Flat"].kept,
         "city=Plain": parts["city=Plain"].kept,
         "city=Few": False,
     }
@@ -254,8 +254,8 @@ def test_planted_parts_are_kept_and_the_others_dropped(version):
     for part in parts.values():
         if part.metric is not None and part.parent_metric is not None:
             assert part.kept == (part.metric < part.parent_metric)
-    # Slow's own slope is worth far more than noise.
-    assert parts["city=Slow"].metric < 0.5 * parts["city=Slow"].parent_metric
+    # Steep's own slope is worth far more than noise.
+    assert parts["city=Steep"].metric < 0.5 * parts["city=Steep"].parent_metric
 
 
 def test_rows_of_parts(world, version):
@@ -264,7 +264,7 @@ def test_rows_of_parts(world, version):
     )
     parts = {part.name: part.rows for part in version.parts}
     assert parts["all"] == learned.height
-    assert parts["state=Fast"] == learned.filter(pl.col("state") == "Fast").height
+    assert parts["state=Hilly"] == learned.filter(pl.col("state") == "Hilly").height
     assert parts["city=Few"] == learned.filter(pl.col("city") == "Few").height
 
 
@@ -302,9 +302,9 @@ def test_levels_answer_the_rows_they_should(world, version):
     assert {level.level: level.rows for level in version.metrics_by_level} == expected
     whole = sum(level.rows * level.metrics["rmse"] ** 2 for level in version.metrics_by_level) / test.height
     assert version.metrics["rmse"] == pytest.approx(math.sqrt(whole))
-    slow = next(part for part in version.parts if part.name == "city=Slow")
-    assert slow.test_rows == test.filter(pl.col("city") == "Slow").height
-    assert slow.size["trees"] == version.parameters["n_estimators"]
+    steep = next(part for part in version.parts if part.name == "city=Steep")
+    assert steep.test_rows == test.filter(pl.col("city") == "Steep").height
+    assert steep.size["trees"] == version.parameters["n_estimators"]
 
 
 def test_the_bundle_answers_as_the_record_says(world, version):
