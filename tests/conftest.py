@@ -130,6 +130,7 @@ class Proxy:
         with self._lock:
             self._refusals_left = None
             self._cut()
+        self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
     def _accept(self) -> None:
@@ -159,6 +160,8 @@ class Proxy:
             return  # the line was cut, here or by one of its ends
         finally:
             for end in (source, sink):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)  # wakes the other direction, which a close does not
                 end.close()
 
     def _count(self, size: int) -> None:

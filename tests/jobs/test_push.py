@@ -127,7 +127,9 @@ def test_days_that_nobody_can_ask_for_any_more_are_not_pushed(
     rows: list[Row] = [("a", 1, NOON + number * DAY, float(number), None, None) for number in range(6)]
     publish(spark, frame(spark, rows), table, settings=stores)
     # At midnight two days before the newest, which is the 6th, rows of the 3rd are not yet twelve hours old.
-    assert push(spark, stores, project, "tides", group).days == tuple(f"2013-01-0{day}" for day in (3, 4, 5, 6))
+    assert push(spark, stores, project, "tides", group).days == tuple(
+        f"2013-01-0{day}" for day in (3, 4, 5, 6)
+    )
     assert online(stores, project) == rows[2:]
 
 
