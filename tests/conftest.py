@@ -10,12 +10,26 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from giornata.settings import Settings, load_settings
 from stack.control import Stack
 from stack.installation import Installation
 from stack.ports import free_ports
 from stack.services import STORES
+
+# HYPOTHESIS_PROFILE=long draws many cases. A busy machine is no fault of a test, so there is no deadline; where a
+# change is judged (CI), every run draws the same cases.
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+for _profile, _examples in {"normal": 300, "long": 20_000}.items():
+    settings.register_profile(
+        _profile,
+        max_examples=_examples,
+        deadline=None,
+        suppress_health_check=_SLOW,
+        derandomize="CI" in os.environ,
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 # Names a settings file of a stack that runs already, to be used instead of one of the session's own.
 TEST_STACK = "GIORNATA_TEST_STACK_ENV"

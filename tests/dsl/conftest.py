@@ -1,21 +1,14 @@
-"""Hypothesis profiles, and expressions and rows drawn from the function table for the tests of the language."""
+"""Expressions and rows drawn from the function table for the tests of the language."""
 
-import os
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from dsl import GroupSchema, Schema
 from dsl.functions import TABLE
 from dsl.signature import VARIABLES
-
-_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-settings.register_profile("normal", max_examples=300, deadline=None, suppress_health_check=_SLOW)
-settings.register_profile("long", max_examples=20_000, deadline=None, suppress_health_check=_SLOW)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 POLARS = {
     "int": pl.Int64,
