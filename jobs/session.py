@@ -93,7 +93,7 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
         "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC",
         "spark.executor.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC",
         "spark.executorEnv.PYTHONPATH": str(ROOT),
-        "spark.executorEnv.PYSPARK_PYTHON": os.environ["PYSPARK_PYTHON"],
+        "spark.executorEnv.PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
         "spark.executorEnv.TZ": "UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",

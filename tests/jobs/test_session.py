@@ -19,7 +19,7 @@ from jobs.session import ROOT, _configuration, add_range, days_between, job_main
 
 def test_a_day_is_midnight_in_utc() -> None:
     assert parse_day("2013-02-28") == datetime(2013, 2, 28, tzinfo=UTC)
-    with pytest.raises(ValueError, match="2013-02-30"):
+    with pytest.raises(ValueError, match="out of range"):
         parse_day("2013-02-30")
 
 
