@@ -37,7 +37,7 @@ from ..shared import ROWS
 SCHEMA = "place string, observed_at timestamp, level float, waves int"
 
 
-def doubled(level: float) -> float:
+def doubled(level):
     return level * 2
 
 
