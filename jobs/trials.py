@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from py4j.protocol import Py4JJavaError
 from pyspark import inheritable_thread_target
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from giornata.documents.model import Scalar
@@ -62,7 +63,7 @@ class TrialRunner:
 
         try:
             (result,) = self._context.parallelize([parameters], 1).map(trial).collect()
-        except Py4JJavaError as error:
+        except (PySparkException, Py4JJavaError) as error:
             raise FitError(f"its Spark task failed: {_cause(error)}") from error
         if isinstance(result, str):
             raise FitError(result)
@@ -97,8 +98,13 @@ def run_trial(
     return TrialResult(value, fitted.rounds, time.monotonic() - began)
 
 
-def _cause(error: Py4JJavaError) -> str:
-    """The last line that says something in a failed Spark job's message."""
-    lines = [line.strip() for line in str(error.java_exception.getMessage()).splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith("at ") and line != "Driver stacktrace:"]
-    return (told or lines or ["no reason given"])[-1]
+def _cause(error: PySparkException | Py4JJavaError) -> str:
+    """The last line of a failed Spark job's message that says something: in Python's trace, the error itself."""
+    message = str(error.java_exception.getMessage()) if isinstance(error, Py4JJavaError) else str(error)
+    lines = [line.strip() for line in message.splitlines()]
+    told = [
+        line
+        for line in lines
+        if line and not line.startswith(("at ", "SQLSTATE", "Driver stacktrace", "JVM stack"))
+    ]
+    return told[-1] if told else type(error).__name__
