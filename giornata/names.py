@@ -4,6 +4,7 @@ A name is legal and unquoted in every one of these systems, so that the mapping 
 injective: two documents never meet in one table, column or DAG.
 """
 
+import keyword
 import re
 from typing import NamedTuple
 
@@ -72,6 +73,8 @@ def check_name(text: str, length: int = NAME_LENGTH) -> str:
         )
     if text in RESERVED:
         raise InvalidNameError(f"{text!r} is a reserved word of SQL or CQL: choose another name")
+    if keyword.iskeyword(text):
+        raise InvalidNameError(f"{text!r} is a word of the feature language's syntax: choose another name")
     return text
 
 

@@ -83,6 +83,11 @@ def models_with_segments(log: Path, project: str) -> list[str]:
     return [f"{project}/{folder.name}" for folder in sorted(root.glob("[a-z]*/"))]
 
 
+def has_segments(log: Path, project: str) -> bool:
+    """Whether any model of the project has a segment that waits to be collected or is being written."""
+    return any(any((log / model).glob(f"*{SUFFIX}")) for model in models_with_segments(log, project))
+
+
 def close_abandoned(folder: Path) -> list[Path]:
     """Close the open segments in `folder` whose writers are dead; return their closed names."""
     closed = []

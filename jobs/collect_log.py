@@ -27,6 +27,7 @@ from giornata.segments import (
     closed_segments,
     collecting,
     cut_tail,
+    has_segments,
     model_folder,
     models_with_segments,
     put_away,
@@ -213,6 +214,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--project", required=True)
     arguments = parser.parse_args(argv)
     settings = load_settings()
+    if not has_segments(settings.prediction_log, arguments.project):
+        say(JOB, f"{arguments.project}: no predictions were logged since the last run")
+        return
     spark = start(settings, JOB)
     try:
         run(spark, settings, arguments.project)

@@ -1,5 +1,6 @@
 """Folders of the warehouse, on whatever file system it lies: this machine's, HDFS or an object store."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -11,10 +12,15 @@ def exists(spark: SparkSession, folder: str) -> bool:
     return bool(files.exists(path))
 
 
-def make(spark: SparkSession, folder: str) -> None:
-    """Make a folder, and those above it, if they are not there."""
-    files, path = _opened(spark, folder)
-    files.mkdirs(path)
+def make(spark: SparkSession, folders: Iterable[str]) -> None:
+    """Make folders, and those above them, if they are not there. All lie on the same file system."""
+    java: Any = spark.sparkContext._jvm
+    to_path = java.org.apache.hadoop.fs.Path  # once: each step of the name takes py4j milliseconds to find
+    files = None
+    for folder in folders:
+        path = to_path(folder)
+        files = files or path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
+        files.mkdirs(path)
 
 
 def remove(spark: SparkSession, folder: str) -> None:

@@ -4,6 +4,7 @@ SQL moves one partition a statement, each its own transaction of a quarter of a 
 client, which Spark has loaded anyway, takes them all at once.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,17 +21,27 @@ _ALL = -1
 
 
 class Metastore:
-    """An open connection to the metastore of a Spark session; `metastore` below opens and closes it."""
+    """An open connection to the metastore of a Spark session; `metastore` below opens and closes it.
+
+    A name such as `java.util.ArrayList` is looked up over py4j step by step, milliseconds each, so classes are
+    looked up once; and a listing comes over as one text instead of field by field.
+    """
 
     def __init__(self, spark: SparkSession, settings: Settings):
         context: Any = spark.sparkContext
-        self._java = context._jvm
-        self._hive = self._java.org.apache.hadoop.hive
-        hadoop = context._jsc.hadoopConfiguration()
-        configuration = self._hive.conf.HiveConf(hadoop, self._hive.conf.HiveConf().getClass())
+        java = context._jvm
+        hive = java.org.apache.hadoop.hive
+        self._java_list = java.java.util.ArrayList
+        self._java_map = java.java.util.HashMap
+        self._partition = hive.metastore.api.Partition
+        self._environment = hive.metastore.api.EnvironmentContext
+        self._gson = java.com.google.gson.Gson()
+        configuration = hive.conf.HiveConf(
+            context._jsc.hadoopConfiguration(), hive.conf.HiveConf().getClass()
+        )
         configuration.set("hive.metastore.uris", settings.metastore)
         configuration.set("hive.metastore.client.socket.timeout", TIMEOUT)
-        self._client = self._hive.metastore.HiveMetaStoreClient(configuration)
+        self._client = hive.metastore.HiveMetaStoreClient(configuration)
 
     def close(self) -> None:
         self._client.close()
@@ -41,49 +52,54 @@ class Metastore:
 
     def locations(self, table: str) -> dict[tuple[str, ...], str]:
         """The folder of every partition of `database.table`, by the values of its partition columns."""
-        return {
-            tuple(partition.getValues()): partition.getSd().getLocation()
-            for partition in self._client.listPartitions(*table.split("."), _ALL)
-        }
+        return self._read(self._list(table))
 
     def point(self, table: str, folders: Mapping[tuple[str, ...], str]) -> None:
         """Make `folders` the partitions of these values.
 
         All new partitions appear in one call, then all others move in another: each is one transaction.
         """
-        present = self.locations(table)
-        added = [
-            self._partition(table, value, folder) for value, folder in folders.items() if value not in present
-        ]
+        listed = self._list(table)
+        present = self._read(listed)
+        added = {value: folder for value, folder in folders.items() if value not in present}
         if added:
-            self._client.add_partitions(self._java_list(added), True, False)
-        moved = []
-        for partition in self._client.listPartitions(*table.split("."), _ALL):
-            folder = folders.get(tuple(partition.getValues()))
-            if folder is not None and partition.getSd().getLocation() != folder:
-                partition.getSd().setLocation(folder)
-                moved.append(partition)
+            self._client.add_partitions(self._new(table, added), True, False)
+        moved = self._java_list()
+        for position, (value, folder) in enumerate(present.items()):
+            if folders.get(value, folder) != folder:
+                partition = listed.get(position)
+                partition.getSd().setLocation(folders[value])
+                moved.add(partition)
         if moved:
-            context = self._hive.metastore.api.EnvironmentContext()
-            self._client.alter_partitions(*table.split("."), self._java_list(moved), context)
+            self._client.alter_partitions(*table.split("."), moved, self._environment())
 
-    def _partition(self, table: str, value: tuple[str, ...], folder: str) -> Any:
+    def _list(self, table: str) -> Any:
+        """Java's list of the partitions of a table."""
+        return self._client.listPartitions(*table.split("."), _ALL)
+
+    def _read(self, listed: Any) -> dict[tuple[str, ...], str]:
+        """The folders in Java's list of partitions, in its order."""
+        partitions = json.loads(self._gson.toJson(listed))
+        return {tuple(partition["values"]): partition["sd"]["location"] for partition in partitions}
+
+    def _new(self, table: str, folders: Mapping[tuple[str, ...], str]) -> Any:
+        """Java's list of new partitions, stored as the table is."""
         database, name = table.split(".")
-        partition = self._hive.metastore.api.Partition()
-        partition.setDbName(database)
-        partition.setTableName(name)
-        partition.setValues(self._java_list(value))
-        storage = self._client.getTable(database, name).getSd().deepCopy()
-        storage.setLocation(folder)
-        partition.setSd(storage)
-        partition.setParameters(self._java.java.util.HashMap())
-        return partition
-
-    def _java_list(self, items: Any) -> Any:
-        values = self._java.java.util.ArrayList()
-        for item in items:
-            values.add(item)
-        return values
+        model = self._partition()
+        model.setDbName(database)
+        model.setTableName(name)
+        model.setSd(self._client.getTable(database, name).getSd())
+        model.setParameters(self._java_map())
+        partitions = self._java_list()
+        for value, folder in folders.items():
+            partition = model.deepCopy()
+            values = self._java_list()
+            for item in value:
+                values.add(item)
+            partition.setValues(values)
+            partition.getSd().setLocation(folder)
+            partitions.add(partition)
+        return partitions
 
 
 @contextmanager

@@ -179,14 +179,28 @@ def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> None:
         )
 
 
+def was_deployed(settings: Settings, project: str) -> bool:
+    """Whether any version of the project's models has ever been deployed. Raises StoreError."""
+    with cassandra.session(settings) as session:
+        deployed = Deployments(session).all_current()
+    return any(deployment.model.startswith(f"{project}/") for deployment in deployed)
+
+
 def main(argv: list[str] | None = None) -> None:
+    """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--project", required=True)
     add_range(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
-    spark = start_spark(settings, f"giornata monitor {arguments.project}")
-    run(spark, settings, arguments.project, arguments.start, arguments.end)
+    if not was_deployed(settings, arguments.project):
+        say("monitor", f"{arguments.project}: no version was deployed yet, so nothing was predicted")
+        return
+    spark = start_spark(settings, f"monitor {arguments.project}")
+    try:
+        run(spark, settings, arguments.project, arguments.start, arguments.end)
+    finally:
+        spark.stop()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Join labels to predictions: which predictions of a model have come true, and what the truth was."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from pyspark.sql import DataFrame
@@ -18,21 +19,29 @@ def known_labels(
     """The label of each key as it was known before a moment: the key columns, `label` (double),
     `label_known_at`.
 
+    `rows`, `first_day` and the choice among several labels of a key are as in `newest_labels`.
+    """
+    newest = newest_labels(rows, table, spec, first_day, {"newest": known_before})
+    return newest.select(*spec.data.key, f"newest.{LABEL}", f"newest.{KNOWN_AT}")
+
+
+def newest_labels(
+    rows: DataFrame, table: Table, spec: ModelSpec, first_day: str, moments: Mapping[str, datetime]
+) -> DataFrame:
+    """The key columns of every label known before the last of `moments`, and for each moment, under its name, a
+    struct of `label_known_at` and `label` (double) as known before it, or null.
+
     `rows` are those of the label's table. Where a key has several labels (a correction), the newest counts;
     of two known at the same instant the greater. Labels of a table that is filed by the day they become known
     are looked for from `first_day` on, since a prediction is made before its label is known.
     """
-    key = spec.data.key
-    label = spec.label
-    known = rows.where(F.col(label.event_time) < F.lit(known_before)).where(F.col(label.value).isNotNull())
+    label, known_at = spec.label, F.col(spec.label.event_time)
+    known = rows.where(known_at < F.lit(max(moments.values()))).where(F.col(label.value).isNotNull())
     if table.event_time == label.event_time:
         known = known.where(F.col("day") >= first_day)
-    newest = F.max(
-        F.struct(F.col(label.event_time).alias(KNOWN_AT), F.col(label.value).cast("double").alias(LABEL))
-    )
-    return (
-        known.groupBy(*key).agg(newest.alias("newest")).select(*key, f"newest.{LABEL}", f"newest.{KNOWN_AT}")
-    )
+    told = F.struct(known_at.alias(KNOWN_AT), F.col(label.value).cast("double").alias(LABEL))
+    newest = (F.max(F.when(known_at < F.lit(moment), told)).alias(name) for name, moment in moments.items())
+    return known.groupBy(*spec.data.key).agg(*newest)
 
 
 def outcomes(predictions: DataFrame, labels: DataFrame, spec: ModelSpec) -> DataFrame:

@@ -115,8 +115,8 @@ def publish(
         location = f"{hive.location(table)}/{_RUNS}/{run}"
         rows = write_run(spark, frame, location, partitions)
         values = _responsible(table, partitions, rows, expected)
-        for value in values - rows.keys():
-            folders.make(spark, partition_folder(location, partitions, value))
+        empty = values - rows.keys()
+        folders.make(spark, (partition_folder(location, partitions, value) for value in empty))
         hive.point(table, {value: partition_folder(location, partitions, value) for value in values})
         tidy(spark, hive, table, run)
     spark.catalog.refreshTable(table)

@@ -32,7 +32,7 @@ from jobs.publish import ensure_table, publish
 from jobs.session import add_range, days_between, job_main, say, start
 from jobs.training_data import input_frame
 
-__all__ = ["Live", "live_versions", "main", "run"]
+__all__ = ["Live", "deployed", "live_versions", "main", "run"]
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,27 @@ class Live:
     bundle: bytes
 
 
-def run(spark: SparkSession, settings: Settings, project: str, begin: datetime, end: datetime) -> int:
-    """Score the days of [begin, end) with every version live for batch use; returns the number of rows published.
+def run(
+    spark: SparkSession,
+    settings: Settings,
+    project: str,
+    begin: datetime,
+    end: datetime,
+    live: Sequence[Live],
+) -> int:
+    """Score the days of [begin, end) with the versions in `live`; returns the number of rows published.
 
     Scoring a day again replaces its rows. Raises StoreError, and NotFoundError when a live version reads a table or
     feature group that the project no longer has.
     """
     documents = load_project(settings.projects / project)
-    with session(settings) as cassandra:
-        live = live_versions(Repository(cassandra), Deployments(cassandra).all_current(), project)
-    if not live:
-        say("score", f"{project}: no version is deployed for batch use")
     return sum(_score(spark, settings, documents, version, begin, end) for version in live)
+
+
+def deployed(settings: Settings, project: str) -> list[Live]:
+    """The versions of a project that are deployed for batch use now. Raises StoreError."""
+    with session(settings) as cassandra:
+        return live_versions(Repository(cassandra), Deployments(cassandra).all_current(), project)
 
 
 def live_versions(repository: Repository, current: Sequence[Deployment], project: str) -> list[Live]:
@@ -173,9 +182,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_range(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
+    live = deployed(settings, arguments.project)
+    if not live:
+        say("score", f"{arguments.project}: no version is deployed for batch use")
+        return 0
     spark = start(settings, f"score {arguments.project}")
     try:
-        run(spark, settings, arguments.project, arguments.start, arguments.end)
+        run(spark, settings, arguments.project, arguments.start, arguments.end, live)
     finally:
         spark.stop()
     return 0

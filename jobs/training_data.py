@@ -11,7 +11,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dsl import CompiledFeatures, Inputs, StoreInput
@@ -26,7 +26,7 @@ from giornata.names import data_table
 from giornata.scorer import matrix_of_columns
 from jobs.columns import SQL_TYPES
 from jobs.outcomes import LABEL as KNOWN_LABEL
-from jobs.outcomes import known_labels
+from jobs.outcomes import newest_labels
 
 __all__ = [
     "LABEL",
@@ -54,6 +54,8 @@ WINDOW = "_window"
 ORDER = "_order"  # hash of the key: an order that does not depend on how Spark moved the rows
 PARTS = "_parts"  # the parts a row lies in, as key texts, the root first
 
+_BEFORE_TEST = "_before_test"
+_BEFORE_END = "_before_end"
 _BUCKETS = 1_000_000
 
 
@@ -118,18 +120,27 @@ def labelled_rows(
         .where(F.col("day").between(_day(when.train), _day(when.end)))
         .select(*dict.fromkeys([*spec.data.key, *inputs.row, spec.data.event_time]))
     )
-    labels = spark.table(data_table(documents.name, spec.label.table))
-
-    def between(start: datetime, end: datetime, window: Column) -> DataFrame:
-        rows = asked.where((event_time >= F.lit(start)) & (event_time < F.lit(end)))
-        known = known_labels(labels, documents.table(spec.label.table), spec, _day(when.train), end)
-        finite = F.abs(KNOWN_LABEL) < float("inf")
-        named = known.where(finite).select(*spec.data.key, F.col(KNOWN_LABEL).alias(LABEL))
-        order = F.xxhash64(*spec.data.key).alias(ORDER)
-        return rows.withColumn(WINDOW, window).join(named, spec.data.key).select("*", order)
-
-    learning = F.when(event_time >= F.lit(when.validation), "validation").otherwise("train")
-    return between(when.train, when.test, learning).unionByName(between(when.test, when.end, F.lit("test")))
+    labels = newest_labels(
+        spark.table(data_table(documents.name, spec.label.table)),
+        documents.table(spec.label.table),
+        spec,
+        _day(when.train),
+        {_BEFORE_TEST: when.test, _BEFORE_END: when.end},
+    )
+    window = (
+        F.when(event_time >= F.lit(when.test), "test")
+        .when(event_time >= F.lit(when.validation), "validation")
+        .otherwise("train")
+    )
+    known = F.when(F.col(WINDOW) == "test", F.col(_BEFORE_END)).otherwise(F.col(_BEFORE_TEST))
+    return (
+        asked.where((event_time >= F.lit(when.train)) & (event_time < F.lit(when.end)))
+        .withColumns({WINDOW: window, ORDER: F.xxhash64(*spec.data.key)})
+        .join(labels, spec.data.key)
+        .withColumn(LABEL, known[KNOWN_LABEL])
+        .where(F.abs(LABEL) < float("inf"))
+        .drop(_BEFORE_TEST, _BEFORE_END)
+    )
 
 
 def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) -> RowCounts:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.session import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
 from stack.prerequisites import java_command
@@ -137,6 +138,7 @@ class Installation:
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_CONF_DIR": str(self.configuration),
+            "SPARK_SUBMIT_OPTS": SHORT_LIVED_JVM,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GX_ANALYTICS_ENABLED": "false",
             **self.variables(),

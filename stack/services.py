@@ -10,6 +10,7 @@ import pyspark
 
 from giornata.settings import load_settings
 from giornata.stores import cassandra
+from jobs.session import SHORT_LIVED_JVM
 from stack import readiness
 from stack.errors import StackError
 from stack.installation import Installation
@@ -146,7 +147,7 @@ def _create_tables(installation: Installation) -> None:
 
 def _metastore(installation: Installation) -> Service:
     command = [
-        *[_java(), "-Xmx512m", "-XX:+UseSerialGC"],
+        *[_java(), "-Xmx512m", *SHORT_LIVED_JVM.split()],
         f"-Dlog4j.configurationFile={installation.configuration / 'log4j2.properties'}",
         # With the default selector the metastore hangs in log4j.
         "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector",
@@ -173,8 +174,7 @@ def _thriftserver(installation: Installation) -> Service:
     }
     java_options = (
         # Quoted, because Spark splits the options at spaces.
-        f'"-Dlog4j.configurationFile={installation.configuration / "log4j2.properties"}" '
-        "-Duser.timezone=UTC -XX:+UseSerialGC"
+        f'"-Dlog4j.configurationFile={installation.configuration / "log4j2.properties"}" -Duser.timezone=UTC'
     )
     command = [
         str(installation.binaries / "spark-submit"),

@@ -151,10 +151,9 @@ class Alert(Document):
 
 
 class Monitor(Document):
-    """What is watched once a model is live: the shares of predictions logged and held back; the alerts."""
+    """What is watched once a model is live: the share of predictions that is logged, and the alerts."""
 
     log: Share = 1.0
-    hold_back: Share = 0.0
     alerts: list[Alert] = Field(default_factory=list)
 
 

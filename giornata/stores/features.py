@@ -29,6 +29,7 @@ CQL_TYPES = {"int": "bigint", "float": "double", "bool": "boolean", "str": "text
 MAX_IN_FLIGHT = 128
 DEADLINE = 2.0
 
+_LONGEST_KEY = 65_535
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -94,6 +95,23 @@ def _create_table(table: str, entity: Sequence[str], columns: Mapping[str, str])
     )
 
 
+def _can_be_stored(key: Key) -> bool:
+    """Whether Cassandra could hold a row of this key (entity values, then the moment): nothing is asked of it else.
+
+    A partition key is not null, not empty and at most 64 KiB long; a text in it is valid Unicode.
+    """
+    *entity, _ = key
+    try:
+        sizes = [
+            len(value.encode()) if isinstance(value, str) else 8 for value in entity if value is not None
+        ]
+    except UnicodeEncodeError:
+        return False
+    # Of several components each has two bytes for its length and one for its end.
+    around = 3 * len(entity) if len(entity) > 1 else 0
+    return None not in entity and 0 < sum(sizes) + around <= _LONGEST_KEY
+
+
 class _Plan(NamedTuple):
     """How some features of a group are read, and the columns of the answer."""
 
@@ -154,7 +172,7 @@ class OnlineFeatures:
         self, inputs: Inputs, keys: Mapping[str, Sequence[Key]]
     ) -> dict[str, dict[Key, tuple[object, ...] | None]]:
         reads = [
-            (name, key) for name, asked in keys.items() for key in dict.fromkeys(asked) if None not in key
+            (name, key) for name, asked in keys.items() for key in dict.fromkeys(asked) if _can_be_stored(key)
         ]
         plans = {name: self._plan(name, tuple(store.features)) for name, store in inputs.store.items()}
         found: dict[str, dict[Key, tuple[object, ...] | None]] = {name: {} for name in keys}

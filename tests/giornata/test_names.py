@@ -89,6 +89,7 @@ def test_any_text_is_a_name_or_refused(text):
         ("a" * 49, "49 characters; at most 48"),
         ("select", "reserved word"),
         ("token", "reserved word"),
+        ("lambda", "syntax"),
     ],
 )
 def test_illegal_names_are_refused_with_the_reason(text, reason):

@@ -17,6 +17,7 @@ from giornata.segments import (
     closed_segments,
     collecting,
     cut_tail,
+    has_segments,
     model_folder,
     models_with_segments,
     put_away,
@@ -105,6 +106,19 @@ def test_models_are_found_by_their_folders(tmp_path):
     assert models_with_segments(tmp_path, "trains") == []
     with pytest.raises(InvalidNameError):
         model_folder(tmp_path, "flights/..")
+
+
+def test_a_project_has_segments_until_they_are_collected(tmp_path):
+    folder = model_folder(tmp_path, "flights/late")
+    assert not has_segments(tmp_path, "flights")
+    segment = OpenSegment(folder)
+    assert has_segments(tmp_path, "flights")
+    segment.write(b"one\n")
+    segment.close()
+    assert has_segments(tmp_path, "flights")
+    assert not has_segments(tmp_path, "trains")
+    put_away(closed_segments(folder))
+    assert not has_segments(tmp_path, "flights")
 
 
 def test_collected_segments_are_kept_beside_the_others(tmp_path):

@@ -415,7 +415,8 @@ def test_scores_every_live_version(spark, world, version):
         deploy(world.settings, opened, version.uuid, "anna", "try", clock(), tag="canary")
         bundle = open_bundle(Repository(opened).bundle(version.uuid))
     try:
-        rows = [score.run(spark, world.settings, world.project, begin, end) for _ in range(2)]
+        live = score.deployed(world.settings, world.project)
+        rows = [score.run(spark, world.settings, world.project, begin, end, live) for _ in range(2)]
     finally:
         with cassandra.session(world.settings) as opened:
             for tag in ("production", "canary"):

