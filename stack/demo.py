@@ -16,12 +16,13 @@ import httpx
 from rich.console import Console
 
 from giornata.errors import GiornataError
+from giornata.names import Name, predictions_table
 from giornata.settings import Settings, load_settings
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from stack import results
-from stack.airflow_api import AirflowApi
+from stack.airflow_api import AirflowApi, Run
 from stack.installation import AIRFLOW_PASSWORDS, installation
 
 PROJECT = "flights"
@@ -88,7 +89,8 @@ def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) ->
     ids += [f"{PROJECT}.{model}.train" for model in MODELS]
     stages.run("Airflow reads the project's documents", lambda progress: airflow.wait_for_dags(ids))
     history, days = f"{plan.start} to {plan.today}", f"{plan.today} to {plan.until}"
-    arrive(airflow, stages, plan.run_id("history"), plan.start, plan.today, history)
+    run = load(airflow, stages, plan.run_id("history"), plan.start, plan.today, history)
+    follow(airflow, stages, run, f"{plan.start}/{plan.today}", history)
     for model in MODELS:
         run = airflow.start(
             f"{PROJECT}.{model}.train", plan.run_id("train"), {"as_of": plan.as_of, **plan.training}
@@ -97,27 +99,55 @@ def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) ->
             f"{PROJECT}/{model}: search, train, evaluate, deploy",
             lambda progress, run=run: airflow.wait(run, progress, 1500),
         )
-    arrive(airflow, stages, plan.run_id("days"), plan.today, plan.until, days)
-    if airflow.run(f"{PROJECT}.monitor", plan.run_id("online")) is None:
+    run = load(airflow, stages, plan.run_id("days"), plan.today, plan.until, days)
+    if not are_answered(settings, plan):
         stages.run(
             "Flights of these days ask the prediction server", lambda progress: ask(settings, plan, progress)
         )
-    run = airflow.start(f"{PROJECT}.monitor", plan.run_id("online"), {"from": plan.today, "to": plan.until})
-    stages.run("Online predictions meet their labels", lambda progress: airflow.wait(run, progress, 900))
+    follow(airflow, stages, run, f"{plan.today}/{plan.until}", days)
+    if not are_answered(settings, plan):  # the monitor was faster than the flights
+        run = airflow.start(
+            f"{PROJECT}.monitor", plan.run_id("online"), {"from": plan.today, "to": plan.until}
+        )
+        stages.run("Online predictions meet their labels", lambda progress: airflow.wait(run, progress, 900))
 
 
-def arrive(airflow: AirflowApi, stages: Stages, run_id: str, first: str, last: str, days: str) -> None:
-    """Load the days [first, last) and follow the chain of DAGs that this sets off."""
+def load(airflow: AirflowApi, stages: Stages, run_id: str, first: str, last: str, days: str) -> Run:
+    """Load the tables of the days [first, last) and let the features follow; gives the run of these."""
     run = airflow.start(f"{PROJECT}.ingest", run_id, {"from": first, "to": last})
     stages.run(f"Tables of {days}", lambda progress: airflow.wait(run, progress, 900))
-    for step, does in (
-        ("features", "Features into Hive and Cassandra"),
-        ("score", "Deployed models score"),
-        ("monitor", "Labels meet predictions"),
-    ):
-        run = airflow.started_by(run, f"{PROJECT}.{step}", f"{first}/{last}")
-        airflow.repair(run)
-        stages.run(f"{does}, {days}", lambda progress, run=run: airflow.wait(run, progress, 900))
+    return follow_part(
+        airflow, stages, run, "features", f"{first}/{last}", f"Features into Hive and Cassandra, {days}"
+    )
+
+
+def follow(airflow: AirflowApi, stages: Stages, features: Run, key: str, days: str) -> None:
+    """Wait for scores and monitoring, which the features of days have set off one after the other."""
+    scores = follow_part(airflow, stages, features, "score", key, f"Deployed models score, {days}")
+    follow_part(airflow, stages, scores, "monitor", key, f"Labels meet predictions, {days}")
+
+
+def follow_part(airflow: AirflowApi, stages: Stages, source: Run, part: str, key: str, title: str) -> Run:
+    """Follow the run of a part of the chain that the run before, `source`, has set off; returns it."""
+    run = airflow.started_by(source, f"{PROJECT}.{part}", key)
+    airflow.repair(run)
+    stages.run(title, lambda progress: airflow.wait(run, progress, 900))
+    return run
+
+
+def are_answered(settings: Settings, plan: Plan) -> bool:
+    """Whether Hive has online predictions of each model for as many flights as ask."""
+    present = {row["tableName"] for row in hive.query(settings, f"SHOW TABLES IN {PROJECT}")}
+    tables = [predictions_table(Name(PROJECT, model)) for model in MODELS]
+    if not present.issuperset(table.partition(".")[2] for table in tables):
+        return False
+    counted = [
+        hive.query(
+            settings, f"SELECT count(DISTINCT flight_id) AS flights FROM {table} WHERE mode = 'online'"
+        )
+        for table in tables
+    ]
+    return all(int(str(rows[0]["flights"])) >= plan.online for rows in counted)
 
 
 def ask(settings: Settings, plan: Plan, progress: Progress) -> None:

@@ -24,7 +24,7 @@ from giornata.stores import hive
 def show_predictions(console: Console, settings: Settings, project: str, model: str) -> None:
     """A few rows of the prediction table, each flight as batch and server answered it."""
     table = f"{project}.{model}_predictions"
-    sql = f"""SELECT flight_id, mode, round(prediction, 1) AS prediction, part, substr(model_uuid, 1, 8) AS version
+    sql = f"""SELECT flight_id, mode, round(prediction, 1) AS minutes, part
 FROM {table}
 WHERE flight_id IN (SELECT flight_id FROM {table} WHERE mode = 'online' ORDER BY flight_id LIMIT 3)
 ORDER BY flight_id, mode"""

@@ -47,8 +47,8 @@ def ask(stores: Settings) -> Iterator[Callable[[str], list[dict[str, object]]]]:
     for statement in definitions(load_project(ROOT / "projects" / "flights"), database):
         hive.query(stores, statement)
     yield lambda sql: hive.query(stores, sql.replace("flights.", f"{database}."))
-    for table in hive.query(stores, f"SHOW TABLES IN {database}"):
-        hive.query(stores, f"DROP TABLE {database}.{table['tableName']}")
+    hive.query(stores, f"DROP DATABASE {database} CASCADE")
+    assert {"namespace": database} not in hive.query(stores, "SHOW DATABASES")
 
 
 @pytest.mark.parametrize("file", QUERIES, ids=lambda file: file.stem)
