@@ -40,6 +40,9 @@ def check(
         if isinstance(result, DocumentErrors):
             broken += 1
             typer.echo(_report(name, result))
+        elif problems := _parameter_problems(result):
+            broken += 1
+            typer.echo("\n".join([f"{name}: {len(problems)} with parameters or search", "", *problems, ""]))
         else:
             typer.echo(_summary(result))
     if broken:
@@ -60,6 +63,20 @@ def _load(folders: list[Path] | None) -> dict[str, ProjectDocuments | DocumentEr
         except DocumentErrors as errors:
             results[folder.resolve().name] = errors
     return results
+
+
+def _parameter_problems(documents: ProjectDocuments) -> list[str]:
+    """What the models' types say of their parameters and search spaces."""
+    from giornata.models import model_type
+    from giornata.models.base import ParameterError
+
+    problems = []
+    for name, model in documents.models.items():
+        try:
+            model_type(model.type).check(model.parameters, model.search.space if model.search else {})
+        except ParameterError as error:
+            problems.append(f"{documents.folder / 'models' / name}.yaml: {error}")
+    return problems
 
 
 def _summary(documents: ProjectDocuments) -> str:

@@ -1,4 +1,4 @@
-"""The commands `giornata models|show|deploy|rollback|timeline`: looks into the repository and moves tags."""
+"""The commands `giornata models|show|deploy|rollback|timeline|remove`: look into the repository, move tags, tidy up."""
 
 import getpass
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from giornata.deployment import rollback as put_back
 from giornata.documents.record import ModelVersion
 from giornata.errors import NotFoundError
 from giornata.names import parse_model_name
+from giornata.removal import remove_project
 from giornata.settings import load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.deployments import Deployment, Deployments
@@ -26,7 +27,7 @@ app = typer.Typer(no_args_is_help=True)
 _MOST_PARTS = 15
 
 Model = Annotated[str, typer.Argument(help="The model, as project/model.")]
-Tag = Annotated[str, typer.Argument(help="The tag, such as production.")]
+Tag = Annotated[str, typer.Argument(help="The tag.")]
 By = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who does it; by default you.")]
 
 
@@ -104,7 +105,7 @@ def rollback(
 
 
 @app.command()
-def timeline(model: Model, tag: Tag) -> None:
+def timeline(model: Model, tag: Tag = "production") -> None:
     """List what has been deployed to a tag, newest first."""
     with session(load_settings()) as cassandra:
         entries = Deployments(cassandra).timeline(str(parse_model_name(model)), tag)
@@ -114,6 +115,21 @@ def timeline(model: Model, tag: Tag) -> None:
     for entry in entries:
         table.add_row(_moment(entry.at), entry.uuid, ", ".join(entry.modes), entry.by, entry.reason)
     _print(table)
+
+
+@app.command()
+def remove(
+    project: Annotated[str, typer.Argument(help="A project whose folder you have deleted.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove all that is stored of a project: tables, features, model versions, metrics, logged predictions."""
+    settings = load_settings()
+    if not yes:
+        typer.confirm(f"Remove everything of {project} from Hive and Cassandra, for good?", abort=True)
+    with session(settings) as cassandra:
+        for line in remove_project(settings, cassandra, project):
+            typer.echo(f"removed {line}")
+    typer.echo("Airflow keeps the runs of its DAGs until you delete them there.")
 
 
 def _about(version: ModelVersion) -> Table:

@@ -66,6 +66,14 @@ def test_check_one_project(root):
     assert (done.returncode, done.stdout) == (0, "flights: ok (4 tables, 6 feature groups, 2 models)\n")
 
 
+def test_check_knows_the_parameters_of_the_model_types(root):
+    model = root / "projects" / "flights" / "models" / "late.yaml"
+    model.write_text(model.read_text().replace("  max_depth: 6", "  max_dept: 6"))
+    done = giornata("check", "projects/flights", cwd=root)
+    assert done.returncode == 1
+    assert "late.yaml: xgboost has no parameter 'max_dept'; did you mean max_depth?" in done.stdout
+
+
 def test_check_finds_the_projects_by_the_setting(root):
     done = giornata("check", cwd=root.parent, GIORNATA_PROJECTS=str(root / "projects"))
     assert done.returncode == 1

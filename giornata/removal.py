@@ -1,0 +1,90 @@
+"""Removing a project for good: from Hive, from Cassandra, from the servers and from the prediction log."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+from cassandra.cluster import Session
+
+from giornata.deployment import project_to_disk
+from giornata.errors import GiornataError, StoreError
+from giornata.names import check_project_name, keyspace
+from giornata.settings import Settings
+from giornata.stores import hive
+from giornata.stores.cassandra import CASSANDRA_FAULTS
+
+__all__ = ["StillThereError", "remove_project"]
+
+DROP_TIMEOUT = 60.0
+
+# Tables in the keyspace `giornata` whose partitions belong to one model, with their partition keys.
+_OF_MODELS = {
+    "metric_series": ("model", "tag", "mode", "metric", "time_window"),
+    "alerts": ("model", "tag", "mode", "rule"),
+}
+
+
+class StillThereError(GiornataError):
+    """The project's folder is still there, so that its DAGs would bring back what is removed."""
+
+
+def remove_project(settings: Settings, session: Session, project: str) -> Iterator[str]:
+    """Remove all that is stored of a project whose folder is gone; yields a line about each step when it is done.
+
+    Deployments go first, so that servers stop to answer for models that are about to vanish. A run that is
+    interrupted is completed by running it again. Raises StillThereError, before anything is removed, and
+    StoreError.
+    """
+    check_project_name(project)
+    folder = settings.projects / project
+    if folder.exists():
+        raise StillThereError(
+            f"{folder} is still there, and its DAGs would fill the stores again: delete the folder first"
+        )
+
+    def is_ours(model: str) -> bool:
+        return model.startswith(f"{project}/")
+
+    try:
+        deployed = _delete(session, "deployments", ("model", "tag"), is_ours)
+        project_to_disk(session, settings.bundles)
+        yield f"{deployed} deployments"
+        yield f"{_delete_versions(session, is_ours)} model versions"
+        series = sum(_delete(session, table, key, is_ours) for table, key in _OF_MODELS.items())
+        yield f"{series} series of metrics and alerts"
+        pushed = _delete(session, "pushed_partitions", ("project", "group_name"), project.__eq__)
+        session.execute(f"DROP KEYSPACE IF EXISTS {keyspace(project)}", timeout=DROP_TIMEOUT)
+        yield f"{pushed} feature groups in Cassandra"
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not remove {project}: {fault}") from fault
+    hive.query(settings, f"DROP DATABASE IF EXISTS {project} CASCADE")
+    yield f"the Hive database {project}"
+    log = settings.prediction_log / project
+    if log.exists():
+        shutil.rmtree(log)
+        yield f"the prediction log {log}"
+
+
+def _delete(session: Session, table: str, key: tuple[str, ...], is_ours: Callable[[str], bool]) -> int:
+    """Delete the partitions of a table whose first key column is ours; returns how many."""
+    columns = ", ".join(key)
+    found = [
+        row for row in session.execute(f"SELECT DISTINCT {columns} FROM giornata.{table}") if is_ours(row[0])
+    ]
+    delete = session.prepare(
+        f"DELETE FROM giornata.{table} WHERE {' AND '.join(f'{name} = ?' for name in key)}"
+    )
+    for row in found:
+        session.execute(delete, tuple(row))
+    return len(found)
+
+
+def _delete_versions(session: Session, is_ours: Callable[[str], bool]) -> int:
+    """Delete the versions of our models: the row that makes one visible first, then the chunks of its bundle."""
+    rows = session.execute("SELECT uuid, model, bundle_sha256 FROM giornata.model_versions")
+    found = [row for row in rows if is_ours(row.model)]
+    version = session.prepare("DELETE FROM giornata.model_versions WHERE uuid = ?")
+    files = session.prepare("DELETE FROM giornata.model_files WHERE uuid = ? AND sha256 = ?")
+    for row in found:
+        session.execute(version, (row.uuid,))
+        session.execute(files, (row.uuid, row.bundle_sha256))
+    return len(found)

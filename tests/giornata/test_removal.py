@@ -1,0 +1,137 @@
+"""Removing a project takes all of it and nothing of its neighbours, on the real stores."""
+
+import dataclasses
+import uuid
+from datetime import UTC, date, datetime
+
+import pytest
+
+from giornata.deployment import deploy
+from giornata.documents import FeatureGroup
+from giornata.monitoring.points import Point
+from giornata.removal import StillThereError, remove_project
+from giornata.stores import cassandra, hive
+from giornata.stores.deployments import Deployments
+from giornata.stores.features import ensure_feature_table
+from giornata.stores.repository import Repository
+from giornata.stores.series import Series
+
+AT = datetime(2013, 11, 1, 6, tzinfo=UTC)
+DAY = date(2013, 11, 1)
+GROUP = FeatureGroup.model_validate(
+    {
+        "description": "d",
+        "owner": "o",
+        "entity": {"origin": "str"},
+        "features": {"wind": {"type": "float", "description": "w"}},
+    }
+)
+
+
+@pytest.fixture
+def session(stores, schema):
+    with cassandra.session(stores) as opened:
+        cassandra.apply(opened, schema)
+        cassandra.apply_schema(opened)
+        yield opened
+
+
+@pytest.fixture
+def settings(stores, tmp_path):
+    folders = {"BUNDLES": "bundles", "PROJECTS": "projects", "PREDICTION_LOG": "log"}
+    changed = {f"GIORNATA_{name}": str(tmp_path / folder) for name, folder in folders.items()}
+    return dataclasses.replace(stores, variables={**stores.variables, **changed})
+
+
+@pytest.fixture
+def fill(settings, session, trained):
+    """Fills every store for a project and returns its version; what is left of it is removed at the end."""
+    filled = []
+
+    def do(project):
+        filled.append(project)
+        model = f"{project}/minutes"
+        version = trained.bundle.version.model_copy(update={"uuid": str(uuid.uuid4()), "model": model})
+        Repository(session).save(version, b"bundle" * 100)
+        deploy(settings, session, version.uuid, "anna", "first", AT)
+        point = Point(
+            model=model, uuid=version.uuid, tag="production", mode="batch", part="all", window="1d",
+            metric="rmse", at=DAY, value=1.0, rows=5,
+        )  # fmt: skip
+        Series(session).replace(model, [point], DAY, DAY)
+        ensure_feature_table(session, project, "weather", GROUP)
+        session.execute(
+            "INSERT INTO giornata.pushed_partitions (project, group_name, day, location) "
+            "VALUES (%s, 'weather', '2013-11-01', '/w')",
+            (project,),
+        )
+        hive.query(settings, f"CREATE DATABASE {project}")
+        hive.query(settings, f"CREATE TABLE {project}.weather (origin STRING) STORED AS PARQUET")
+        folder = settings.prediction_log / project / "minutes"
+        folder.mkdir(parents=True)
+        (folder / "segment-1.jsonl").write_text("{}\n")
+        return version
+
+    yield do
+    for project in filled:
+        list(remove_project(settings, session, project))
+
+
+def remains(settings, session, project):
+    """Where something of a project is still found."""
+    model = f"{project}/minutes"
+    found = {
+        "versions": Repository(session).list(model),
+        "deployments": Deployments(session).timeline(model, "production"),
+        "series": [
+            row for row in session.execute("SELECT model FROM giornata.metric_series") if row.model == model
+        ],
+        "pushed": [
+            row
+            for row in session.execute("SELECT project FROM giornata.pushed_partitions")
+            if row.project == project
+        ],
+        "keyspace": list(
+            session.execute(
+                "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s",
+                (f"features_{project}",),
+            )
+        ),
+        "hive": [row for row in hive.query(settings, "SHOW DATABASES") if row["namespace"] == project],
+        "log": list(settings.prediction_log.glob(f"{project}/*/*")),
+        "served": [
+            line for line in [(settings.bundles / "deployments.json").read_text()] if f'"{model}"' in line
+        ],
+    }
+    return {name for name, things in found.items() if things}
+
+
+def test_all_of_one_project_goes_and_its_neighbour_stays(settings, session, fill):
+    name = f"gone_{uuid.uuid4().hex[:8]}"
+    neighbour = f"{name}_too"
+    version = fill(name)
+    fill(neighbour)
+    everything = {"versions", "deployments", "series", "pushed", "keyspace", "hive", "log", "served"}
+    assert remains(settings, session, name) == everything
+    told = list(remove_project(settings, session, name))
+    assert "1 model versions" in told
+    assert remains(settings, session, name) == set()
+    assert not list(
+        session.execute(
+            "SELECT chunk FROM giornata.model_files WHERE uuid = %s ALLOW FILTERING", (version.uuid,)
+        )
+    )
+    assert remains(settings, session, neighbour) == everything
+    assert next(iter(remove_project(settings, session, name))) == "0 deployments"
+
+
+def test_a_project_that_is_still_there_is_not_removed(settings, session, fill):
+    name = f"kept_{uuid.uuid4().hex[:8]}"
+    fill(name)
+    folder = settings.projects / name
+    folder.mkdir(parents=True)
+    before = remains(settings, session, name)
+    with pytest.raises(StillThereError, match="delete the folder first"):
+        list(remove_project(settings, session, name))
+    assert remains(settings, session, name) == before
+    folder.rmdir()
