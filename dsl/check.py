@@ -9,7 +9,7 @@ from dsl.functions import names, overloads
 from dsl.parse import Source
 from dsl.resolve import Null, bind, common_type, constant_problem, convert, fit_types, parameter_type
 from dsl.signature import INT_BOUNDS, VARIABLES, Function, Parameter
-from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, walk
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
 from dsl.types import NUMBERS, Schema, Type, nearest
 
 OPERATORS: dict[type, str] = {
@@ -55,13 +55,21 @@ Typed = Node | None
 class Checker:
     """Checks one expression; errors collects every mistake.
 
-    names: further names that may be used, with their nodes (the parameters, in a function's definition).
+    names: further names that may be used, with their nodes, None where a mistake in one was already reported.
+    is_definition: whether it is that of a function, which can also call the table's parts.
     """
 
-    def __init__(self, source: Source, schema: Schema, names: Mapping[str, Node] | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        schema: Schema,
+        names: Mapping[str, Node | None] | None = None,
+        is_definition: bool = False,
+    ) -> None:
         self.source = source
         self.schema = schema
         self.names = names or {}
+        self.is_definition = is_definition
         self.errors: list[LanguageError] = []
 
     def root(self, body: ast.expr) -> Node | None:
@@ -189,7 +197,7 @@ class Checker:
         return StoreFeature(group, node.attr, tuple(keys), Type(schema.features[node.attr]))
 
     def name(self, node: ast.Name) -> Node | None:
-        """A bare name, which only a definition has."""
+        """A bare name: another expression, or a parameter in a definition."""
         if node.id in self.names:
             return self.names[node.id]
         if node.id in ("row", "store"):
@@ -201,10 +209,13 @@ class Checker:
             return self.fail(
                 node, f"the name {node.id!r} is not known", f"did you mean {words[node.id.lower()]}?"
             )
-        near = nearest(node.id, [*names(), *self.schema.row])
-        hint = f"did you mean row.{near}?" if near in self.schema.row else f"did you mean {near}(…)?"
+        said = {name: f"{name}(…)" for name in names()}
+        said |= {name: f"row.{name}" for name in self.schema.row} | {name: name for name in self.names}
+        near = nearest(node.id, said)
         return self.fail(
-            node, f"the name {node.id!r} is not known", hint if near else "columns are written row.name"
+            node,
+            f"the name {node.id!r} is not known",
+            f"did you mean {said[near]}?" if near else "columns are written row.name",
         )
 
     def binary(self, node: ast.BinOp) -> Node | Null | None:
@@ -364,7 +375,7 @@ class Checker:
         name = node.func.id
         positional = [self.node(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
         keywords = {keyword.arg or "**": self.node(keyword.value) for keyword in node.keywords}
-        if name not in names() and not (self.names and overloads(name)):
+        if name not in names() and not (self.is_definition and overloads(name)):
             near = nearest(name, names())
             return self.fail(
                 node.func,
@@ -458,7 +469,7 @@ class Checker:
 
 
 def _contains_fitted(trees: list[Node]) -> bool:
-    return any(isinstance(node, Call) and node.function.fit for tree in trees for node in walk(tree))
+    return any(isinstance(node, Call) and node.function.fit for node in distinct(trees))
 
 
 def _kind(argument: "Node | Null | None") -> str:

@@ -13,7 +13,7 @@ import polars as pl
 from dsl.bounds import BoundsOf
 from dsl.errors import InputError
 from dsl.row import shared_nodes
-from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, walk
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
 from dsl.types import Type
 
 POLARS: dict[Type, pl.DataType] = {
@@ -49,9 +49,10 @@ class ColumnProgram:
     """The computation of some trees, by name; made once, run on any number of frames."""
 
     def __init__(self, trees: Mapping[str, Node]) -> None:
-        nodes = dict.fromkeys(node for tree in trees.values() for node in walk(tree))
         self._inputs = {
-            node.column: node.type for node in nodes if isinstance(node, RowColumn | StoreFeature)
+            node.column: node.type
+            for node in distinct(trees.values())
+            if isinstance(node, RowColumn | StoreFeature)
         }
         builder = Builder(list(trees.values()))
         outputs = [

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dsl.check import Checker
-from dsl.errors import LanguageError, LanguageErrors, StoredFormError
+from dsl.errors import LanguageErrors, StoredFormError
 from dsl.lower import Lowering, State
-from dsl.parse import Source, parse
+from dsl.named import check_named
 from dsl.row import RowFunction, compile_row
 from dsl.signature import Fit
 from dsl.stored import from_json, to_json
-from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, text, walk
+from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, distinct, text
 from dsl.types import Inputs, Schema, StoreInput, Type
 
 if TYPE_CHECKING:
@@ -25,24 +24,16 @@ FORMAT = "giornata-features"
 VERSION = 1
 
 
-def compile_features(features: Mapping[str, str], schema: Schema) -> "CompiledFeatures":
+def compile_features(
+    features: Mapping[str, str], schema: Schema, define: Mapping[str, str] | None = None
+) -> "CompiledFeatures":
     """Check expressions by name against what they may read.
 
-    Raises LanguageErrors with every mistake of every feature.
+    An expression may use any other by its bare name, in any order. define holds expressions that can be used like
+    that and are no features themselves; a name that is in both is that of define's.
+    Raises LanguageErrors with every mistake of every expression.
     """
-    trees: dict[str, Node] = {}
-    errors: list[LanguageError] = []
-    for name, written in features.items():
-        source = Source(name, written)
-        checker = Checker(source, schema)
-        try:
-            tree = checker.root(parse(source))
-        except LanguageError as error:
-            errors.append(error)
-            continue
-        errors += checker.errors
-        if tree is not None:
-            trees[name] = tree
+    trees, errors = check_named(features, define or {}, schema)
     if errors:
         raise LanguageErrors(errors)
     return CompiledFeatures(trees)
@@ -72,7 +63,7 @@ class CompiledFeatures:
     @cached_property
     def inputs(self) -> Inputs:
         """What must be handed in or looked up, the keys of the store among the row columns."""
-        nodes = _nodes(self.trees.values())
+        nodes = distinct(self.trees.values())
         row = {node.name: str(node.type) for node in nodes if isinstance(node, RowColumn)}
         store: dict[str, StoreInput] = {}
         for node in nodes:
@@ -84,6 +75,15 @@ class CompiledFeatures:
                     {entity: column.name for entity, column in node.keys}, features
                 )
         return Inputs(row, store)
+
+    @cached_property
+    def learning(self) -> tuple[str, ...]:
+        """The features that contain a fitted function."""
+        return tuple(
+            name
+            for name, tree in self.trees.items()
+            if any(isinstance(node, Call) and node.function.fit for node in distinct([tree]))
+        )
 
     @property
     def is_fitted(self) -> bool:
@@ -166,7 +166,7 @@ class CompiledFeatures:
     @cached_property
     def _fitted_calls(self) -> dict[str, Call]:
         """The calls of fitted functions by their text."""
-        nodes = _nodes(self.trees.values())
+        nodes = distinct(self.trees.values())
         return {text(node): node for node in nodes if isinstance(node, Call) and node.function.fit}
 
     @cached_property
@@ -186,10 +186,6 @@ class CompiledFeatures:
 
         lower = Lowering({})
         return ColumnProgram({key: lower(call.arguments[0]) for key, call in self._fitted_calls.items()})
-
-
-def _nodes(trees: Iterable[Node]) -> list[Node]:
-    return list(dict.fromkeys(node for tree in trees for node in walk(tree)))
 
 
 def _fit(call: Call) -> Fit:

@@ -89,7 +89,7 @@ class Lowering:
 
     def _definition(self, function: Function, arguments: tuple[Node, ...], state: State) -> Node:
         assert function.definition
-        named: dict[str, Node] = {
+        named: dict[str, Node | None] = {
             parameter.name: argument
             for parameter, argument in zip(function.parameters, arguments, strict=True)
         }
@@ -97,7 +97,7 @@ class Lowering:
             named |= {
                 name: Constant(state[name], Type(kind)) for name, kind in function.fit.state_types.items()
             }
-        checker = Checker(Source(function.name, function.definition), Schema({}), named)
+        checker = Checker(Source(function.name, function.definition), Schema({}), named, is_definition=True)
         node = checker.root(_parsed(function.definition))
         assert node is not None, checker.errors
         return self(node)

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from dsl import accept, scalar
 from dsl.bounds import BoundsOf
 from dsl.signature import INT_BOUNDS
-from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, children, walk
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, children, distinct
 from dsl.types import Type
 
 RowFunction = Callable[[Mapping[str, Any]], list[Any]]
@@ -106,7 +106,7 @@ class Writer:
     def source(self) -> str:
         """The source of the function `row`."""
         self.lines.append("get = values.get")
-        for node in dict.fromkeys(node for tree in self.trees for node in walk(tree)):
+        for node in distinct(self.trees):
             if isinstance(node, RowColumn | StoreFeature):
                 self.done[node] = self.input(node)
         values = [self.value(self.emit(tree)) for tree in self.trees]

@@ -12,7 +12,7 @@ from typing import Any
 
 from dsl.errors import StoredFormError
 from dsl.functions import overloads
-from dsl.parse import MAX_DEPTH
+from dsl.parse import MAX_TREE_DEPTH
 from dsl.resolve import constant_problem
 from dsl.signature import INT_BOUNDS, VARIABLES, Function
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature
@@ -52,7 +52,7 @@ def to_json(node: Node) -> dict[str, Any]:
 
 def from_json(stored: Any, depth: int = 0) -> Node:
     """The node that was stored. Raises StoredFormError where it is none that the checker could have made."""
-    if depth > 2 * MAX_DEPTH:
+    if depth > MAX_TREE_DEPTH:
         raise StoredFormError("a stored expression is nested too deep")
     if not isinstance(stored, dict) or not stored:
         raise StoredFormError(f"expected a stored expression, got {stored!r:.60}")

@@ -1,6 +1,6 @@
 """The checked expression tree: typed nodes, their canonical text, and their JSON form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,18 +12,37 @@ if TYPE_CHECKING:
 Value = int | float | bool | str | None
 
 
+class _Hashed:
+    """Works out a node's hash once: trees share nodes, and every node is looked up many times."""
+
+    __slots__ = ("_hash",)
+    __match_args__: tuple[str, ...] = ()
+    _hash: int
+
+    def hash(self) -> int:
+        """Hash of all fields."""
+        try:
+            known: int = self._hash
+        except AttributeError:
+            known = hash(tuple(getattr(self, name) for name in self.__match_args__))
+            object.__setattr__(self, "_hash", known)
+        return known
+
+
 @dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(_Hashed):
     """A literal; None is null. Floats are finite and never -0.0, so that equal constants are the same bits."""
 
+    __hash__ = _Hashed.hash
     value: Value
     type: Type
 
 
 @dataclass(frozen=True, slots=True)
-class RowColumn:
+class RowColumn(_Hashed):
     """`row.name`."""
 
+    __hash__ = _Hashed.hash
     name: str
     type: Type
 
@@ -34,9 +53,10 @@ class RowColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreFeature:
+class StoreFeature(_Hashed):
     """`store.group.feature`; keys pairs each entity name of the group with the row column that holds it."""
 
+    __hash__ = _Hashed.hash
     group: str
     feature: str
     keys: tuple[tuple[str, RowColumn], ...]
@@ -49,12 +69,13 @@ class StoreFeature:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(_Hashed):
     """A function of the table applied; the arguments fill its parameters in order and have exactly their types.
 
     state is what a fitted function has learned, as (name, value) pairs; trees as written have none.
     """
 
+    __hash__ = _Hashed.hash
     function: "Function"
     arguments: tuple["Node", ...]
     type: Type
@@ -62,9 +83,10 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class If:
+class If(_Hashed):
     """`then if condition else otherwise`; a null condition is not true."""
 
+    __hash__ = _Hashed.hash
     condition: "Node"
     then: "Node"
     otherwise: "Node"
@@ -72,33 +94,37 @@ class If:
 
 
 @dataclass(frozen=True, slots=True)
-class And:
+class And(_Hashed):
     """Kleene's and."""
 
+    __hash__ = _Hashed.hash
     operands: tuple["Node", ...]
     type: Type = Type.BOOL
 
 
 @dataclass(frozen=True, slots=True)
-class Or:
+class Or(_Hashed):
     """Kleene's or."""
 
+    __hash__ = _Hashed.hash
     operands: tuple["Node", ...]
     type: Type = Type.BOOL
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(_Hashed):
     """Kleene's not."""
 
+    __hash__ = _Hashed.hash
     operand: "Node"
     type: Type = Type.BOOL
 
 
 @dataclass(frozen=True, slots=True)
-class In:
+class In(_Hashed):
     """`operand in [items]`; the items are of the operand's type and none is null."""
 
+    __hash__ = _Hashed.hash
     operand: "Node"
     items: tuple[int | float | bool | str, ...]
     type: Type = Type.BOOL
@@ -122,11 +148,16 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
-def walk(node: Node) -> Iterator[Node]:
-    """The node and everything below it."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+def distinct(trees: Iterable[Node]) -> list[Node]:
+    """All nodes of some trees, each once, parents before what is below them where they are first met."""
+    found: dict[Node, None] = {}
+    waiting = list(trees)[::-1]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found[node] = None
+            waiting += children(node)[::-1]
+    return list(found)
 
 
 def text(node: Node) -> str:

@@ -8,7 +8,7 @@ from giornata import names
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import Expectation, FeatureGroup
 from giornata.documents.files import Drafts
-from giornata.documents.model import METRICS, ModelSpec
+from giornata.documents.model import METRICS, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import YamlFile
@@ -160,7 +160,7 @@ def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
     yield from _label_problems(model, file, drafts)
     yield from _metric_problems(model, file)
     if model.partition:
-        levels = list(model.partition.levels)
+        levels = [level_name(text, place) for place, text in enumerate(model.partition.by)]
         for place, level in enumerate(levels):
             if level in levels[:place]:
                 yield file.value_problem(("partition", "by", place), f"level '{level}' is there twice")
