@@ -10,7 +10,7 @@ from dsl.parse import Source
 from dsl.resolve import Null, bind, common_type, constant_problem, convert, fit_types, parameter_type
 from dsl.signature import INT_BOUNDS, VARIABLES, Function, Parameter
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
-from dsl.types import NUMBERS, Schema, Type, nearest
+from dsl.types import AGE, NUMBERS, Schema, Type, nearest
 
 OPERATORS: dict[type, str] = {
     ast.Add: "+",
@@ -140,12 +140,14 @@ class Checker:
         )
 
     def accessor(self, node: ast.Attribute) -> Node | None:
-        """row.name or store.group.feature."""
+        """row.name, store.group.feature or store.group(entity=row.name).feature."""
         match node.value:
             case ast.Name(id="row"):
                 return self.row_input(node)
             case ast.Attribute(value=ast.Name(id="store"), attr=group):
-                return self.store_input(node, group)
+                return self.store_input(node, node.value, group)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="store"), attr=group) as named) as call:
+                return self.store_input(node, named, group, call)
             case ast.Name(id="store"):
                 return self.fail(
                     node, "a feature of the group is missing", f"write store.{node.attr}.feature"
@@ -166,35 +168,95 @@ class Checker:
             f"did you mean row.{near}?" if near else f"it has {_list(self.schema.row)}",
         )
 
-    def store_input(self, node: ast.Attribute, group: str) -> Node | None:
-        """store.group.feature, with the keys taken from the row by the entity's names."""
+    def store_input(
+        self, node: ast.Attribute, named: ast.expr, group: str, call: ast.Call | None = None
+    ) -> Node | None:
+        """A feature of the store; call states keys, the others are the row columns of their names."""
         if group not in self.schema.store:
             near = nearest(group, self.schema.store)
             return self.fail(
-                node.value,
+                named,
                 f"the store has no feature group {group!r}",
                 f"did you mean store.{near}?" if near else f"it has {_list(self.schema.store)}",
             )
         schema = self.schema.store[group]
-        if node.attr not in schema.features:
-            near = nearest(node.attr, schema.features)
+        stated = self.stated_keys(call, group, schema.entity) if call else {}
+        features = {**schema.features, AGE: Type.FLOAT}
+        if node.attr not in features:
+            near = nearest(node.attr, features)
             return self.fail(
                 node,
                 f"feature group {group!r} has no feature {node.attr!r}",
                 f"did you mean store.{group}.{near}?" if near else f"it has {_list(schema.features)}",
             )
+        if stated is None:
+            return None
         keys = []
         for entity, kind in schema.entity.items():
-            if self.schema.row.get(entity) != kind:
-                found = self.schema.row.get(entity)
-                has = f"it has row.{entity} of type {found}" if found else f"the row has no column {entity!r}"
-                return self.fail(
-                    node,
-                    f"feature group {group!r} is looked up by row.{entity} of type {kind}, but {has}",
-                    "give the table such a column",
+            column = stated.get(entity) or self.key_by_name(node, group, entity, kind)
+            if column is None:
+                return None
+            keys.append((entity, column))
+        return StoreFeature(group, node.attr, tuple(keys), Type(features[node.attr]))
+
+    def key_by_name(self, node: ast.expr, group: str, entity: str, kind: str) -> RowColumn | None:
+        """The row column that has the name and the type of an entity."""
+        found = self.schema.row.get(entity)
+        if found == kind:
+            return RowColumn(entity, Type(kind))
+        has = f"it has row.{entity} of type {found}" if found else f"the row has no column {entity!r}"
+        self.fail(
+            node,
+            f"feature group {group!r} is looked up by row.{entity} of type {kind}, but {has}",
+            f"state the column that holds it: store.{group}({entity}=row.…)",
+        )
+        return None
+
+    def stated_keys(
+        self, call: ast.Call, group: str, entity: Mapping[str, str]
+    ) -> dict[str, RowColumn] | None:
+        """The row columns of `store.group(entity=row.name)`, or None where a mistake was reported."""
+        stated: dict[str, RowColumn] = {}
+        form = f"store.{group}({', '.join(f'{name}=row.…' for name in entity)})"
+        before = len(self.errors)
+        for argument in call.args:
+            self.fail(argument, "a key is stated with the name of its entity", f"write {form}")
+        if not (call.args or call.keywords):
+            self.fail(call, "no key is stated in the brackets", f"write {form}, or leave them out")
+        for keyword in call.keywords:
+            name = keyword.arg
+            if name is None:
+                self.fail(keyword, "keys cannot be unpacked with **", f"write {form}")
+            elif name not in entity:
+                near = nearest(name, entity)
+                self.fail(
+                    keyword,
+                    f"the entity of feature group {group!r} has no {name!r}",
+                    f"did you mean {near}=?" if near else f"it is {_list(entity)}",
                 )
-            keys.append((entity, RowColumn(entity, Type(kind))))
-        return StoreFeature(group, node.attr, tuple(keys), Type(schema.features[node.attr]))
+            elif name in stated:
+                self.fail(keyword, f"the key {name} is stated twice")
+            else:
+                self.stated_key(keyword.value, name, group, entity[name], stated)
+        return stated if len(self.errors) == before else None
+
+    def stated_key(
+        self, node: ast.expr, name: str, group: str, kind: str, stated: dict[str, RowColumn]
+    ) -> None:
+        """Put the row column of one stated key into stated, or report why it cannot be one."""
+        value = self.node(node)
+        if isinstance(value, RowColumn):
+            stated[name] = value
+            if value.type != kind:
+                self.fail(
+                    node, f"{name} of feature group {group!r} is {kind}, but row.{value.name} is {value.type}"
+                )
+        elif value is not None:
+            self.fail(
+                node,
+                "a key is a column of the row",
+                f"write {name}=row.name; compute other keys in the table",
+            )
 
     def name(self, node: ast.Name) -> Node | None:
         """A bare name: another expression, or a parameter in a definition."""
@@ -367,6 +429,13 @@ class Checker:
 
     def call(self, node: ast.Call) -> Node | Null | None:
         """A function call."""
+        match node.func:
+            case ast.Attribute(value=ast.Name(id="store"), attr=group):
+                return self.fail(node, "a feature of the group is missing", f"write store.{group}(…).feature")
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="store"), attr=group), attr=feature):
+                return self.fail(
+                    node, "keys are stated behind the group", f"write store.{group}(…).{feature}"
+                )
         if not isinstance(node.func, ast.Name):
             self.node(node.func)
             return self.fail(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from dsl.columns import ColumnProgram
 
 FORMAT = "giornata-features"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Version 1 knows no stated keys and no age; what it can say means the same."""
 
 
 def compile_features(
@@ -43,8 +45,9 @@ def compile_features(
 class CompiledFeatures:
     """Checked features in order; trees holds them by name, states what each fitted call has learned, by its text.
 
-    An input is named as in the expression: a row column by its name, `store.group.feature` as `group__feature`. Missing
-    is null; NaN and infinity are null too. Pickling (for Spark's executors) carries the JSON form and nothing else.
+    An input is named as in the expression: a row column by its name, `store.group.feature` as `group__feature`,
+    `store.group(entity=row.column).feature` as `group__column__feature`. Missing is null; NaN and infinity are null
+    too. Pickling (for Spark's executors) carries the JSON form and nothing else.
     """
 
     trees: Mapping[str, Node]
@@ -69,11 +72,10 @@ class CompiledFeatures:
         for node in nodes:
             if isinstance(node, StoreFeature):
                 row |= {column.name: str(column.type) for _, column in node.keys if column.name not in row}
-                known = store.get(node.group)
+                known = store.get(node.use)
                 features = {**(known.features if known else {}), node.feature: str(node.type)}
-                store[node.group] = StoreInput(
-                    {entity: column.name for entity, column in node.keys}, features
-                )
+                keys = {entity: column.name for entity, column in node.keys}
+                store[node.use] = StoreInput(node.group, keys, features)
         return Inputs(row, store)
 
     @cached_property
@@ -148,9 +150,10 @@ class CompiledFeatures:
         """The features that to_json wrote. Raises StoredFormError where they cannot be read."""
         if written.get("format") != FORMAT:
             raise StoredFormError(f"expected {FORMAT}, got {written.get('format')!r:.40}")
-        if written.get("version") != VERSION:
+        if written.get("version") not in READABLE:
             raise StoredFormError(
-                f"features are stored in version {written.get('version')!r:.40}, not {VERSION}"
+                f"features are stored in version {written.get('version')!r:.40}; this Giornata reads "
+                f"{' and '.join(map(str, READABLE))}"
             )
         if not isinstance(written.get("features"), dict) or not isinstance(written.get("states"), dict):
             raise StoredFormError("stored features lack their features or states")

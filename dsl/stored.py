@@ -16,7 +16,7 @@ from dsl.parse import MAX_TREE_DEPTH
 from dsl.resolve import constant_problem
 from dsl.signature import INT_BOUNDS, VARIABLES, Function
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature
-from dsl.types import Type
+from dsl.types import AGE, Type
 
 PYTHON: dict[Type, type] = {Type.INT: int, Type.FLOAT: float, Type.BOOL: bool, Type.STR: str}
 
@@ -92,8 +92,9 @@ def _store(stored: dict[str, Any], depth: int) -> Node:
         _require(isinstance(key, RowColumn), "a key of a feature group is not a row column")
         assert isinstance(key, RowColumn)
         keys.append((_identifier(entity), key))
-    group, feature = _identifier(stored["store"]), _identifier(stored["feature"])
-    return StoreFeature(group, feature, tuple(keys), Type(stored["type"]))
+    group, feature, kind = _identifier(stored["store"]), _identifier(stored["feature"]), Type(stored["type"])
+    _require(feature != AGE or kind == Type.FLOAT, f"an age is no {kind}")
+    return StoreFeature(group, feature, tuple(keys), kind)
 
 
 def _call(stored: dict[str, Any], depth: int) -> Node:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dsl.types import Type
+from dsl.types import Type, store_column, store_use
 
 if TYPE_CHECKING:
     from dsl.signature import Function
@@ -54,7 +54,10 @@ class RowColumn(_Hashed):
 
 @dataclass(frozen=True, slots=True)
 class StoreFeature(_Hashed):
-    """`store.group.feature`; keys pairs each entity name of the group with the row column that holds it."""
+    """`store.group.feature`; keys pairs each entity name of the group with the row column that holds it.
+
+    The feature may also be AGE, the age of the row found.
+    """
 
     __hash__ = _Hashed.hash
     group: str
@@ -63,9 +66,14 @@ class StoreFeature(_Hashed):
     type: Type
 
     @property
+    def use(self) -> str:
+        """Name of the group with these keys."""
+        return store_use(self.group, {entity: column.name for entity, column in self.keys})
+
+    @property
     def column(self) -> str:
         """Name under which the value is handed in."""
-        return f"{self.group}__{self.feature}"
+        return store_column(self.use, self.feature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +176,7 @@ def text(node: Node) -> str:
         case RowColumn():
             return f"row.{node.name}"
         case StoreFeature():
-            return f"store.{node.group}.{node.feature}"
+            return _store_text(node)
         case Call():
             return _call_text(node)
         case If():
@@ -181,6 +189,11 @@ def text(node: Node) -> str:
             return f"(not {text(node.operand)})"
         case In():
             return f"({text(node.operand)} in {list(node.items)!r})"
+
+
+def _store_text(node: StoreFeature) -> str:
+    stated = [f"{entity}={text(column)}" for entity, column in node.keys if entity != column.name]
+    return f"store.{node.group}{'(' + ', '.join(stated) + ')' if stated else ''}.{node.feature}"
 
 
 def _call_text(node: Call) -> str:

@@ -99,9 +99,9 @@ def merged_inputs(features: CompiledFeatures, partition: CompiledFeatures | None
     store = dict(features.inputs.store)
     if partition:
         row |= partition.inputs.row
-        for group, read in partition.inputs.store.items():
-            known = store.get(group, read)
-            store[group] = StoreInput(read.keys, {**known.features, **read.features})
+        for use, read in partition.inputs.store.items():
+            known = store.get(use, read)
+            store[use] = StoreInput(read.group, read.keys, {**known.features, **read.features})
     return Inputs(row, store)
 
 
@@ -185,10 +185,12 @@ def signature(spec: ModelSpec, inputs: Inputs, nullable: frozenset[str]) -> Sign
             for name, type_ in inputs.row.items()
         },
         store={
-            group: RecordStoreInput(
-                keys=dict(read.keys), features={name: str(type_) for name, type_ in read.features.items()}
+            use: RecordStoreInput(
+                group=read.group,
+                keys=dict(read.keys),
+                features={name: str(type_) for name, type_ in read.features.items()},
             )
-            for group, read in inputs.store.items()
+            for use, read in inputs.store.items()
         },
         key=list(spec.data.key),
         event_time=spec.data.event_time,

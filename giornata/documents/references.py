@@ -16,7 +16,7 @@ from giornata.errors import Problem
 
 # Columns that the platform adds: to every table, to every feature group, to every prediction and outcome.
 _PARTITION_COLUMNS = ("day",)
-_GROUP_COLUMNS = ("event_time", "day")
+_GROUP_COLUMNS = ("event_time", "day", "event_age")
 _PREDICTION_COLUMNS = (
     "event_time", "prediction", "prediction_id", "predicted_at", "tag", "part", "level", "inputs",
     "day", "mode", "model_uuid", "actual", "label_at",

@@ -30,7 +30,21 @@ COLUMNS = {
     "u": "timestamp",
 }
 SCHEMA = Schema(COLUMNS, {"g": GroupSchema({"s": "str"}, {"x": "float", "n": "int"})})
-FRAME = {**COLUMNS, "g__x": "float", "g__n": "int"}
+STORE = {
+    "store.g.x": "float",
+    "store.g.n": "int",
+    "store.g.event_age": "float",
+    "store.g(s=row.r).x": "float",
+    "store.g(s=row.r).event_age": "float",
+}
+FRAME = {
+    **COLUMNS,
+    "g__x": "float",
+    "g__n": "int",
+    "g__event_age": "float",
+    "g__r__x": "float",
+    "g__r__event_age": "float",
+}
 """Every input of SCHEMA under the name it is handed in by."""
 
 ZONES = (
@@ -156,7 +170,7 @@ def leaf(kind):
     """Text of an input or literal of a type."""
     columns = st.sampled_from(
         [f"row.{name}" for name, of in COLUMNS.items() if of == kind]
-        + {"float": ["store.g.x"], "int": ["store.g.n"]}.get(kind, [])
+        + [written for written, of in STORE.items() if of == kind]
     )
     return columns | columns | LITERALS[kind] if kind in LITERALS else columns
 

@@ -35,6 +35,13 @@ def test_inputs_of_features_and_partition():
     found = merged_inputs(features, partition)
     assert dict(found.row) == {"origin": "str", "city": "str", "distance": "float"}
     assert dict(found.store["weather"].features) == {"wind": "float", "storm": "bool"}
+    assert found.store["weather"].group == "weather"
+    elsewhere = compile_features({"storm": "store.weather(origin=row.city).storm"}, schema)
+    found = merged_inputs(features, elsewhere)
+    assert {use: (dict(read.keys), dict(read.features)) for use, read in found.store.items()} == {
+        "weather": ({"origin": "origin"}, {"wind": "float"}),
+        "weather__city": ({"origin": "city"}, {"storm": "bool"}),
+    }
     assert merged_inputs(features, None).row.keys() == {"origin", "distance"}
 
 
