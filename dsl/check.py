@@ -10,7 +10,7 @@ from dsl.parse import Source
 from dsl.resolve import Null, bind, common_type, constant_problem, convert, fit_types, parameter_type
 from dsl.signature import INT_BOUNDS, VARIABLES, Function, Parameter
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
-from dsl.types import AGE, NUMBERS, Schema, Type, nearest
+from dsl.types import AGE, LISTS, NUMBERS, Schema, Type, nearest
 
 OPERATORS: dict[type, str] = {
     ast.Add: "+",
@@ -35,16 +35,19 @@ NOT_IN_THE_LANGUAGE: dict[type, tuple[str, str | None]] = {
     ast.GeneratorExp: ("comprehensions are not part of the language", None),
     ast.JoinedStr: ("f-strings are not part of the language", None),
     ast.NamedExpr: ("an expression cannot assign", None),
-    ast.Subscript: ("square brackets do not select", "write row.name or store.group.feature"),
-    ast.List: ("a list can only follow `in`", "write value in [a, b]"),
-    ast.Tuple: ("a tuple is not a value", None),
+    ast.Subscript: (
+        "square brackets do not select",
+        "write row.name, store.group.feature or element(list, 0)",
+    ),
+    ast.Tuple: ("a tuple is not a value", "write a list: [a, b]"),
     ast.Set: ("a set is not a value", "write value in [a, b]"),
     ast.Dict: ("a dictionary is not a value", None),
 }
 WORDS = {
     "number": "int or float",
     "ordered": "int, float, str or timestamp",
-    "value": "any type",
+    "value": "any type but a list",
+    "anything": "any type",
     "zone": "time-zone name",
 }
 
@@ -107,6 +110,8 @@ class Checker:
                 return self.conditional(node)
             case ast.Call():
                 return self.call(node)
+            case ast.List():
+                return self.list_literal(node)
         message, suggestion = NOT_IN_THE_LANGUAGE.get(
             type(node), ("this kind of expression is not part of the language", None)
         )
@@ -138,6 +143,29 @@ class Checker:
         return self.fail(
             node, f"a literal of Python's type {type(value).__name__} is not part of the language"
         )
+
+    def list_literal(self, node: ast.List) -> Node | None:
+        """[literals]; its items may be null."""
+        if not node.elts:
+            return self.fail(node, "the list is empty, so it has no type")
+        items = [self.node(item) for item in node.elts]
+        for item, checked in zip(node.elts, items, strict=True):
+            if checked is not None and not isinstance(checked, Constant | Null):
+                return self.fail(item, "only literals can be listed")
+            if isinstance(checked, Constant) and checked.type.item:
+                return self.fail(item, "a list holds no lists")
+        present = [item for item in items if isinstance(item, Constant)]
+        if len(present) < sum(not isinstance(item, Null) for item in items):
+            return None
+        if not present:
+            return self.fail(node, "the list holds only null, so it has no type")
+        common = common_type({item.type for item in present})
+        if common is None:
+            listed = " and ".join(sorted({item.type for item in present}))
+            return self.fail(node, f"a list holds values of one type, not {listed}")
+        converted = [convert(item, common) for item in items if item is not None]
+        values = tuple(item.value for item in converted if isinstance(item, Constant))
+        return Constant(values, LISTS[common])
 
     def accessor(self, node: ast.Attribute) -> Node | None:
         """row.name, store.group.feature or store.group(entity=row.name).feature."""
@@ -385,14 +413,17 @@ class Checker:
     def membership(
         self, node: ast.Compare, operand: Node | Null | None, right: ast.expr, is_negated: bool
     ) -> Typed:
-        """value in [literals]."""
+        """value in [literals], or value in a list."""
         if len(node.ops) > 1:
             return self.fail(node, "`in` cannot be part of a chain", "put brackets around it")
         if not isinstance(right, ast.List | ast.Tuple | ast.Set):
-            self.node(right)
-            return self.fail(
-                right, "`in` needs a list of literals", "write value in [a, b], or contains(text, part)"
-            )
+            items_checked = self.node(right)
+            if items_checked is None or operand is None:
+                return None
+            if isinstance(items_checked, Null) or not items_checked.type.item:
+                return self.fail(right, "`in` needs a list", "write value in [a, b], or contains(text, part)")
+            found = self.apply(node, "contains", [items_checked, operand])
+            return Not(found) if is_negated and found and not isinstance(found, Null) else found  # type: ignore[return-value]
         if not right.elts:
             return self.fail(right, "the list is empty")
         items = [self.node(item) for item in right.elts]

@@ -125,7 +125,9 @@ def _fold(node: Node) -> Node:
             operands = (node.operand,)
         case _:
             return node
-    if node.type == Type.TIMESTAMP or not all(isinstance(operand, Constant) for operand in operands):
+    if node.type in (Type.TIMESTAMP, Type.TIMESTAMP_LIST) or not all(
+        isinstance(operand, Constant) for operand in operands
+    ):
         return node
     (value,) = compile_row([node])({})
     return Constant(value + 0.0 if isinstance(value, float) else value, node.type)

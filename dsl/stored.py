@@ -25,7 +25,8 @@ def to_json(node: Node) -> dict[str, Any]:
     """A node and everything below it as JSON."""
     match node:
         case Constant():
-            return {"constant": node.value, "type": str(node.type)}
+            value = list(node.value) if isinstance(node.value, tuple) else node.value
+            return {"constant": value, "type": str(node.type)}
         case RowColumn():
             return {"row": node.name, "type": str(node.type)}
         case StoreFeature():
@@ -69,6 +70,10 @@ def from_json(stored: Any, depth: int = 0) -> Node:
 
 def _constant(stored: dict[str, Any], depth: int) -> Node:
     value, kind = stored["constant"], Type(stored["type"])
+    if kind.item and value is not None:
+        _require(isinstance(value, list) and bool(value), f"the constant {value!r:.40} is no {kind}")
+        items = [_constant({"constant": item, "type": kind.item}, depth) for item in value]
+        return Constant(tuple(item.value for item in items if isinstance(item, Constant)), kind)
     if value is not None:
         if kind == Type.FLOAT and type(value) is int:
             value = float(value)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dsl.types import Type, store_column, store_use
 
 if TYPE_CHECKING:
     from dsl.signature import Function
 
-Value = int | float | bool | str | None
+Value = int | float | bool | str | tuple[Any, ...] | None
 
 
 class _Hashed:
@@ -31,7 +31,7 @@ class _Hashed:
 
 @dataclass(frozen=True, slots=True)
 class Constant(_Hashed):
-    """A literal; None is null. Floats are finite and never -0.0, so that equal constants are the same bits."""
+    """A literal; None is null, a tuple a list. Floats are finite and never -0.0: equal constants are the same bits."""
 
     __hash__ = _Hashed.hash
     value: Value
@@ -134,7 +134,7 @@ class In(_Hashed):
 
     __hash__ = _Hashed.hash
     operand: "Node"
-    items: tuple[int | float | bool | str, ...]
+    items: tuple[Value, ...]
     type: Type = Type.BOOL
 
 
@@ -172,7 +172,7 @@ def text(node: Node) -> str:
     """The expression in the language's own syntax, fully bracketed: equal trees have equal text."""
     match node:
         case Constant():
-            return repr(node.value)
+            return repr(list(node.value) if isinstance(node.value, tuple) else node.value)
         case RowColumn():
             return f"row.{node.name}"
         case StoreFeature():

@@ -9,13 +9,28 @@ from dsl.errors import SchemaError
 
 
 class Type(StrEnum):
-    """A type; every value of every type may also be null."""
+    """A type; every value of every type may also be null, and so may every item of a list."""
 
     INT = "int"
     FLOAT = "float"
     BOOL = "bool"
     STR = "str"
     TIMESTAMP = "timestamp"
+    INT_LIST = "list[int]"
+    FLOAT_LIST = "list[float]"
+    BOOL_LIST = "list[bool]"
+    STR_LIST = "list[str]"
+    TIMESTAMP_LIST = "list[timestamp]"
+
+    @property
+    def item(self) -> "Type | None":
+        """The type of a list's items, None for a type that is no list."""
+        return Type(self[5:-1]) if self.startswith("list[") else None
+
+
+SCALARS = (Type.INT, Type.FLOAT, Type.BOOL, Type.STR, Type.TIMESTAMP)
+LISTS = {kind: Type(f"list[{kind}]") for kind in SCALARS}
+"""The type of a list by that of its items."""
 
 
 AGE = "event_age"
@@ -70,6 +85,9 @@ class Schema:
         for name, group in groups.items():
             if AGE in group.features:
                 raise SchemaError(f"store.{name}.{AGE} cannot be a feature: it is the age of the group's row")
+            for column, kind in {**group.entity, **group.features}.items():
+                if Type(kind).item:
+                    raise SchemaError(f"store.{name}.{column} is {kind}: a feature group holds no lists")
 
 
 def store_use(group: str, keys: Mapping[str, str]) -> str:

@@ -200,6 +200,8 @@ def _to_float32(matrix: np.ndarray) -> Matrix:
 
 
 def _plain(value: object) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, float) and not math.isfinite(value):
@@ -208,7 +210,10 @@ def _plain(value: object) -> Any:
 
 
 def _typed(row: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, object]:
-    return {
-        name: datetime.fromisoformat(value) if types[name] == "timestamp" and value is not None else value
-        for name, value in row.items()
-    }
+    return {name: _moments(value) if "timestamp" in types[name] else value for name, value in row.items()}
+
+
+def _moments(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_moments(item) for item in value]
+    return None if value is None else datetime.fromisoformat(value)

@@ -10,6 +10,7 @@ from functools import cache
 from dsl.functions.arithmetic import ARITHMETIC
 from dsl.functions.comparison import COMPARISON
 from dsl.functions.fitted import FITTED
+from dsl.functions.lists import LIST_FUNCTIONS
 from dsl.functions.mathematics import MATHEMATICS
 from dsl.functions.nulls import NULLS
 from dsl.functions.numbers import NUMBERS
@@ -25,6 +26,7 @@ TABLE: tuple[Function, ...] = (
     *NULLS,
     *TEXT,
     *TIME_FUNCTIONS,
+    *LIST_FUNCTIONS,
     *PARTS,
     *FITTED,
 )

@@ -4,7 +4,7 @@ from dsl.signature import Example, Function
 
 NULLS = (
     Function(
-        signature="is_null(x: value) -> bool",
+        signature="is_null(x: anything) -> bool",
         section="nulls",
         doc="Whether the value is missing; never null itself.",
         examples=(
@@ -17,7 +17,7 @@ NULLS = (
         handles_null=True,
     ),
     Function(
-        signature="coalesce(first: value, *others: value) -> value",
+        signature="coalesce(first: anything, *others: anything) -> anything",
         section="nulls",
         doc="The first value that is not null; null when all are.",
         examples=(Example("coalesce(row.x, 0)", 0, {"x": None}), Example("coalesce(row.x, 0)", 4, {"x": 4})),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from giornata.documents.base import ColumnType, Document
+from giornata.documents.base import ColumnType, Document, TableColumnType
 from giornata.documents.feature_group import FeatureGroup
 from giornata.documents.model import ModelSpec, Scalar
 from giornata.documents.table import Table
@@ -33,7 +33,7 @@ KeyValue = str | bool | int
 class InputColumn(Document):
     """A column that a request must carry; `nullable` when training rows lacked it, so that it may be left out."""
 
-    type: ColumnType
+    type: TableColumnType
     nullable: bool
 
 

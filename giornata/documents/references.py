@@ -61,6 +61,8 @@ def _key_problems(
             yield _unknown(file, [*path, place], "column", column, columns)
         elif column in key[:place]:
             yield file.value_problem((*path, place), f"column '{column}' is there twice")
+        elif columns[column].startswith("list["):
+            yield file.value_problem((*path, place), f"column '{column}' is a list, which is no key")
 
 
 def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:

@@ -127,7 +127,7 @@ feature 'f', line 1, column 1: - needs numbers, not timestamp and timestamp
     ^^^^^^^^^^^^^
     minutes_between(start, end) is the time between two timestamps""",
     "row.origin == 1": """\
-feature 'f', line 1, column 1: == needs values of one type (any type), not str and int
+feature 'f', line 1, column 1: == needs values of one type (any type but a list), not str and int
     row.origin == 1
     ^^^^^^^^^^^^^^^""",
     "abs(row.origin)": """\
@@ -197,6 +197,36 @@ feature 'f', line 1, column 1: the number does not fit in 64 bits
 feature 'f', line 1, column 1: comprehensions are not part of the language
     [x for x in row]
     ^^^^^^^^^^^^^^^^""",
+    "[]": """\
+feature 'f', line 1, column 1: the list is empty, so it has no type
+    []
+    ^^""",
+    "length([1, 'a'])": """\
+feature 'f', line 1, column 8: a list holds values of one type, not int and str
+    length([1, 'a'])
+           ^^^^^^^^""",
+    "length([1, row.count])": """\
+feature 'f', line 1, column 12: only literals can be listed
+    length([1, row.count])
+               ^^^^^^^^^""",
+    "length([[1]])": """\
+feature 'f', line 1, column 9: a list holds no lists
+    length([[1]])
+            ^^^""",
+    "1 in row.origin": """\
+feature 'f', line 1, column 6: `in` needs a list
+    1 in row.origin
+         ^^^^^^^^^^
+    write value in [a, b], or contains(text, part)""",
+    "[1] == [2]": """\
+feature 'f', line 1, column 1: == needs values of one type (any type but a list), not list[int] and list[int]
+    [1] == [2]
+    ^^^^^^^^^^""",
+    "split(row.origin, ',')[0]": """\
+feature 'f', line 1, column 1: square brackets do not select
+    split(row.origin, ',')[0]
+    ^^^^^^^^^^^^^^^^^^^^^^^^^
+    write row.name, store.group.feature or element(list, 0)""",
     "lower('é') + row.zzz": """\
 feature 'f', line 1, column 14: the row has no column 'zzz'
     lower('é') + row.zzz
@@ -243,6 +273,11 @@ def test_a_key_of_another_type_is_an_error():
 def test_the_age_of_a_groups_row_is_no_feature():
     with pytest.raises(SchemaError, match=r"store\.weather\.event_age cannot be a feature"):
         Schema({}, {"weather": GroupSchema({"origin": "str"}, {"event_age": "float"})})
+
+
+def test_a_feature_group_holds_no_lists():
+    with pytest.raises(SchemaError, match=r"store\.g\.x is list\[int\]: a feature group holds no lists"):
+        Schema({}, {"g": GroupSchema({"origin": "str"}, {"x": "list[int]"})})
 
 
 def test_a_schema_with_an_unknown_type_is_an_error():

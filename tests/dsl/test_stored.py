@@ -14,6 +14,7 @@ EVERY_KIND = {
     "b": "row.s in ['a', 'b'] and not row.b or 0 < row.i < 10",
     "c": "hour(row.t, 'America/New_York') if row.b else None",
     "d": "normalize(row.x) + vocabulary(row.s, size=7)",
+    "l": "dot([1, None, 2.5], float(coalesce(row.li, [3]))) + length(split(row.s, ','))",
     "e": "store.g(s=row.r).x - store.g(s=row.r).event_age",
 }
 
@@ -126,6 +127,10 @@ def broken():
             "then": number,
             "else": {"constant": 1.0, "type": "float"},
         },
+        {"constant": [], "type": "list[int]"},
+        {"constant": [1, "a"], "type": "list[int]"},
+        {"constant": 1, "type": "list[int]"},
+        {"constant": [1], "type": "int"},
         {"and": []},
         {"or": [number]},
         {"in": number, "items": []},

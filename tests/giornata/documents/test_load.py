@@ -103,7 +103,8 @@ MISTAKES = {
     ),
     "not one of the values": (
         "tables/orders.yaml", "weight: float", "weight: flaot",
-        [("shop/tables/orders.yaml", 7, "flaot", "'flaot' is not one of int, float, bool, str, timestamp",
+        [("shop/tables/orders.yaml", 7, "flaot", "'flaot' is not one of int, float, bool, str, timestamp, "
+        "list[int], list[float], list[bool], list[str], list[timestamp]",
           "did you mean 'float'?")],
     ),
     "YAML's on is text, not true": (
@@ -423,6 +424,16 @@ def test_a_part_is_not_chosen_by_what_is_learned(problems_after):
 def test_a_type_error_in_an_expression(problems_after):
     (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.weight + row.shop")
     assert at(problem)[:2] == ("shop/models/hours.yaml", 9)
+
+
+def test_a_column_may_be_a_list_and_a_key_may_not(shop, problems_after):
+    table, model = shop / "tables/orders.yaml", shop / "models/hours.yaml"
+    table.write_text(table.read_text().replace("items: int", "items: int\n  boxes: list[float]"))
+    model.write_text(model.read_text().replace("weight: row.weight", "weight: sum(row.boxes)"))
+    compiled = compile_model(load_project(shop), "hours")
+    assert compiled.features.row({"boxes": [0.5, None, 2.0]})[0] == 2.5
+    (problem,) = problems_after("tables/orders.yaml", "key: [order_id]", "key: [order_id, boxes]")
+    assert (marked(problem), problem.message) == ("boxes", "column 'boxes' is a list, which is no key")
 
 
 def test_a_feature_must_be_a_number(problems_after):
