@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dsl.errors import LanguageErrors, StoredFormError
 from dsl.lower import Lowering, State
 from dsl.named import check_named
+from dsl.nullability import NullsOf
 from dsl.row import RowFunction, compile_row
 from dsl.signature import Fit
 from dsl.stored import from_json, to_json
@@ -76,7 +77,9 @@ class CompiledFeatures:
                 features = {**(known.features if known else {}), node.feature: str(node.type)}
                 keys = {entity: column.name for entity, column in node.keys}
                 store[node.use] = StoreInput(node.group, keys, features)
-        return Inputs(row, store)
+        nulls_of = NullsOf()
+        needed = frozenset().union(*map(nulls_of, self.trees.values()))
+        return Inputs(row, store, frozenset(row) - needed)
 
     @cached_property
     def learning(self) -> tuple[str, ...]:

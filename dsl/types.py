@@ -127,8 +127,10 @@ class StoreInput:
 class Inputs:
     """What a set of features reads: {row column: type}, keys of the store included, and {use: StoreInput}.
 
-    A use is a group with one choice of keys, named by `store_use`.
+    A use is a group with one choice of keys, named by `store_use`. nullable: the row columns whose null makes no
+    feature null, because each that uses them says what holds then.
     """
 
     row: Mapping[str, str]
     store: Mapping[str, StoreInput]
+    nullable: frozenset[str] = frozenset()

@@ -31,7 +31,10 @@ KeyValue = str | bool | int
 
 
 class InputColumn(Document):
-    """A column that a request must carry; `nullable` when training rows lacked it, so that it may be left out."""
+    """A column that a request must carry; one that is `nullable` may be left out.
+
+    It is when training rows lacked it, or when every expression that uses it has a value without it.
+    """
 
     type: TableColumnType
     nullable: bool

@@ -70,6 +70,25 @@ def test_columns_of_kindred_types_are_brought_to_the_declared_one(name, series, 
     assert compile_features({"f": f"row.{name}"}, SCHEMA).columns(frame)["f"].to_list() == accepted
 
 
+def test_what_expressions_share_is_computed_once_and_constants_are_folded():
+    features = compile_features(
+        {
+            "a": "log(row.x + 1) * 2",
+            "b": "log(row.x + 1) / row.x",
+            "c": "max(log(row.x + 1), 0)",
+            "d": "1 + 2 * 3",
+            "e": "row.x + (2 - 0.5)",
+        },
+        SCHEMA,
+    )
+    stages = [str(expression) for stage in features._program._stages for expression in stage]
+    assert sum(text.count(".log") for text in stages) == 1
+    assert [text for text in stages if 'alias("d")' in text] == [
+        str(pl.lit(7, pl.Int64).cast(pl.Int64).alias("d"))
+    ]
+    assert "1.5" in next(text for text in stages if 'alias("e")' in text or "1.5" in text)
+
+
 LONG = {
     "third": "row.x / 3",
     "power": "abs(row.x) ** 2.0",

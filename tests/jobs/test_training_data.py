@@ -45,6 +45,15 @@ def test_inputs_of_features_and_partition():
     assert merged_inputs(features, None).row.keys() == {"origin", "distance"}
 
 
+def test_a_column_may_be_null_where_training_lacked_it_or_no_expression_needs_it():
+    schema = Schema(row={"x": "float", "y": "float", "z": "float", "city": "str"})
+    features = compile_features({"a": "row.x", "b": "coalesce(row.y, 0)", "c": "coalesce(row.z, 0)"}, schema)
+    partition = compile_features({"high": "row.z > 1", "city": "coalesce(row.city, '')"}, schema)
+    inputs = merged_inputs(features, partition)
+    assert inputs.nullable == {"y", "city"}
+    assert merged_inputs(features, None).nullable == {"y", "z"}
+
+
 def test_matrix_does_not_depend_on_the_order_of_rows():
     table = pa.table(
         {"x0": pa.array([1, 2, None], pa.float32()), "x1": pa.array([4, 5, 6], pa.float32()),
