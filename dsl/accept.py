@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +58,26 @@ def accept_timestamp(name: str, value: Any) -> datetime:
     return datetime(
         utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC
     )
+
+
+def _items(accept: Callable[[str, Any], Any]) -> Callable[[str, Any], tuple[Any, ...]]:
+    def accept_list(name: str, value: Any) -> tuple[Any, ...]:
+        """A list, tuple or array whose items are null or of the type; an error names the item."""
+        items = value.tolist() if hasattr(value, "tolist") else value
+        if not isinstance(items, list | tuple):
+            raise InputError(name, f"expected a list, got {_said(value)}")
+        return tuple(
+            None if item is None else accept(f"{name}[{place}]", item) for place, item in enumerate(items)
+        )
+
+    return accept_list
+
+
+accept_list_int = _items(accept_int)
+accept_list_float = _items(accept_float)
+accept_list_bool = _items(accept_bool)
+accept_list_str = _items(accept_str)
+accept_list_timestamp = _items(accept_timestamp)
 
 
 def _said(value: Any) -> str:

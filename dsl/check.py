@@ -9,8 +9,8 @@ from dsl.functions import names, overloads
 from dsl.parse import Source
 from dsl.resolve import Null, bind, common_type, constant_problem, convert, fit_types, parameter_type
 from dsl.signature import INT_BOUNDS, VARIABLES, Function, Parameter
-from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, walk
-from dsl.types import NUMBERS, Schema, Type, nearest
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
+from dsl.types import AGE, LISTS, NUMBERS, Schema, Type, nearest
 
 OPERATORS: dict[type, str] = {
     ast.Add: "+",
@@ -35,16 +35,19 @@ NOT_IN_THE_LANGUAGE: dict[type, tuple[str, str | None]] = {
     ast.GeneratorExp: ("comprehensions are not part of the language", None),
     ast.JoinedStr: ("f-strings are not part of the language", None),
     ast.NamedExpr: ("an expression cannot assign", None),
-    ast.Subscript: ("square brackets do not select", "write row.name or store.group.feature"),
-    ast.List: ("a list can only follow `in`", "write value in [a, b]"),
-    ast.Tuple: ("a tuple is not a value", None),
+    ast.Subscript: (
+        "square brackets do not select",
+        "write row.name, store.group.feature or element(list, 0)",
+    ),
+    ast.Tuple: ("a tuple is not a value", "write a list: [a, b]"),
     ast.Set: ("a set is not a value", "write value in [a, b]"),
     ast.Dict: ("a dictionary is not a value", None),
 }
 WORDS = {
     "number": "int or float",
     "ordered": "int, float, str or timestamp",
-    "value": "any type",
+    "value": "any type but a list",
+    "anything": "any type",
     "zone": "time-zone name",
 }
 
@@ -55,13 +58,21 @@ Typed = Node | None
 class Checker:
     """Checks one expression; errors collects every mistake.
 
-    names: further names that may be used, with their nodes (the parameters, in a function's definition).
+    names: further names that may be used, with their nodes, None where a mistake in one was already reported.
+    is_definition: whether it is that of a function, which can also call the table's parts.
     """
 
-    def __init__(self, source: Source, schema: Schema, names: Mapping[str, Node] | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        schema: Schema,
+        names: Mapping[str, Node | None] | None = None,
+        is_definition: bool = False,
+    ) -> None:
         self.source = source
         self.schema = schema
         self.names = names or {}
+        self.is_definition = is_definition
         self.errors: list[LanguageError] = []
 
     def root(self, body: ast.expr) -> Node | None:
@@ -99,6 +110,8 @@ class Checker:
                 return self.conditional(node)
             case ast.Call():
                 return self.call(node)
+            case ast.List():
+                return self.list_literal(node)
         message, suggestion = NOT_IN_THE_LANGUAGE.get(
             type(node), ("this kind of expression is not part of the language", None)
         )
@@ -131,13 +144,38 @@ class Checker:
             node, f"a literal of Python's type {type(value).__name__} is not part of the language"
         )
 
+    def list_literal(self, node: ast.List) -> Node | None:
+        """[literals]; its items may be null."""
+        if not node.elts:
+            return self.fail(node, "the list is empty, so it has no type")
+        items = [self.node(item) for item in node.elts]
+        for item, checked in zip(node.elts, items, strict=True):
+            if checked is not None and not isinstance(checked, Constant | Null):
+                return self.fail(item, "only literals can be listed")
+            if isinstance(checked, Constant) and checked.type.item:
+                return self.fail(item, "a list holds no lists")
+        present = [item for item in items if isinstance(item, Constant)]
+        if len(present) < sum(not isinstance(item, Null) for item in items):
+            return None
+        if not present:
+            return self.fail(node, "the list holds only null, so it has no type")
+        common = common_type({item.type for item in present})
+        if common is None:
+            listed = " and ".join(sorted({item.type for item in present}))
+            return self.fail(node, f"a list holds values of one type, not {listed}")
+        converted = [convert(item, common) for item in items if item is not None]
+        values = tuple(item.value for item in converted if isinstance(item, Constant))
+        return Constant(values, LISTS[common])
+
     def accessor(self, node: ast.Attribute) -> Node | None:
-        """row.name or store.group.feature."""
+        """row.name, store.group.feature or store.group(entity=row.name).feature."""
         match node.value:
             case ast.Name(id="row"):
                 return self.row_input(node)
             case ast.Attribute(value=ast.Name(id="store"), attr=group):
-                return self.store_input(node, group)
+                return self.store_input(node, node.value, group)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="store"), attr=group) as named) as call:
+                return self.store_input(node, named, group, call)
             case ast.Name(id="store"):
                 return self.fail(
                     node, "a feature of the group is missing", f"write store.{node.attr}.feature"
@@ -158,38 +196,98 @@ class Checker:
             f"did you mean row.{near}?" if near else f"it has {_list(self.schema.row)}",
         )
 
-    def store_input(self, node: ast.Attribute, group: str) -> Node | None:
-        """store.group.feature, with the keys taken from the row by the entity's names."""
+    def store_input(
+        self, node: ast.Attribute, named: ast.expr, group: str, call: ast.Call | None = None
+    ) -> Node | None:
+        """A feature of the store; call states keys, the others are the row columns of their names."""
         if group not in self.schema.store:
             near = nearest(group, self.schema.store)
             return self.fail(
-                node.value,
+                named,
                 f"the store has no feature group {group!r}",
                 f"did you mean store.{near}?" if near else f"it has {_list(self.schema.store)}",
             )
         schema = self.schema.store[group]
-        if node.attr not in schema.features:
-            near = nearest(node.attr, schema.features)
+        stated = self.stated_keys(call, group, schema.entity) if call else {}
+        features = {**schema.features, AGE: Type.FLOAT}
+        if node.attr not in features:
+            near = nearest(node.attr, features)
             return self.fail(
                 node,
                 f"feature group {group!r} has no feature {node.attr!r}",
                 f"did you mean store.{group}.{near}?" if near else f"it has {_list(schema.features)}",
             )
+        if stated is None:
+            return None
         keys = []
         for entity, kind in schema.entity.items():
-            if self.schema.row.get(entity) != kind:
-                found = self.schema.row.get(entity)
-                has = f"it has row.{entity} of type {found}" if found else f"the row has no column {entity!r}"
-                return self.fail(
-                    node,
-                    f"feature group {group!r} is looked up by row.{entity} of type {kind}, but {has}",
-                    "give the table such a column",
+            column = stated.get(entity) or self.key_by_name(node, group, entity, kind)
+            if column is None:
+                return None
+            keys.append((entity, column))
+        return StoreFeature(group, node.attr, tuple(keys), Type(features[node.attr]))
+
+    def key_by_name(self, node: ast.expr, group: str, entity: str, kind: str) -> RowColumn | None:
+        """The row column that has the name and the type of an entity."""
+        found = self.schema.row.get(entity)
+        if found == kind:
+            return RowColumn(entity, Type(kind))
+        has = f"it has row.{entity} of type {found}" if found else f"the row has no column {entity!r}"
+        self.fail(
+            node,
+            f"feature group {group!r} is looked up by row.{entity} of type {kind}, but {has}",
+            f"state the column that holds it: store.{group}({entity}=row.…)",
+        )
+        return None
+
+    def stated_keys(
+        self, call: ast.Call, group: str, entity: Mapping[str, str]
+    ) -> dict[str, RowColumn] | None:
+        """The row columns of `store.group(entity=row.name)`, or None where a mistake was reported."""
+        stated: dict[str, RowColumn] = {}
+        form = f"store.{group}({', '.join(f'{name}=row.…' for name in entity)})"
+        before = len(self.errors)
+        for argument in call.args:
+            self.fail(argument, "a key is stated with the name of its entity", f"write {form}")
+        if not (call.args or call.keywords):
+            self.fail(call, "no key is stated in the brackets", f"write {form}, or leave them out")
+        for keyword in call.keywords:
+            name = keyword.arg
+            if name is None:
+                self.fail(keyword, "keys cannot be unpacked with **", f"write {form}")
+            elif name not in entity:
+                near = nearest(name, entity)
+                self.fail(
+                    keyword,
+                    f"the entity of feature group {group!r} has no {name!r}",
+                    f"did you mean {near}=?" if near else f"it is {_list(entity)}",
                 )
-            keys.append((entity, RowColumn(entity, Type(kind))))
-        return StoreFeature(group, node.attr, tuple(keys), Type(schema.features[node.attr]))
+            elif name in stated:
+                self.fail(keyword, f"the key {name} is stated twice")
+            else:
+                self.stated_key(keyword.value, name, group, entity[name], stated)
+        return stated if len(self.errors) == before else None
+
+    def stated_key(
+        self, node: ast.expr, name: str, group: str, kind: str, stated: dict[str, RowColumn]
+    ) -> None:
+        """Put the row column of one stated key into stated, or report why it cannot be one."""
+        value = self.node(node)
+        if isinstance(value, RowColumn):
+            stated[name] = value
+            if value.type != kind:
+                self.fail(
+                    node, f"{name} of feature group {group!r} is {kind}, but row.{value.name} is {value.type}"
+                )
+        elif value is not None:
+            self.fail(
+                node,
+                "a key is a column of the row",
+                f"write {name}=row.name; compute other keys in the table",
+            )
 
     def name(self, node: ast.Name) -> Node | None:
-        """A bare name, which only a definition has."""
+        """A bare name: another expression, or a parameter in a definition."""
         if node.id in self.names:
             return self.names[node.id]
         if node.id in ("row", "store"):
@@ -201,10 +299,13 @@ class Checker:
             return self.fail(
                 node, f"the name {node.id!r} is not known", f"did you mean {words[node.id.lower()]}?"
             )
-        near = nearest(node.id, [*names(), *self.schema.row])
-        hint = f"did you mean row.{near}?" if near in self.schema.row else f"did you mean {near}(…)?"
+        said = {name: f"{name}(…)" for name in names()}
+        said |= {name: f"row.{name}" for name in self.schema.row} | {name: name for name in self.names}
+        near = nearest(node.id, said)
         return self.fail(
-            node, f"the name {node.id!r} is not known", hint if near else "columns are written row.name"
+            node,
+            f"the name {node.id!r} is not known",
+            f"did you mean {said[near]}?" if near else "columns are written row.name",
         )
 
     def binary(self, node: ast.BinOp) -> Node | Null | None:
@@ -312,14 +413,17 @@ class Checker:
     def membership(
         self, node: ast.Compare, operand: Node | Null | None, right: ast.expr, is_negated: bool
     ) -> Typed:
-        """value in [literals]."""
+        """value in [literals], or value in a list."""
         if len(node.ops) > 1:
             return self.fail(node, "`in` cannot be part of a chain", "put brackets around it")
         if not isinstance(right, ast.List | ast.Tuple | ast.Set):
-            self.node(right)
-            return self.fail(
-                right, "`in` needs a list of literals", "write value in [a, b], or contains(text, part)"
-            )
+            items_checked = self.node(right)
+            if items_checked is None or operand is None:
+                return None
+            if isinstance(items_checked, Null) or not items_checked.type.item:
+                return self.fail(right, "`in` needs a list", "write value in [a, b], or contains(text, part)")
+            found = self.apply(node, "contains", [items_checked, operand])
+            return Not(found) if is_negated and found and not isinstance(found, Null) else found  # type: ignore[return-value]
         if not right.elts:
             return self.fail(right, "the list is empty")
         items = [self.node(item) for item in right.elts]
@@ -356,6 +460,13 @@ class Checker:
 
     def call(self, node: ast.Call) -> Node | Null | None:
         """A function call."""
+        match node.func:
+            case ast.Attribute(value=ast.Name(id="store"), attr=group):
+                return self.fail(node, "a feature of the group is missing", f"write store.{group}(…).feature")
+            case ast.Attribute(value=ast.Attribute(value=ast.Name(id="store"), attr=group), attr=feature):
+                return self.fail(
+                    node, "keys are stated behind the group", f"write store.{group}(…).{feature}"
+                )
         if not isinstance(node.func, ast.Name):
             self.node(node.func)
             return self.fail(
@@ -364,7 +475,7 @@ class Checker:
         name = node.func.id
         positional = [self.node(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
         keywords = {keyword.arg or "**": self.node(keyword.value) for keyword in node.keywords}
-        if name not in names() and not (self.names and overloads(name)):
+        if name not in names() and not (self.is_definition and overloads(name)):
             near = nearest(name, names())
             return self.fail(
                 node.func,
@@ -458,7 +569,7 @@ class Checker:
 
 
 def _contains_fitted(trees: list[Node]) -> bool:
-    return any(isinstance(node, Call) and node.function.fit for tree in trees for node in walk(tree))
+    return any(isinstance(node, Call) and node.function.fit for node in distinct(trees))
 
 
 def _kind(argument: "Node | Null | None") -> str:

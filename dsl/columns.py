@@ -13,8 +13,8 @@ import polars as pl
 from dsl.bounds import BoundsOf
 from dsl.errors import InputError
 from dsl.row import shared_nodes
-from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, walk
-from dsl.types import Type
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
+from dsl.types import LISTS, Type
 
 POLARS: dict[Type, pl.DataType] = {
     Type.INT: pl.Int64(),
@@ -23,6 +23,7 @@ POLARS: dict[Type, pl.DataType] = {
     Type.STR: pl.String(),
     Type.TIMESTAMP: pl.Datetime("us", "UTC"),
 }
+POLARS |= {listed: pl.List(POLARS[item]) for item, listed in LISTS.items()}
 """The Polars type of each type of the language."""
 
 ONES = "#ones"
@@ -49,9 +50,10 @@ class ColumnProgram:
     """The computation of some trees, by name; made once, run on any number of frames."""
 
     def __init__(self, trees: Mapping[str, Node]) -> None:
-        nodes = dict.fromkeys(node for tree in trees.values() for node in walk(tree))
         self._inputs = {
-            node.column: node.type for node in nodes if isinstance(node, RowColumn | StoreFeature)
+            node.column: node.type
+            for node in distinct(trees.values())
+            if isinstance(node, RowColumn | StoreFeature)
         }
         builder = Builder(list(trees.values()))
         outputs = [
@@ -70,7 +72,7 @@ class ColumnProgram:
         # Polars takes columns of one row for scalars, so a single row is computed as two.
         height = max(frame.height, 2) if frame.height else 0
         if frame.height == 1:
-            inputs = [series.extend_constant(series[0], 1) for series in inputs]
+            inputs = [series.new_from_index(0, 2) for series in inputs]
         work = pl.DataFrame([pl.repeat(1.0, height, dtype=pl.Float64, eager=True).alias(ONES), *inputs])
         for stage in self._stages:
             work = work.with_columns(stage)
@@ -83,21 +85,32 @@ def _accept(frame: pl.DataFrame, name: str, kind: Type) -> pl.Series:
         raise InputError(name, f"the frame has no such column; it has {', '.join(frame.columns) or 'none'}")
     series, wanted = frame[name], POLARS[kind]
     found = series.dtype
-    if found == wanted:
-        return series
+    if found != wanted:
+        if not _is_accepted(found, kind):
+            raise InputError(name, f"expected a column of type {wanted}, got {found}")
+        try:
+            series = series.cast(wanted)
+        except pl.exceptions.PolarsError as error:
+            raise InputError(name, f"the column of type {found} does not fit {wanted}: {error}") from None
+    if kind == Type.FLOAT_LIST:
+        # Null for NaN and infinity: no function meets them.
+        finite = pl.when(pl.element().is_finite()).then(pl.element())
+        return series.list.eval(finite).cast(wanted)
+    return series
+
+
+def _is_accepted(found: pl.DataType, kind: Type) -> bool:
+    """Whether a column of a Polars type may be handed in for another one."""
+    if kind.item and isinstance(found, pl.List | pl.Array):
+        inner = found.inner
+        return inner == POLARS[kind.item] or _is_accepted(inner, kind.item)  # type: ignore[arg-type]
     accepted = {
         Type.INT: found.is_integer(),
         Type.FLOAT: found.is_numeric(),
-        Type.BOOL: False,
         Type.STR: isinstance(found, pl.Categorical | pl.Enum),
         Type.TIMESTAMP: isinstance(found, pl.Datetime) and found.time_zone is not None,
     }
-    if not (accepted[kind] or found == pl.Null):
-        raise InputError(name, f"expected a column of type {wanted}, got {found}")
-    try:
-        return series.cast(wanted)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(name, f"the column of type {found} does not fit {wanted}: {error}") from None
+    return accepted.get(kind, False) or found == pl.Null
 
 
 class Builder:
@@ -145,6 +158,9 @@ class Builder:
     def build(self, node: Node) -> Column:
         """The expression of a node."""
         match node:
+            case Constant(value=tuple() as value):
+                written = pl.lit(list(value), dtype=POLARS[node.type])
+                return Column(pl.when(pl.col(ONES).is_not_null()).then(written))
             case Constant():
                 return Column(pl.lit(node.value, dtype=POLARS[node.type]), is_full=False)
             case RowColumn() | StoreFeature():

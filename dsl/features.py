@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dsl.check import Checker
-from dsl.errors import LanguageError, LanguageErrors, StoredFormError
+from dsl.errors import LanguageErrors, StoredFormError
 from dsl.lower import Lowering, State
-from dsl.parse import Source, parse
+from dsl.named import check_named
+from dsl.nullability import NullsOf
 from dsl.row import RowFunction, compile_row
 from dsl.signature import Fit
 from dsl.stored import from_json, to_json
-from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, text, walk
+from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, distinct, text
 from dsl.types import Inputs, Schema, StoreInput, Type
 
 if TYPE_CHECKING:
@@ -22,27 +22,21 @@ if TYPE_CHECKING:
     from dsl.columns import ColumnProgram
 
 FORMAT = "giornata-features"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Version 1 knows no stated keys and no age; what it can say means the same."""
 
 
-def compile_features(features: Mapping[str, str], schema: Schema) -> "CompiledFeatures":
+def compile_features(
+    features: Mapping[str, str], schema: Schema, define: Mapping[str, str] | None = None
+) -> "CompiledFeatures":
     """Check expressions by name against what they may read.
 
-    Raises LanguageErrors with every mistake of every feature.
+    An expression may use any other by its bare name, in any order. define holds expressions that can be used like
+    that and are no features themselves; a name that is in both is that of define's.
+    Raises LanguageErrors with every mistake of every expression.
     """
-    trees: dict[str, Node] = {}
-    errors: list[LanguageError] = []
-    for name, written in features.items():
-        source = Source(name, written)
-        checker = Checker(source, schema)
-        try:
-            tree = checker.root(parse(source))
-        except LanguageError as error:
-            errors.append(error)
-            continue
-        errors += checker.errors
-        if tree is not None:
-            trees[name] = tree
+    trees, errors = check_named(features, define or {}, schema)
     if errors:
         raise LanguageErrors(errors)
     return CompiledFeatures(trees)
@@ -52,8 +46,9 @@ def compile_features(features: Mapping[str, str], schema: Schema) -> "CompiledFe
 class CompiledFeatures:
     """Checked features in order; trees holds them by name, states what each fitted call has learned, by its text.
 
-    An input is named as in the expression: a row column by its name, `store.group.feature` as `group__feature`. Missing
-    is null; NaN and infinity are null too. Pickling (for Spark's executors) carries the JSON form and nothing else.
+    An input is named as in the expression: a row column by its name, `store.group.feature` as `group__feature`,
+    `store.group(entity=row.column).feature` as `group__column__feature`. Missing is null; NaN and infinity are null
+    too. Pickling (for Spark's executors) carries the JSON form and nothing else.
     """
 
     trees: Mapping[str, Node]
@@ -72,18 +67,28 @@ class CompiledFeatures:
     @cached_property
     def inputs(self) -> Inputs:
         """What must be handed in or looked up, the keys of the store among the row columns."""
-        nodes = _nodes(self.trees.values())
+        nodes = distinct(self.trees.values())
         row = {node.name: str(node.type) for node in nodes if isinstance(node, RowColumn)}
         store: dict[str, StoreInput] = {}
         for node in nodes:
             if isinstance(node, StoreFeature):
                 row |= {column.name: str(column.type) for _, column in node.keys if column.name not in row}
-                known = store.get(node.group)
+                known = store.get(node.use)
                 features = {**(known.features if known else {}), node.feature: str(node.type)}
-                store[node.group] = StoreInput(
-                    {entity: column.name for entity, column in node.keys}, features
-                )
-        return Inputs(row, store)
+                keys = {entity: column.name for entity, column in node.keys}
+                store[node.use] = StoreInput(node.group, keys, features)
+        nulls_of = NullsOf()
+        needed = frozenset().union(*map(nulls_of, self.trees.values()))
+        return Inputs(row, store, frozenset(row) - needed)
+
+    @cached_property
+    def learning(self) -> tuple[str, ...]:
+        """The features that contain a fitted function."""
+        return tuple(
+            name
+            for name, tree in self.trees.items()
+            if any(isinstance(node, Call) and node.function.fit for node in distinct([tree]))
+        )
 
     @property
     def is_fitted(self) -> bool:
@@ -148,9 +153,10 @@ class CompiledFeatures:
         """The features that to_json wrote. Raises StoredFormError where they cannot be read."""
         if written.get("format") != FORMAT:
             raise StoredFormError(f"expected {FORMAT}, got {written.get('format')!r:.40}")
-        if written.get("version") != VERSION:
+        if written.get("version") not in READABLE:
             raise StoredFormError(
-                f"features are stored in version {written.get('version')!r:.40}, not {VERSION}"
+                f"features are stored in version {written.get('version')!r:.40}; this Giornata reads "
+                f"{' and '.join(map(str, READABLE))}"
             )
         if not isinstance(written.get("features"), dict) or not isinstance(written.get("states"), dict):
             raise StoredFormError("stored features lack their features or states")
@@ -166,7 +172,7 @@ class CompiledFeatures:
     @cached_property
     def _fitted_calls(self) -> dict[str, Call]:
         """The calls of fitted functions by their text."""
-        nodes = _nodes(self.trees.values())
+        nodes = distinct(self.trees.values())
         return {text(node): node for node in nodes if isinstance(node, Call) and node.function.fit}
 
     @cached_property
@@ -186,10 +192,6 @@ class CompiledFeatures:
 
         lower = Lowering({})
         return ColumnProgram({key: lower(call.arguments[0]) for key, call in self._fitted_calls.items()})
-
-
-def _nodes(trees: Iterable[Node]) -> list[Node]:
-    return list(dict.fromkeys(node for tree in trees for node in walk(tree)))
 
 
 def _fit(call: Call) -> Fit:

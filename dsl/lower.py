@@ -61,7 +61,7 @@ class Lowering:
     def _call(self, node: Call) -> Node:
         function, arguments = node.function, node.arguments
         if function.parameters and function.parameters[-1].is_repeated and len(arguments) != 2:
-            return self._pairwise(node)
+            return self(_pairwise(node))
         lowered = tuple(self(argument) for argument in arguments)
         if not function.handles_null and any(
             isinstance(argument, Constant) and argument.value is None for argument in lowered
@@ -74,13 +74,6 @@ class Lowering:
             function, lowered = _mirrored(function), (lowered[1], lowered[0])
         return Call(function, lowered, node.type, tuple(state.items()))
 
-    def _pairwise(self, node: Call) -> Node:
-        """f(a, b, c) as f(a, f(b, c))."""
-        *others, last = node.arguments
-        for argument in reversed(others):
-            last = Call(node.function, (argument, last), node.type)
-        return self(last)
-
     def _state(self, node: Call) -> State:
         key = text(node)
         if key not in self._states:
@@ -88,19 +81,37 @@ class Lowering:
         return self._states[key]
 
     def _definition(self, function: Function, arguments: tuple[Node, ...], state: State) -> Node:
-        assert function.definition
-        named: dict[str, Node] = {
-            parameter.name: argument
-            for parameter, argument in zip(function.parameters, arguments, strict=True)
-        }
-        if function.fit:
-            named |= {
-                name: Constant(state[name], Type(kind)) for name, kind in function.fit.state_types.items()
-            }
-        checker = Checker(Source(function.name, function.definition), Schema({}), named)
-        node = checker.root(_parsed(function.definition))
-        assert node is not None, checker.errors
-        return self(node)
+        return self(_defined(function, arguments, state))
+
+
+def written_out(node: Call) -> Node:
+    """The definition of a function that learns nothing, with the call's arguments in it."""
+    if node.function.parameters[-1].is_repeated and len(node.arguments) != 2:
+        paired = _pairwise(node)
+        return written_out(paired) if isinstance(paired, Call) and len(node.arguments) > 1 else paired
+    return _defined(node.function, node.arguments, {})
+
+
+def _pairwise(node: Call) -> Node:
+    """f(a, b, c) as f(a, f(b, c))."""
+    *others, last = node.arguments
+    for argument in reversed(others):
+        last = Call(node.function, (argument, last), node.type)
+    return last
+
+
+def _defined(function: Function, arguments: tuple[Node, ...], state: State) -> Node:
+    """The checked tree of a definition."""
+    assert function.definition
+    named: dict[str, Node | None] = dict(
+        zip((parameter.name for parameter in function.parameters), arguments, strict=True)
+    )
+    if function.fit:
+        named |= {name: Constant(state[name], Type(kind)) for name, kind in function.fit.state_types.items()}
+    checker = Checker(Source(function.name, function.definition), Schema({}), named, is_definition=True)
+    node = checker.root(_parsed(function.definition))
+    assert node is not None, checker.errors
+    return node
 
 
 def _mirrored(function: Function) -> Function:
@@ -125,7 +136,9 @@ def _fold(node: Node) -> Node:
             operands = (node.operand,)
         case _:
             return node
-    if node.type == Type.TIMESTAMP or not all(isinstance(operand, Constant) for operand in operands):
+    if node.type in (Type.TIMESTAMP, Type.TIMESTAMP_LIST) or not all(
+        isinstance(operand, Constant) for operand in operands
+    ):
         return node
     (value,) = compile_row([node])({})
     return Constant(value + 0.0 if isinstance(value, float) else value, node.type)

@@ -12,6 +12,9 @@ from dsl.errors import LanguageError
 MAX_LENGTH = 4_000
 MAX_NODES = 1_000
 MAX_DEPTH = 40
+MAX_TREE_NODES = 5_000
+MAX_TREE_DEPTH = 2 * MAX_DEPTH
+"""Of a checked tree, with all other expressions that were put into it."""
 
 
 @dataclass(frozen=True)

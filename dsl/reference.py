@@ -14,6 +14,7 @@ SECTIONS = {
     "nulls": "Missing values",
     "text": "Text",
     "time": "Time",
+    "lists": "Lists",
     "fitted": "Fitted functions",
 }
 INTRODUCTION = """# Functions of the feature language
@@ -21,8 +22,9 @@ INTRODUCTION = """# Functions of the feature language
 Generated from the function table by `python -m dsl.reference`; do not edit.
 What types, null, overflow and time zones mean everywhere is in [language.md](language.md).
 
-In signatures `number` is int or float, `ordered` is int, float, str or timestamp, `value` is any type; each stands for
-one type in a call, and an int given beside a float becomes a float. `constant[…]` and `zone` must be literals.
+In signatures `number` is int or float, `ordered` is int, float, str or timestamp, `value` is any type but a list,
+`anything` any type; each stands for one type in a call, and an int given beside a float becomes a float.
+`constant[…]` and `zone` must be literals.
 Unless said otherwise a function is null when an argument is null.
 """
 
@@ -75,6 +77,8 @@ def _value(value: object) -> str:
             return "null"
         case bool():
             return str(value).lower()
+        case tuple():
+            return f"[{', '.join(map(_value, value))}]"
         case datetime():
             return value.strftime("%Y-%m-%dT%H:%M:%SZ")
     return repr(value)

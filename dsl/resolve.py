@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 from zoneinfo import available_timezones
 
 from dsl.functions import overloads
 from dsl.signature import VARIABLES, Function, Parameter
 from dsl.tree import Call, Constant, Node
-from dsl.types import NUMBERS, Type, nearest
+from dsl.types import Type, nearest
+
+PROMOTED = {Type.INT: Type.FLOAT, Type.INT_LIST: Type.FLOAT_LIST}
+"""The type that a value of a type becomes where that is needed."""
 
 
 class Null:
@@ -81,7 +85,7 @@ def fit_types(function: Function, arguments: list["Node | Null"]) -> tuple[int, 
             wanted = parameter_type(parameter, None)
             if argument.type == wanted:
                 continue
-            if not (wanted == Type.FLOAT and argument.type == Type.INT):
+            if PROMOTED.get(argument.type) != wanted:
                 return None
             conversions += 1
     if not variables:
@@ -99,21 +103,28 @@ def convert(node: "Node | Null", kind: Type) -> Node:
     if node.type == kind:
         return node
     if isinstance(node, Constant):
-        return Constant(None if node.value is None else float(node.value), kind)
-    return Call(to_float(), (node,), Type.FLOAT)
+        return Constant(_as_float(node.value), kind)
+    return Call(to_float(node.type), (node,), kind)
+
+
+def _as_float(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_as_float, value))
+    return None if value is None else float(value)
 
 
 @cache
-def to_float() -> Function:
-    """The row of the table that turns an int into a float."""
-    return next(row for row in overloads("float") if row.parameters[0].kind == Type.INT)
+def to_float(kind: Type) -> Function:
+    """The row of the table that turns an int, or a list of ints, into floats."""
+    return next(row for row in overloads("float") if row.parameters[0].kind == kind)
 
 
 def common_type(kinds: set[Type]) -> Type | None:
     """The type that values of some types meet in: their own, or float for int and float; None where there is none."""
     if len(kinds) == 1:
         return next(iter(kinds))
-    return Type.FLOAT if kinds == set(NUMBERS) else None
+    promoted = {PROMOTED.get(kind, kind) for kind in kinds}
+    return promoted.pop() if len(promoted) == 1 else None
 
 
 def parameter_type(parameter: Parameter, variable: Type | None) -> Type:

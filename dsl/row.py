@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from dsl import accept, scalar
+from dsl import accept, scalar, scalar_lists
 from dsl.bounds import BoundsOf
 from dsl.signature import INT_BOUNDS
-from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, children, walk
+from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, children, distinct
 from dsl.types import Type
 
 RowFunction = Callable[[Mapping[str, Any]], list[Any]]
@@ -40,6 +40,11 @@ NAMES: dict[str, object] = {
     "bool": bool,
     "str": str,
     **{name: value for name, value in vars(scalar).items() if not name.startswith("_")},
+    **{
+        name: value
+        for name, value in vars(scalar_lists).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == scalar_lists.__name__
+    },
     **{name: value for name, value in vars(accept).items() if name.startswith("accept_")},
 }
 """What generated source can name: the functions that rows of the table use, and the checks of inputs."""
@@ -106,7 +111,7 @@ class Writer:
     def source(self) -> str:
         """The source of the function `row`."""
         self.lines.append("get = values.get")
-        for node in dict.fromkeys(node for tree in self.trees for node in walk(tree)):
+        for node in distinct(self.trees):
             if isinstance(node, RowColumn | StoreFeature):
                 self.done[node] = self.input(node)
         values = [self.value(self.emit(tree)) for tree in self.trees]
@@ -118,8 +123,8 @@ class Writer:
         name, key = self.new("i"), self.bind(node.column)
         self.lines += [
             f"{name} = get({key})",
-            f"if {name} is not None and ({UNEXPECTED[node.type].format(name)}):",
-            f"    {name} = accept_{node.type}({key}, {name})",
+            f"if {name} is not None{_unexpected(node.type, name)}:",
+            f"    {name} = accept_{str(node.type).replace('[', '_').rstrip(']')}({key}, {name})",
         ]
         return Fragment(name, frozenset({name}), is_local=True)
 
@@ -156,7 +161,7 @@ class Writer:
         match node.value:
             case None:
                 return Fragment("None", frozenset({"None"}), is_local=True)
-            case str():
+            case str() | tuple():
                 return Fragment(self.bind(node.value), is_local=True)
         return Fragment(f"({node.value!r})" if node.value < 0 else repr(node.value), is_local=True)
 
@@ -350,6 +355,10 @@ class Writer:
             self.lines += body
         is_nullable = bool(fragment.guards or check or fragment.may_be_none)
         return Fragment(name, frozenset({name}) if is_nullable else frozenset(), is_local=True)
+
+
+def _unexpected(kind: Type, name: str) -> str:
+    return f" and ({UNEXPECTED[kind].format(name)})" if kind in UNEXPECTED else ""
 
 
 def _any_none(fragment: Fragment) -> str:

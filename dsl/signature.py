@@ -6,9 +6,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from dsl.types import NUMBERS, ORDERED, Type
+from dsl.types import NUMBERS, ORDERED, SCALARS, Type
 
-VARIABLES: dict[str, tuple[Type, ...]] = {"number": NUMBERS, "ordered": ORDERED, "value": tuple(Type)}
+VARIABLES: dict[str, tuple[Type, ...]] = {
+    "number": NUMBERS,
+    "ordered": ORDERED,
+    "value": SCALARS,
+    "anything": tuple(Type),
+}
 """Words of a signature that stand for one type each per call, and the types they may stand for."""
 
 Bounds = tuple[int, int]
@@ -139,14 +144,13 @@ class Function:
 
 def _parameter(argument: ast.arg, default: ast.expr | None, is_repeated: bool = False) -> Parameter:
     kind = argument.annotation
-    is_constant = isinstance(kind, ast.Subscript)
-    if isinstance(kind, ast.Subscript):
-        kind = kind.slice
-    assert isinstance(kind, ast.Name)
+    assert kind is not None
+    is_constant = isinstance(kind, ast.Subscript) and ast.unparse(kind.value) == "constant"
+    said = ast.unparse(kind.slice if isinstance(kind, ast.Subscript) and is_constant else kind)
     return Parameter(
         argument.arg,
-        kind.id,
-        is_constant or kind.id == "zone",
+        said,
+        is_constant or said == "zone",
         is_repeated,
         ast.literal_eval(default) if default else None,
         default is not None,

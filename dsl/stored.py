@@ -12,11 +12,11 @@ from typing import Any
 
 from dsl.errors import StoredFormError
 from dsl.functions import overloads
-from dsl.parse import MAX_DEPTH
+from dsl.parse import MAX_TREE_DEPTH
 from dsl.resolve import constant_problem
 from dsl.signature import INT_BOUNDS, VARIABLES, Function
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature
-from dsl.types import Type
+from dsl.types import AGE, Type
 
 PYTHON: dict[Type, type] = {Type.INT: int, Type.FLOAT: float, Type.BOOL: bool, Type.STR: str}
 
@@ -25,7 +25,8 @@ def to_json(node: Node) -> dict[str, Any]:
     """A node and everything below it as JSON."""
     match node:
         case Constant():
-            return {"constant": node.value, "type": str(node.type)}
+            value = list(node.value) if isinstance(node.value, tuple) else node.value
+            return {"constant": value, "type": str(node.type)}
         case RowColumn():
             return {"row": node.name, "type": str(node.type)}
         case StoreFeature():
@@ -52,7 +53,7 @@ def to_json(node: Node) -> dict[str, Any]:
 
 def from_json(stored: Any, depth: int = 0) -> Node:
     """The node that was stored. Raises StoredFormError where it is none that the checker could have made."""
-    if depth > 2 * MAX_DEPTH:
+    if depth > MAX_TREE_DEPTH:
         raise StoredFormError("a stored expression is nested too deep")
     if not isinstance(stored, dict) or not stored:
         raise StoredFormError(f"expected a stored expression, got {stored!r:.60}")
@@ -69,6 +70,10 @@ def from_json(stored: Any, depth: int = 0) -> Node:
 
 def _constant(stored: dict[str, Any], depth: int) -> Node:
     value, kind = stored["constant"], Type(stored["type"])
+    if kind.item and value is not None:
+        _require(isinstance(value, list) and bool(value), f"the constant {value!r:.40} is no {kind}")
+        items = [_constant({"constant": item, "type": kind.item}, depth) for item in value]
+        return Constant(tuple(item.value for item in items if isinstance(item, Constant)), kind)
     if value is not None:
         if kind == Type.FLOAT and type(value) is int:
             value = float(value)
@@ -92,8 +97,9 @@ def _store(stored: dict[str, Any], depth: int) -> Node:
         _require(isinstance(key, RowColumn), "a key of a feature group is not a row column")
         assert isinstance(key, RowColumn)
         keys.append((_identifier(entity), key))
-    group, feature = _identifier(stored["store"]), _identifier(stored["feature"])
-    return StoreFeature(group, feature, tuple(keys), Type(stored["type"]))
+    group, feature, kind = _identifier(stored["store"]), _identifier(stored["feature"]), Type(stored["type"])
+    _require(feature != AGE or kind == Type.FLOAT, f"an age is no {kind}")
+    return StoreFeature(group, feature, tuple(keys), kind)
 
 
 def _call(stored: dict[str, Any], depth: int) -> Node:

@@ -1,29 +1,48 @@
 """The checked expression tree: typed nodes, their canonical text, and their JSON form."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dsl.types import Type
+from dsl.types import Type, store_column, store_use
 
 if TYPE_CHECKING:
     from dsl.signature import Function
 
-Value = int | float | bool | str | None
+Value = int | float | bool | str | tuple[Any, ...] | None
+
+
+class _Hashed:
+    """Works out a node's hash once: trees share nodes, and every node is looked up many times."""
+
+    __slots__ = ("_hash",)
+    __match_args__: tuple[str, ...] = ()
+    _hash: int
+
+    def hash(self) -> int:
+        """Hash of all fields."""
+        try:
+            known: int = self._hash
+        except AttributeError:
+            known = hash(tuple(getattr(self, name) for name in self.__match_args__))
+            object.__setattr__(self, "_hash", known)
+        return known
 
 
 @dataclass(frozen=True, slots=True)
-class Constant:
-    """A literal; None is null. Floats are finite and never -0.0, so that equal constants are the same bits."""
+class Constant(_Hashed):
+    """A literal; None is null, a tuple a list. Floats are finite and never -0.0: equal constants are the same bits."""
 
+    __hash__ = _Hashed.hash
     value: Value
     type: Type
 
 
 @dataclass(frozen=True, slots=True)
-class RowColumn:
+class RowColumn(_Hashed):
     """`row.name`."""
 
+    __hash__ = _Hashed.hash
     name: str
     type: Type
 
@@ -34,27 +53,37 @@ class RowColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreFeature:
-    """`store.group.feature`; keys pairs each entity name of the group with the row column that holds it."""
+class StoreFeature(_Hashed):
+    """`store.group.feature`; keys pairs each entity name of the group with the row column that holds it.
 
+    The feature may also be AGE, the age of the row found.
+    """
+
+    __hash__ = _Hashed.hash
     group: str
     feature: str
     keys: tuple[tuple[str, RowColumn], ...]
     type: Type
 
     @property
+    def use(self) -> str:
+        """Name of the group with these keys."""
+        return store_use(self.group, {entity: column.name for entity, column in self.keys})
+
+    @property
     def column(self) -> str:
         """Name under which the value is handed in."""
-        return f"{self.group}__{self.feature}"
+        return store_column(self.use, self.feature)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Call(_Hashed):
     """A function of the table applied; the arguments fill its parameters in order and have exactly their types.
 
     state is what a fitted function has learned, as (name, value) pairs; trees as written have none.
     """
 
+    __hash__ = _Hashed.hash
     function: "Function"
     arguments: tuple["Node", ...]
     type: Type
@@ -62,9 +91,10 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class If:
+class If(_Hashed):
     """`then if condition else otherwise`; a null condition is not true."""
 
+    __hash__ = _Hashed.hash
     condition: "Node"
     then: "Node"
     otherwise: "Node"
@@ -72,35 +102,39 @@ class If:
 
 
 @dataclass(frozen=True, slots=True)
-class And:
+class And(_Hashed):
     """Kleene's and."""
 
+    __hash__ = _Hashed.hash
     operands: tuple["Node", ...]
     type: Type = Type.BOOL
 
 
 @dataclass(frozen=True, slots=True)
-class Or:
+class Or(_Hashed):
     """Kleene's or."""
 
+    __hash__ = _Hashed.hash
     operands: tuple["Node", ...]
     type: Type = Type.BOOL
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(_Hashed):
     """Kleene's not."""
 
+    __hash__ = _Hashed.hash
     operand: "Node"
     type: Type = Type.BOOL
 
 
 @dataclass(frozen=True, slots=True)
-class In:
+class In(_Hashed):
     """`operand in [items]`; the items are of the operand's type and none is null."""
 
+    __hash__ = _Hashed.hash
     operand: "Node"
-    items: tuple[int | float | bool | str, ...]
+    items: tuple[Value, ...]
     type: Type = Type.BOOL
 
 
@@ -122,22 +156,27 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
-def walk(node: Node) -> Iterator[Node]:
-    """The node and everything below it."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+def distinct(trees: Iterable[Node]) -> list[Node]:
+    """All nodes of some trees, each once, parents before what is below them where they are first met."""
+    found: dict[Node, None] = {}
+    waiting = list(trees)[::-1]
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found[node] = None
+            waiting += children(node)[::-1]
+    return list(found)
 
 
 def text(node: Node) -> str:
     """The expression in the language's own syntax, fully bracketed: equal trees have equal text."""
     match node:
         case Constant():
-            return repr(node.value)
+            return repr(list(node.value) if isinstance(node.value, tuple) else node.value)
         case RowColumn():
             return f"row.{node.name}"
         case StoreFeature():
-            return f"store.{node.group}.{node.feature}"
+            return _store_text(node)
         case Call():
             return _call_text(node)
         case If():
@@ -150,6 +189,11 @@ def text(node: Node) -> str:
             return f"(not {text(node.operand)})"
         case In():
             return f"({text(node.operand)} in {list(node.items)!r})"
+
+
+def _store_text(node: StoreFeature) -> str:
+    stated = [f"{entity}={text(column)}" for entity, column in node.keys if entity != column.name]
+    return f"store.{node.group}{'(' + ', '.join(stated) + ')' if stated else ''}.{node.feature}"
 
 
 def _call_text(node: Call) -> str:

@@ -9,14 +9,33 @@ from dsl.errors import SchemaError
 
 
 class Type(StrEnum):
-    """A type; every value of every type may also be null."""
+    """A type; every value of every type may also be null, and so may every item of a list."""
 
     INT = "int"
     FLOAT = "float"
     BOOL = "bool"
     STR = "str"
     TIMESTAMP = "timestamp"
+    INT_LIST = "list[int]"
+    FLOAT_LIST = "list[float]"
+    BOOL_LIST = "list[bool]"
+    STR_LIST = "list[str]"
+    TIMESTAMP_LIST = "list[timestamp]"
 
+    @property
+    def item(self) -> "Type | None":
+        """The type of a list's items, None for a type that is no list."""
+        return Type(self[5:-1]) if self.startswith("list[") else None
+
+
+SCALARS = (Type.INT, Type.FLOAT, Type.BOOL, Type.STR, Type.TIMESTAMP)
+LISTS = {kind: Type(f"list[{kind}]") for kind in SCALARS}
+"""The type of a list by that of its items."""
+
+
+AGE = "event_age"
+"""Written like a feature of any group, `store.group.event_age`: seconds from the event time of the row that was found
+to the moment of asking, null where there is no row. No feature can have this name."""
 
 NUMBERS = (Type.INT, Type.FLOAT)
 ORDERED = (Type.INT, Type.FLOAT, Type.STR, Type.TIMESTAMP)
@@ -63,19 +82,55 @@ class Schema:
             for name, group in self.store.items()
         }
         object.__setattr__(self, "store", groups)
+        for name, group in groups.items():
+            if AGE in group.features:
+                raise SchemaError(f"store.{name}.{AGE} cannot be a feature: it is the age of the group's row")
+            for column, kind in {**group.entity, **group.features}.items():
+                if Type(kind).item:
+                    raise SchemaError(f"store.{name}.{column} is {kind}: a feature group holds no lists")
+
+
+def store_use(group: str, keys: Mapping[str, str]) -> str:
+    """Name of a group as looked up by {entity: row column}, in the entity's order.
+
+    It is the group's own where every key is the column of its name, else `group__column`, with each column.
+    """
+    if all(entity == column for entity, column in keys.items()):
+        return group
+    return "__".join([group, *keys.values()])
+
+
+def store_column(use: str, feature: str) -> str:
+    """Name under which a feature is handed in: `use__feature`."""
+    return f"{use}__{feature}"
 
 
 @dataclass(frozen=True)
 class StoreInput:
-    """What is read of one feature group: {entity name: row column that holds it} and {feature: type}."""
+    """What is read of one feature group by one choice of keys.
 
+    group: its name; keys: {entity name: row column that holds it}; features: {feature: type}, AGE among them where
+    the age of the row is asked for.
+    """
+
+    group: str
     keys: Mapping[str, str]
     features: Mapping[str, str]
+
+    @property
+    def stored(self) -> dict[str, str]:
+        """The features that the group's rows hold: all but the age."""
+        return {name: kind for name, kind in self.features.items() if name != AGE}
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a set of features reads: {row column: type}, keys of the store included, and {group: StoreInput}."""
+    """What a set of features reads: {row column: type}, keys of the store included, and {use: StoreInput}.
+
+    A use is a group with one choice of keys, named by `store_use`. nullable: the row columns whose null makes no
+    feature null, because each that uses them says what holds then.
+    """
 
     row: Mapping[str, str]
     store: Mapping[str, StoreInput]
+    nullable: frozenset[str] = frozenset()

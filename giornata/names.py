@@ -142,17 +142,21 @@ def dag_id(project: str, *rest: str) -> str:
     return ".".join([check_project_name(project), *map(check_name, rest)])
 
 
-def store_column(group: str, feature: str) -> str:
-    """Column of a feature once joined to rows, `origin_weather__wind_speed`."""
-    return f"{check_name(group)}__{check_name(feature)}"
+def store_column(use: str, feature: str) -> str:
+    """Column of a feature once joined to rows, `origin_weather__wind_speed`.
+
+    `use` is the group, or, where it is looked up by columns that have not the entity's own names, the group and the
+    columns: `origin_weather__dest`.
+    """
+    return "__".join([*map(check_name, use.split("__")), check_name(feature)])
 
 
 def parse_store_column(column: str) -> tuple[str, str]:
-    """Group and feature of a joined column: the inverse of `store_column`. Raises InvalidNameError."""
-    group, separator, feature = column.partition("__")
+    """Use and feature of a joined column: the inverse of `store_column`. Raises InvalidNameError."""
+    use, separator, feature = column.rpartition("__")
     if not separator:
         raise InvalidNameError(f"{column!r} is not a column of a feature group: there is no '__' in it")
-    return check_name(group), check_name(feature)
+    return "__".join(map(check_name, use.split("__"))), check_name(feature)
 
 
 def hive_tables_of_model(model: str) -> tuple[str, str]:

@@ -73,7 +73,7 @@ class Scorer:
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Name and type of every input column: those of the row, and `group__feature` of the feature store."""
+        """Name and type of every input column: those of the row, and `use__feature` of the feature store."""
         return input_columns(self.signature)
 
     def rows(self, rows: Sequence[Mapping[str, object]]) -> list[Prediction]:
@@ -146,8 +146,8 @@ class Scorer:
 def input_columns(signature: Signature) -> dict[str, str]:
     """Name and type of every column that a version with this signature reads, feature-store columns included."""
     columns: dict[str, str] = {name: column.type for name, column in signature.inputs.items()}
-    for group, store in signature.store.items():
-        columns |= {store_column(group, feature): type_ for feature, type_ in store.features.items()}
+    for use, store in signature.store.items():
+        columns |= {store_column(use, feature): type_ for feature, type_ in store.features.items()}
     return columns
 
 
@@ -155,7 +155,9 @@ def inputs_of(signature: Signature) -> Inputs:
     """What a version with this signature reads, as the feature stores are asked for it."""
     return Inputs(
         row={name: column.type for name, column in signature.inputs.items()},
-        store={name: StoreInput(store.keys, store.features) for name, store in signature.store.items()},
+        store={
+            use: StoreInput(store.group, store.keys, store.features) for use, store in signature.store.items()
+        },
     )
 
 
@@ -198,6 +200,8 @@ def _to_float32(matrix: np.ndarray) -> Matrix:
 
 
 def _plain(value: object) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, float) and not math.isfinite(value):
@@ -206,7 +210,10 @@ def _plain(value: object) -> Any:
 
 
 def _typed(row: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, object]:
-    return {
-        name: datetime.fromisoformat(value) if types[name] == "timestamp" and value is not None else value
-        for name, value in row.items()
-    }
+    return {name: _moments(value) if "timestamp" in types[name] else value for name, value in row.items()}
+
+
+def _moments(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_moments(item) for item in value]
+    return None if value is None else datetime.fromisoformat(value)

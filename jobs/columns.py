@@ -9,10 +9,14 @@ from pyspark.sql import functions as F
 from giornata.errors import DataError
 
 SQL_TYPES = {"int": "bigint", "float": "double", "bool": "boolean", "str": "string", "timestamp": "timestamp"}
+SQL_TYPES |= {f"list[{name}]": f"array<{type_}>" for name, type_ in SQL_TYPES.items()}
 
 # A narrower number is taken as the declared one; `1.5` in Spark SQL is a decimal.
 _SMALL = ("tinyint", "smallint", "int")
 _ACCEPTED = {"bigint": _SMALL, "double": (*_SMALL, "float", "decimal")}
+_ACCEPTED |= {
+    f"array<{type_}>": tuple(f"array<{small}>" for small in accepted) for type_, accepted in _ACCEPTED.items()
+}
 
 
 def conform(frame: DataFrame, columns: Mapping[str, str], what: str) -> DataFrame:

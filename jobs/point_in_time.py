@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from dsl.types import Inputs, StoreInput
+from dsl.types import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.documents import FeatureGroup
 from giornata.errors import NotFoundError, StoreError
@@ -35,11 +35,13 @@ def join(
     groups: Mapping[str, FeatureGroup],
     project: str,
 ) -> DataFrame:
-    """`entities` with a column `group__feature` for every store feature that `inputs` names.
+    """`entities` with a column `use__feature` for every store feature that `inputs` names.
 
+    A use is a group, or `group__column` where stated columns are its keys (see `dsl.types.store_use`).
     `at` is the timestamp column of the moment that each row asks about. Every row comes back once, in any
     order; its features are null where no feature row was known, where the newest is older than the group's
-    ttl, and where a key or `at` is null.
+    ttl, and where a key or `at` is null. `event_age` is the time from the feature row's event time to the
+    moment, in seconds.
 
     Raises NotFoundError for a group the project does not have, StoreError for one that has no Hive table yet.
     """
@@ -47,16 +49,16 @@ def join(
         return entities
     first, last = entities.agg(F.min(at), F.max(at)).collect()[0]
     by_key: dict[tuple[str, ...], dict[str, StoreInput]] = {}
-    for name, store in inputs.store.items():
-        if name not in groups:
-            raise NotFoundError(f"project {project} has no feature group {name}.")
-        columns = tuple(store.keys[entity] for entity in groups[name].entity)
-        by_key.setdefault(columns, {})[name] = store
+    for use, store in inputs.store.items():
+        if store.group not in groups:
+            raise NotFoundError(f"project {project} has no feature group {store.group}.")
+        columns = tuple(store.keys[entity] for entity in groups[store.group].entity)
+        by_key.setdefault(columns, {})[use] = store
     joined = entities
     for columns, stores in by_key.items():
         answers = {
-            name: _answers(spark, project, name, groups[name], store, first, last)
-            for name, store in stores.items()
+            use: _answers(spark, project, use, groups[store.group], store, first, last)
+            for use, store in stores.items()
         }
         joined = _join_key(joined, at, columns, stores, answers, groups)
     return joined
@@ -65,16 +67,16 @@ def join(
 def _answers(
     spark: SparkSession,
     project: str,
-    name: str,
+    use: str,
     group: FeatureGroup,
     store: StoreInput,
     first: datetime | None,
     last: datetime | None,
 ) -> DataFrame:
     """Key, time and a struct of values of each row of a group that moments from `first` to `last` can see."""
-    table = names.group_table(project, name)
+    table = names.group_table(project, store.group)
     if not spark.catalog.tableExists(table):
-        raise StoreError(f"the feature group {name} has no table {table} yet: materialize it first.")
+        raise StoreError(f"the feature group {store.group} has no table {table} yet: materialize it first.")
     rows = spark.table(table)
     if last is not None:
         rows = rows.where(F.col("day") <= f"{last:%Y-%m-%d}")
@@ -83,7 +85,7 @@ def _answers(
     return rows.select(
         *(F.col(entity).alias(f"{_KEY}{place}") for place, entity in enumerate(group.entity)),
         F.col("event_time").alias(_TIME),
-        F.struct("event_time", *store.features).alias(name),
+        F.struct("event_time", *store.stored).alias(use),
     )
 
 
@@ -108,19 +110,25 @@ def _join_key(
         Window.partitionBy(*keys).orderBy(*order).rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
     newest = sequence.select(
-        _ASKING, _TIME, *(F.last(name, ignorenulls=True).over(so_far).alias(name) for name in answers)
+        _ASKING, _TIME, *(F.last(use, ignorenulls=True).over(so_far).alias(use) for use in answers)
     )
     features = [
-        _visible(name, feature, groups[name].ttl)
-        for name, store in stores.items()
+        _visible(use, feature, groups[store.group].ttl)
+        for use, store in stores.items()
         for feature in store.features
     ]
     asked = newest.where(F.col(_ASKING).isNotNull())
     return asked.select(*(F.col(f"{_ASKING}.{column}") for column in entities.columns), *features)
 
 
-def _visible(name: str, feature: str, ttl: timedelta | None) -> Column:
-    value = F.col(f"{name}.{feature}")
+def _visible(use: str, feature: str, ttl: timedelta | None) -> Column:
+    event_time = F.col(f"{use}.event_time")
+    value = _age(event_time) if feature == AGE else F.col(f"{use}.{feature}")
     if ttl is not None:
-        value = F.when(F.col(f"{name}.event_time") >= F.col(_TIME) - F.lit(ttl), value)
-    return value.alias(names.store_column(name, feature))
+        value = F.when(event_time >= F.col(_TIME) - F.lit(ttl), value)
+    return value.alias(names.store_column(use, feature))
+
+
+def _age(event_time: Column) -> Column:
+    """Seconds from an event time to the moment of asking: whole microseconds, divided as doubles."""
+    return (F.unix_micros(F.col(_TIME)) - F.unix_micros(event_time)) / F.lit(1_000_000.0)

@@ -175,7 +175,7 @@ def _train(
         finished_at=started,
         configuration=spec,
         table=documents.tables[spec.data.table],
-        groups={name: documents.group(name) for name in inputs.store},
+        groups={store.group: documents.group(store.group) for store in inputs.store.values()},
         windows={
             name: Window(start=start, end=end, rows=counts.rows[name])
             for name, (start, end) in when.bounds.items()

@@ -97,12 +97,14 @@ def merged_inputs(features: CompiledFeatures, partition: CompiledFeatures | None
     """What features and partition read together."""
     row = dict(features.inputs.row)
     store = dict(features.inputs.store)
+    needed = features.inputs.row.keys() - features.inputs.nullable
     if partition:
+        needed |= partition.inputs.row.keys() - partition.inputs.nullable
         row |= partition.inputs.row
-        for group, read in partition.inputs.store.items():
-            known = store.get(group, read)
-            store[group] = StoreInput(read.keys, {**known.features, **read.features})
-    return Inputs(row, store)
+        for use, read in partition.inputs.store.items():
+            known = store.get(use, read)
+            store[use] = StoreInput(read.group, read.keys, {**known.features, **read.features})
+    return Inputs(row, store, frozenset(row) - needed)
 
 
 def labelled_rows(
@@ -178,17 +180,23 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
 
 
 def signature(spec: ModelSpec, inputs: Inputs, nullable: frozenset[str]) -> Signature:
-    """What a version trained on these inputs needs."""
+    """What a version trained on these inputs needs.
+
+    A column may be null where it was in training, or where no expression needs it (see `dsl.types.Inputs`).
+    """
+    nullable |= inputs.nullable
     return Signature(
         inputs={
             name: InputColumn(type=str(type_), nullable=name in nullable)
             for name, type_ in inputs.row.items()
         },
         store={
-            group: RecordStoreInput(
-                keys=dict(read.keys), features={name: str(type_) for name, type_ in read.features.items()}
+            use: RecordStoreInput(
+                group=read.group,
+                keys=dict(read.keys),
+                features={name: str(type_) for name, type_ in read.features.items()},
             )
-            for group, read in inputs.store.items()
+            for use, read in inputs.store.items()
         },
         key=list(spec.data.key),
         event_time=spec.data.event_time,

@@ -19,10 +19,14 @@ __all__ = [
     "NameText",
     "Schedule",
     "Share",
+    "TableColumnType",
     "Text",
 ]
 
 ColumnType = Literal["int", "float", "bool", "str", "timestamp"]
+TableColumnType = Literal[
+    ColumnType, "list[int]", "list[float]", "list[bool]", "list[str]", "list[timestamp]"
+]
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")

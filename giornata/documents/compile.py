@@ -1,12 +1,12 @@
 """Compiles the expressions of a model's document against the columns of its table and feature groups."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from giornata.documents.feature_group import FeatureGroup
 from giornata.documents.files import Drafts
-from giornata.documents.model import ModelSpec
+from giornata.documents.model import ModelSpec, level_name
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import Place, YamlFile
 from giornata.errors import Problem
@@ -32,8 +32,15 @@ def compile_model(documents: "ProjectDocuments", name: str) -> CompiledModel:
 
     model = documents.model(name)
     schema = _schema(documents.tables[model.data.table], documents.groups)
-    partition = compile_features(model.partition.levels, schema) if model.partition else None
-    return CompiledModel(compile_features(model.features, schema), partition)
+    features = compile_features(model.features, schema, model.define)
+    if not model.partition:
+        return CompiledModel(features, None)
+    return CompiledModel(features, compile_features(model.partition.levels, schema, _usable(model)))
+
+
+def _usable(model: ModelSpec) -> dict[str, str]:
+    """The expressions that a partition can use by name."""
+    return {**model.features, **model.define}
 
 
 def _schema(table: Table, groups: Mapping[str, FeatureGroup]) -> "Schema":
@@ -59,9 +66,11 @@ def compile_problems(drafts: Drafts) -> Iterator[Problem]:
     """
     for name, model in drafts.models.valid.items():
         table = drafts.tables.valid.get(model.data.table)
-        texts = [*model.features.values(), *(model.partition.by if model.partition else ())]
+        texts = [*model.define.values(), *model.features.values()]
+        texts += model.partition.by if model.partition else ()
         broken = drafts.groups.files.keys() - drafts.groups.valid.keys()
-        if table is None or any(f"store.{group}." in text for group in broken for text in texts):
+        used = {group for text in texts for group in re.findall(r"\bstore\s*\.\s*(\w+)", text)}
+        if table is None or broken & used:
             continue
         yield from _expression_problems(model, drafts.models.files[name], table, drafts.groups.valid)
 
@@ -70,43 +79,68 @@ def _expression_problems(
     model: ModelSpec, file: YamlFile, table: Table, groups: Mapping[str, FeatureGroup]
 ) -> Iterator[Problem]:
     schema = _schema(table, groups)
-    places: dict[str, Place] = {name: ("features", name) for name in model.features}
-    yield from _compiled(model.features, places, _FEATURE_TYPES, file, schema)
-    for name, text in model.features.items():
-        yield from _early_problems(text, places[name], file, model, table)
+    places: dict[str, Place] = {name: ("define", name) for name in model.define}
+    for name in model.define.keys() & model.features.keys():
+        yield file.key_problem(("define", name), f"'{name}' is also a feature: one name, one meaning")
+    places |= {name: ("features", name) for name in model.features.keys() - model.define.keys()}
+    compiled = yield from _compiled(model.features, model.define, places, file, schema)
+    if compiled:
+        yield from _type_problems(compiled.types, places, model.features, _FEATURE_TYPES, file)
+    texts = [(text, places[name]) for name, text in _usable(model).items()]
     if model.partition:
-        levels = model.partition.levels
+        # By place, since a level can have the name of an expression that it uses.
+        levels = {f"partition.by[{place}]": text for place, text in enumerate(model.partition.by)}
         places = {level: ("partition", "by", place) for place, level in enumerate(levels)}
-        yield from _compiled(levels, places, _LEVEL_TYPES, file, schema)
-        for level, text in levels.items():
-            yield from _early_problems(text, places[level], file, model, table)
+        compiled = yield from _compiled(levels, _usable(model), places, file, schema)
+        if compiled:
+            names = [level_name(text, place) for place, text in enumerate(model.partition.by)]
+            yield from _type_problems(compiled.types, places, names, _LEVEL_TYPES, file)
+            for level in compiled.learning:
+                yield file.value_problem(
+                    places[level], "a part cannot be chosen by what is learned from the training rows"
+                )
+        texts += [(text, places[level]) for level, text in levels.items()]
+    for text, place in texts:
+        yield from _early_problems(text, place, file, model, table)
 
 
 def _compiled(
     texts: Mapping[str, str],
+    define: Mapping[str, str],
     places: Mapping[str, Place],
-    types: tuple[str, ...],
     file: YamlFile,
     schema: "Schema",
-) -> Iterator[Problem]:
+) -> Generator[Problem, None, "CompiledFeatures | None"]:
+    """What is wrong in the expressions that have a place; returns them compiled when nothing is."""
     from dsl import LanguageErrors, compile_features
 
     try:
-        compiled = compile_features(dict(texts), schema)
+        return compile_features(texts, schema, define)
     except LanguageErrors as errors:
         for error in errors.errors:
-            yield _language_problem(error, texts[error.feature], places[error.feature], file)
-        return
-    for name, type_ in compiled.types.items():
-        if type_ not in types:
+            if error.feature in places:
+                yield _language_problem(error, places[error.feature], file)
+        return None
+
+
+def _type_problems(
+    types: Mapping[str, str],
+    places: Mapping[str, Place],
+    names: Iterable[str],
+    wanted: tuple[str, ...],
+    file: YamlFile,
+) -> Iterator[Problem]:
+    """The expressions whose values a model or a partition cannot take; `names` are those that people know."""
+    for (key, type_), name in zip(types.items(), names, strict=True):
+        if type_ not in wanted:
             hint = "wrap it in vocabulary(…)" if type_ == "str" else ""
             yield file.value_problem(
-                places[name], f"'{name}' is {type_}; {' or '.join(types)} is needed", hint
+                places[key], f"'{name}' is {type_}; {' or '.join(wanted)} is needed", hint
             )
 
 
-def _language_problem(error: "LanguageError", text: str, path: Place, file: YamlFile) -> Problem:
-    offset = sum(len(line) + 1 for line in text.split("\n")[: error.line - 1]) + error.column - 1
+def _language_problem(error: "LanguageError", path: Place, file: YamlFile) -> Problem:
+    offset = sum(len(line) + 1 for line in error.text.split("\n")[: error.line - 1]) + error.column - 1
     return file.text_problem(path, offset, error.length, error.message, error.suggestion or "")
 
 

@@ -52,13 +52,17 @@ class Partition(Document):
 
     @property
     def levels(self) -> dict[str, str]:
-        """Name and expression of each level, finest first: `row.dest_city` is level `dest_city`.
+        """Name and expression of each level, finest first; see `level_name`."""
+        return {level_name(text, place): text for place, text in enumerate(self.by)}
 
-        An expression that is not a plain column is level_1, level_2 … by its place.
-        """
-        columns = [re.fullmatch(r"row\.([a-z][a-z0-9_]*)", text) for text in self.by]
-        named = [match[1] if match else f"level_{place}" for place, match in enumerate(columns, 1)]
-        return dict(zip(named, self.by, strict=True))
+
+def level_name(text: str, place: int) -> str:
+    """Name of the level at a place, counted from 0: `row.dest_city` and `dest_city` are level `dest_city`.
+
+    An expression that is no plain name is level_1, level_2 … by its place.
+    """
+    match = re.fullmatch(r"(?:row\.)?([a-z][a-z0-9_]*)", text)
+    return match[1] if match else f"level_{place + 1}"
 
 
 class Dimension(Document):
@@ -160,7 +164,8 @@ class Monitor(Document):
 class ModelSpec(Document):
     """A model: the data it is asked about, the label, the features, how it is trained, deployed and watched.
 
-    `features` and `partition.by` are expressions of the feature language.
+    `features`, `define` and `partition.by` are expressions of the feature language. All of them may use a feature or
+    an expression of `define` by its bare name; what is in `define` only is no feature.
     """
 
     description: Text
@@ -170,6 +175,7 @@ class ModelSpec(Document):
     data: Data
     label: Label
     split: Split
+    define: dict[NameText, Text] = Field(default_factory=dict)
     features: Annotated[dict[NameText, Text], Field(min_length=1)]
     partition: Partition | None = None
     parameters: dict[str, Scalar] = Field(default_factory=dict)

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from giornata.documents.base import ColumnType, Document
+from giornata.documents.base import ColumnType, Document, TableColumnType
 from giornata.documents.feature_group import FeatureGroup
 from giornata.documents.model import ModelSpec, Scalar
 from giornata.documents.table import Table
@@ -31,15 +31,22 @@ KeyValue = str | bool | int
 
 
 class InputColumn(Document):
-    """A column that a request must carry; `nullable` when training rows lacked it, so that it may be left out."""
+    """A column that a request must carry; one that is `nullable` may be left out.
 
-    type: ColumnType
+    It is when training rows lacked it, or when every expression that uses it has a value without it.
+    """
+
+    type: TableColumnType
     nullable: bool
 
 
 class StoreInput(Document):
-    """What is read from one feature group: `keys` maps its entity columns to columns of the request."""
+    """What is read from one feature group: `keys` maps its entity columns to columns of the request.
 
+    Among `features` may be `event_age`, the age of the group's row in seconds.
+    """
+
+    group: str
     keys: dict[str, str]
     features: dict[str, ColumnType]
 
@@ -49,7 +56,8 @@ class Signature(Document):
 
     `inputs` are the columns of the request (the keys of `store` among them), `key` and `event_time` the columns
     that identify a row and say when it was asked; the answer is a number: the value for the task `regression`,
-    the probability of true for `binary`.
+    the probability of true for `binary`. `store` holds what is read of feature groups by the name of the use: the
+    group's, or `group__column` where stated columns are its keys (see `dsl.types.store_use`).
     """
 
     inputs: dict[str, InputColumn]
@@ -57,6 +65,18 @@ class Signature(Document):
     key: list[str]
     event_time: str
     task: Literal["regression", "binary"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_groups(cls, value: object) -> object:
+        """Records from before keys could be stated name each use by its group alone."""
+        if isinstance(value, dict) and isinstance(value.get("store"), dict):
+            store = {
+                use: {"group": use, **read} if isinstance(read, dict) else read
+                for use, read in value["store"].items()
+            }
+            return {**value, "store": store}
+        return value
 
 
 class Window(Document):

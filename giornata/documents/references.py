@@ -8,7 +8,7 @@ from giornata import names
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import Expectation, FeatureGroup
 from giornata.documents.files import Drafts
-from giornata.documents.model import METRICS, ModelSpec
+from giornata.documents.model import METRICS, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import YamlFile
@@ -16,7 +16,7 @@ from giornata.errors import Problem
 
 # Columns that the platform adds: to every table, to every feature group, to every prediction and outcome.
 _PARTITION_COLUMNS = ("day",)
-_GROUP_COLUMNS = ("event_time", "day")
+_GROUP_COLUMNS = ("event_time", "day", "event_age")
 _PREDICTION_COLUMNS = (
     "event_time", "prediction", "prediction_id", "predicted_at", "tag", "part", "level", "inputs",
     "day", "mode", "model_uuid", "actual", "label_at",
@@ -61,6 +61,8 @@ def _key_problems(
             yield _unknown(file, [*path, place], "column", column, columns)
         elif column in key[:place]:
             yield file.value_problem((*path, place), f"column '{column}' is there twice")
+        elif columns[column].startswith("list["):
+            yield file.value_problem((*path, place), f"column '{column}' is a list, which is no key")
 
 
 def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:
@@ -160,7 +162,7 @@ def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
     yield from _label_problems(model, file, drafts)
     yield from _metric_problems(model, file)
     if model.partition:
-        levels = list(model.partition.levels)
+        levels = [level_name(text, place) for place, text in enumerate(model.partition.by)]
         for place, level in enumerate(levels):
             if level in levels[:place]:
                 yield file.value_problem(("partition", "by", place), f"level '{level}' is there twice")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from giornata.documents.base import ColumnType, Document, NameText, Text
+from giornata.documents.base import Document, NameText, TableColumnType, Text
 
 
 class Table(Document):
@@ -18,5 +18,5 @@ class Table(Document):
     description: Text
     key: Annotated[list[str], Field(min_length=1)]
     event_time: str
-    columns: Annotated[dict[NameText, ColumnType], Field(min_length=1)]
+    columns: Annotated[dict[NameText, TableColumnType], Field(min_length=1)]
     known_at: dict[str, str] = Field(default_factory=dict)

@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsl.types import Inputs, StoreInput
+from dsl.types import Inputs
 from giornata.bundle import open_bundle
 from giornata.documents import FeatureGroup
-from giornata.documents.record import Signature
 from giornata.errors import BundleError
 from giornata.names import parse_model_name
-from giornata.scorer import Scorer
+from giornata.scorer import Scorer, inputs_of
 from giornata.serving.requests import Column, RequestReader
 
 
@@ -49,7 +48,7 @@ def open_model(path: Path) -> ServedModel:
     scorer.check_self_test()
     version = bundle.version
     signature = version.signature
-    if lacking := signature.store.keys() - version.groups.keys():
+    if lacking := {store.group for store in signature.store.values()} - version.groups.keys():
         raise BundleError(
             f"{path}: the documents of the feature groups {', '.join(sorted(lacking))} are missing"
         )
@@ -60,14 +59,7 @@ def open_model(path: Path) -> ServedModel:
         project=parse_model_name(version.model).project,
         scorer=scorer,
         reader=RequestReader(columns, version.table.columns, signature.key, signature.event_time),
-        inputs=_inputs(signature),
+        inputs=inputs_of(signature),
         groups=version.groups,
         log_share=version.configuration.monitor.log,
-    )
-
-
-def _inputs(signature: Signature) -> Inputs:
-    return Inputs(
-        row={name: column.type for name, column in signature.inputs.items()},
-        store={name: StoreInput(store.keys, store.features) for name, store in signature.store.items()},
     )

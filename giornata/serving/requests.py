@@ -8,7 +8,8 @@ A body is `{"rows": [{column: value}, …], "at": time}` or, for one row, `{"row
   when the next version needs fewer columns.
 * Any other name is an error that suggests the nearest known one: a misspelt column that may be left out would
   else make worse predictions in silence.
-* int counts as float; nothing else is converted. A timestamp is ISO 8601 text with its zone.
+* int counts as float; nothing else is converted. A timestamp is ISO 8601 text with its zone. The items of a list
+  may be null.
 * The moment of prediction is `at`, else the row's event time, else now.
 """
 
@@ -251,6 +252,15 @@ def _timestamp(value: object) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _list(reader: Callable[[object], object]) -> Callable[[object], list[object]]:
+    def read(value: object) -> list[object]:
+        if type(value) is not list:
+            raise ValueError
+        return [None if item is None else reader(item) for item in value]
+
+    return read
+
+
 _READERS: dict[str, Callable[[object], object]] = {
     "int": _int,
     "float": _float,
@@ -258,3 +268,4 @@ _READERS: dict[str, Callable[[object], object]] = {
     "str": _str,
     "timestamp": _timestamp,
 }
+_READERS |= {f"list[{name}]": _list(reader) for name, reader in _READERS.items()}

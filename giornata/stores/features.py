@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from cassandra import InvalidRequest
 from cassandra.cluster import PreparedStatement, ResponseFuture, Session
 
-from dsl.types import Inputs, StoreInput
+from dsl.types import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.documents.feature_group import FeatureGroup
 from giornata.errors import NotFoundError, StoreError
@@ -113,10 +113,18 @@ def _can_be_stored(key: Key) -> bool:
 
 
 class _Plan(NamedTuple):
-    """How some features of a group are read, and the columns of the answer."""
+    """How one use of a group is read: the columns of the answer for the row's values, and for its age if asked for."""
 
     statement: PreparedStatement
     columns: tuple[str, ...]
+    age: str | None
+
+
+class _Visible(NamedTuple):
+    """A row that was found: its event time and the values of its features."""
+
+    event_time: datetime
+    values: tuple[object, ...]
 
 
 class OnlineFeatures:
@@ -130,7 +138,7 @@ class OnlineFeatures:
         self._project = project
         self._groups = groups
         self._deadline = deadline
-        self._plans: dict[tuple[str, tuple[str, ...]], _Plan] = {}
+        self._plans: dict[tuple[str, str, tuple[str, ...]], _Plan] = {}
         self._preparing = threading.Lock()
 
     def read(
@@ -139,80 +147,86 @@ class OnlineFeatures:
         """The store features that `inputs` names for every row, as known at its moment in `at`.
 
         A row holds the key columns that `inputs.store` maps to entities. An answer has a value under
-        `group__feature` for every feature; it is None where no row was known, where the newest one is older
-        than the group's ttl, and where a key is null. All groups and all distinct keys are read at once.
+        `use__feature` for every feature (see `dsl.types.store_use`); it is None where no row was known, where the
+        newest one is older than the group's ttl, and where a key is null. `event_age` is the time from the row's
+        event time to the row's own moment, in seconds. All groups and all distinct keys are read at once.
 
         Raises StoreError when Cassandra does not answer in time or a group has never been pushed,
         NotFoundError when `inputs` names a group that the project does not have.
         """
         answers: list[dict[str, object]] = [{} for _ in rows]
         moments = [milliseconds(moment) for moment in at]
-        keys = {name: self._keys(name, store, rows, moments) for name, store in inputs.store.items()}
-        found = self._fetch(inputs, keys)
-        for name, store in inputs.store.items():
-            columns = self._plan(name, tuple(store.features)).columns
-            nothing = dict.fromkeys(columns)
-            for answer, key in zip(answers, keys[name], strict=True):
-                values = found[name].get(key)
-                answer.update(zip(columns, values, strict=True) if values is not None else nothing)
+        keys = {use: self._keys(store, rows, moments) for use, store in inputs.store.items()}
+        plans = {use: self._plan(use, store) for use, store in inputs.store.items()}
+        found = self._fetch(inputs, plans, keys)
+        for use, plan in plans.items():
+            nothing = dict.fromkeys(plan.columns if plan.age is None else (*plan.columns, plan.age))
+            for answer, key, moment in zip(answers, keys[use], at, strict=True):
+                row = found[use].get(key)
+                if row is None:
+                    answer.update(nothing)
+                    continue
+                answer.update(zip(plan.columns, row.values, strict=True))
+                if plan.age is not None:
+                    answer[plan.age] = (moment - row.event_time).total_seconds()
         return answers
 
     def _keys(
-        self, name: str, store: StoreInput, rows: Sequence[Mapping[str, object]], moments: Sequence[int]
+        self, store: StoreInput, rows: Sequence[Mapping[str, object]], moments: Sequence[int]
     ) -> list[Key]:
         """What each row asks of a group: the values of its entity, and the moment."""
-        if name not in self._groups:
-            raise NotFoundError(f"project {self._project} has no feature group {name}.")
-        columns = [store.keys[entity] for entity in self._groups[name].entity]
+        if store.group not in self._groups:
+            raise NotFoundError(f"project {self._project} has no feature group {store.group}.")
+        columns = [store.keys[entity] for entity in self._groups[store.group].entity]
         return [
             (*(row[column] for column in columns), moment) for row, moment in zip(rows, moments, strict=True)
         ]
 
     def _fetch(
-        self, inputs: Inputs, keys: Mapping[str, Sequence[Key]]
-    ) -> dict[str, dict[Key, tuple[object, ...] | None]]:
+        self, inputs: Inputs, plans: Mapping[str, _Plan], keys: Mapping[str, Sequence[Key]]
+    ) -> dict[str, dict[Key, _Visible | None]]:
         reads = [
-            (name, key) for name, asked in keys.items() for key in dict.fromkeys(asked) if _can_be_stored(key)
+            (use, key) for use, asked in keys.items() for key in dict.fromkeys(asked) if _can_be_stored(key)
         ]
-        plans = {name: self._plan(name, tuple(store.features)) for name, store in inputs.store.items()}
-        found: dict[str, dict[Key, tuple[object, ...] | None]] = {name: {} for name in keys}
+        found: dict[str, dict[Key, _Visible | None]] = {use: {} for use in keys}
         for first in range(0, len(reads), MAX_IN_FLIGHT):
             batch = reads[first : first + MAX_IN_FLIGHT]
             try:
                 futures = [
-                    self._session.execute_async(plans[name].statement, key, timeout=self._deadline)
-                    for name, key in batch
+                    self._session.execute_async(plans[use].statement, key, timeout=self._deadline)
+                    for use, key in batch
                 ]
-                for (name, key), future in zip(batch, futures, strict=True):
-                    found[name][key] = self._visible(name, inputs.store[name], key, future)
+                for (use, key), future in zip(batch, futures, strict=True):
+                    found[use][key] = self._visible(inputs.store[use], key, future)
             except CASSANDRA_FAULTS as fault:
                 raise StoreError(
                     f"Cassandra does not answer a read of features of {self._project}: {fault}"
                 ) from fault
         return found
 
-    def _visible(
-        self, name: str, store: StoreInput, key: Key, future: ResponseFuture
-    ) -> tuple[object, ...] | None:
+    def _visible(self, store: StoreInput, key: Key, future: ResponseFuture) -> _Visible | None:
         row = future.result().one()
         if row is None:
             return None
-        ttl = self._groups[name].ttl
+        ttl = self._groups[store.group].ttl
         event = row[0].replace(tzinfo=UTC)
         if ttl is not None and milliseconds(event) < key[-1] - ttl // _MILLISECOND:
             return None
-        return tuple(
+        values = tuple(
             value.replace(tzinfo=UTC) if type_ == "timestamp" and value is not None else value
-            for value, type_ in zip(row[1:], store.features.values(), strict=True)
+            for value, type_ in zip(row[1:], store.stored.values(), strict=True)
         )
+        return _Visible(event, values)
 
-    def _plan(self, name: str, features: tuple[str, ...]) -> _Plan:
-        plan = self._plans.get((name, features))
+    def _plan(self, use: str, store: StoreInput) -> _Plan:
+        wanted = (use, store.group, tuple(store.features))
+        plan = self._plans.get(wanted)
         if plan is None:
             with self._preparing:
-                columns = tuple(names.store_column(name, feature) for feature in features)
-                plan = _Plan(self._prepare(name, features), columns)
-                self._plans[name, features] = plan
+                stored = tuple(store.stored)
+                columns = tuple(names.store_column(use, feature) for feature in stored)
+                age = names.store_column(use, AGE) if AGE in store.features else None
+                plan = self._plans[wanted] = _Plan(self._prepare(store.group, stored), columns, age)
         return plan
 
     def _prepare(self, name: str, features: tuple[str, ...]) -> PreparedStatement:

@@ -17,6 +17,7 @@ POLARS = {
     "str": pl.String,
     "timestamp": pl.Datetime("us", "UTC"),
 }
+POLARS |= {f"list[{kind}]": pl.List(of) for kind, of in POLARS.items()}
 COLUMNS = {
     "i": "int",
     "j": "int",
@@ -28,9 +29,29 @@ COLUMNS = {
     "r": "str",
     "t": "timestamp",
     "u": "timestamp",
+    "li": "list[int]",
+    "lx": "list[float]",
+    "ly": "list[float]",
+    "lb": "list[bool]",
+    "ls": "list[str]",
+    "lt": "list[timestamp]",
 }
 SCHEMA = Schema(COLUMNS, {"g": GroupSchema({"s": "str"}, {"x": "float", "n": "int"})})
-FRAME = {**COLUMNS, "g__x": "float", "g__n": "int"}
+STORE = {
+    "store.g.x": "float",
+    "store.g.n": "int",
+    "store.g.event_age": "float",
+    "store.g(s=row.r).x": "float",
+    "store.g(s=row.r).event_age": "float",
+}
+FRAME = {
+    **COLUMNS,
+    "g__x": "float",
+    "g__n": "int",
+    "g__event_age": "float",
+    "g__r__x": "float",
+    "g__r__event_age": "float",
+}
 """Every input of SCHEMA under the name it is handed in by."""
 
 ZONES = (
@@ -137,12 +158,23 @@ VALUES = {
     | st.datetimes(timezones=st.just(UTC))
     | st.integers(0, 2**31).map(lambda s: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=s)),
 }
+VALUES |= {
+    f"list[{kind}]": st.lists(st.none() | of | of, max_size=3 if kind != "float" else 2)
+    for kind, of in VALUES.items()
+}
 LITERALS = {
     "int": VALUES["int"].map(repr),
     "float": (st.sampled_from(FLOATS) | st.floats(allow_nan=False, allow_infinity=False)).map(repr),
     "bool": st.sampled_from(["True", "False"]),
     "str": _TEXT.map(repr),
 }
+LITERALS |= {
+    f"list[{kind}]": st.lists(st.just("None") | of | of, max_size=2).flatmap(
+        lambda items, of=of: of.map(lambda last: f"[{', '.join([*items, last])}]")
+    )
+    for kind, of in LITERALS.items()
+}
+SCALARS = [kind for kind in LITERALS if not kind.startswith("list")]
 
 
 def row_values():
@@ -156,7 +188,7 @@ def leaf(kind):
     """Text of an input or literal of a type."""
     columns = st.sampled_from(
         [f"row.{name}" for name, of in COLUMNS.items() if of == kind]
-        + {"float": ["store.g.x"], "int": ["store.g.n"]}.get(kind, [])
+        + [written for written, of in STORE.items() if of == kind]
     )
     return columns | columns | LITERALS[kind] if kind in LITERALS else columns
 
@@ -215,7 +247,7 @@ def expression(draw, kind, depth=3, fitted=True):
     if form == "not":
         return f"(not {draw(expression('bool', depth - 1, fitted))})"
     if form in ("in", "not in"):
-        of = draw(st.sampled_from(list(LITERALS)))
+        of = draw(st.sampled_from(SCALARS))
         items = draw(st.lists(LITERALS[of], min_size=1, max_size=3))
         return f"({draw(expression(of, depth - 1, fitted))} {form} [{', '.join(items)}])"
     if form == "chain":

@@ -5,7 +5,7 @@ import pytest
 from dsl import GroupSchema, LanguageErrors, Schema, SchemaError, compile_features
 
 SCHEMA = Schema(
-    {"distance": "float", "count": "int", "origin": "str", "late": "bool", "t": "timestamp"},
+    {"distance": "float", "count": "int", "origin": "str", "dest": "str", "late": "bool", "t": "timestamp"},
     {
         "weather": GroupSchema({"origin": "str"}, {"wind_speed": "float"}),
         "planes": GroupSchema({"tail_number": "str"}, {"seats": "int"}),
@@ -22,7 +22,7 @@ feature 'f', line 1, column 1: the row has no column 'distnce'
 feature 'f', line 1, column 5: the row has no column 'zzz'
     1 + row.zzz
         ^^^^^^^
-    it has count, distance, late, origin, t""",
+    it has count, dest, distance, late, origin, t""",
     "store.wether.wind_speed": """\
 feature 'f', line 1, column 1: the store has no feature group 'wether'
     store.wether.wind_speed
@@ -38,12 +38,60 @@ feature 'f', line 1, column 1: feature group 'planes' is looked up by row.tail_n
 column 'tail_number'
     store.planes.seats
     ^^^^^^^^^^^^^^^^^^
-    give the table such a column""",
+    state the column that holds it: store.planes(tail_number=row.…)""",
     "store.weather": """\
 feature 'f', line 1, column 1: a feature of the group is missing
     store.weather
     ^^^^^^^^^^^^^
     write store.weather.feature""",
+    "store.weather(origin=row.origin)": """\
+feature 'f', line 1, column 1: a feature of the group is missing
+    store.weather(origin=row.origin)
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    write store.weather(…).feature""",
+    "store.weather.wind_speed(origin=row.origin)": """\
+feature 'f', line 1, column 1: keys are stated behind the group
+    store.weather.wind_speed(origin=row.origin)
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    write store.weather(…).wind_speed""",
+    "store.weather(orign=row.origin).wind_speed": """\
+feature 'f', line 1, column 15: the entity of feature group 'weather' has no 'orign'
+    store.weather(orign=row.origin).wind_speed
+                  ^^^^^^^^^^^^^^^^
+    did you mean origin=?""",
+    "store.weather(row.origin).wind_speed": """\
+feature 'f', line 1, column 15: a key is stated with the name of its entity
+    store.weather(row.origin).wind_speed
+                  ^^^^^^^^^^
+    write store.weather(origin=row.…)""",
+    "store.weather().wind_speed": """\
+feature 'f', line 1, column 1: no key is stated in the brackets
+    store.weather().wind_speed
+    ^^^^^^^^^^^^^^^
+    write store.weather(origin=row.…), or leave them out""",
+    "store.weather(**row).wind_speed": """\
+feature 'f', line 1, column 15: keys cannot be unpacked with **
+    store.weather(**row).wind_speed
+                  ^^^^^
+    write store.weather(origin=row.…)""",
+    "store.weather(origin=row.count).wind_speed": """\
+feature 'f', line 1, column 22: origin of feature group 'weather' is str, but row.count is int
+    store.weather(origin=row.count).wind_speed
+                         ^^^^^^^^^""",
+    "store.weather(origin=lower(row.origin)).wind_speed": """\
+feature 'f', line 1, column 22: a key is a column of the row
+    store.weather(origin=lower(row.origin)).wind_speed
+                         ^^^^^^^^^^^^^^^^^
+    write origin=row.name; compute other keys in the table""",
+    "store.weather(origin=row.dst).event_aeg": """\
+feature 'f', line 1, column 22: the row has no column 'dst'
+    store.weather(origin=row.dst).event_aeg
+                         ^^^^^^^
+    did you mean row.dest?
+feature 'f', line 1, column 1: feature group 'weather' has no feature 'event_aeg'
+    store.weather(origin=row.dst).event_aeg
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    did you mean store.weather.event_age?""",
     "distance + 1": """\
 feature 'f', line 1, column 1: the name 'distance' is not known
     distance + 1
@@ -79,7 +127,7 @@ feature 'f', line 1, column 1: - needs numbers, not timestamp and timestamp
     ^^^^^^^^^^^^^
     minutes_between(start, end) is the time between two timestamps""",
     "row.origin == 1": """\
-feature 'f', line 1, column 1: == needs values of one type (any type), not str and int
+feature 'f', line 1, column 1: == needs values of one type (any type but a list), not str and int
     row.origin == 1
     ^^^^^^^^^^^^^^^""",
     "abs(row.origin)": """\
@@ -149,16 +197,46 @@ feature 'f', line 1, column 1: the number does not fit in 64 bits
 feature 'f', line 1, column 1: comprehensions are not part of the language
     [x for x in row]
     ^^^^^^^^^^^^^^^^""",
+    "[]": """\
+feature 'f', line 1, column 1: the list is empty, so it has no type
+    []
+    ^^""",
+    "length([1, 'a'])": """\
+feature 'f', line 1, column 8: a list holds values of one type, not int and str
+    length([1, 'a'])
+           ^^^^^^^^""",
+    "length([1, row.count])": """\
+feature 'f', line 1, column 12: only literals can be listed
+    length([1, row.count])
+               ^^^^^^^^^""",
+    "length([[1]])": """\
+feature 'f', line 1, column 9: a list holds no lists
+    length([[1]])
+            ^^^""",
+    "1 in row.origin": """\
+feature 'f', line 1, column 6: `in` needs a list
+    1 in row.origin
+         ^^^^^^^^^^
+    write value in [a, b], or contains(text, part)""",
+    "[1] == [2]": """\
+feature 'f', line 1, column 1: == needs values of one type (any type but a list), not list[int] and list[int]
+    [1] == [2]
+    ^^^^^^^^^^""",
+    "split(row.origin, ',')[0]": """\
+feature 'f', line 1, column 1: square brackets do not select
+    split(row.origin, ',')[0]
+    ^^^^^^^^^^^^^^^^^^^^^^^^^
+    write row.name, store.group.feature or element(list, 0)""",
     "lower('é') + row.zzz": """\
 feature 'f', line 1, column 14: the row has no column 'zzz'
     lower('é') + row.zzz
                  ^^^^^^^
-    it has count, distance, late, origin, t""",
+    it has count, dest, distance, late, origin, t""",
     "1 +\n  row.zzz": """\
 feature 'f', line 2, column 3: the row has no column 'zzz'
       row.zzz
       ^^^^^^^
-    it has count, distance, late, origin, t""",
+    it has count, dest, distance, late, origin, t""",
 }
 
 
@@ -190,6 +268,16 @@ def test_a_key_of_another_type_is_an_error():
     schema = Schema({"origin": "int"}, {"weather": GroupSchema({"origin": "str"}, {"wind": "float"})})
     with pytest.raises(LanguageErrors, match=r"row.origin of type str, but it has row.origin of type int"):
         compile_features({"f": "store.weather.wind"}, schema)
+
+
+def test_the_age_of_a_groups_row_is_no_feature():
+    with pytest.raises(SchemaError, match=r"store\.weather\.event_age cannot be a feature"):
+        Schema({}, {"weather": GroupSchema({"origin": "str"}, {"event_age": "float"})})
+
+
+def test_a_feature_group_holds_no_lists():
+    with pytest.raises(SchemaError, match=r"store\.g\.x is list\[int\]: a feature group holds no lists"):
+        Schema({}, {"g": GroupSchema({"origin": "str"}, {"x": "list[int]"})})
 
 
 def test_a_schema_with_an_unknown_type_is_an_error():

@@ -9,7 +9,7 @@ import pytest
 
 from dsl import InputError, Schema, compile_features
 
-SCHEMA = Schema({"x": "float", "i": "int", "b": "bool", "s": "str", "t": "timestamp"})
+SCHEMA = Schema({"x": "float", "i": "int", "b": "bool", "s": "str", "t": "timestamp", "l": "list[float]"})
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,12 @@ SCHEMA = Schema({"x": "float", "i": "int", "b": "bool", "s": "str", "t": "timest
         ("x", pl.Series("x", ["1"]), "input 'x': expected a column of type Float64, got String"),
         ("i", pl.Series("i", [1.0]), "input 'i': expected a column of type Int64, got Float64"),
         ("b", pl.Series("b", [1]), "input 'b': expected a column of type Boolean, got Int64"),
+        (
+            "l",
+            pl.Series("l", [["a"]]),
+            "input 'l': expected a column of type List(Float64), got List(String)",
+        ),
+        ("l", pl.Series("l", [1.0]), "input 'l': expected a column of type List(Float64), got Float64"),
         ("s", pl.Series("s", [1]), "input 's': expected a column of type String, got Int64"),
         (
             "t",
@@ -48,6 +54,8 @@ def test_an_unsigned_int_beyond_64_bits_is_an_error():
         ("x", pl.Series([None, None], dtype=pl.Null), [None, None]),
         ("i", pl.Series([7], dtype=pl.UInt8), [7]),
         ("s", pl.Series(["a", "b"], dtype=pl.Categorical), ["a", "b"]),
+        ("l", pl.Series([[1, None], None, []], dtype=pl.List(pl.Int32)), [[1.0, None], None, []]),
+        ("l", pl.Series([[1.0, math.nan]], dtype=pl.Array(pl.Float64, 2)), [[1.0, None]]),
         (
             "t",
             pl.Series([datetime(2013, 1, 1)], dtype=pl.Datetime("ms")).dt.replace_time_zone(
@@ -60,6 +68,25 @@ def test_an_unsigned_int_beyond_64_bits_is_an_error():
 def test_columns_of_kindred_types_are_brought_to_the_declared_one(name, series, accepted):
     frame = series.alias(name).to_frame()
     assert compile_features({"f": f"row.{name}"}, SCHEMA).columns(frame)["f"].to_list() == accepted
+
+
+def test_what_expressions_share_is_computed_once_and_constants_are_folded():
+    features = compile_features(
+        {
+            "a": "log(row.x + 1) * 2",
+            "b": "log(row.x + 1) / row.x",
+            "c": "max(log(row.x + 1), 0)",
+            "d": "1 + 2 * 3",
+            "e": "row.x + (2 - 0.5)",
+        },
+        SCHEMA,
+    )
+    stages = [str(expression) for stage in features._program._stages for expression in stage]
+    assert sum(text.count(".log") for text in stages) == 1
+    assert [text for text in stages if 'alias("d")' in text] == [
+        str(pl.lit(7, pl.Int64).cast(pl.Int64).alias("d"))
+    ]
+    assert "1.5" in next(text for text in stages if 'alias("e")' in text or "1.5" in text)
 
 
 LONG = {

@@ -32,10 +32,60 @@ def test_names_types_and_inputs_are_what_the_expressions_use():
     assert features.inputs == Inputs(
         row={"origin": "str", "dest": "str", "distance": "float", "hhmm": "int"},
         store={
-            "weather": StoreInput({"origin": "origin"}, {"wind": "float"}),
-            "routes": StoreInput({"origin": "origin", "dest": "dest"}, {"flights": "int"}),
+            "weather": StoreInput("weather", {"origin": "origin"}, {"wind": "float"}),
+            "routes": StoreInput("routes", {"origin": "origin", "dest": "dest"}, {"flights": "int"}),
         },
     )
+
+
+def test_one_group_by_several_keys_is_several_inputs():
+    features = compile_features(
+        {
+            "here": "store.weather.wind",
+            "there": "store.weather(origin=row.dest).wind - here",
+            "rain": "store.weather(origin=row.dest).rain",
+            "back": "store.routes(origin=row.dest, dest=row.origin).flights",
+            "half": "store.routes(dest=row.origin).flights",
+            "same": "store.weather(origin=row.origin).wind",
+            "age": "store.weather(origin=row.dest).event_age",
+            "late": "store.routes.event_age > 60",
+        },
+        SCHEMA,
+    )
+    assert features.inputs.store == {
+        "weather": StoreInput("weather", {"origin": "origin"}, {"wind": "float"}),
+        "weather__dest": StoreInput(
+            "weather", {"origin": "dest"}, {"wind": "float", "rain": "float", "event_age": "float"}
+        ),
+        "routes__dest__origin": StoreInput(
+            "routes", {"origin": "dest", "dest": "origin"}, {"flights": "int"}
+        ),
+        "routes__origin__origin": StoreInput(
+            "routes", {"origin": "origin", "dest": "origin"}, {"flights": "int"}
+        ),
+        "routes": StoreInput("routes", {"origin": "origin", "dest": "dest"}, {"event_age": "float"}),
+    }
+    assert features.inputs.row == {"origin": "str", "dest": "str"}
+    assert features.inputs.store["weather__dest"].stored == {"wind": "float", "rain": "float"}
+    values = {
+        "weather__wind": 3.0,
+        "weather__dest__wind": 5.0,
+        "weather__dest__rain": 0.5,
+        "weather__dest__event_age": 1800.25,
+        "routes__dest__origin__flights": 4,
+        "routes__origin__origin__flights": 0,
+        "routes__event_age": 61.0,
+    }
+    answers = [3.0, 2.0, 0.5, 4, 0, 3.0, 1800.25, True]
+    assert features.row(values) == answers
+    assert features.columns(pl.DataFrame([values])).row(0) == tuple(answers)
+    again = type(features).from_json(features.to_json())
+    assert (again, again.inputs) == (features, features.inputs)
+
+
+def test_the_keys_of_a_group_can_be_named():
+    features = compile_features({"wind": "store.weather(origin=place).wind"}, SCHEMA, {"place": "row.dest"})
+    assert list(features.inputs.store) == ["weather__dest"]
 
 
 def test_values_are_in_the_order_of_names_and_missing_inputs_are_null():

@@ -8,7 +8,18 @@ import pytest
 from dsl import InputError, Schema, compile_features
 from dsl.row import Writer
 
-SCHEMA = Schema({"x": "float", "y": "float", "i": "int", "b": "bool", "s": "str", "t": "timestamp"})
+SCHEMA = Schema(
+    {
+        "x": "float",
+        "y": "float",
+        "i": "int",
+        "b": "bool",
+        "s": "str",
+        "t": "timestamp",
+        "l": "list[int]",
+        "f": "list[float]",
+    }
+)
 
 
 def source(**features):
@@ -27,6 +38,10 @@ def source(**features):
         ("i", 2**63, "input 'i': 9223372036854775808 does not fit in 64 bits"),
         ("b", 1, "input 'b': expected true or false, got 1 of type int"),
         ("s", b"a", "input 's': expected a text, got b'a' of type bytes"),
+        ("l", "12", "input 'l': expected a list, got '12' of type str"),
+        ("l", 1, "input 'l': expected a list, got 1 of type int"),
+        ("l", [1, 0.5], "input 'l[1]': expected an int, got 0.5 of type float"),
+        ("f", [None, "x"], "input 'f[1]': expected a number, got 'x' of type str"),
         ("t", "2013-01-01", "input 't': expected a timestamp, got '2013-01-01' of type str"),
         (
             "t",
@@ -52,6 +67,9 @@ def test_a_value_of_another_type_is_an_error_naming_the_input(name, value, messa
         ("i", np.int32(7), 7),
         ("b", np.bool_(True), True),
         ("s", np.str_("a"), "a"),
+        ("l", [1, None], (1, None)),
+        ("l", np.array([1, 2], np.int32), (1, 2)),
+        ("f", (1, float("nan"), 0.5), (1.0, None, 0.5)),
         ("t", datetime(2013, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), datetime(2013, 1, 1, tzinfo=UTC)),
     ],
 )

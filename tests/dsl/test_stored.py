@@ -14,6 +14,8 @@ EVERY_KIND = {
     "b": "row.s in ['a', 'b'] and not row.b or 0 < row.i < 10",
     "c": "hour(row.t, 'America/New_York') if row.b else None",
     "d": "normalize(row.x) + vocabulary(row.s, size=7)",
+    "l": "dot([1, None, 2.5], float(coalesce(row.li, [3]))) + length(split(row.s, ','))",
+    "e": "store.g(s=row.r).x - store.g(s=row.r).event_age",
 }
 
 
@@ -42,7 +44,7 @@ def test_the_form_is_readable(language):
     features = compile_features({"a": "coalesce(store.g.x, 0) / 60"}, language.schema)
     assert features.to_json() == {
         "format": "giornata-features",
-        "version": 1,
+        "version": 2,
         "features": {
             "a": {
                 "call": "/",
@@ -67,6 +69,22 @@ def test_the_form_is_readable(language):
         },
         "states": {},
     }
+
+
+def test_version_1_still_opens(language):
+    """As the first version wrote `coalesce(store.g.x, 0.0)`."""
+    stored = {"store": "g", "feature": "x", "keys": {"s": {"row": "s", "type": "str"}}, "type": "float"}
+    constant = {"constant": 0.0, "type": "float"}
+    written = {
+        "format": "giornata-features",
+        "version": 1,
+        "features": {"a": {"call": "coalesce", "arguments": [stored, constant], "type": "float"}},
+        "states": {},
+    }
+    features = CompiledFeatures.from_json(written)
+    assert features == compile_features({"a": "coalesce(store.g.x, 0.0)"}, language.schema)
+    assert features.row({"g__x": 2.0}) == [2.0]
+    assert features.to_json()["version"] == 2
 
 
 def broken():
@@ -94,6 +112,8 @@ def broken():
         {"constant": 1, "type": "integer"},
         {"row": "x; import os", "type": "float"},
         {"row": 7, "type": "float"},
+        {"store": "g", "feature": "x", "keys": {"s": number}, "type": "float"},
+        {"store": "g", "feature": "event_age", "keys": {"s": {"row": "s", "type": "str"}}, "type": "int"},
         {**call, "call": "exec"},
         {**call, "call": "_hour", "arguments": [{"row": "t", "type": "timestamp"}]},
         {**call, "type": "float"},
@@ -107,6 +127,10 @@ def broken():
             "then": number,
             "else": {"constant": 1.0, "type": "float"},
         },
+        {"constant": [], "type": "list[int]"},
+        {"constant": [1, "a"], "type": "list[int]"},
+        {"constant": 1, "type": "list[int]"},
+        {"constant": [1], "type": "int"},
         {"and": []},
         {"or": [number]},
         {"in": number, "items": []},
@@ -127,7 +151,7 @@ def test_forms_that_cannot_have_been_written_are_refused(tree):
     ("key", "value", "message"),
     [
         ("format", "other", "expected giornata-features"),
-        ("version", 2, "stored in version 2, not 1"),
+        ("version", 3, "stored in version 3; this Giornata reads 1 and 2"),
         ("states", None, "lack their features or states"),
         ("states", {"normalize(row.y)": {}}, "which no feature calls"),
         ("states", {"normalize(row.x)": {"mean": 1.0}}, "does not hold mean, deviation"),

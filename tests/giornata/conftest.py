@@ -162,7 +162,11 @@ def _record(spec: ModelSpec, frame: pl.DataFrame, matrix: Matrix) -> ModelVersio
         },
         signature=Signature(
             inputs=columns,
-            store={"origin_weather": StoreInput(keys={"origin": "origin"}, features={"wind_speed": "float"})},
+            store={
+                "origin_weather": StoreInput(
+                    group="origin_weather", keys={"origin": "origin"}, features={"wind_speed": "float"}
+                )
+            },
             key=["trip_id"],
             event_time="left_at",
             task="regression",

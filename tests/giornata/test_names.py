@@ -29,6 +29,8 @@ def test_the_names_of_the_flights_project():
     assert names.dag_id("flights", "score") == "flights.score"
     assert names.store_column("origin_weather", "wind_speed") == "origin_weather__wind_speed"
     assert names.parse_store_column("origin_weather__wind_speed") == ("origin_weather", "wind_speed")
+    assert names.store_column("origin_weather__dest", "wind_speed") == "origin_weather__dest__wind_speed"
+    assert names.parse_store_column("weather__dest__via__wind") == ("weather__dest__via", "wind")
     assert names.hive_tables_of_model("late") == ("late_predictions", "late_outcomes")
 
 
@@ -49,6 +51,12 @@ def test_different_names_never_meet(first, second):
     ):
         assert (mapping(*first) == mapping(*second)) == (first == second)
     assert (names.keyspace(first[0]) == names.keyspace(second[0])) == (first[0] == second[0])
+
+
+@given(st.lists(words, min_size=1, max_size=4), words)
+def test_uses_of_a_group_round_trip(parts, feature):
+    use = "__".join(parts)
+    assert names.parse_store_column(names.store_column(use, feature)) == (use, feature)
 
 
 @given(words, words)

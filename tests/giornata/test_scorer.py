@@ -1,9 +1,11 @@
 """The scorer answers rows and columns alike, by the right part, as XGBoost does on the same matrix."""
 
 import dataclasses
+import json
 import math
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import polars as pl
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from giornata.bundle import open_bundle
 from giornata.errors import BundleError, DataError
-from giornata.scorer import Prediction, Scorer, inputs_of, matrix_of_columns, matrix_of_rows
+from giornata.scorer import Prediction, Scorer, _plain, _typed, inputs_of, matrix_of_columns, matrix_of_rows
 
 HEAVY = (
     "pandas",
@@ -210,3 +212,15 @@ def test_one_row_takes_no_polars(trained_bundle, tmp_path):
 
 def test_prediction_is_plain():
     assert dataclasses.asdict(Prediction(1.5, "all", "all")) == {"value": 1.5, "part": "all", "level": "all"}
+
+
+def test_lists_travel_in_a_self_test():
+    """As text and back: times with their zone, NaN as null."""
+    moment = datetime(2013, 11, 1, 8, tzinfo=timezone(timedelta(hours=2)))
+    row = {"times": [moment, None], "sizes": (0.5, math.nan), "at": moment, "words": ["a"]}
+    types = {"times": "list[timestamp]", "sizes": "list[float]", "at": "timestamp", "words": "list[str]"}
+    plain = {name: _plain(value) for name, value in row.items()}
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert _typed(plain, types) == {
+        "times": [moment, None], "sizes": [0.5, None], "at": moment, "words": ["a"]
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from dsl.types import Inputs, StoreInput
+from dsl.types import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.documents import Feature, FeatureGroup
 from giornata.errors import NotFoundError, StoreError
@@ -46,21 +46,24 @@ GROUPS = {
 }
 FEATURES = {"level": "float", "label": "str"}
 INPUTS = Inputs(
-    row={"number": "int", "port": "str"},
+    row={"number": "int", "port": "str", "other": "str"},
     store={
-        "tides": StoreInput(keys={"place": "port", "number": "number"}, features=FEATURES),
-        "places": StoreInput(keys={"number": "number", "place": "port"}, features={"label": "str"}),
-        "cases": StoreInput(keys={"number": "number"}, features={"level": "float"}),
+        "tides": StoreInput("tides", keys={"place": "port", "number": "number"}, features=FEATURES),
+        "places": StoreInput("places", keys={"number": "number", "place": "port"}, features={"label": "str"}),
+        "cases": StoreInput("cases", keys={"number": "number"}, features={"level": "float", AGE: "float"}),
+        "tides__number__other": StoreInput(
+            "tides", keys={"number": "number", "place": "other"}, features={AGE: "float", "level": "float"}
+        ),
     },
 )
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is known of each group, {(place, time): (level, label)}, and what is asked, [(place, time)]."""
+    """What is known of each group, {(place, time): (level, label)}, and what is asked, [(place, other, time)]."""
 
     known: dict[str, dict[tuple[str, datetime], tuple[float | None, str | None]]]
-    asked: list[tuple[str | None, datetime | None]]
+    asked: list[tuple[str | None, str | None, datetime | None]]
 
 
 # Few places and few moments, so that ties, gaps and rows at the very edge of a ttl are common; over two days.
@@ -72,15 +75,17 @@ just_beside = st.sampled_from(
 values = st.tuples(st.none() | st.sampled_from([0.5, -1.0]), st.none() | st.sampled_from(["x", "y"]))
 histories = st.dictionaries(st.tuples(places, moments), values, max_size=8)
 asks = st.tuples(
-    st.none() | places, st.none() | st.tuples(moments, just_beside).map(lambda pair: pair[0] + pair[1])
+    st.none() | places,
+    st.none() | places,
+    st.none() | st.tuples(moments, just_beside).map(lambda pair: pair[0] + pair[1]),
 )
 cases = st.builds(
     Case, st.fixed_dictionaries(dict.fromkeys(GROUPS, histories)), st.lists(asks, min_size=1, max_size=8)
 )
 
 
-def newest(case: Case, name: str, place: str | None, at: datetime | None) -> tuple[Any, Any]:
-    """The oracle: look at every row that is known."""
+def newest(case: Case, name: str, place: str | None, at: datetime | None) -> tuple[Any, Any, Any]:
+    """The oracle: look at every row that is known; level, label and age of the newest."""
     best: tuple[datetime, tuple[Any, Any]] | None = None
     ttl = GROUPS[name].ttl
     by_place = "place" in GROUPS[name].entity
@@ -89,16 +94,22 @@ def newest(case: Case, name: str, place: str | None, at: datetime | None) -> tup
             continue
         if event < at and (ttl is None or event >= at - ttl) and (best is None or event > best[0]):
             best = (event, row)
-    return best[1] if best else (None, None)
+    if best is None or at is None:
+        return None, None, None
+    return *best[1], (at - best[0]) / timedelta(seconds=1)
 
 
-def expected(case: Case, place: str | None, at: datetime | None) -> dict[str, Any]:
+def expected(case: Case, place: str | None, other: str | None, at: datetime | None) -> dict[str, Any]:
     tides, places_, cases_ = (newest(case, name, place, at) for name in ("tides", "places", "cases"))
+    there = newest(case, "tides", other, at)
     return {
         "tides__level": tides[0],
         "tides__label": tides[1],
         "places__label": places_[1],
         "cases__level": cases_[0],
+        "cases__event_age": cases_[2],
+        "tides__number__other__level": there[0],
+        "tides__number__other__event_age": there[2],
     }
 
 
@@ -150,34 +161,37 @@ def test_offline_is_the_oracle_and_online_is_offline(
     generated = generate()
     publish_groups(spark, stores, project, generated)
     asked = [
-        (place, number, port, at)
+        (place, number, port, other, at)
         for number, case in enumerate(generated)
-        for place, (port, at) in enumerate(case.asked)
+        for place, (port, other, at) in enumerate(case.asked)
     ]
-    entities = spark.createDataFrame(asked, "place int, number bigint, port string, at timestamp")
+    entities = spark.createDataFrame(
+        asked, "place int, number bigint, port string, other string, at timestamp"
+    )
     joined = join(spark, entities, "at", INPUTS, GROUPS, project)
     offline = {(row["number"], row["place"]): row.asDict() for row in joined.collect()}
     assert joined.columns == [
-        "place", "number", "port", "at", "tides__level", "tides__label", "places__label", "cases__level"
+        "place", "number", "port", "other", "at", "tides__level", "tides__label", "places__label",
+        "cases__level", "cases__event_age", "tides__number__other__event_age", "tides__number__other__level",
     ]  # fmt: skip
     assert len(offline) == len(asked), "no row is dropped"
     assert joined.count() == len(asked), "no row is doubled"
-    for place, number, port, at in asked:
+    for place, number, port, other, at in asked:
         row = offline[number, place]
-        assert row["port"] == port
-        wanted = expected(generated[number], port, at)
-        assert {column: row[column] for column in wanted} == wanted, (generated[number], port, at)
+        assert (row["port"], row["other"]) == (port, other)
+        wanted = expected(generated[number], port, other, at)
+        assert {column: row[column] for column in wanted} == wanted, (generated[number], port, other, at)
 
     for name, document in GROUPS.items():
         push(spark, stores, project, name, document)
-    timed = [(place, number, port, at) for place, number, port, at in asked if at is not None]
+    timed = [ask for ask in asked if ask[4] is not None]
     with cassandra.session(stores) as session:
         answers = OnlineFeatures(session, project, GROUPS, deadline=10.0).read(
             INPUTS,
-            [{"number": number, "port": port} for _, number, port, _ in timed],
-            [ask[3] for ask in timed],
+            [{"number": number, "port": port, "other": other} for _, number, port, other, _ in timed],
+            [ask[4] for ask in timed],
         )
-    for (place, number, _, _), answer in zip(timed, answers, strict=True):
+    for (place, number, *_), answer in zip(timed, answers, strict=True):
         assert answer == {column: offline[number, place][column] for column in answer}
 
 
@@ -185,11 +199,11 @@ def test_the_generated_cases_are_not_all_easy() -> None:
     """What the test above relies on: ties, expired rows, hidden ones and found ones are all among the cases."""
     seen = set()
     for case in generate():
-        for port, at in case.asked:
+        for port, _, at in case.asked:
             events = [event for place, event in case.known["tides"] if place == port]
             if at in events:
                 seen.add("tie")
-            if newest(case, "tides", port, at) != (None, None):
+            if newest(case, "tides", port, at) != (None, None, None):
                 seen.add("found")
             elif at is not None and any(event < at for event in events):
                 seen.add("expired")
@@ -201,21 +215,24 @@ def test_the_generated_cases_are_not_all_easy() -> None:
 def test_rows_of_equal_content_all_come_back(spark: SparkSession, stores: Settings, project: str) -> None:
     known = {"tides": {("a", START): (1.0, "x")}, "places": {}, "cases": {}}
     publish_groups(spark, stores, project, [Case(known, [])])
-    rows = [(0, "a", START + MINUTE)] * 3 + [(0, None, START + MINUTE), (None, "a", START + MINUTE)]
-    entities = spark.createDataFrame(rows, "number bigint, port string, at timestamp")
+    rows = [(0, "a", "b", START + MINUTE)] * 3
+    rows += [(0, None, "a", START + MINUTE), (None, "a", "a", START + MINUTE)]
+    entities = spark.createDataFrame(rows, "number bigint, port string, other string, at timestamp")
     levels = [row["tides__level"] for row in join(spark, entities, "at", INPUTS, GROUPS, project).collect()]
     assert sorted(levels, key=str) == [1.0, 1.0, 1.0, None, None]
 
 
 def test_no_rows_ask_nothing(spark: SparkSession, stores: Settings, project: str) -> None:
     publish_groups(spark, stores, project, [])
-    entities = spark.createDataFrame([], "number bigint, port string, at timestamp")
+    entities = spark.createDataFrame([], "number bigint, port string, other string, at timestamp")
     assert join(spark, entities, "at", INPUTS, GROUPS, project).collect() == []
     assert join(spark, entities, "at", Inputs(row={}, store={}), GROUPS, project).columns == entities.columns
 
 
 def test_a_group_that_is_not_there(spark: SparkSession, project: str) -> None:
-    entities = spark.createDataFrame([(1, "a", START)], "number bigint, port string, at timestamp")
+    entities = spark.createDataFrame(
+        [(1, "a", "b", START)], "number bigint, port string, other string, at timestamp"
+    )
     with pytest.raises(StoreError, match="feature group tides has no table"):
         join(spark, entities, "at", INPUTS, GROUPS, project)
     with pytest.raises(NotFoundError, match=f"project {project} has no feature group tides"):

@@ -35,7 +35,23 @@ def test_inputs_of_features_and_partition():
     found = merged_inputs(features, partition)
     assert dict(found.row) == {"origin": "str", "city": "str", "distance": "float"}
     assert dict(found.store["weather"].features) == {"wind": "float", "storm": "bool"}
+    assert found.store["weather"].group == "weather"
+    elsewhere = compile_features({"storm": "store.weather(origin=row.city).storm"}, schema)
+    found = merged_inputs(features, elsewhere)
+    assert {use: (dict(read.keys), dict(read.features)) for use, read in found.store.items()} == {
+        "weather": ({"origin": "origin"}, {"wind": "float"}),
+        "weather__city": ({"origin": "city"}, {"storm": "bool"}),
+    }
     assert merged_inputs(features, None).row.keys() == {"origin", "distance"}
+
+
+def test_a_column_may_be_null_where_training_lacked_it_or_no_expression_needs_it():
+    schema = Schema(row={"x": "float", "y": "float", "z": "float", "city": "str"})
+    features = compile_features({"a": "row.x", "b": "coalesce(row.y, 0)", "c": "coalesce(row.z, 0)"}, schema)
+    partition = compile_features({"high": "row.z > 1", "city": "coalesce(row.city, '')"}, schema)
+    inputs = merged_inputs(features, partition)
+    assert inputs.nullable == {"y", "city"}
+    assert merged_inputs(features, None).nullable == {"y", "z"}
 
 
 def test_matrix_does_not_depend_on_the_order_of_rows():

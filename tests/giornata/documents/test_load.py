@@ -103,7 +103,8 @@ MISTAKES = {
     ),
     "not one of the values": (
         "tables/orders.yaml", "weight: float", "weight: flaot",
-        [("shop/tables/orders.yaml", 7, "flaot", "'flaot' is not one of int, float, bool, str, timestamp",
+        [("shop/tables/orders.yaml", 7, "flaot", "'flaot' is not one of int, float, bool, str, timestamp, "
+        "list[int], list[float], list[bool], list[str], list[timestamp]",
           "did you mean 'float'?")],
     ),
     "YAML's on is text, not true": (
@@ -378,9 +379,61 @@ def test_a_mistake_in_an_expression_is_reported_at_its_place(mistake, problems_a
     assert (marked(problem), problem.suggestion) == (wrong, suggestion)
 
 
+# What is put before `features:`, in line 8, what of `weight: row.weight` becomes, and the marked text.
+DEFINE_MISTAKES = {
+    "in a definition": ("define: {heavy: row.wieght > 3}", "int(heavy)", 8, "row.wieght"),
+    "in a use of it": ("define: {heavy: row.weight > 3}", "int(haevy)", 9, "haevy"),
+    "a cycle": ("define: {heavy: weight > 3}", "int(heavy)", 8, "weight"),
+    "a name twice": ("define: {busy: row.weight}", "row.weight", 8, "busy"),
+    "sees the future": ("define: {heavy: row.items > 3}", "int(heavy)", 8, "row.items"),
+}
+
+
+@pytest.mark.parametrize("mistake", DEFINE_MISTAKES)
+def test_a_mistake_among_named_expressions_is_reported_once_at_its_place(mistake, problems_after):
+    define, weight, line, wrong = DEFINE_MISTAKES[mistake]
+    old, new = "features:\n  weight: row.weight", f"{define}\nfeatures:\n  weight: {weight}"
+    (problem,) = problems_after("models/hours.yaml", old, new)
+    assert problem.line == line + (line == 9)
+    assert marked(problem) == wrong
+
+
+def test_features_and_levels_use_named_expressions(shop):
+    model = shop / "models/hours.yaml"
+    text = model.read_text().replace("by: [row.shop]", "by: [kind, lower(kind), heavy]")
+    text = text.replace("features:\n  weight: row.weight", "define: {kind: lower(row.shop)}\n"
+                        "features:\n  heavy: weight > 3\n  weight: row.weight")  # fmt: skip
+    model.write_text(text)
+    compiled = compile_model(load_project(shop), "hours")
+    assert compiled.features.names == ("heavy", "weight", "busy")
+    assert compiled.partition.names == ("kind", "level_2", "heavy")
+    assert compiled.partition.row({"shop": "A", "weight": 4.0}) == ["a", "a", True]
+
+
+def test_a_level_is_there_twice(problems_after):
+    (problem,) = problems_after("models/hours.yaml", "by: [row.shop]", "by: [row.shop, row.shop]")
+    assert (marked(problem), problem.message) == ("row.shop", "level 'shop' is there twice")
+
+
+def test_a_part_is_not_chosen_by_what_is_learned(problems_after):
+    (problem,) = problems_after("models/hours.yaml", "by: [row.shop]", "by: [vocabulary(row.shop)]")
+    assert marked(problem) == "vocabulary(row.shop)"
+    assert problem.message == "a part cannot be chosen by what is learned from the training rows"
+
+
 def test_a_type_error_in_an_expression(problems_after):
     (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.weight + row.shop")
     assert at(problem)[:2] == ("shop/models/hours.yaml", 9)
+
+
+def test_a_column_may_be_a_list_and_a_key_may_not(shop, problems_after):
+    table, model = shop / "tables/orders.yaml", shop / "models/hours.yaml"
+    table.write_text(table.read_text().replace("items: int", "items: int\n  boxes: list[float]"))
+    model.write_text(model.read_text().replace("weight: row.weight", "weight: sum(row.boxes)"))
+    compiled = compile_model(load_project(shop), "hours")
+    assert compiled.features.row({"boxes": [0.5, None, 2.0]})[0] == 2.5
+    (problem,) = problems_after("tables/orders.yaml", "key: [order_id]", "key: [order_id, boxes]")
+    assert (marked(problem), problem.message) == ("boxes", "column 'boxes' is a list, which is no key")
 
 
 def test_a_feature_must_be_a_number(problems_after):

@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from giornata.documents.record import ModelVersion, PartRecord
+from giornata.documents.record import ModelVersion, PartRecord, Signature
 
 KEYS = [["Illinois", "Chicago"], [True, 3], []]
 
@@ -31,3 +31,12 @@ def test_whole_record(trained):
     assert again.groups["origin_weather"].ttl == version.groups["origin_weather"].ttl
     with pytest.raises(ValidationError, match="Extra inputs"):
         ModelVersion.model_validate_json(json.dumps({**version.model_dump(mode="json"), "other": 1}))
+
+
+def test_a_signature_from_before_keys_could_be_stated():
+    stored = """{"inputs": {"origin": {"type": "str", "nullable": false}},
+        "store": {"weather": {"keys": {"origin": "origin"}, "features": {"wind": "float"}}},
+        "key": ["id"], "event_time": "at", "task": "regression"}"""
+    signature = Signature.model_validate_json(stored)
+    assert signature.store["weather"].group == "weather"
+    assert Signature.model_validate_json(signature.model_dump_json()) == signature

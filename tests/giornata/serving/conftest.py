@@ -96,7 +96,9 @@ def make_bundle(
             },
             store={
                 name: StoreInput(
-                    keys=dict(store.keys), features={f: str(t) for f, t in store.features.items()}
+                    group=store.group,
+                    keys=dict(store.keys),
+                    features={f: str(t) for f, t in store.features.items()},
                 )
                 for name, store in compiled.inputs.store.items()
             },
@@ -120,9 +122,7 @@ def make_bundle(
     files = {"model.ubj": bytes(booster.save_raw("ubj"))}
     bundle = Bundle(version, compiled.to_json(), None, (Part((), "all", "all", files),))
     columns = [*compiled.inputs.row]
-    columns += [
-        f"{group}__{name}" for group, store in compiled.inputs.store.items() for name in store.features
-    ]
+    columns += [f"{use}__{name}" for use, store in compiled.inputs.store.items() for name in store.features]
     return Truth(identity, write_bundle(with_self_test(bundle, [dict.fromkeys(columns)])), booster)
 
 
@@ -138,6 +138,7 @@ TABLE = Table.model_validate(
             "distance": "float",
             "seats": "int",
             "origin": "str",
+            "dest": "str",
             "tailnum": "str",
         },
     }
@@ -172,6 +173,17 @@ def windy() -> Truth:
     """A version of breezes/windy, which reads the feature store."""
     features = {"distance": "row.distance", "wind": "store.weather.wind"}
     return make_bundle("breezes/windy", features, TABLE, {"distance", "origin"}, 3, {"weather": WEATHER})
+
+
+@pytest.fixture(scope="session")
+def windy_there() -> Truth:
+    """A version of breezes/there, which reads one feature group by two keys, and how old its rows are."""
+    features = {
+        "here": "store.weather.wind",
+        "there": "store.weather(origin=row.dest).wind",
+        "age": "store.weather(origin=row.dest).event_age",
+    }
+    return make_bundle("breezes/there", features, TABLE, set(), 4, {"weather": WEATHER})
 
 
 @dataclass

@@ -33,6 +33,21 @@ def test_a_version_knows_what_it_reads(put, versions, windy):
     assert model.groups["weather"].ttl.total_seconds() == 3 * 3600
 
 
+def test_a_version_may_read_one_group_by_several_keys(put, windy_there):
+    model = open_model(put(windy_there.content))
+    assert model.inputs.row == {"origin": "str", "dest": "str"}
+    assert {use: (read.group, read.keys) for use, read in model.inputs.store.items()} == {
+        "weather": ("weather", {"origin": "origin"}),
+        "weather__dest": ("weather", {"origin": "dest"}),
+    }
+    assert model.scorer.inputs.keys() == {
+        "origin", "dest", "weather__wind", "weather__dest__wind", "weather__dest__event_age"
+    }  # fmt: skip
+    row = {"weather__wind": 5.0, "weather__dest__wind": 9.0, "weather__dest__event_age": 1800.0}
+    (answer,) = model.scorer.rows([row])
+    assert [answer.value] == windy_there.answers([[5.0, 9.0, 1800.0]])
+
+
 def test_a_bundle_without_the_documents_of_its_feature_groups_is_refused(put, windy):
     bundle = open_bundle(windy.content)
     version = bundle.version.model_copy(update={"groups": {}})

@@ -121,6 +121,22 @@ def test_features_are_those_known_before_each_rows_moment_and_not_older_than_the
     assert served == [None, 5.0, 5.0, 9.0, 9.0, None, None, 9.0]
 
 
+def test_one_group_is_read_by_two_keys_and_its_rows_have_an_age(server, weather, windy_there):
+    server.environment["GIORNATA_CASSANDRA"] = weather
+    server.put(windy_there.uuid, windy_there.content)
+    server.deploy({"breezes/there": {"production": windy_there.uuid}})
+    server.start()
+    at = TWELVE - timedelta(minutes=15)
+    rows = [
+        {"origin": "EWR", "dest": "JFK", "pushed_back_at": at.isoformat()},
+        {"origin": "JFK", "dest": "EWR", "pushed_back_at": at.isoformat()},
+        {"origin": "JFK", "dest": "JFK", "pushed_back_at": (at + timedelta(hours=1)).isoformat()},
+    ]
+    answer = server.predict("breezes/there/production", {"rows": rows}).json()
+    truth = windy_there.answers([[NOTHING, 5.0, 45 * 60.0], [5.0, NOTHING, NOTHING], [9.0, 9.0, 45 * 60.0]])
+    assert [prediction["prediction"] for prediction in answer["predictions"]] == truth
+
+
 def test_a_store_that_goes_away_is_503_until_it_is_back_and_other_models_answer_meanwhile(
     server, weather, windy, versions
 ):

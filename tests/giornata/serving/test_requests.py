@@ -104,6 +104,24 @@ def test_a_whole_number_is_a_float_but_nothing_else_is_converted():
         assert (error.status, error.field, error.row) == (422, column, 1), (column, value)
 
 
+def test_lists_are_read_item_by_item():
+    reader = RequestReader(
+        {name: Column(f"list[{name}]", True) for name in ("float", "str", "timestamp")}, {}, [], "at"
+    )
+    row = {"float": [1, None, 0.5], "str": [], "timestamp": ["2013-11-01T07:30:00-04:00"]}
+    (found,) = reader.read(json.dumps({"row": row}).encode(), NOW).rows
+    assert found == {
+        "float": [1.0, None, 0.5],
+        "str": [],
+        "timestamp": [datetime(2013, 11, 1, 11, 30, tzinfo=UTC)],
+    }
+    for name, value in [("float", 1.0), ("float", ["1"]), ("str", [["a"]]), ("timestamp", ["2013-11-01"])]:
+        with pytest.raises(RefusedError) as caught:
+            reader.read(json.dumps({"row": {name: value}}).encode(), NOW)
+        assert (caught.value.status, caught.value.field) == (422, name)
+        assert f"of type list[{name}]" in str(caught.value)
+
+
 def test_an_error_says_what_was_expected_and_what_came():
     assert str(refusal({"row": ROW | {"seats": "many"}})) == "seats is of type int, not the text 'many'"
     message = str(refusal({"row": ROW | {"sched_dep": "2013-11-01T07:30:00"}}))

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cassandra.cluster import Session
 
-from dsl.types import Inputs, StoreInput
+from dsl.types import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.documents import Feature, FeatureGroup
 from giornata.errors import NotFoundError, StoreError
@@ -38,8 +38,11 @@ GROUPS = {
 INPUTS = Inputs(
     row={"airport": "str", "flight": "int"},
     store={
-        "weather": StoreInput(keys={"origin": "airport"}, features={"wind": "float", "rain": "bool"}),
+        "weather": StoreInput(
+            "weather", keys={"origin": "airport"}, features={"wind": "float", "rain": "bool"}
+        ),
         "route": StoreInput(
+            "route",
             keys={"number": "flight", "origin": "airport"},
             features={"flights": "int", "since": "timestamp", "kind": "str"},
         ),
@@ -143,6 +146,62 @@ def test_a_key_that_cassandra_cannot_hold_has_nothing(online: OnlineFeatures, ai
     assert answer == NOTHING
 
 
+BOTH_ENDS = Inputs(
+    row={"airport": "str", "other": "str"},
+    store={
+        "weather__airport": StoreInput("weather", {"origin": "airport"}, {"wind": "float", AGE: "float"}),
+        "weather__other": StoreInput("weather", {"origin": "other"}, {AGE: "float", "wind": "float"}),
+    },
+)
+
+
+def test_one_group_by_two_keys(online: OnlineFeatures) -> None:
+    moment = NOON + HOUR
+    rows = [{"airport": "EWR", "other": "JFK"}, {"airport": "JFK", "other": "LGA"}]
+    hour = 3600.0
+    assert online.read(BOTH_ENDS, rows, [moment] * 2) == [
+        {
+            "weather__airport__wind": 20.0,
+            "weather__airport__event_age": hour,
+            "weather__other__wind": 30.0,
+            "weather__other__event_age": hour,
+        },
+        {
+            "weather__airport__wind": 30.0,
+            "weather__airport__event_age": hour,
+            "weather__other__wind": None,
+            "weather__other__event_age": None,
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        (timedelta(0), 3600.0),
+        (timedelta(microseconds=1), 0.000001),
+        (timedelta(seconds=90, microseconds=123_457), 90.123457),
+        (3 * HOUR, 10_800.0),
+        (3 * HOUR + timedelta(microseconds=1), None),
+    ],
+)
+def test_the_age_of_the_row_found(online: OnlineFeatures, after: timedelta, seconds: float | None) -> None:
+    """Moments within one millisecond share a read, and each has its own age."""
+    rows = [{"airport": "EWR", "other": None}] * 2
+    first, second = online.read(BOTH_ENDS, rows, [NOON + after, NOON + timedelta(microseconds=300)])
+    assert first["weather__airport__event_age"] == seconds
+    assert second["weather__airport__event_age"] == 0.0003
+    assert first["weather__other__event_age"] is None
+
+
+def test_the_age_alone(online: OnlineFeatures) -> None:
+    inputs = Inputs(
+        {}, {"route": StoreInput("route", {"origin": "airport", "number": "flight"}, {AGE: "float"})}
+    )
+    (answer,) = online.read(inputs, [{"airport": "EWR", "flight": 7}], [NOON])
+    assert answer == {"route__event_age": 400 * 86_400.0}
+
+
 class CountingSession:
     """Passes everything on to a real session and counts the reads."""
 
@@ -177,7 +236,7 @@ def test_more_keys_than_may_be_under_way_at_once(online: OnlineFeatures) -> None
 
 def test_a_group_that_was_never_pushed(session: Session, project: str) -> None:
     groups = {"tides": group({"origin": "str"}, {"height": "float"})}
-    inputs = Inputs(row={}, store={"tides": StoreInput({"origin": "origin"}, {"height": "float"})})
+    inputs = Inputs(row={}, store={"tides": StoreInput("tides", {"origin": "origin"}, {"height": "float"})})
     online = OnlineFeatures(session, project, groups)
     with pytest.raises(StoreError, match="materialize the feature group tides first"):
         online.read(inputs, [{"origin": "EWR"}], [NOON])
@@ -199,7 +258,8 @@ def test_a_new_feature_gets_a_column_and_old_rows_stay(session: Session, project
     wider = group({"origin": "str"}, {"wind": "float", "rain": "bool", "fog": "bool"}, ttl=3 * HOUR)
     ensure_feature_table(session, project, "weather", wider)
     inputs = Inputs(
-        row={}, store={"weather": StoreInput({"origin": "origin"}, {"wind": "float", "fog": "bool"})}
+        row={},
+        store={"weather": StoreInput("weather", {"origin": "origin"}, {"wind": "float", "fog": "bool"})},
     )
     online = OnlineFeatures(session, project, {"weather": wider})
     answers = online.read(inputs, [{"origin": "EWR"}], [NOON + HOUR])

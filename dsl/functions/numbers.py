@@ -1,0 +1,163 @@
+"""Comparing, rounding and converting numbers."""
+
+from dsl.functions.expressions import choose, to_float, to_int
+from dsl.functions.limits import absolute_bounds, always
+from dsl.signature import Example, Function
+
+NUMBERS = (
+    Function(
+        signature="abs(x: int) -> int",
+        section="numbers",
+        doc="Distance from zero. abs(-9223372036854775808) is null.",
+        examples=(Example("abs(-3)", 3), Example("abs(row.x)", None, {"x": -(2**63)})),
+        row="abs({x})",
+        columns=lambda x: x.abs(),
+        bounds=absolute_bounds,
+    ),
+    Function(
+        signature="abs(x: float) -> float",
+        section="numbers",
+        doc="Distance from zero.",
+        examples=(Example("abs(-2.5)", 2.5),),
+        row="abs({x})",
+        columns=lambda x: x.abs(),
+        passes=("x",),
+        unsettled=True,
+    ),
+    Function(
+        signature="min(first: ordered, *others: ordered) -> ordered",
+        section="numbers",
+        doc="The least of the values; null when any is null.",
+        examples=(
+            Example("min(3, 1, 2)", 1),
+            Example("min(1, 0.5)", 0.5),
+            Example("min(row.x, 2)", None, {"x": None}),
+        ),
+        row="({first} if {first} <= {others} else {others})",
+        columns=lambda first, others: choose((first <= others, first), (others < first, others)),
+        repeats=True,
+    ),
+    Function(
+        signature="max(first: ordered, *others: ordered) -> ordered",
+        section="numbers",
+        doc="The greatest of the values; null when any is null.",
+        examples=(Example("max(3, 1, 2)", 3), Example("max('a', 'b')", "b")),
+        row="({first} if {first} >= {others} else {others})",
+        columns=lambda first, others: choose((first >= others, first), (others > first, others)),
+        repeats=True,
+    ),
+    Function(
+        signature="clip(x: number, low: number, high: number) -> number",
+        section="numbers",
+        doc="x held between low and high: min(max(x, low), high).",
+        examples=(
+            Example("clip(12, 0, 10)", 10),
+            Example("clip(-0.5, 0, 1)", 0.0),
+            Example("clip(row.x, 0, 1)", None, {"x": None}),
+        ),
+        definition="min(max(x, low), high)",
+    ),
+    Function(
+        signature="round(x: float) -> int",
+        section="numbers",
+        doc="The nearest whole number as an int, halves to the even neighbour; null beyond 64 bits.",
+        examples=(Example("round(0.5)", 0), Example("round(2.5)", 2), Example("round(-1.6)", -2)),
+        row="round_to_int({x})",
+        columns=lambda x: to_int(x.round(0, mode="half_to_even")),
+        partial=always,
+    ),
+    Function(
+        signature="round(x: float, digits: constant[int]) -> float",
+        section="numbers",
+        doc=(
+            "x rounded to digits (0 to 15) after the point: x * 10**digits, computed in floats, to the nearest whole "
+            "number, halves to the even neighbour, divided by 10**digits. From 2**52 on a float has no fraction and "
+            "stays as it is."
+        ),
+        examples=(
+            Example("round(1.25, 1)", 1.2),
+            Example("round(2.675, 2)", 2.68),
+            Example("round(-0.4, 0)", 0.0),
+        ),
+        row="round_digits({x}, {scale})",
+        columns=lambda x, digits, scale, zero: choose(
+            (x.abs() < 2.0**52, ((x * 10.0**digits).round(0, mode="half_to_even") + zero) / scale),
+            (x.abs() >= 2.0**52, x),
+        ),
+        bind=lambda digits: {"scale": 10.0**digits, "zero": 0.0},
+        ranges={"digits": (0, 15)},
+        full=("scale", "zero"),
+        repeats=True,
+    ),
+    Function(
+        signature="floor(x: float) -> int",
+        section="numbers",
+        doc="The greatest whole number not above x, as an int; null beyond 64 bits.",
+        examples=(Example("floor(2.7)", 2), Example("floor(-2.1)", -3), Example("floor(1e300)", None)),
+        row="floor_to_int({x})",
+        columns=lambda x: to_int(x.floor()),
+        partial=always,
+    ),
+    Function(
+        signature="ceil(x: float) -> int",
+        section="numbers",
+        doc="The least whole number not below x, as an int; null beyond 64 bits.",
+        examples=(Example("ceil(2.1)", 3), Example("ceil(-2.7)", -2)),
+        row="ceil_to_int({x})",
+        columns=lambda x: to_int(x.ceil()),
+        partial=always,
+    ),
+    Function(
+        signature="int(x: bool) -> int",
+        section="numbers",
+        doc="1 for true, 0 for false.",
+        examples=(Example("int(row.x > 2)", 1, {"x": 3}),),
+        row="({x} + 0)",
+        columns=to_int,
+        bounds=lambda x: (0, 1),
+    ),
+    Function(
+        signature="int(x: int) -> int",
+        section="numbers",
+        doc="The int itself.",
+        examples=(Example("int(3)", 3),),
+        row="{x}",
+        columns=lambda x: x,
+        bounds=lambda x: x,
+    ),
+    Function(
+        signature="int(x: float) -> int",
+        section="numbers",
+        doc="The number without its fraction; null beyond 64 bits.",
+        examples=(Example("int(2.9)", 2), Example("int(-2.9)", -2), Example("int(1e19)", None)),
+        row="truncate_to_int({x})",
+        columns=to_int,
+        partial=always,
+    ),
+    Function(
+        signature="float(x: bool) -> float",
+        section="numbers",
+        doc="1.0 for true, 0.0 for false.",
+        examples=(Example("float(row.x > 2)", 0.0, {"x": 1}),),
+        row="({x} + 0.0)",
+        columns=to_float,
+    ),
+    Function(
+        signature="float(x: int) -> float",
+        section="numbers",
+        doc="The nearest float; from 2**53 on not every int has its own.",
+        examples=(Example("float(3)", 3.0), Example("float(9007199254740993)", 9007199254740992.0)),
+        row="({x} + 0.0)",
+        columns=to_float,
+    ),
+    Function(
+        signature="float(x: float) -> float",
+        section="numbers",
+        doc="The float itself.",
+        examples=(Example("float(0.5)", 0.5),),
+        row="{x}",
+        columns=lambda x: x,
+        passes=("x",),
+        unsettled=True,
+    ),
+)
