@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from giornata.documents import ProjectDocuments, load_project, load_projects
+from giornata.documents.load import shown_path
+from giornata.documents.udfs import twin_problems
 from giornata.errors import DocumentErrors, GiornataError
 
 app = typer.Typer(
@@ -33,8 +35,11 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check the documents of projects and print everything that is wrong in them."""
-    results = _load(projects)
+    """Check the documents of projects and print everything that is wrong in them.
+
+    Functions of a project that have a twin over columns are tried out on drawn rows.
+    """
+    results = {name: _with_twins(result) for name, result in _load(projects).items()}
     broken = 0
     for name, result in results.items():
         if isinstance(result, DocumentErrors):
@@ -60,6 +65,14 @@ def _load(folders: list[Path] | None) -> dict[str, ProjectDocuments | DocumentEr
         except DocumentErrors as errors:
             results[folder.resolve().name] = errors
     return results
+
+
+def _with_twins(result: ProjectDocuments | DocumentErrors) -> ProjectDocuments | DocumentErrors:
+    """The documents, or the functions whose twins differ."""
+    if isinstance(result, DocumentErrors) or result.udfs is None:
+        return result
+    problems = twin_problems(result.udfs, shown_path(result.folder / "udfs.py"))
+    return DocumentErrors(problems) if problems else result
 
 
 def _summary(documents: ProjectDocuments) -> str:
