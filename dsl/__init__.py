@@ -8,9 +8,11 @@ from dsl.errors import (
     NotFittedError,
     SchemaError,
     StoredFormError,
+    UdfError,
 )
 from dsl.features import CompiledFeatures, compile_features
 from dsl.types import GroupSchema, Inputs, Schema, StoreInput, Type
+from dsl.udfs import Udfs, parse_udfs
 
 __all__ = [
     "CompiledFeatures",
@@ -26,5 +28,8 @@ __all__ = [
     "StoreInput",
     "StoredFormError",
     "Type",
+    "UdfError",
+    "Udfs",
     "compile_features",
+    "parse_udfs",
 ]

@@ -73,6 +73,8 @@ class Checker:
         self.schema = schema
         self.names = names or {}
         self.is_definition = is_definition
+        functions = schema.udfs.functions.values() if schema.udfs else ()
+        self.udfs: dict[str, Function] = {function.name: function for function in functions}
         self.errors: list[LanguageError] = []
 
     def root(self, body: ast.expr) -> Node | None:
@@ -176,6 +178,8 @@ class Checker:
                 return self.store_input(node, node.value, group)
             case ast.Call(func=ast.Attribute(value=ast.Name(id="store"), attr=group) as named) as call:
                 return self.store_input(node, named, group, call)
+            case ast.Name(id="udfs"):
+                return self.fail(node, f"udfs.{node.attr} is a function", f"write udfs.{node.attr}(…)")
             case ast.Name(id="store"):
                 return self.fail(
                     node, "a feature of the group is missing", f"write store.{node.attr}.feature"
@@ -467,16 +471,20 @@ class Checker:
                 return self.fail(
                     node, "keys are stated behind the group", f"write store.{group}(…).{feature}"
                 )
-        if not isinstance(node.func, ast.Name):
-            self.node(node.func)
-            return self.fail(
-                node.func, "only functions can be called", "values have no methods: write lower(x)"
-            )
-        name = node.func.id
+            case ast.Attribute(value=ast.Name(id="udfs")):
+                name = f"udfs.{node.func.attr}"
+            case ast.Name():
+                name = node.func.id
+            case _:
+                self.node(node.func)
+                return self.fail(
+                    node.func, "only functions can be called", "values have no methods: write lower(x)"
+                )
         positional = [self.node(argument) for argument in node.args if not isinstance(argument, ast.Starred)]
         keywords = {keyword.arg or "**": self.node(keyword.value) for keyword in node.keywords}
-        if name not in names() and not (self.is_definition and overloads(name)):
-            near = nearest(name, names())
+        known = (*names(), *self.udfs)
+        if name not in known and not (self.is_definition and overloads(name)):
+            near = nearest(name, known)
             return self.fail(
                 node.func,
                 f"there is no function {name!r}",
@@ -487,6 +495,10 @@ class Checker:
         if len(keywords) < len(node.keywords):
             return self.fail(node, "a keyword argument is given twice")
         return self.apply(node, name, positional, keywords)
+
+    def rows(self, name: str) -> tuple[Function, ...]:
+        """The meanings of a name."""
+        return (self.udfs[name],) if name in self.udfs else overloads(name)
 
     def apply(
         self,
@@ -501,7 +513,7 @@ class Checker:
         if any(argument is None for argument in given):
             return None
         best: tuple[int, Function, list[Node | Null], Type | None] | None = None
-        for function in overloads(name):
+        for function in self.rows(name):
             bound = bind(function, positional, keywords)
             fitted = bound and fit_types(function, bound)
             if bound and fitted and (best is None or fitted[0] < best[0]):
@@ -544,7 +556,7 @@ class Checker:
     ) -> Typed:
         """Report that no row of the table takes these arguments."""
         kinds = [_kind(argument) for argument in positional]
-        rows = overloads(name)
+        rows = self.rows(name)
         hint = _conversion_hint(
             {a.type for a in (*positional, *keywords.values()) if a and not isinstance(a, Null)}
         )

@@ -12,6 +12,7 @@ import polars as pl
 
 from dsl.bounds import BoundsOf
 from dsl.errors import InputError
+from dsl.functions.expressions import RowFailedError
 from dsl.row import shared_nodes
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
 from dsl.types import LISTS, Type
@@ -66,7 +67,7 @@ class ColumnProgram:
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         """One column per tree, rows in the frame's order.
 
-        Raises InputError for a column that is missing or not of its declared type.
+        Raises InputError for a column that is missing or not of its declared type, UdfError for a function that fails.
         """
         inputs = [_accept(frame, name, kind) for name, kind in self._inputs.items()]
         # Polars takes columns of one row for scalars, so a single row is computed as two.
@@ -74,8 +75,11 @@ class ColumnProgram:
         if frame.height == 1:
             inputs = [series.new_from_index(0, 2) for series in inputs]
         work = pl.DataFrame([pl.repeat(1.0, height, dtype=pl.Float64, eager=True).alias(ONES), *inputs])
-        for stage in self._stages:
-            work = work.with_columns(stage)
+        try:
+            for stage in self._stages:
+                work = work.with_columns(stage)
+        except RowFailedError as failed:
+            raise failed.error from None
         return work.select(self._names).head(frame.height)
 
 

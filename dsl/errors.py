@@ -83,3 +83,29 @@ class InputError(GiornataError):
 
 class NotFittedError(GiornataError):
     """Features with fitted functions were used before they learned their state."""
+
+
+class UdfError(GiornataError):
+    """A function of a project that raised, or returned what its signature does not say.
+
+    name: how expressions call it; message: what it did; arguments: those of the row at hand; row: the number of the
+    row in a frame, counted from 0, or None for a single row.
+    """
+
+    def __init__(
+        self, name: str, message: str, arguments: tuple[object, ...] = (), row: int | None = None
+    ) -> None:
+        super().__init__(name, message, arguments, row)
+        self.name = name
+        self.message = message
+        self.arguments = arguments
+        self.row = row
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{argument!r:.60}" for argument in self.arguments)
+        where = f" (row {self.row})" if self.row is not None else ""
+        return (
+            f"{self.name}({shown}){where}: {self.message}"
+            if self.arguments
+            else f"{self.name}: {self.message}"
+        )

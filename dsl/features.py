@@ -12,9 +12,10 @@ from dsl.named import check_named
 from dsl.nullability import NullsOf
 from dsl.row import RowFunction, compile_row
 from dsl.signature import Fit
-from dsl.stored import from_json, to_json
+from dsl.stored import Place, from_json, to_json
 from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, distinct, text
 from dsl.types import Inputs, Schema, StoreInput, Type
+from dsl.udfs import UdfFunction, Udfs, parse_udfs
 
 if TYPE_CHECKING:
     import polars as pl
@@ -141,12 +142,21 @@ class CompiledFeatures:
 
     def to_json(self) -> dict[str, Any]:
         """The features and what they learned as JSON."""
-        return {
+        written: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
             "features": {name: to_json(tree) for name, tree in self.trees.items()},
             "states": {key: dict(state) for key, state in self.states.items()},
         }
+        if self.udfs:
+            written["udfs"] = {"version": self.udfs.version, "source": self.udfs.source}
+        return written
+
+    @cached_property
+    def udfs(self) -> Udfs | None:
+        """The project's functions, where a feature calls one."""
+        called = (node.function for node in distinct(self.trees.values()) if isinstance(node, Call))
+        return next((function.udfs for function in called if isinstance(function, UdfFunction)), None)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "CompiledFeatures":
@@ -160,7 +170,8 @@ class CompiledFeatures:
             )
         if not isinstance(written.get("features"), dict) or not isinstance(written.get("states"), dict):
             raise StoredFormError("stored features lack their features or states")
-        features = cls({name: from_json(tree) for name, tree in written["features"].items()})
+        place = Place(udfs=_read_udfs(written["udfs"]) if "udfs" in written else None)
+        features = cls({name: from_json(tree, place) for name, tree in written["features"].items()})
         states = {
             key: _read_state(key, features._fitted_calls, state) for key, state in written["states"].items()
         }
@@ -192,6 +203,21 @@ class CompiledFeatures:
 
         lower = Lowering({})
         return ColumnProgram({key: lower(call.arguments[0]) for key, call in self._fitted_calls.items()})
+
+
+def _read_udfs(written: Any) -> Udfs:
+    """Stored functions of a project, checked against their version. Nothing of them is run yet."""
+    if not isinstance(written, dict) or not isinstance(written.get("source"), str):
+        raise StoredFormError("stored features lack the source of their functions")
+    try:
+        udfs = parse_udfs(written["source"])
+    except LanguageErrors as errors:
+        raise StoredFormError(f"stored functions cannot be read: {errors}") from None
+    if udfs.version != written.get("version"):
+        raise StoredFormError(
+            f"stored functions are version {udfs.version}, not {written.get('version')!r:.70} as it says beside them"
+        )
+    return udfs
 
 
 def _fit(call: Call) -> Fit:

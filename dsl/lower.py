@@ -128,6 +128,8 @@ def _parsed(definition: str) -> ast.expr:
 def _fold(node: Node) -> Node:
     """The value itself of a node that has only constants below."""
     match node:
+        case Call() if node.function.section == "udfs":
+            return node
         case Call():
             operands: tuple[Node, ...] = node.arguments
         case And() | Or():

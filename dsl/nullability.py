@@ -5,6 +5,7 @@ What an operation does by itself, such as a division by zero, is left aside.
 
 from dsl.lower import written_out
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, children
+from dsl.udfs import UdfFunction
 
 Names = frozenset[str]
 
@@ -33,6 +34,13 @@ class NullsOf:
             case If():
                 then = self(node.then, present | _proved(node.condition))
                 return then | self(node.otherwise, present | _refuted(node.condition))
+            case Call(function=UdfFunction() as function):
+                needed = [
+                    self(argument, present)
+                    for argument, optional in zip(node.arguments, function.optional, strict=True)
+                    if not (optional and not function.gives_null)
+                ]
+                return frozenset().union(*needed)
             case Call() if node.function.handles_null:
                 if node.function.definition and not node.function.fit:
                     return self(written_out(node), present)

@@ -8,7 +8,7 @@ A node is an object whose first key tells its kind:
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dsl.errors import StoredFormError
 from dsl.functions import overloads
@@ -18,7 +18,20 @@ from dsl.signature import INT_BOUNDS, VARIABLES, Function
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature
 from dsl.types import AGE, Type
 
+if TYPE_CHECKING:
+    from dsl.udfs import Udfs
+
 PYTHON: dict[Type, type] = {Type.INT: int, Type.FLOAT: float, Type.BOOL: bool, Type.STR: str}
+
+
+class Place(NamedTuple):
+    """Where a node stands while it is read: its depth, and the functions of the project that it may call."""
+
+    depth: int = 0
+    udfs: "Udfs | None" = None
+
+
+_TOP = Place()
 
 
 def to_json(node: Node) -> dict[str, Any]:
@@ -51,9 +64,9 @@ def to_json(node: Node) -> dict[str, Any]:
             return {"in": to_json(node.operand), "items": list(node.items)}
 
 
-def from_json(stored: Any, depth: int = 0) -> Node:
+def from_json(stored: Any, place: Place = _TOP) -> Node:
     """The node that was stored. Raises StoredFormError where it is none that the checker could have made."""
-    if depth > MAX_TREE_DEPTH:
+    if place.depth > MAX_TREE_DEPTH:
         raise StoredFormError("a stored expression is nested too deep")
     if not isinstance(stored, dict) or not stored:
         raise StoredFormError(f"expected a stored expression, got {stored!r:.60}")
@@ -63,16 +76,16 @@ def from_json(stored: Any, depth: int = 0) -> Node:
             f"a stored expression of kind {kind!r:.40} is not known; kinds are {', '.join(_READERS)}"
         )
     try:
-        return _READERS[kind](stored, depth + 1)
+        return _READERS[kind](stored, place._replace(depth=place.depth + 1))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise StoredFormError(f"a stored {kind!r} is not complete: {error!r:.80}") from None
 
 
-def _constant(stored: dict[str, Any], depth: int) -> Node:
+def _constant(stored: dict[str, Any], place: Place) -> Node:
     value, kind = stored["constant"], Type(stored["type"])
     if kind.item and value is not None:
         _require(isinstance(value, list) and bool(value), f"the constant {value!r:.40} is no {kind}")
-        items = [_constant({"constant": item, "type": kind.item}, depth) for item in value]
+        items = [_constant({"constant": item, "type": kind.item}, place) for item in value]
         return Constant(tuple(item.value for item in items if isinstance(item, Constant)), kind)
     if value is not None:
         if kind == Type.FLOAT and type(value) is int:
@@ -86,14 +99,14 @@ def _constant(stored: dict[str, Any], depth: int) -> Node:
     return Constant(value, kind)
 
 
-def _row(stored: dict[str, Any], depth: int) -> Node:
+def _row(stored: dict[str, Any], place: Place) -> Node:
     return RowColumn(_identifier(stored["row"]), Type(stored["type"]))
 
 
-def _store(stored: dict[str, Any], depth: int) -> Node:
+def _store(stored: dict[str, Any], place: Place) -> Node:
     keys = []
     for entity, column in stored["keys"].items():
-        key = from_json(column, depth)
+        key = from_json(column, place)
         _require(isinstance(key, RowColumn), "a key of a feature group is not a row column")
         assert isinstance(key, RowColumn)
         keys.append((_identifier(entity), key))
@@ -102,14 +115,22 @@ def _store(stored: dict[str, Any], depth: int) -> Node:
     return StoreFeature(group, feature, tuple(keys), kind)
 
 
-def _call(stored: dict[str, Any], depth: int) -> Node:
-    arguments = tuple(from_json(argument, depth) for argument in stored["arguments"])
+def _call(stored: dict[str, Any], place: Place) -> Node:
+    arguments = tuple(from_json(argument, place) for argument in stored["arguments"])
     kind = Type(stored["type"])
-    for function in overloads(stored["call"]):
+    for function in _rows(stored["call"], place):
         if not function.is_part and _takes(function, arguments, kind):
             return Call(function, arguments, kind)
     kinds = ", ".join(argument.type for argument in arguments)
     raise StoredFormError(f"this version has no {stored['call']!r:.40} from ({kinds}) to {kind}")
+
+
+def _rows(name: str, place: Place) -> tuple[Function, ...]:
+    bare = name.removeprefix("udfs.")
+    if bare == name:
+        return overloads(name)
+    functions = place.udfs.functions if place.udfs else {}
+    return (functions[bare],) if bare in functions else ()
 
 
 def _takes(function: Function, arguments: tuple[Node, ...], kind: Type) -> bool:
@@ -135,27 +156,27 @@ def _takes(function: Function, arguments: tuple[Node, ...], kind: Type) -> bool:
     return kind == (next(iter(variables)) if function.returns in VARIABLES else function.returns)
 
 
-def _if(stored: dict[str, Any], depth: int) -> Node:
-    then, otherwise = from_json(stored["then"], depth), from_json(stored["else"], depth)
+def _if(stored: dict[str, Any], place: Place) -> Node:
+    then, otherwise = from_json(stored["then"], place), from_json(stored["else"], place)
     _require(then.type == otherwise.type, "both sides of an if are not of one type")
-    return If(_bool(stored["if"], depth), then, otherwise, then.type)
+    return If(_bool(stored["if"], place), then, otherwise, then.type)
 
 
-def _in(stored: dict[str, Any], depth: int) -> Node:
-    operand = from_json(stored["in"], depth)
-    items = [_constant({"constant": item, "type": operand.type}, depth) for item in stored["items"]]
+def _in(stored: dict[str, Any], place: Place) -> Node:
+    operand = from_json(stored["in"], place)
+    items = [_constant({"constant": item, "type": operand.type}, place) for item in stored["items"]]
     values = tuple(item.value for item in items if isinstance(item, Constant) and item.value is not None)
     _require(bool(values) and len(values) == len(items), "a list is empty or holds null")
     return In(operand, values)
 
 
-def _operands(stored: list[Any], depth: int) -> tuple[Node, ...]:
+def _operands(stored: list[Any], place: Place) -> tuple[Node, ...]:
     _require(len(stored) > 0, "an and, or has no operands")
-    return tuple(_bool(operand, depth) for operand in stored)
+    return tuple(_bool(operand, place) for operand in stored)
 
 
-def _bool(stored: Any, depth: int) -> Node:
-    node = from_json(stored, depth)
+def _bool(stored: Any, place: Place) -> Node:
+    node = from_json(stored, place)
     _require(node.type == Type.BOOL, f"a condition is {node.type}")
     return node
 
@@ -170,14 +191,14 @@ def _require(is_met: bool, message: str) -> None:
         raise StoredFormError(message)
 
 
-_READERS: dict[str, Callable[[dict[str, Any], int], Node]] = {
+_READERS: dict[str, Callable[[dict[str, Any], Place], Node]] = {
     "constant": _constant,
     "row": _row,
     "store": _store,
     "call": _call,
     "if": _if,
-    "and": lambda stored, depth: And(_operands(stored["and"], depth)),
-    "or": lambda stored, depth: Or(_operands(stored["or"], depth)),
-    "not": lambda stored, depth: Not(_bool(stored["not"], depth)),
+    "and": lambda stored, place: And(_operands(stored["and"], place)),
+    "or": lambda stored, place: Or(_operands(stored["or"], place)),
+    "not": lambda stored, place: Not(_bool(stored["not"], place)),
     "in": _in,
 }

@@ -4,8 +4,12 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from dsl.errors import SchemaError
+
+if TYPE_CHECKING:
+    from dsl.udfs import Udfs
 
 
 class Type(StrEnum):
@@ -68,10 +72,11 @@ class GroupSchema:
 
 @dataclass(frozen=True)
 class Schema:
-    """What expressions may read: the columns of the row and the feature groups of the store, with their types."""
+    """What expressions may use: the columns of the row, the feature groups of the store, a project's functions."""
 
     row: Mapping[str, str]
     store: Mapping[str, GroupSchema] = field(default_factory=dict)
+    udfs: "Udfs | None" = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "row", _typed(self.row, "row"))

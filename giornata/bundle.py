@@ -2,13 +2,15 @@
 
     manifest.json          format, uuid, model; size and SHA-256 of every other file
     record.json            the version's record without its reports (search, distributions)
-    features.json          the compiled features with their fitted state
+    features.json          the compiled features with their fitted state, and the source of the functions of the
+                           project (UDFs) that they call, under its hash
     partition.json         the compiled partition expressions, where the model has parts
     parts.json             key, level and name of each part, and the files of its model
     parts/00000/<file>     the learned parameters of part 0 (the root), in an open format
     self_test.json         rows of inputs and the answers that the version gives to them
 
-Opening verifies names, sizes and hashes and runs nothing: all of it is data.
+Opening verifies names, sizes and hashes and runs nothing: all of it is data. What a scorer made of it runs is the
+project's own functions, which `dsl/udfs.py` holds to pure Python.
 """
 
 import hashlib

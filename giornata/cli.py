@@ -2,13 +2,21 @@
 
 import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from giornata.documents import ProjectDocuments, load_project, load_projects
-from giornata.errors import DocumentErrors, GiornataError
+from dsl import CompiledFeatures
+from giornata.bundle import open_bundle
+from giornata.documents import ProjectDocuments, compile_model, load_project, load_projects
+from giornata.documents.load import shown_path
+from giornata.documents.udfs import twin_problems
+from giornata.errors import DocumentErrors, GiornataError, NotFoundError
+from giornata.explain import explained
+from giornata.names import parse_model_name
 
 app = typer.Typer(
     name="giornata",
@@ -33,8 +41,11 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Check the documents of projects and print everything that is wrong in them."""
-    results = _load(projects)
+    """Check the documents of projects and print everything that is wrong in them.
+
+    Functions of a project that have a twin over columns are tried out on drawn rows.
+    """
+    results = {name: _with_twins(result) for name, result in _load(projects).items()}
     broken = 0
     for name, result in results.items():
         if isinstance(result, DocumentErrors):
@@ -47,6 +58,36 @@ def check(
             typer.echo(_summary(result))
     if broken:
         raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    model: Annotated[str, typer.Argument(help="The model, as project/model.")],
+    row: Annotated[
+        str | None,
+        typer.Option(help="A row as JSON, by the names of the inputs; its values at every step are shown."),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="A trained version's bundle, instead of the model's document.")
+    ] = None,
+) -> None:
+    """Show what a model reads, and every step of its expressions with types and, for a row, values."""
+    name = parse_model_name(model)
+    if bundle is None:
+        documents = load_project(Path(os.environ.get("GIORNATA_PROJECTS", "projects")) / name.project)
+        features, partition = compile_model(documents, name.name)
+    else:
+        features, partition = _of_bundle(bundle, str(name))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 80)
+    console.print(explained(str(name), features, partition, row))
+
+
+def _of_bundle(path: Path, model: str) -> tuple[CompiledFeatures, CompiledFeatures | None]:
+    opened = open_bundle(path)
+    if opened.version.model != model:
+        raise NotFoundError(f"{path} is a version of {opened.version.model}, not of {model}")
+    partition = CompiledFeatures.from_json(dict(opened.partition)) if opened.partition else None
+    return CompiledFeatures.from_json(dict(opened.features)), partition
 
 
 def _load(folders: list[Path] | None) -> dict[str, ProjectDocuments | DocumentErrors]:
@@ -77,6 +118,14 @@ def _parameter_problems(documents: ProjectDocuments) -> list[str]:
         except ParameterError as error:
             problems.append(f"{documents.folder / 'models' / name}.yaml: {error}")
     return problems
+
+
+def _with_twins(result: ProjectDocuments | DocumentErrors) -> ProjectDocuments | DocumentErrors:
+    """The documents, or the functions whose twins differ."""
+    if isinstance(result, DocumentErrors) or result.udfs is None:
+        return result
+    problems = twin_problems(result.udfs, shown_path(result.folder / "udfs.py"))
+    return DocumentErrors(problems) if problems else result
 
 
 def _summary(documents: ProjectDocuments) -> str:

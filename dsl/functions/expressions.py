@@ -1,9 +1,26 @@
 """Polars expressions that several functions are made of."""
 
+import uuid
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from dsl.errors import UdfError
+from dsl.types import Type
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+_failures: dict[str, UdfError] = {}
+
+
+class RowFailedError(Exception):
+    """Of what goes wrong inside it Polars hands on the text alone, so this holds the key of the error itself."""
+
+    @property
+    def error(self) -> UdfError:
+        """The error, handed out once."""
+        return _failures.pop(str(self).split("\n", 1)[0])
 
 
 def choose(*cases: tuple["pl.Expr", "pl.Expr"]) -> "pl.Expr":
@@ -30,3 +47,26 @@ def to_float(x: "pl.Expr") -> "pl.Expr":
     import polars as pl
 
     return x.cast(pl.Float64)
+
+
+def over_rows(function: Callable[..., Any], arguments: "Sequence[pl.Expr]", returns: Type) -> "pl.Expr":
+    """The values of a Python function called on each row; an error of it names the row."""
+    import polars as pl
+
+    from dsl.columns import ONES, POLARS
+
+    def call(series: "Sequence[pl.Series]") -> "pl.Series":
+        height = len(series[0])
+        # A literal comes as one value.
+        columns = [one.to_list() if len(one) == height else one.to_list() * height for one in series[1:]]
+        answers = []
+        for number, row in enumerate(zip(*columns, strict=True)):
+            try:
+                answers.append(function(*row))
+            except UdfError as error:
+                key = uuid.uuid4().hex
+                _failures[key] = UdfError(error.name, error.message, error.arguments, number)
+                raise RowFailedError(key) from error
+        return pl.Series(answers, dtype=POLARS[returns])
+
+    return pl.map_batches([pl.col(ONES), *arguments], call, return_dtype=POLARS[returns])

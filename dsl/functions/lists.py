@@ -3,11 +3,12 @@
 Both back ends call the same Python functions (dsl/scalar_lists.py), so that sums are the same bits on both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dsl import scalar_lists
+from dsl.functions.expressions import over_rows
 from dsl.signature import Bounds, Example, Function
 from dsl.types import LISTS, Type
 
@@ -30,24 +31,10 @@ _ITEMS: dict[Type, tuple[Any, Any]] = {
 def by_row(function: Callable[..., Any], returns: Type) -> Callable[..., "pl.Expr"]:
     """The Polars expression that calls a function on each row in which no argument is null."""
 
-    def columns(**arguments: "pl.Expr") -> "pl.Expr":
-        import polars as pl
+    def present(*arguments: Any) -> Any:
+        return None if any(argument is None for argument in arguments) else function(*arguments)
 
-        from dsl.columns import POLARS
-
-        def call(series: "Sequence[pl.Series]") -> "pl.Series":
-            # A literal comes as one value.
-            height = 0 if any(not len(one) for one in series) else max(map(len, series))
-            values = [one.to_list() if len(one) == height else one.to_list() * height for one in series]
-            answers = [
-                None if any(value is None for value in row) else function(*row)
-                for row in zip(*values, strict=True)
-            ]
-            return pl.Series(answers, dtype=POLARS[returns], strict=True)
-
-        return pl.map_batches(list(arguments.values()), call, return_dtype=POLARS[returns])
-
-    return columns
+    return lambda **arguments: over_rows(present, list(arguments.values()), returns)
 
 
 def _function(

@@ -12,7 +12,7 @@ from giornata.documents.yaml_positions import Place, YamlFile
 from giornata.errors import Problem
 
 if TYPE_CHECKING:
-    from dsl import CompiledFeatures, LanguageError, Schema
+    from dsl import CompiledFeatures, LanguageError, Schema, Udfs
     from giornata.documents.load import ProjectDocuments
 
 _FEATURE_TYPES = ("float", "int", "bool")
@@ -31,7 +31,7 @@ def compile_model(documents: "ProjectDocuments", name: str) -> CompiledModel:
     from dsl import compile_features  # here, because reading documents needs no feature language
 
     model = documents.model(name)
-    schema = _schema(documents.tables[model.data.table], documents.groups)
+    schema = _schema(documents.tables[model.data.table], documents.groups, documents.udfs)
     features = compile_features(model.features, schema, model.define)
     if not model.partition:
         return CompiledModel(features, None)
@@ -43,7 +43,7 @@ def _usable(model: ModelSpec) -> dict[str, str]:
     return {**model.features, **model.define}
 
 
-def _schema(table: Table, groups: Mapping[str, FeatureGroup]) -> "Schema":
+def _schema(table: Table, groups: Mapping[str, FeatureGroup], udfs: "Udfs | None") -> "Schema":
     from dsl import GroupSchema, Schema
 
     return Schema(
@@ -55,14 +55,15 @@ def _schema(table: Table, groups: Mapping[str, FeatureGroup]) -> "Schema":
             )
             for name, group in groups.items()
         },
+        udfs=udfs,
     )
 
 
 def compile_problems(drafts: Drafts) -> Iterator[Problem]:
     """Every error in the expressions of the models, at its place in the YAML file.
 
-    A model is passed over while its table or a feature group it names is itself broken: what its columns are
-    is then unknown.
+    A model is passed over while its table, a feature group it names or the functions it calls are themselves broken:
+    what they are is then unknown.
     """
     for name, model in drafts.models.valid.items():
         table = drafts.tables.valid.get(model.data.table)
@@ -70,15 +71,17 @@ def compile_problems(drafts: Drafts) -> Iterator[Problem]:
         texts += model.partition.by if model.partition else ()
         broken = drafts.groups.files.keys() - drafts.groups.valid.keys()
         used = {group for text in texts for group in re.findall(r"\bstore\s*\.\s*(\w+)", text)}
+        if drafts.has_broken_udfs and any(re.search(r"\budfs\s*\.", text) for text in texts):
+            continue
         if table is None or broken & used:
             continue
-        yield from _expression_problems(model, drafts.models.files[name], table, drafts.groups.valid)
+        schema = _schema(table, drafts.groups.valid, drafts.udfs)
+        yield from _expression_problems(model, drafts.models.files[name], table, schema)
 
 
 def _expression_problems(
-    model: ModelSpec, file: YamlFile, table: Table, groups: Mapping[str, FeatureGroup]
+    model: ModelSpec, file: YamlFile, table: Table, schema: "Schema"
 ) -> Iterator[Problem]:
-    schema = _schema(table, groups)
     places: dict[str, Place] = {name: ("define", name) for name in model.define}
     for name in model.define.keys() & model.features.keys():
         yield file.key_problem(("define", name), f"'{name}' is also a feature: one name, one meaning")

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from giornata.documents.feature_group import FeatureGroup
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import YamlFile
+
+if TYPE_CHECKING:
+    from dsl import Udfs
 
 D_co = TypeVar("D_co", covariant=True)
 
@@ -26,9 +29,14 @@ class Documents(Generic[D_co]):
 
 @dataclass(frozen=True)
 class Drafts:
-    """The documents of a project before the references between them are checked."""
+    """The documents of a project before the references between them are checked.
+
+    `udfs` are its functions, None where it has none; `has_broken_udfs` tells that their file is not in order.
+    """
 
     folder: Path
     tables: Documents[Table]
     groups: Documents[FeatureGroup]
     models: Documents[ModelSpec]
+    udfs: "Udfs | None" = None
+    has_broken_udfs: bool = False

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel
 
@@ -16,16 +16,20 @@ from giornata.documents.project import Project
 from giornata.documents.references import reference_problems
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
+from giornata.documents.udfs import read_udfs
 from giornata.documents.validate import validate
 from giornata.documents.yaml_positions import YamlFile
 from giornata.errors import DocumentErrors, InvalidNameError, NotFoundError, Problem
+
+if TYPE_CHECKING:
+    from dsl import Udfs
 
 D = TypeVar("D", bound=BaseModel)
 
 
 @dataclass(frozen=True)
 class ProjectDocuments:
-    """The checked documents of a project; the mappings are from name to document."""
+    """The checked documents of a project; the mappings are from name to document, `udfs` its functions if any."""
 
     name: str
     folder: Path
@@ -33,6 +37,7 @@ class ProjectDocuments:
     tables: Mapping[str, Table]
     groups: Mapping[str, FeatureGroup]
     models: Mapping[str, ModelSpec]
+    udfs: "Udfs | None" = None
 
     def table(self, name: str) -> Table:
         """The table called `name`. Raises NotFoundError."""
@@ -90,8 +95,9 @@ def load_project(folder: Path) -> ProjectDocuments:
     tables = _read_folder(Table, folder, "tables")
     groups = _read_folder(FeatureGroup, folder, "features")
     models = _read_folder(ModelSpec, folder, "models")
-    drafts = Drafts(folder, tables, groups, models)
-    problems = [*project_file.problems, *_name_problems(folder), *_stray_files(folder)]
+    udfs, udf_problems = read_udfs(folder / "udfs.py", shown_path(folder / "udfs.py"))
+    drafts = Drafts(folder, tables, groups, models, udfs, bool(udf_problems))
+    problems = [*project_file.problems, *udf_problems, *_name_problems(folder), *_stray_files(folder)]
     for documents in (tables, groups, models):
         for file in documents.files.values():
             problems += file.problems
@@ -106,6 +112,7 @@ def load_project(folder: Path) -> ProjectDocuments:
         tables=tables.valid,
         groups=groups.valid,
         models=models.valid,
+        udfs=udfs,
     )
 
 

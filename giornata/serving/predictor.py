@@ -6,10 +6,12 @@ from datetime import datetime
 
 import orjson
 
+from dsl import UdfError
+from giornata.scorer import Prediction, Scorer
 from giornata.serving.metrics import Metrics
 from giornata.serving.online_store import OnlineStore
 from giornata.serving.prediction_log import Entry, PredictionLog
-from giornata.serving.requests import RefusedError
+from giornata.serving.requests import PredictRequest, RefusedError
 from giornata.serving.routing import Route
 
 
@@ -24,6 +26,8 @@ class Predictor:
     def answer(self, route: Route, body: bytes, now: datetime) -> bytes:
         """The answer to `body`, with one prediction per row, in their order.
 
+        A row for which a function of the project (UDF) fails has an error instead, and the others their predictions.
+
         `now` is the moment of prediction where the request names none. Raises RefusedError, and StoreError
         when the model needs features and the store does not give them.
         """
@@ -31,7 +35,11 @@ class Predictor:
         request = model.reader.read(body, now)
         if model.reads_store:
             self._store.add_features(model, request)
-        predictions = model.scorer.rows(request.rows)
+        failed: dict[int, UdfError] = {}
+        try:
+            predictions = model.scorer.rows(request.rows)
+        except UdfError:
+            request, predictions, failed = _one_by_one(model.scorer, request)
         identities = [str(uuid.uuid4()) for _ in predictions]
         for index, prediction in enumerate(predictions):
             if not math.isfinite(prediction.value):
@@ -49,19 +57,41 @@ class Predictor:
             )
         self._metrics.requests.labels(model.name, model.uuid).inc()
         self._metrics.predictions.labels(model.name, model.uuid).inc(len(predictions))
-        return orjson.dumps(
+        answers: list[dict[str, object]] = [
             {
-                "model": model.name,
-                "uuid": model.uuid,
-                "tag": route.tag,
-                "predictions": [
-                    {
-                        "prediction_id": identity,
-                        "prediction": prediction.value,
-                        "part": prediction.part,
-                        "level": prediction.level,
-                    }
-                    for identity, prediction in zip(identities, predictions, strict=True)
-                ],
+                "prediction_id": identity,
+                "prediction": prediction.value,
+                "part": prediction.part,
+                "level": prediction.level,
             }
+            for identity, prediction in zip(identities, predictions, strict=True)
+        ]
+        for index, error in failed.items():
+            self._metrics.errors.labels("function_failed").inc()
+            answers.insert(index, {"error": str(error), "status": 500})
+        return orjson.dumps(
+            {"model": model.name, "uuid": model.uuid, "tag": route.tag, "predictions": answers}
         )
+
+
+def _one_by_one(
+    scorer: Scorer, request: PredictRequest
+) -> tuple[PredictRequest, list[Prediction], dict[int, UdfError]]:
+    """The rows that can be answered, their answers, and by place the rows for which a function of the project fails.
+
+    Raises RefusedError when no row can be answered.
+    """
+    sound, predictions = PredictRequest([], [], []), []
+    failed: dict[int, UdfError] = {}
+    for index, row in enumerate(request.rows):
+        try:
+            predictions += scorer.rows([row])
+        except UdfError as error:
+            failed[index] = error
+            continue
+        sound.rows.append(row)
+        sound.keys.append(request.keys[index])
+        sound.at.append(request.at[index])
+    if not predictions:
+        raise RefusedError(500, "function_failed", str(failed[0]), row=0)
+    return sound, predictions, failed

@@ -18,5 +18,8 @@ def test_public_names():
         "StoreInput",
         "StoredFormError",
         "Type",
+        "UdfError",
+        "Udfs",
         "compile_features",
+        "parse_udfs",
     ]

@@ -91,3 +91,14 @@ def test_an_unknown_project_is_a_message_not_a_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no project folder at ")
     assert "Traceback" not in done.stderr
+
+
+def test_check_tries_out_the_twins_of_functions(root):
+    shutil.rmtree(root / "projects" / "broken")
+    file = root / "projects" / "flights" / "udfs.py"
+    file.write_text(file.read_text().replace("nearness > 0.0", "nearness > 0.5"))
+    done = giornata("check", cwd=root)
+    assert done.returncode == 1
+    assert done.stdout.startswith(
+        "flights: 1 problem\n\nprojects/flights/udfs.py:14:1: rush_columns gives 0.0 where rush gives 0."
+    )

@@ -421,6 +421,28 @@ def test_a_part_is_not_chosen_by_what_is_learned(problems_after):
     assert problem.message == "a part cannot be chosen by what is learned from the training rows"
 
 
+UDFS = "def grams(weight: float) -> float:\n    return weight * 1000\n"
+
+
+def test_expressions_call_the_projects_functions(shop, problems_after):
+    (shop / "udfs.py").write_text(UDFS)
+    model = shop / "models/hours.yaml"
+    model.write_text(model.read_text().replace("weight: row.weight", "weight: udfs.grams(row.weight)"))
+    documents = load_project(shop)
+    assert list(documents.udfs.functions) == ["grams"]
+    assert compile_model(documents, "hours").features.row({"weight": 0.5})[0] == 500.0
+    (problem,) = problems_after("models/hours.yaml", "udfs.grams", "udfs.gram")
+    assert (problem.line, marked(problem)) == (9, "udfs.gram")
+    assert problem.suggestion == "did you mean udfs.grams(…)?"
+
+
+def test_a_mistake_in_the_projects_functions_is_reported_once_at_its_place(shop, problems_after):
+    (shop / "udfs.py").write_text(f"import os\n{UDFS}")
+    (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: udfs.grams(row.weight)")
+    assert (problem.file, problem.line, marked(problem)) == ("shop/udfs.py", 1, "import os")
+    assert problem.message.startswith("os cannot be imported here")
+
+
 def test_a_type_error_in_an_expression(problems_after):
     (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.weight + row.shop")
     assert at(problem)[:2] == ("shop/models/hours.yaml", 9)

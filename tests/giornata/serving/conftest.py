@@ -18,7 +18,7 @@ import pytest
 import xgboost
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from dsl import GroupSchema, Schema, compile_features
+from dsl import GroupSchema, Schema, compile_features, parse_udfs
 from giornata.bundle import Bundle, Part, write_bundle
 from giornata.documents import FeatureGroup, ModelSpec, Table
 from giornata.documents.record import InputColumn, ModelVersion, PartRecord, Signature, StoreInput, Window
@@ -48,6 +48,7 @@ def make_bundle(
     seed: int,
     groups: Mapping[str, FeatureGroup] | None = None,
     share: str = "100%",
+    udfs: str = "",
 ) -> Truth:
     """A bundle of `model` with trees fitted to noise of `seed`, so that every version answers differently."""
     groups = groups or {}
@@ -57,6 +58,7 @@ def make_bundle(
             name: GroupSchema(group.entity, {feature: f.type for feature, f in group.features.items()})
             for name, group in groups.items()
         },
+        udfs=parse_udfs(udfs),
     )
     compiled = compile_features(features, schema)
     noise = np.random.default_rng(seed)
@@ -166,6 +168,13 @@ def versions() -> list[Truth]:
         make_bundle("flights/minutes", FEATURES, TABLE, {"distance", "pushed_back_at"}, seed)
         for seed in (1, 2)
     ]
+
+
+@pytest.fixture(scope="session")
+def rooted() -> Truth:
+    """A version of flights/rooted, whose own function fails for a negative distance."""
+    source = "import math\n\n\ndef root(x: float) -> float:\n    return math.sqrt(x)\n"
+    return make_bundle("flights/rooted", {"root": "udfs.root(row.distance)"}, TABLE, set(), 5, udfs=source)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,239 @@
+"""Functions of a project: their signatures, what they may say, null, errors, twins, and how they are stored."""
+
+import copy
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+
+from dsl import (
+    CompiledFeatures,
+    LanguageErrors,
+    NotFittedError,
+    Schema,
+    StoredFormError,
+    UdfError,
+    compile_features,
+    parse_udfs,
+)
+from dsl.twins import differences
+
+SOURCE = '''"""Functions."""
+import math
+from datetime import datetime, timedelta
+
+import polars as pl
+
+LEAST = 1.0
+
+
+def speed(distance: float, minutes: float | None) -> float:
+    """Miles a minute."""
+    return distance / (minutes or LEAST)
+
+
+def speed_columns(distance, minutes):
+    return distance / pl.when(minutes != 0).then(minutes).otherwise(LEAST)
+
+
+def root(x: float) -> float:
+    return math.sqrt(x)
+
+
+def first(items: list[str]) -> str | None:
+    return _first(items)
+
+
+def _first(items):
+    return items[0] if items else None
+
+
+def later(t: datetime, days: int) -> datetime:
+    return t + timedelta(days=days)
+
+
+def wrong(x: float) -> int:
+    return "one" if x == 1 else 2**70 if x == 2 else None if x == 3 else 7
+
+
+def endless(x: float) -> float:
+    return x * math.inf
+'''
+UDFS = parse_udfs(SOURCE)
+COLUMNS = {"x": "float", "y": "float", "i": "int", "s": "str", "l": "list[str]", "t": "timestamp"}
+SCHEMA = Schema(COLUMNS, udfs=UDFS)
+TYPES = {"x": pl.Float64, "y": pl.Float64, "i": pl.Int64, "s": pl.String, "l": pl.List(pl.String)}
+TYPES |= {"t": pl.Datetime("us", "UTC")}
+
+
+def both(expression, rows):
+    """The values by row, after making sure that columns give the same."""
+    features = compile_features({"f": expression}, SCHEMA)
+    values = [features.row(row)[0] for row in rows]
+    frame = pl.DataFrame([{"i": None, **row} for row in rows], schema=TYPES)
+    assert features.columns(frame)["f"].to_list() == values
+    assert [features.columns(frame[at : at + 1])["f"][0] for at in range(len(rows))] == values
+    return values
+
+
+def test_a_function_is_called_by_row_and_by_column():
+    rows = [{"x": 4.0, "y": 2.0}, {"x": 4.0, "y": None}, {"x": None, "y": 2.0}, {"x": 6.0, "y": 0.0}]
+    assert both("udfs.speed(row.x, row.y)", rows) == [2.0, 4.0, None, 6.0]
+    assert both("udfs.speed(minutes=row.y, distance=row.x) + 1", rows) == [3.0, 5.0, None, 7.0]
+    assert both("coalesce(udfs.root(row.x), -1)", rows) == [2.0, 2.0, -1.0, 6.0**0.5]
+    assert both("udfs.speed(row.i, 2)", [{"i": 3}]) == [1.5], "an int becomes a float"
+    assert both("udfs.speed(3, 2)", [{}, {}]) == [1.5, 1.5]
+    assert both("udfs.first(row.l)", [{"l": ["a", "b"]}, {"l": []}, {"l": None}]) == ["a", None, None]
+    assert both("udfs.endless(row.x)", [{"x": 1.0}]) == [None], "infinity is null"
+    moment = datetime(2012, 2, 28, tzinfo=UTC)
+    assert both("udfs.later(row.t, row.i)", [{"t": moment, "i": 2}]) == [datetime(2012, 3, 1, tzinfo=UTC)]
+
+
+def test_types_and_nulls_come_from_the_annotations():
+    features = compile_features({"f": "udfs.speed(row.x, row.y)", "g": "udfs.first(row.l)"}, SCHEMA)
+    assert features.types == {"f": "float", "g": "str"}
+    assert features.inputs.nullable == {"y"}
+    assert UDFS.twins == ("speed",)
+    assert list(UDFS.functions) == ["speed", "root", "first", "later", "wrong", "endless"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "row", "message"),
+    [
+        ("udfs.root(row.x)", {"x": -1.0}, "udfs.root(-1.0): raises ValueError: math domain error"),
+        (
+            "udfs.wrong(row.x)",
+            {"x": 1.0},
+            "udfs.wrong(1.0): must return int: expected an int, got 'one' of type str",
+        ),
+        (
+            "udfs.wrong(row.x)",
+            {"x": 2.0},
+            "udfs.wrong(2.0): must return int: 1180591620717411303424 does not fit in 64 bits",
+        ),
+        ("udfs.wrong(row.x)", {"x": 3.0}, "udfs.wrong(3.0): returns None; it must return int"),
+    ],
+)
+def test_a_function_that_fails_is_named_with_its_arguments_and_the_row(expression, row, message):
+    features = compile_features({"f": expression}, SCHEMA)
+    with pytest.raises(UdfError) as caught:
+        features.row(row)
+    assert str(caught.value) == message
+    name, rest = message.split(":", 1)
+    frame = pl.DataFrame([{}, {"x": 9.0}, row], schema=TYPES)
+    with pytest.raises(UdfError) as caught:
+        features.columns(frame)
+    assert str(caught.value) == f"{name} (row 2):{rest}"
+
+
+@pytest.mark.parametrize(
+    ("written", "message", "suggestion"),
+    [
+        ("udfs.sped(row.x, row.y)", "there is no function 'udfs.sped'", "did you mean udfs.speed(…)?"),
+        ("udfs._first(row.l)", "there is no function 'udfs._first'", "did you mean udfs.first(…)?"),
+        ("speed(row.x, row.y)", "there is no function 'speed'", "did you mean udfs.speed(…)?"),
+        ("udfs.root(row.s)", "udfs.root takes (x: float), not (str)", None),
+        ("udfs.root(row.x, row.x)", "udfs.root takes (x: float), not (float, float)", None),
+        ("udfs.root", "udfs.root is a function", "write udfs.root(…)"),
+    ],
+)
+def test_mistakes_in_calls(written, message, suggestion):
+    with pytest.raises(LanguageErrors) as caught:
+        compile_features({"f": written}, SCHEMA)
+    (error,) = caught.value.errors
+    assert (error.message, error.suggestion) == (message, suggestion)
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "message"),
+    [
+        ("def f(x: float) -> float\n  pass", 1, "not valid Python: expected ':'"),
+        ("import os", 1, "os cannot be imported here"),
+        ("from subprocess import run", 1, "subprocess cannot be imported here"),
+        ("from . import x", 1, ". cannot be imported here"),
+        ("print(1)", 1, "a file of functions holds imports, constants and functions only"),
+        ("def f(x: float) -> float:\n    return open(x)", 2, "open is not allowed"),
+        ("def f(x: float) -> float:\n    return eval('x')", 2, "eval is not allowed"),
+        ("def f(x: float) -> float:\n    return x.__class__", 2, "__class__ is not for use from outside"),
+        ("def f(x: float) -> float:\n    return __builtins__", 2, "__builtins__ is not allowed"),
+        ("def f(x: float) -> float:\n    global y\n    return x", 2, "global is not allowed"),
+        ("class A: pass", 1, "a file of functions holds"),
+        ("@cache\ndef f(x: float) -> float: return x", 2, "a function of features has no decorators"),
+        ("def f(x) -> float: return x", 1, "x needs a type"),
+        ("def f(x: list) -> float: return x", 1, "x needs a type"),
+        ("def f(x: complex) -> float: return x", 1, "complex is not allowed"),
+        ("def f(x: float): return x", 1, "f needs the type that it returns"),
+        ("def f(x: float = 1) -> float: return x", 1, "f must take plain parameters"),
+        ("def f(*x: float) -> float: return x", 1, "f must take plain parameters"),
+        ("def f() -> float: return 1.0", 1, "f takes no parameter"),
+        (
+            "def f(x: float) -> float: return x\ndef f_columns(y): return y",
+            2,
+            "the twin does not take the parameters of f",
+        ),
+    ],
+)
+def test_what_is_not_allowed_in_the_file_is_said_at_its_place(source, line, message):
+    with pytest.raises(LanguageErrors) as caught:
+        parse_udfs(source)
+    error = caught.value.errors[0]
+    assert error.line == line
+    assert error.message.startswith(message)
+
+
+def test_parsing_runs_nothing():
+    udfs = parse_udfs("A = 1 / 0\n\n\ndef f(x: float) -> float:\n    return x\n")
+    features = compile_features({"f": "udfs.f(row.x)"}, Schema({"x": "float"}, udfs=udfs))
+    features = CompiledFeatures.from_json(features.to_json())
+    with pytest.raises(UdfError, match=r"udfs.py: cannot be loaded: ZeroDivisionError: division by zero"):
+        features.row({"x": 1.0})
+
+
+def test_the_source_travels_with_the_features_under_its_hash():
+    features = compile_features({"f": "udfs.speed(row.x, row.y)", "g": "row.x"}, SCHEMA)
+    written = features.to_json()
+    assert written["udfs"]["source"] == SOURCE
+    again = CompiledFeatures.from_json(written)
+    assert again.to_json() == written
+    assert again.row({"x": 4.0, "y": 2.0}) == [2.0, 4.0]
+    assert "udfs" not in compile_features({"g": "row.x"}, SCHEMA).to_json()
+    other = copy.deepcopy(written)
+    other["udfs"]["source"] = SOURCE.replace("minutes or LEAST", "minutes or 2.0")
+    with pytest.raises(StoredFormError, match="stored functions are version"):
+        CompiledFeatures.from_json(other)
+    for broken in ({"source": "import os", "version": ""}, {}, None):
+        with pytest.raises(StoredFormError):
+            CompiledFeatures.from_json({**written, "udfs": broken})
+    del other["udfs"]
+    with pytest.raises(StoredFormError, match=r"has no 'udfs.speed'"):
+        CompiledFeatures.from_json(other)
+
+
+def test_a_fitted_function_learns_from_a_function_of_the_project():
+    features = compile_features({"f": "normalize(udfs.root(row.x))"}, SCHEMA)
+    with pytest.raises(NotFittedError):
+        features.row({"x": 4.0})
+    fitted = features.fitted(features.aggregate(pl.DataFrame({"x": [1.0, 9.0]})))
+    assert fitted.row({"x": 9.0}) == [1.0], "mean 2, deviation 1"
+
+
+def test_a_twin_that_means_the_same_is_found_to():
+    assert list(differences(UDFS)) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "twin", "message"),
+    [
+        ("max(x, 0.0)", "x", "f_columns gives"),
+        ("x / 3.0", "x * (1 / 3.0)", "f_columns gives"),
+        ("x", "x.no_such_method()", "f_columns raises AttributeError"),
+        ("x", "pl.col('other')", "f_columns raises ColumnNotFoundError"),
+    ],
+)
+def test_a_twin_that_means_something_else_is_found(body, twin, message):
+    source = (
+        f"import polars as pl\ndef f(x: float) -> float: return {body}\ndef f_columns(x): return {twin}\n"
+    )
+    ((name, problem),) = differences(parse_udfs(source))
+    assert name == "f"
+    assert problem.startswith(message)

@@ -1,0 +1,60 @@
+"""Answers to requests for which a function of the project fails, without a server around them."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from giornata.serving.metrics import Metrics
+from giornata.serving.model import open_model
+from giornata.serving.online_store import OnlineStore
+from giornata.serving.prediction_log import PredictionLog
+from giornata.serving.predictor import Predictor
+from giornata.serving.requests import RefusedError
+from giornata.serving.routing import Route
+
+NOW = datetime(2013, 11, 1, 12, tzinfo=UTC)
+
+
+class KeptLog(PredictionLog):
+    """Keeps the entries that would be written."""
+
+    def append(self, entry):
+        self.kept = entry
+
+
+@pytest.fixture
+def ask(tmp_path, rooted):
+    """Asks about distances; returns the answer and what is logged of it."""
+    path = tmp_path / "model.zip"
+    path.write_bytes(rooted.content)
+    metrics = Metrics()
+    log = KeptLog(tmp_path / "log", metrics)
+    predictor = Predictor(OnlineStore(lambda: None, metrics), log, metrics)
+    route = Route(open_model(path), "production")
+
+    def answer(*distances):
+        rows = [{"distance": distance, "flight_id": str(place)} for place, distance in enumerate(distances)]
+        body = predictor.answer(route, json.dumps({"rows": rows}).encode(), NOW)
+        return json.loads(body)["predictions"], log.kept, metrics.page().decode()
+
+    return answer
+
+
+def test_a_function_that_fails_refuses_its_row_alone(ask, rooted):
+    predictions, logged, page = ask(4.0, -1.0, None, 9.0)
+    assert predictions[1] == {"error": "udfs.root(-1.0): raises ValueError: math domain error", "status": 500}
+    truth = rooted.answers([[2.0], [float("nan")], [3.0]])
+    assert [answer["prediction"] for place, answer in enumerate(predictions) if place != 1] == truth
+    assert [row["distance"] for row in logged.request.rows] == [4.0, None, 9.0]
+    assert [key["flight_id"] for key in logged.request.keys] == ["0", "2", "3"]
+    assert logged.identities == [predictions[place]["prediction_id"] for place in (0, 2, 3)]
+    assert 'kind="function_failed"} 1.0' in page
+
+
+def test_a_request_none_of_whose_rows_can_be_answered_is_refused(ask):
+    for distances in ([-1.0], [-1.0, -2.0]):
+        with pytest.raises(RefusedError) as caught:
+            ask(*distances)
+        assert (caught.value.status, caught.value.kind, caught.value.row) == (500, "function_failed", 0)
+        assert str(caught.value) == "udfs.root(-1.0): raises ValueError: math domain error"
