@@ -39,7 +39,7 @@ NAMES: dict[str, object] = {
     "int": int,
     "bool": bool,
     "str": str,
-    **{name: value for name, value in vars(scalar).items() if not name.startswith("_")},
+    **scalar.NAMES,
     **{name: value for name, value in vars(accept).items() if name.startswith("accept_")},
 }
 """What generated source can name: the functions that rows of the table use, and the checks of inputs."""
@@ -191,6 +191,8 @@ class Writer:
                 assert isinstance(argument, Constant)
                 if parameter.kind == "zone":
                     filled[parameter.name] = self.bind(ZoneInfo(str(argument.value)))
+                elif parameter.is_repeated:
+                    constants[parameter.name] = (*constants.get(parameter.name, ()), argument.value)
                 else:
                     constants[parameter.name] = argument.value
                 continue

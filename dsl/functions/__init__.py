@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from functools import cache
 
 from dsl.functions.arithmetic import ARITHMETIC
+from dsl.functions.categories import CATEGORIES
 from dsl.functions.comparison import COMPARISON
 from dsl.functions.fitted import FITTED
+from dsl.functions.geography import GEOGRAPHY
 from dsl.functions.mathematics import MATHEMATICS
 from dsl.functions.nulls import NULLS
 from dsl.functions.numbers import NUMBERS
@@ -26,6 +28,8 @@ TABLE: tuple[Function, ...] = (
     *TEXT,
     *TIME_FUNCTIONS,
     *PARTS,
+    *GEOGRAPHY,
+    *CATEGORIES,
     *FITTED,
 )
 

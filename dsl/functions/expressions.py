@@ -1,5 +1,6 @@
 """Polars expressions that several functions are made of."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,3 +31,15 @@ def to_float(x: "pl.Expr") -> "pl.Expr":
     import polars as pl
 
     return x.cast(pl.Float64)
+
+
+def by_value(x: "pl.Expr", meaning: Callable[[Any], Any], kind: "pl.DataType") -> "pl.Expr":
+    """A Python function of every value but null, called once for each different value."""
+    import polars as pl
+
+    def apply(values: pl.Series) -> pl.Series:
+        known = values.drop_nulls().unique()
+        results = pl.Series([meaning(value) for value in known], dtype=kind)
+        return values.replace_strict(known, results, default=None, return_dtype=kind)
+
+    return x.map_batches(apply, return_dtype=kind, is_elementwise=True)
