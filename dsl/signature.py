@@ -40,7 +40,7 @@ class Example:
 class Fit(Protocol):
     """How a fitted function learns, in one pass, the same for every partitioning of the rows.
 
-    state_types: {name: type} of what it learns, scalars of the language or "words" (a tuple of texts).
+    state_types: {name: type} of what it learns: int, float, str, "words" (a tuple of texts) or "floats" (of floats).
     """
 
     state_types: Mapping[str, str]
