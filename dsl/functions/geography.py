@@ -41,19 +41,35 @@ def _bearing(
     return choose(
         (are_latitudes & (angle >= 0.0), angle.abs()),
         (are_latitudes & (angle + 360.0 < 360.0), angle + 360.0),
-        (are_latitudes & angle.is_finite(), angle * 0.0 + 0.0),
+        (are_latitudes & angle.is_finite(), (angle * 0.0).abs()),
     )
+
+
+# A character of a geohash has five bits, of longitude and latitude in turn: three of one and two of the other. This is
+# the alphabet in the order of the three bits followed by the two.
+_DIGITS = "".join(
+    GEOHASH_DIGITS[(a & 4) << 2 | (b & 2) << 2 | (a & 2) << 1 | (b & 1) << 1 | a & 1]
+    for a in range(8)
+    for b in range(4)
+)
 
 
 def _geohash(latitude: "pl.Expr", longitude: "pl.Expr", precision: int, digits: int) -> "pl.Expr":
     import polars as pl
 
     bits = precision * 5
-    row, column = _cell(latitude, 180.0, bits // 2), _cell(longitude, 360.0, bits - bits // 2)
-    even, odd = (column, row) if bits % 2 else (row, column)
-    code = _spread(even) | _spread(odd) * 2
-    alphabet = pl.lit(GEOHASH_DIGITS)
-    places = [alphabet.str.slice((code // 2**shift) & 31, 1) for shift in range(bits - 5, -1, -5)]
+    left = {"row": bits // 2, "column": bits - bits // 2}
+    cells = {
+        "row": _cell(latitude, 180.0, left["row"]),
+        "column": _cell(longitude, 360.0, left["column"]),
+    }
+    alphabet, places = pl.lit(_DIGITS), []
+    for place in range(precision):
+        three, two = ("row", "column") if place % 2 else ("column", "row")
+        left[three] -= 3
+        left[two] -= 2
+        high, low = (cells[three] // 2 ** left[three]) & 7, (cells[two] // 2 ** left[two]) & 3
+        places.append(alphabet.str.slice(high * 4 + low, 1))
     return choose((_are_latitudes(latitude) & (longitude.abs() <= 180.0), pl.concat_str(places)))
 
 
@@ -63,19 +79,6 @@ def _cell(x: "pl.Expr", width: float, bits: int) -> "pl.Expr":
     index = (x * (half / (width / 2))).floor()
     index = to_int(index) + to_int((index + 1) * size <= x) - to_int(index * size > x)
     return (index + half).clip(upper_bound=2 * half - 1)
-
-
-def _spread(x: "pl.Expr") -> "pl.Expr":
-    """The bits of a number below 2**30 with a gap after each."""
-    for shift, mask in (
-        (16, 0x0000FFFF0000FFFF),
-        (8, 0x00FF00FF00FF00FF),
-        (4, 0x0F0F0F0F0F0F0F0F),
-        (2, 0x3333333333333333),
-        (1, 0x5555555555555555),
-    ):
-        x = (x | x * 2**shift) & mask
-    return x
 
 
 def _in_box(

@@ -28,6 +28,59 @@ def test_every_callable_row_has_examples_and_a_meaning():
         assert bool(function.definition) != bool(function.row and function.columns), function.signature
 
 
+COLUMNS = {
+    "int": (5, "int"),
+    "float": (0.5, "float"),
+    "bool": (True, "bool"),
+    "str": ("a", "str"),
+    "timestamp": (datetime(2013, 1, 1, tzinfo=UTC), "timestamp"),
+    "number": (0.5, "float"),
+    "ordered": ("a", "str"),
+    "value": (True, "bool"),
+}
+CONSTANTS = {
+    "part": "a",
+    "old": "a",
+    "new": "b",
+    "fill": "-",
+    "pattern": "a",
+    "format": "%Y-%m-%d",
+    "zone": "UTC",
+    "boundary": 0.5,
+    "others": 1.5,
+    "share": 0.1,
+    "digits": 1,
+    "precision": 5,
+    "start": 0,
+    "length": 1,
+    "width": 3,
+    "buckets": 10,
+    "size": 10,
+}
+
+
+@pytest.mark.parametrize(
+    "function",
+    [pytest.param(function, id=function.signature) for function in TABLE if not function.is_part],
+)
+def test_a_function_is_null_when_an_argument_is_unless_it_says_so(function, evaluate):
+    inputs = [parameter.name for parameter in function.parameters if not parameter.is_constant]
+    given = [
+        repr(CONSTANTS[parameter.name]) if parameter.is_constant else f"row.{parameter.name}"
+        for parameter in function.parameters
+    ]
+    if function.is_operator:
+        written = f"(-{given[0]})" if len(given) == 1 else f"({given[0]} {function.name} {given[1]})"
+    else:
+        written = f"{function.name}({', '.join(given)})"
+    kinds = {p.name: COLUMNS[p.kind][1] for p in function.parameters if not p.is_constant}
+    row = {p.name: COLUMNS[p.kind][0] for p in function.parameters if not p.is_constant}
+    training = [{inputs[0]: row[inputs[0]]}, {inputs[0]: None}] if function.fit else ()
+    for missing in inputs:
+        value = evaluate(written, {**row, missing: None}, training, kinds)
+        assert function.handles_null or value is None
+
+
 HALVES = [(-2.5, -2), (-1.5, -2), (-0.5, 0), (0.5, 0), (1.5, 2), (2.5, 2), (3.5, 4), (2.4999999999999996, 2)]
 
 
