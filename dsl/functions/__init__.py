@@ -11,7 +11,7 @@ from dsl.functions.arithmetic import ARITHMETIC
 from dsl.functions.categories import CATEGORIES
 from dsl.functions.comparison import COMPARISON
 from dsl.functions.fitted import FITTED
-from dsl.functions.geography import GEOGRAPHY
+from dsl.functions.geography import GEOGRAPHY, PLACE_PARTS
 from dsl.functions.mathematics import MATHEMATICS
 from dsl.functions.nulls import NULLS
 from dsl.functions.numbers import NUMBERS
@@ -29,6 +29,7 @@ TABLE: tuple[Function, ...] = (
     *TIME_FUNCTIONS,
     *PARTS,
     *GEOGRAPHY,
+    *PLACE_PARTS,
     *CATEGORIES,
     *FITTED,
 )

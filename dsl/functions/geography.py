@@ -28,7 +28,7 @@ def _haversine(
     return choose((_are_latitudes(latitude_1, latitude_2), length))
 
 
-def _bearing(
+def _heading(
     latitude_1: "pl.Expr", longitude_1: "pl.Expr", latitude_2: "pl.Expr", longitude_2: "pl.Expr"
 ) -> "pl.Expr":
     import polars as pl
@@ -37,12 +37,12 @@ def _bearing(
     east = turn.sin() * to_2.cos()
     north = from_1.cos() * to_2.sin() - from_1.sin() * to_2.cos() * turn.cos()
     angle = pl.arctan2(east, north) * 57.29577951308232
-    are_latitudes = _are_latitudes(latitude_1, latitude_2)
-    return choose(
-        (are_latitudes & (angle >= 0.0), angle.abs()),
-        (are_latitudes & (angle + 360.0 < 360.0), angle + 360.0),
-        (are_latitudes & angle.is_finite(), (angle * 0.0).abs()),
-    )
+    return choose((_are_latitudes(latitude_1, latitude_2), angle))
+
+
+def _compass(angle: "pl.Expr") -> "pl.Expr":
+    turned = angle + 360.0
+    return choose((angle >= 0.0, angle.abs()), (turned < 360.0, turned), (angle < 0.0, (angle * 0.0).abs()))
 
 
 # A character of a geohash has five bits, of longitude and latitude in turn: three of one and two of the other. This is
@@ -134,12 +134,7 @@ GEOGRAPHY = (
             Example("bearing(0, 0, 0, -1)", 270.0),
             Example("bearing(row.x, 0, 1, 1)", None, {"x": None}),
         ),
-        row="bearing({latitude_1}, {longitude_1}, {latitude_2}, {longitude_2})",
-        columns=_bearing,
-        full=("latitude_1", "longitude_1", "latitude_2", "longitude_2"),
-        partial=always,
-        unsettled=True,
-        repeats=True,
+        definition="_compass(_heading(latitude_1, longitude_1, latitude_2, longitude_2))",
     ),
     Function(
         signature="geohash(latitude: float, longitude: float, precision: constant[int]) -> str",
@@ -183,6 +178,30 @@ GEOGRAPHY = (
             "else {longitude} >= {west} or {longitude} <= {east}))"
         ),
         columns=_in_box,
+        repeats=True,
+    ),
+)
+
+PLACE_PARTS = (
+    Function(
+        signature="_heading(latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float) -> float",
+        section="parts",
+        doc="Direction of the great circle to place 2 at place 1, -180 to 180 degrees.",
+        examples=(),
+        row="heading({latitude_1}, {longitude_1}, {latitude_2}, {longitude_2})",
+        columns=_heading,
+        full=("latitude_1", "longitude_1", "latitude_2", "longitude_2"),
+        partial=always,
+        unsettled=True,
+        repeats=True,
+    ),
+    Function(
+        signature="_compass(angle: float) -> float",
+        section="parts",
+        doc="A direction from -180 to 180 as one from 0 to below 360.",
+        examples=(),
+        row="compass({angle})",
+        columns=_compass,
         repeats=True,
     ),
 )

@@ -68,7 +68,9 @@ def _start(unit: str, doc: str, in_utc: datetime, in_new_york: datetime) -> Func
             Example(f"start_of_{unit}(row.t, 'America/New_York')", in_new_york, {"t": TIME}),
             Example(f"start_of_{unit}(row.t)", None, {"t": None}),
         ),
-        definition=f"_start_of_{unit}(_local(time, zone), zone)",
+        definition=f"_start_of_{unit}(_local(time, zone), zone)"
+        if unit == "hour"
+        else f"_since_1970(_start_of_{unit}(_local(time, zone), zone))",
     )
 
 
@@ -99,11 +101,9 @@ def _parse_time(text: "pl.Expr", format: str, zone: str, read: object) -> "pl.Ex
     iso = pl.format("{}-{}-{}T{}:{}:{}.{}", *[fields.get(code, zeros.get(code)) for code in "YmdHMSf"])
     written = choose((text.str.contains(rf"\A{pattern(format)}\z"), iso))
     clock = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.6f", time_unit="us", strict=False)
-    clock = choose((clock.dt.year().is_between(1970, 2099), clock))
-    instant = clock.dt.replace_time_zone(
-        zone, ambiguous="earliest", non_existent="null"
-    ).dt.convert_time_zone("UTC")
-    return choose((instant.dt.year().is_between(1970, 2099), instant))
+    return clock.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone(
+        "UTC"
+    )
 
 
 def _started(unit: str) -> Callable[..., "pl.Expr"]:
@@ -117,8 +117,7 @@ def _started(unit: str) -> Callable[..., "pl.Expr"]:
             )
             for start in (clock, clock - LONGEST_GAP)
         )
-        instant = choose((exact.is_not_null(), exact), (exact.is_null(), before + LONGEST_GAP))
-        return choose((instant.dt.year() >= 1970, instant))
+        return exact.fill_null(before + LONGEST_GAP)
 
     return columns
 
@@ -348,13 +347,8 @@ TIME_FUNCTIONS = (
             Example("parse_time('20130310 0330', '%Y%m%d %H%M', 'America/New_York')", TIME),
             Example("parse_time('20130310 0230', '%Y%m%d %H%M', 'America/New_York')", None),
         ),
-        row="parsed({read}, {zone}, {text})",
-        columns=_parse_time,
-        bind=lambda format: {"read": reader(format)},
+        definition="_until_2099(_parse_time(text, format, zone))",
         checks={"format": read_problem},
-        full=("text",),
-        partial=always,
-        repeats=True,
     ),
     *(
         _wave(
@@ -469,7 +463,6 @@ PARTS = (
             examples=(),
             row=f"start_of_{unit}({{local}})",
             columns=_started(f"1{letter}"),
-            partial=always,
         )
         for unit, letter in (("day", "d"), ("week", "w"), ("month", "mo"), ("year", "y"))
     ),
@@ -481,6 +474,38 @@ PARTS = (
         row="{write}({local})",
         columns=lambda local, format, write: local.dt.strftime(chrono(format)),
         bind=lambda format: {"write": formatter(format)},
+    ),
+    Function(
+        signature="_since_1970(time: timestamp) -> timestamp",
+        section="parts",
+        doc="The instant, null before 1970.",
+        examples=(),
+        row="({time} if {time}.year >= 1970 else None)",
+        columns=lambda time: choose((time.dt.year() >= 1970, time)),
+        partial=always,
+        repeats=True,
+    ),
+    Function(
+        signature="_parse_time(text: str, format: constant[str], zone: zone) -> timestamp",
+        section="parts",
+        doc="The instant that text writes.",
+        examples=(),
+        row="parsed({read}, {zone}, {text})",
+        columns=_parse_time,
+        bind=lambda format: {"read": reader(format)},
+        full=("text",),
+        partial=always,
+        repeats=True,
+    ),
+    Function(
+        signature="_until_2099(time: timestamp) -> timestamp",
+        section="parts",
+        doc="The instant, null before 1970 and after 2099.",
+        examples=(),
+        row="({time} if 1970 <= {time}.year <= 2099 else None)",
+        columns=lambda time: choose((time.dt.year().is_between(1970, 2099), time)),
+        partial=always,
+        repeats=True,
     ),
 )
 """What definitions are made of and expressions cannot call; each is computed once for all that use it."""

@@ -28,7 +28,7 @@ NAMES: dict[str, object] = {
             *(times.day_of_year, times.from_epoch, times.parsed),
             *(times.start_of_hour, times.start_of_day, times.start_of_week, times.start_of_month),
             times.start_of_year,
-            *(places.haversine_km, places.bearing, places.geohash),
+            *(places.haversine_km, places.heading, places.compass, places.geohash),
         )
     },
 }

@@ -23,14 +23,18 @@ def haversine_km(
     return asin(sqrt(square) if square < 1.0 else 1.0) * DIAMETER
 
 
-def bearing(latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float) -> float | None:
+def heading(latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float) -> float | None:
     """Degrees clockwise from north at which the great circle to place 2 leaves place 1; None beyond the poles."""
     if not (-90.0 <= latitude_1 <= 90.0 and -90.0 <= latitude_2 <= 90.0):
         return None
     from_1, to_2, turn = latitude_1 * DEGREE, latitude_2 * DEGREE, (longitude_2 - longitude_1) * DEGREE
     east = sin(turn) * cos(to_2)
     north = cos(from_1) * sin(to_2) - sin(from_1) * cos(to_2) * cos(turn)
-    angle = atan2(east, north) * 57.29577951308232
+    return atan2(east, north) * 57.29577951308232
+
+
+def compass(angle: float) -> float:
+    """A direction from -180 to 180 degrees as one from 0 to below 360."""
     if angle >= 0.0:
         return abs(angle)
     angle += 360.0

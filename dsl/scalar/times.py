@@ -21,31 +21,30 @@ def start_of_hour(local: datetime) -> datetime:
     return local.astimezone(UTC) - timedelta(0, local.minute * 60 + local.second, local.microsecond)
 
 
-def start_of_day(local: datetime) -> datetime | None:
+def start_of_day(local: datetime) -> datetime:
     """The first instant of the day."""
     return _instant(local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0))
 
 
-def start_of_week(local: datetime) -> datetime | None:
+def start_of_week(local: datetime) -> datetime:
     """The first instant of Monday."""
     day = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     return _instant(day - timedelta(local.weekday()))
 
 
-def start_of_month(local: datetime) -> datetime | None:
+def start_of_month(local: datetime) -> datetime:
     """The first instant of the month."""
     return _instant(local.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0))
 
 
-def start_of_year(local: datetime) -> datetime | None:
+def start_of_year(local: datetime) -> datetime:
     """The first instant of the year."""
     return _instant(local.replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0, fold=0))
 
 
-def _instant(local: datetime) -> datetime | None:
-    """The first instant at which the clock shows a time or a later one, or None before 1970."""
-    instant = local.astimezone(UTC)
-    return instant if instant.year >= 1970 else None
+def _instant(local: datetime) -> datetime:
+    """The first instant at which the clock shows a time or, where it leaves that out, a later one."""
+    return local.astimezone(UTC)
 
 
 def from_epoch(seconds: float) -> datetime | None:
@@ -83,11 +82,9 @@ def reader(written: str) -> Callable[[str], datetime | None]:
 
 
 def parsed(read: Callable[[str], datetime | None], zone: ZoneInfo, text: str) -> datetime | None:
-    """The instant at which the clock of the zone first shows what text writes, from 1970 to 2099, or None."""
+    """The instant at which the clock of the zone first shows what text writes, or None far outside 1970 to 2099."""
     clock = read(text)
-    if clock is None or not 1970 <= clock.year <= 2099:
+    if clock is None or not 1969 <= clock.year <= 2100:
         return None
     instant = clock.replace(tzinfo=zone).astimezone(UTC)
-    if not 1970 <= instant.year <= 2099 or instant.astimezone(zone).replace(tzinfo=None) != clock:
-        return None
-    return instant
+    return instant if instant.astimezone(zone).replace(tzinfo=None) == clock else None
