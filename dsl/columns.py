@@ -83,6 +83,13 @@ class ColumnProgram:
         return work.select(self._names).head(frame.height)
 
 
+def _spread(expression: pl.Expr, kind: Type) -> pl.Expr:
+    """A scalar as a whole column."""
+    if kind == Type.FLOAT:
+        return pl.col(ONES) * expression
+    return pl.when(pl.col(ONES).is_not_null()).then(expression)
+
+
 def _accept(frame: pl.DataFrame, name: str, kind: Type) -> pl.Series:
     """The column of an input in its Polars type."""
     if name not in frame.columns:
@@ -195,9 +202,12 @@ class Builder:
             parameter = function.parameter(index)
             if parameter.is_constant:
                 assert isinstance(argument, Constant)
-                filled[parameter.name] = argument.value
+                value: Any = argument.value
+                if parameter.is_repeated:
+                    value = (*filled.get(parameter.name, ()), value)
+                filled[parameter.name] = value
                 if parameter.kind != "zone":
-                    bound[parameter.name] = argument.value
+                    bound[parameter.name] = value
                 continue
             column = self.emit(argument) if parameter.name in function.passes else self.settled(argument)
             if function.repeats:
@@ -206,11 +216,11 @@ class Builder:
             expression = column.expression
             is_zero = isinstance(argument, Constant) and argument.value == 0 and argument.type == Type.FLOAT
             if (parameter.name in function.full or is_zero) and not column.is_full:
-                expression = pl.col(ONES) * expression
+                expression = _spread(expression, argument.type)
             filled[parameter.name] = expression.cast(pl.Int128) if is_wide else expression
         if function.bind:
-            for name, value in function.bind(**bound).items():
-                filled[name] = pl.col(ONES) * value if name in function.full else value
+            for name, made in function.bind(**bound).items():
+                filled[name] = pl.col(ONES) * made if name in function.full else made
         assert function.columns
         expression = function.columns(**filled)
         return Column(

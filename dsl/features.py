@@ -11,10 +11,10 @@ from dsl.lower import Lowering, State
 from dsl.named import check_named
 from dsl.nullability import NullsOf
 from dsl.row import RowFunction, compile_row
-from dsl.signature import Fit
+from dsl.signature import INT_BOUNDS, Fit
 from dsl.stored import Place, from_json, to_json
 from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, distinct, text
-from dsl.types import Inputs, Schema, StoreInput, Type
+from dsl.types import Inputs, Schema, StoreInput
 from dsl.udfs import UdfFunction, Udfs, parse_udfs
 
 if TYPE_CHECKING:
@@ -240,9 +240,23 @@ def _read_state(key: str, calls: Mapping[str, Call], written: Any) -> State:
 
 
 def _read_learned(key: str, name: str, kind: str, value: Any) -> Any:
-    if kind == "words":
-        if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
-            return tuple(value)
-    elif value is None or (kind == Type.FLOAT and isinstance(value, int | float) and math.isfinite(value)):
-        return value if value is None else float(value)
+    match kind:
+        case "words" | "floats" if isinstance(value, list | tuple):
+            item = "str" if kind == "words" else "float"
+            return tuple(_read_item(key, name, item, part) for part in value)
+        case "int" | "float" | "str":
+            return None if value is None else _read_item(key, name, kind, value)
+    raise StoredFormError(f"{name} of {key} is not {kind}: {value!r:.40}")
+
+
+def _read_item(key: str, name: str, kind: str, value: Any) -> int | float | str:
+    """One value that was learned."""
+    if isinstance(value, bool):
+        pass
+    elif kind == "float" and isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    elif (kind == "int" and isinstance(value, int) and INT_BOUNDS[0] <= value <= INT_BOUNDS[1]) or (
+        kind == "str" and isinstance(value, str)
+    ):
+        return value
     raise StoredFormError(f"{name} of {key} is not {kind}: {value!r:.40}")

@@ -8,8 +8,10 @@ of two, and are rounded once, when the state is made. Aggregates are JSON; an ex
 
 from collections.abc import Mapping
 from fractions import Fraction
-from math import isqrt
+from math import isinf, isqrt
 from typing import TYPE_CHECKING, Any
+
+from dsl.quantiles import Quantiles, count_groups, merge_groups
 
 if TYPE_CHECKING:
     import polars as pl
@@ -70,6 +72,143 @@ class Frequencies:
         (size,) = constants
         ranked = sorted(aggregate["counts"].items(), key=lambda item: (-item[1], item[0]))
         return {"words": tuple(word for word, _ in ranked[:size])}
+
+
+class Mean(Moments):
+    """Mean of the values that are not null."""
+
+    state_types: Mapping[str, str] = {"mean": "float"}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """mean, null when there were no values."""
+        return {"mean": super().state(aggregate, constants)["mean"]}
+
+
+class Shares(Frequencies):
+    """The shares that the most frequent texts have in all that are not null."""
+
+    state_types: Mapping[str, str] = {"words": "words", "shares": "floats"}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """The words, most frequent first, and the share of each; constants holds the greatest number."""
+        words = super().state(aggregate, constants)["words"]
+        counts = aggregate["counts"]
+        total = sum(counts.values())
+        return {"words": words, "shares": tuple(counts[word] / total for word in words)}
+
+
+class TextMode(Frequencies):
+    """The most frequent text."""
+
+    state_types: Mapping[str, str] = {"mode": "str"}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """mode, the smallest of equally frequent ones, null when there were no values."""
+        counts = aggregate["counts"]
+        return {"mode": min(counts, key=lambda word: (-counts[word], word), default=None)}
+
+
+class IntMode(Frequencies):
+    """The most frequent int."""
+
+    state_types: Mapping[str, str] = {"mode": "int"}
+
+    def aggregate(self, values: "pl.Series") -> dict[str, Any]:
+        """How often each int occurs, by its decimal digits."""
+        import polars as pl
+
+        return super().aggregate(values.cast(pl.String))
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """mode, the smallest of equally frequent ones, null when there were no values."""
+        counts = {int(digits): count for digits, count in aggregate["counts"].items()}
+        return {"mode": min(counts, key=lambda number: (-counts[number], number), default=None)}
+
+
+class Extremes:
+    """The least and the greatest value."""
+
+    state_types: Mapping[str, str] = {"low": "float", "range": "float"}
+
+    def aggregate(self, values: "pl.Series") -> dict[str, Any]:
+        """low and high of finite floats and nulls; null when all are."""
+        present = values.drop_nulls()
+        if present.is_empty():
+            return {"low": None, "high": None}
+        # Adding zero makes zero of minus zero, which is neither less nor greater.
+        return {"low": float(present.min()) + 0.0, "high": float(present.max()) + 0.0}  # type: ignore[arg-type]
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        """low and high of both."""
+        lows = [part["low"] for part in (left, right) if part["low"] is not None]
+        highs = [part["high"] for part in (left, right) if part["high"] is not None]
+        return {"low": min(lows, default=None), "high": max(highs, default=None)}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """low, and range from it to the greatest: 1.0 where all are equal, null beyond a float or without values."""
+        low, high = aggregate["low"], aggregate["high"]
+        if low is None or isinf(high - low):
+            return {"low": low, "range": None}
+        return {"low": low, "range": high - low or 1.0}
+
+
+class _OfQuantiles:
+    """What all that learn quantiles have in common."""
+
+    def aggregate(self, values: "pl.Series") -> dict[str, Any]:
+        """Counts of groups of neighbouring floats."""
+        return count_groups(values)
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        """Counts of both."""
+        return merge_groups(left, right)
+
+
+class Median(_OfQuantiles):
+    """The middle value."""
+
+    state_types: Mapping[str, str] = {"median": "float"}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """median, null when there were no values."""
+        return {"median": Quantiles(aggregate)(Fraction(1, 2))}
+
+
+class Quartiles(_OfQuantiles):
+    """The middle value and the distance of the quarters around it."""
+
+    state_types: Mapping[str, str] = {"median": "float", "spread": "float"}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """median and spread, the third quartile less the first: 1.0 for zero, null beyond a float or without values."""
+        quantile = Quantiles(aggregate)
+        lower, median, upper = (quantile(Fraction(quarter, 4)) for quarter in (1, 2, 3))
+        if lower is None or upper is None or isinf(upper - lower):
+            return {"median": median, "spread": None}
+        return {"median": median, "spread": upper - lower or 1.0}
+
+
+class Tails(_OfQuantiles):
+    """The values that cut off a share of the values at either end."""
+
+    state_types: Mapping[str, str] = {"low": "float", "high": "float"}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """low and high, null when there were no values; constants holds the share."""
+        share, quantile = Fraction(constants[0]), Quantiles(aggregate)
+        return {"low": quantile(share), "high": quantile(1 - share)}
+
+
+class Boundaries(_OfQuantiles):
+    """The values that part the values into equally many."""
+
+    state_types: Mapping[str, str] = {"bounds": "floats"}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """The different bounds, ascending, none when there were no values; constants holds the number of parts."""
+        (parts,), quantile = constants, Quantiles(aggregate)
+        found = {quantile(Fraction(part, parts)) for part in range(1, parts)}
+        return {"bounds": tuple(sorted(bound for bound in found if bound is not None))}
 
 
 def _exact_sums(values: "pl.Series") -> tuple[int, int, int]:

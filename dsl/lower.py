@@ -60,7 +60,8 @@ class Lowering:
 
     def _call(self, node: Call) -> Node:
         function, arguments = node.function, node.arguments
-        if function.parameters and function.parameters[-1].is_repeated and len(arguments) != 2:
+        last = function.parameters[-1] if function.parameters else None
+        if last and last.is_repeated and not last.is_constant and len(arguments) != 2:
             return self(_pairwise(node))
         lowered = tuple(self(argument) for argument in arguments)
         if not function.handles_null and any(

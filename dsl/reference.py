@@ -11,11 +11,42 @@ from dsl.signature import Example, Function
 SECTIONS = {
     "operators": "Operators",
     "numbers": "Numbers",
+    "mathematics": "Mathematics",
     "nulls": "Missing values",
     "text": "Text",
     "time": "Time",
     "lists": "Lists",
+    "geography": "Geography",
+    "categories": "Categories and buckets",
     "fitted": "Fitted functions",
+}
+SECTION_INTRODUCTIONS = {
+    "text": r"""A pattern (of `matches` and `extract`) is a literal in a part of the usual regular-expression syntax:
+
+* characters, `.` (any but a line feed), sets `[a-z_]` and `[^a-z]`, `\d \w \s` and `\D \W \S` (ASCII), `\t \n \r`, and
+  a backslash before any punctuation;
+* `^` at the very beginning, `$` at the very end (the end of the text, not of a line);
+* alternatives `a|b`, brackets `(?:…)`, and one pair of plain brackets, which mark what `extract` gives;
+* repeats `* + ? {m} {m,} {m,n}`, as often as possible, counts up to 100.
+
+Upper and lower case differ. Of several matches the leftmost counts, of several alternatives the first that fits.
+A pattern that could take long is an error: what follows a repeat, and the alternatives, should begin with different
+characters, so that the next character decides; a pattern that begins with `^` may have one repeat that is not so.
+""",
+    "time": """Clock and calendar are those of `zone`, for instants from 1970 to 2099 UTC, else null; see
+[language.md](language.md).
+
+A format (of `format_time` and `parse_time`) is a literal of printable ASCII with `%Y` (year, 4 digits),
+`%m %d %H %M %S` (2 digits each), `%f` (microseconds, 6 digits) and `%%` (a percent sign).
+""",
+    "geography": """Latitudes are degrees north, -90 to 90, longitudes degrees east, -180 to 180; latitude comes first.
+""",
+    "fitted": """What is learned depends on the training values alone, not on their order or partitions.
+
+Quantiles interpolate between neighbouring values, as NumPy's do. They are exact up to 8,192 different values. Beyond,
+values are counted in groups of neighbours, at most 8,192 groups, and a quantile is off by at most the width of a group:
+less than 1/256 of the value itself where all values have one sign and the largest is up to 65,536 times the smallest.
+""",
 }
 INTRODUCTION = """# Functions of the feature language
 
@@ -34,6 +65,8 @@ def page() -> str:
     parts = [INTRODUCTION]
     for section, title in SECTIONS.items():
         parts.append(f"\n## {title}\n")
+        if section in SECTION_INTRODUCTIONS:
+            parts.append(SECTION_INTRODUCTIONS[section])
         rows = [function for function in TABLE if function.section == section]
         for _, same in groupby(rows, key=lambda function: function.name):
             parts.append(_entry(list(same)))

@@ -35,11 +35,12 @@ def constant_problem(
         near = nearest(str(argument.value), zones())
         hint = f"did you mean {near!r}?" if near else "write a name such as 'America/New_York' or 'UTC'"
         return f"there is no time zone {argument.value!r}", hint
-    if parameter.name in function.ranges and isinstance(argument.value, int):
+    if parameter.name in function.ranges and isinstance(argument.value, int | float):
         low, high = function.ranges[parameter.name]
         if not low <= argument.value <= high:
             return f"{said} must be from {low} to {high}, not {argument.value}", None
-    return None
+    problem = function.checks[parameter.name](argument.value) if parameter.name in function.checks else None
+    return (f"{said}: {problem}", None) if problem else None
 
 
 def bind(

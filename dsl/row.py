@@ -39,7 +39,7 @@ NAMES: dict[str, object] = {
     "int": int,
     "bool": bool,
     "str": str,
-    **{name: value for name, value in vars(scalar).items() if not name.startswith("_")},
+    **scalar.NAMES,
     **{
         name: value
         for name, value in vars(scalar_lists).items()
@@ -196,6 +196,8 @@ class Writer:
                 assert isinstance(argument, Constant)
                 if parameter.kind == "zone":
                     filled[parameter.name] = self.bind(ZoneInfo(str(argument.value)))
+                elif parameter.is_repeated:
+                    constants[parameter.name] = (*constants.get(parameter.name, ()), argument.value)
                 else:
                     constants[parameter.name] = argument.value
                 continue

@@ -45,7 +45,7 @@ class Example:
 class Fit(Protocol):
     """How a fitted function learns, in one pass, the same for every partitioning of the rows.
 
-    state_types: {name: type} of what it learns, scalars of the language or "words" (a tuple of texts).
+    state_types: {name: type} of what it learns: int, float, str, "words" (a tuple of texts) or "floats" (of floats).
     """
 
     state_types: Mapping[str, str]
@@ -68,9 +68,10 @@ class Function:
     definition, an expression of this language over the parameters (and what was learned); or row and columns.
 
     row: Python source with {parameter} for each value, which is never null (unless handles_null), and never
-        NaN or infinite unless the parameter is in passes; it may use the names of dsl/scalar.py.
+        NaN or infinite unless the parameter is in passes; it may use the names of dsl/scalar.
     columns: from one Polars expression (constants as Python values) per parameter to a Polars expression.
-    bind: from the constants and what was learned to further named values for row and columns.
+    bind: from the constants (a repeated one as a tuple) and what was learned to further named values for row and
+        columns.
     passes: float parameters that may be handed in NaN or infinite, which makes the result so.
     unsettled: the result may come out NaN or infinite on either back end; both stand for null.
     partial: whether row may come out None though no argument is null, told from the bounds of the arguments.
@@ -78,6 +79,7 @@ class Function:
     full: names that columns needs as whole columns, because Polars computes otherwise with a scalar.
     repeats: columns uses an argument more than once, so each is computed beforehand.
     ranges: {constant parameter: least and greatest value allowed}.
+    checks: {constant parameter: function that tells what is wrong with a value, or None}.
     """
 
     signature: str
@@ -95,7 +97,8 @@ class Function:
     bounds: Callable[..., Bounds] | None = None
     full: tuple[str, ...] = ()
     repeats: bool = False
-    ranges: Mapping[str, Bounds] = field(default_factory=dict)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    checks: Mapping[str, Callable[[Any], str | None]] = field(default_factory=dict)
     fit: Fit | None = None
     operator: str = ""
 

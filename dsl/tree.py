@@ -87,7 +87,7 @@ class Call(_Hashed):
     function: "Function"
     arguments: tuple["Node", ...]
     type: Type
-    state: tuple[tuple[str, Value | tuple[str, ...]], ...] = ()
+    state: tuple[tuple[str, Value | tuple[str, ...] | tuple[float, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from functools import cache
 
 from dsl.functions.arithmetic import ARITHMETIC
+from dsl.functions.categories import CATEGORIES
 from dsl.functions.comparison import COMPARISON
 from dsl.functions.fitted import FITTED
+from dsl.functions.geography import GEOGRAPHY, PLACE_PARTS
 from dsl.functions.lists import LIST_FUNCTIONS
 from dsl.functions.mathematics import MATHEMATICS
 from dsl.functions.nulls import NULLS
@@ -28,6 +30,9 @@ TABLE: tuple[Function, ...] = (
     *TIME_FUNCTIONS,
     *LIST_FUNCTIONS,
     *PARTS,
+    *GEOGRAPHY,
+    *PLACE_PARTS,
+    *CATEGORIES,
     *FITTED,
 )
 

@@ -70,3 +70,15 @@ def over_rows(function: Callable[..., Any], arguments: "Sequence[pl.Expr]", retu
         return pl.Series(answers, dtype=POLARS[returns])
 
     return pl.map_batches([pl.col(ONES), *arguments], call, return_dtype=POLARS[returns])
+
+
+def by_value(x: "pl.Expr", meaning: Callable[[Any], Any], kind: "pl.DataType") -> "pl.Expr":
+    """A Python function of every value but null, called once for each different value."""
+    import polars as pl
+
+    def apply(values: pl.Series) -> pl.Series:
+        known = values.drop_nulls().unique()
+        results = pl.Series([meaning(value) for value in known], dtype=kind)
+        return values.replace_strict(known, results, default=None, return_dtype=kind)
+
+    return x.map_batches(apply, return_dtype=kind, is_elementwise=True)

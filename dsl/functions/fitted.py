@@ -2,7 +2,20 @@
 
 from typing import TYPE_CHECKING
 
-from dsl.fit import Frequencies, Moments
+from dsl.fit import (
+    Boundaries,
+    Extremes,
+    Frequencies,
+    IntMode,
+    Mean,
+    Median,
+    Moments,
+    Quartiles,
+    Shares,
+    Tails,
+    TextMode,
+)
+from dsl.functions.categories import bucket_index
 from dsl.signature import Example, Function
 
 if TYPE_CHECKING:
@@ -21,6 +34,18 @@ def _lookup(text: "pl.Expr", size: int, words: tuple[str, ...], codes: dict[str 
         pl.Series(old, dtype=pl.String), pl.Series(new), default=1, return_dtype=pl.Int64
     )
 
+
+def _share(
+    text: "pl.Expr", size: int, words: tuple[str, ...], shares: tuple[float, ...], share_of: object
+) -> "pl.Expr":
+    import polars as pl
+
+    old, new = pl.Series([None, *words], dtype=pl.String), pl.Series([None, *shares], dtype=pl.Float64)
+    return text.replace_strict(old, new, default=0.0, return_dtype=pl.Float64)
+
+
+ONE_TO_FIVE = tuple({"x": float(x)} for x in (1, 2, 3, 4, 5))
+"""Training rows for examples."""
 
 FITTED = (
     Function(
@@ -56,5 +81,152 @@ FITTED = (
         ranges={"size": (1, 1_000_000)},
         handles_null=True,
         fit=Frequencies(),
+    ),
+    Function(
+        signature="min_max(x: float) -> float",
+        section="fitted",
+        doc=(
+            "(x - least) / (greatest - least) over the training rows where x is not null: from 0 to 1 "
+            "there, beyond for "
+            "smaller and larger values. x - least where all are equal; null when there was nothing to learn from."
+        ),
+        examples=(
+            Example("min_max(row.x)", 0.25, {"x": 2.0}, ONE_TO_FIVE),
+            Example("min_max(row.x)", 1.25, {"x": 6.0}, ONE_TO_FIVE),
+            Example("min_max(row.x)", 0.0, {"x": 7.0}, ({"x": 7.0}, {"x": None})),
+        ),
+        definition="(x - low) / range",
+        fit=Extremes(),
+    ),
+    Function(
+        signature="robust_scale(x: float) -> float",
+        section="fitted",
+        doc=(
+            "(x - median) / (third quartile - first quartile) over the training rows where x is not "
+            "null, which few wild "
+            "values hardly change; x - median where the quartiles are equal. Null when there was nothing to learn from."
+        ),
+        examples=(
+            Example("robust_scale(row.x)", 1.0, {"x": 5.0}, ONE_TO_FIVE),
+            Example("robust_scale(row.x)", 2.0, {"x": 9.0}, ({"x": 7.0}, {"x": 7.0})),
+        ),
+        definition="(x - median) / spread",
+        fit=Quartiles(),
+    ),
+    Function(
+        signature="winsorize(x: float, share: constant[float] = 0.01) -> float",
+        section="fitted",
+        doc=(
+            "x held between the quantiles share and 1 - share (0 to 0.49) of the training rows where x "
+            "is not null. Null "
+            "when there was nothing to learn from."
+        ),
+        examples=(
+            Example("winsorize(row.x, 0.25)", 4.0, {"x": 100.0}, ONE_TO_FIVE),
+            Example("winsorize(row.x, 0.25)", 3.0, {"x": 3.0}, ONE_TO_FIVE),
+            Example("winsorize(row.x, share=0.25)", None, {"x": None}, ONE_TO_FIVE),
+        ),
+        definition="clip(x, low, high)",
+        ranges={"share": (0, 0.49)},
+        fit=Tails(),
+    ),
+    Function(
+        signature="quantile_bucket(x: float, buckets: constant[int] = 10) -> int",
+        section="fitted",
+        doc=(
+            "Which of buckets (2 to 1000) parts x falls into, 0 the lowest, when the training rows "
+            "where x is not null are "
+            "parted into equally many; a value on a border belongs to the upper part, and borders that are equal count "
+            "once. 0 when there was nothing to learn from."
+        ),
+        examples=(
+            Example("quantile_bucket(row.x, 4)", 0, {"x": 1.5}, ONE_TO_FIVE),
+            Example("quantile_bucket(row.x, 4)", 2, {"x": 3.0}, ONE_TO_FIVE),
+            Example("quantile_bucket(row.x, 4)", 3, {"x": 1e9}, ONE_TO_FIVE),
+            Example("quantile_bucket(row.x)", None, {"x": None}, ONE_TO_FIVE),
+        ),
+        row="bisect_right({bounds}, {x})",
+        columns=lambda x, buckets, bounds: bucket_index(x, bounds),
+        bind=lambda buckets, bounds: {"bounds": bounds},
+        ranges={"buckets": (2, 1000)},
+        bounds=lambda *_: (0, 1000),
+        repeats=True,
+        fit=Boundaries(),
+    ),
+    Function(
+        signature="impute_mean(x: float) -> float",
+        section="fitted",
+        doc="x, or where it is null the mean of the training rows where it is not.",
+        examples=(
+            Example("impute_mean(row.x)", 3.0, {"x": None}, ONE_TO_FIVE),
+            Example("impute_mean(row.x)", 9.0, {"x": 9.0}, ONE_TO_FIVE),
+        ),
+        definition="coalesce(x, mean)",
+        handles_null=True,
+        fit=Mean(),
+    ),
+    Function(
+        signature="impute_median(x: float) -> float",
+        section="fitted",
+        doc="x, or where it is null the median of the training rows where it is not.",
+        examples=(
+            Example("impute_median(row.x)", 2.5, {"x": None}, ({"x": 1.0}, {"x": 4.0})),
+            Example("impute_median(row.x)", 9.0, {"x": 9.0}, ONE_TO_FIVE),
+        ),
+        definition="coalesce(x, median)",
+        handles_null=True,
+        fit=Median(),
+    ),
+    Function(
+        signature="impute_mode(x: str) -> str",
+        section="fitted",
+        doc="x, or where it is null the most frequent text of the training rows; of equally frequent ones the smaller.",
+        examples=(
+            Example("impute_mode(row.x)", "EWR", {"x": None}, ({"x": "JFK"}, {"x": "EWR"}, {"x": "EWR"})),
+            Example("impute_mode(row.x)", "a", {"x": None}, ({"x": "b"}, {"x": "a"})),
+            Example("impute_mode(row.x)", "LGA", {"x": "LGA"}, ({"x": "JFK"},)),
+        ),
+        definition="coalesce(x, mode)",
+        handles_null=True,
+        fit=TextMode(),
+    ),
+    Function(
+        signature="impute_mode(x: int) -> int",
+        section="fitted",
+        doc=(
+            "x, or where it is null the most frequent number of the training rows; of equally frequent "
+            "ones the smaller."
+        ),
+        examples=(
+            Example("impute_mode(row.x)", 7, {"x": None}, ({"x": 7}, {"x": 7}, {"x": -1})),
+            Example("impute_mode(row.x)", -1, {"x": None}, ({"x": 7}, {"x": -1})),
+        ),
+        definition="coalesce(x, mode)",
+        handles_null=True,
+        fit=IntMode(),
+    ),
+    Function(
+        signature="frequency(text: str, size: constant[int] = 1000) -> float",
+        section="fitted",
+        doc=(
+            "The share, 0 to 1, that the text has in the training rows where it is not null, for the "
+            "size (1 to 1000000) "
+            "most frequent texts; 0 for all others."
+        ),
+        examples=(
+            Example(
+                "frequency(row.x)",
+                0.75,
+                {"x": "EWR"},
+                ({"x": "EWR"}, {"x": "EWR"}, {"x": "EWR"}, {"x": "JFK"}),
+            ),
+            Example("frequency(row.x)", 0.0, {"x": "LGA"}, ({"x": "EWR"}, {"x": None})),
+            Example("frequency(row.x)", None, {"x": None}, ({"x": "EWR"},)),
+        ),
+        row="{share_of}.get({text}, 0.0)",
+        columns=_share,
+        bind=lambda size, words, shares: {"share_of": dict(zip(words, shares, strict=True))},
+        ranges={"size": (1, 1_000_000)},
+        fit=Shares(),
     ),
 )

@@ -102,6 +102,13 @@ FLOATS = [
         709.782712893384,
     ),
     *(
+        40.6413,
+        -73.7781,
+        90.0,
+        -180.0,
+        45.0,
+        709.9,
+        -710.4758600739439,
         9.223372036854775e18,
         9.223372036854776e18,
         -9.223372036854776e18,
@@ -128,6 +135,18 @@ TEXTS = [
     "\x00",
     "a.b",
     "%",
+    "a|b\\\\",
+    " -12 ",
+    "+007",
+    "9223372036854775808",
+    "1.5e3",
+    ".5",
+    "1_0",
+    "2013-03-10",
+    "10.03.2013 02:30",
+    "20131103T013000.000001",
+    "20130229T000000.000000",
+    "N14228",
 ]
 TIMES = [
     datetime(1, 1, 1, tzinfo=UTC),
@@ -162,6 +181,36 @@ VALUES |= {
     f"list[{kind}]": st.lists(st.none() | of | of, max_size=3 if kind != "float" else 2)
     for kind, of in VALUES.items()
 }
+WORDS = st.sampled_from(["a", "é", "EWR", " ", "aa", "$0", "\\", "|", "😀", "\n"])
+PATTERNS = st.sampled_from(
+    [
+        "a",
+        "^a",
+        "[^a]",
+        ".",
+        "^.*(a)$",
+        "(a|é|EW)",
+        "[A-Z]{1,2}",
+        r"\W+",
+        r"(\s?)$",
+        "^(?:a|A)*(.)",
+        "[0-9]+|x",
+        "é?",
+    ]
+)
+FORMATS = st.sampled_from(["%Y-%m-%d", "%d.%m.%Y %H:%M", "%Y%m%dT%H%M%S.%f", "{%Y}%%%m\"%d'%H"])
+CONSTANTS = {
+    "part": WORDS,
+    "old": WORDS,
+    "new": WORDS | st.just(""),
+    "fill": st.sampled_from(["a", "é", "0", "😀"]),
+    "pattern": PATTERNS,
+    "format": FORMATS,
+    "boundary": st.sampled_from(FLOATS),
+    "others": st.sampled_from(FLOATS),
+    "share": st.sampled_from([0.01, 0.25, 0.0, 0.49]),
+}
+"""Literals for constant parameters without a range, by name."""
 LITERALS = {
     "int": VALUES["int"].map(repr),
     "float": (st.sampled_from(FLOATS) | st.floats(allow_nan=False, allow_infinity=False)).map(repr),
@@ -193,6 +242,14 @@ def leaf(kind):
     return columns | columns | LITERALS[kind] if kind in LITERALS else columns
 
 
+def constant(function, parameter):
+    """A value for a constant parameter."""
+    if parameter.name in CONSTANTS:
+        return CONSTANTS[parameter.name]
+    low, high = function.ranges[parameter.name]
+    return st.integers(max(low, -20), min(high, 20))
+
+
 @st.composite
 def call(draw, function, kind, depth, fitted):
     """Text of a call of one row of the table that gives the type."""
@@ -203,9 +260,8 @@ def call(draw, function, kind, depth, fitted):
             arguments.append(repr(draw(st.sampled_from(ZONES))))
             continue
         if parameter.is_constant:
-            arguments.append(
-                str(draw(st.integers(*function.ranges[parameter.name]).map(lambda n: min(n, 20))))
-            )
+            for _ in range(draw(st.integers(0, 2)) if parameter.is_repeated else 1):
+                arguments.append(repr(draw(constant(function, parameter))))
             continue
         if parameter.kind in VARIABLES:
             variable = variable or draw(

@@ -102,9 +102,9 @@ feature 'f', line 1, column 1: the name 'true' is not known
     true
     ^^^^
     did you mean True?""",
-    "1 + log2p(row.distance)": """\
-feature 'f', line 1, column 5: there is no function 'log2p'
-    1 + log2p(row.distance)
+    "1 + log3p(row.distance)": """\
+feature 'f', line 1, column 5: there is no function 'log3p'
+    1 + log3p(row.distance)
         ^^^^^
     did you mean log1p(…)?""",
     "_hour(row.t)": """\

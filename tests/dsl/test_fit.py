@@ -11,11 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl import NotFittedError, Schema, StoredFormError, compile_features
+from dsl import CompiledFeatures, NotFittedError, Schema, StoredFormError, compile_features
 from dsl.fit import Moments
+from dsl.functions import TABLE
 
-SCHEMA = Schema({"x": "float", "s": "str"})
+SCHEMA = Schema({"x": "float", "s": "str", "i": "int"})
 FEATURES = {"n": "normalize(log1p(row.x))", "m": "1 + normalize(row.x)", "v": "vocabulary(row.s, size=3)"}
+EVERY_FITTED = {
+    "min_max": "min_max(row.x)",
+    "robust_scale": "robust_scale(row.x)",
+    "winsorize": "winsorize(row.x, 0.05)",
+    "quantile_bucket": "quantile_bucket(row.x, 7)",
+    "impute_mean": "impute_mean(row.x)",
+    "impute_median": "impute_median(row.x)",
+    "impute_text": "impute_mode(row.s)",
+    "impute_int": "impute_mode(row.i)",
+    "frequency": "frequency(row.s, size=3)",
+    **FEATURES,
+}
 
 
 def training(count, seed=3):
@@ -29,7 +42,9 @@ def training(count, seed=3):
         for _ in range(count)
     ]
     words = [chance.choice([None, "a", "b", "c", "d", "é"]) for _ in range(count)]
-    return pl.DataFrame({"x": xs, "s": words}, schema={"x": pl.Float64, "s": pl.String})
+    numbers = [chance.choice([None, 3, -3, 2**63 - 1, -(2**63), chance.randint(-5, 5)]) for _ in range(count)]
+    schema = {"x": pl.Float64, "s": pl.String, "i": pl.Int64}
+    return pl.DataFrame({"x": xs, "s": words, "i": numbers}, schema=schema)
 
 
 def partitioned(features, frame, count, seed):
@@ -43,10 +58,15 @@ def partitioned(features, frame, count, seed):
     return parts[0]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_one_partition_and_seventeen_give_the_same_state(seed):
-    features = compile_features(FEATURES, SCHEMA)
-    frame = training(2000, seed)
+def test_every_fitted_function_is_tried():
+    fitted = {function.name for function in TABLE if function.fit}
+    assert {name for name in fitted if not any(f"{name}(" in text for text in EVERY_FITTED.values())} == set()
+
+
+@pytest.mark.parametrize(("seed", "count"), [(0, 500), (1, 2000), (2, 10_000)])
+def test_one_partition_and_seventeen_give_the_same_state(seed, count):
+    features = compile_features(EVERY_FITTED, SCHEMA)
+    frame = training(count, seed)
     whole = features.aggregate(frame)
     assert partitioned(features, frame, 17, seed) == whole
     assert (
@@ -116,3 +136,45 @@ def test_aggregates_of_other_features_are_refused():
 def test_equal_calls_learn_once():
     features = compile_features({"a": "normalize(row.x)", "b": "normalize( row.x ) * 2"}, SCHEMA)
     assert list(features.aggregate(training(3))) == ["normalize(row.x)"]
+
+
+def test_states_worked_out_by_hand():
+    features = compile_features(EVERY_FITTED, SCHEMA)
+    rows = [(1.0, "b", 7), (2.0, "a", -1), (3.0, "a", 7), (4.0, None, -1), (10.0, "c", 0), (None, "b", None)]
+    frame = pl.DataFrame(rows, schema={"x": pl.Float64, "s": pl.String, "i": pl.Int64}, orient="row")
+    states = features.fitted(features.aggregate(frame)).to_json()["states"]
+    assert states["min_max(row.x)"] == {"low": 1.0, "range": 9.0}
+    assert states["robust_scale(row.x)"] == {"median": 3.0, "spread": 2.0}
+    assert states["impute_mean(row.x)"] == {"mean": 4.0}
+    assert states["impute_median(row.x)"] == {"median": 3.0}
+    assert states["impute_mode(row.s)"] == {"mode": "a"}
+    assert states["impute_mode(row.i)"] == {"mode": -1}
+    assert states["frequency(row.s, 3)"] == {"words": ("a", "b", "c"), "shares": (0.4, 0.4, 0.2)}
+    assert states["winsorize(row.x, 0.05)"] == {"low": 1.2, "high": pytest.approx(8.8, rel=1e-15)}
+    bounds = [1 + Fraction(4 * part, 7) for part in (1, 2, 3, 4, 5)]
+    assert states["quantile_bucket(row.x, 7)"]["bounds"][:5] == tuple(map(float, bounds))
+
+
+def test_what_is_learned_comes_back_from_json():
+    features = compile_features(EVERY_FITTED, SCHEMA)
+    fitted = features.fitted(features.aggregate(training(500)))
+    again = CompiledFeatures.from_json(json.loads(json.dumps(fitted.to_json())))
+    assert again == fitted
+    assert again.row({"x": 0.5, "s": "a"}) == fitted.row({"x": 0.5, "s": "a"})
+
+
+@pytest.mark.parametrize("written", [{"bounds": "x"}, {"bounds": ["1"]}, {"bounds": [True]}, {"bounds": 1.0}])
+def test_a_stored_state_of_another_type_is_refused(written):
+    features = compile_features({"q": "quantile_bucket(row.x)"}, SCHEMA).to_json()
+    features["states"] = {"quantile_bucket(row.x, 10)": written}
+    with pytest.raises(StoredFormError, match="bounds of quantile_bucket"):
+        CompiledFeatures.from_json(features)
+
+
+def test_nothing_learned_leaves_null_in_null_out():
+    features = compile_features(EVERY_FITTED, SCHEMA)
+    fitted = features.fitted(features.aggregate(training(0)))
+    by_name = dict(zip(fitted.names, fitted.row({"x": 2.0, "s": "a", "i": 1}), strict=True))
+    assert by_name["min_max"] is by_name["robust_scale"] is by_name["winsorize"] is None
+    assert (by_name["quantile_bucket"], by_name["frequency"], by_name["impute_mean"]) == (0, 0.0, 2.0)
+    assert dict(zip(fitted.names, fitted.row({}), strict=True))["impute_median"] is None

@@ -289,7 +289,7 @@ PROMISES = {
     ],
     "The sum of a list of floats is exact": [
         ("sum([1e16, 1.0, -1e16])", {}, 1.0),
-        "test_functions.py::test_sums_do_not_depend_on_the_order_of_items",
+        "functions/test_lists.py::test_sums_do_not_depend_on_the_order_of_items",
     ],
     "`dot`, `norm` and `cosine` are null where": [
         ("dot(row.f, [1, 2])", {"f": [1.0]}, None),
@@ -305,7 +305,7 @@ PROMISES = {
     # Time
     "A timestamp is an instant. Handed in it must have a time zone": [
         "test_row.py::test_a_value_of_another_type_is_an_error_naming_the_input",
-        "test_functions.py::test_minutes_between_counts_instants_over_a_change_of_clocks",
+        "functions/test_table.py::test_minutes_between_counts_instants_over_a_change_of_clocks",
     ],
     "read the clock of a zone, daylight saving time included": [
         ("hour(row.t, 'America/New_York')", {"t": NOON}, 12),
@@ -343,7 +343,7 @@ PROMISES = {
     # Fitted functions
     "A fitted function learns from the training rows": [
         ("normalize(normalize(row.x))", "cannot learn from the result of another"),
-        "test_functions.py::test_an_empty_training_set_leaves_normalize_without_an_answer",
+        "functions/test_table.py::test_an_empty_training_set_leaves_normalize_without_an_answer",
     ],
     "Learning adds up whole numbers only": [
         "test_fit.py::test_one_partition_and_seventeen_give_the_same_state"

@@ -1,28 +1,8 @@
-"""Python meanings of functions for one row that are more than an expression; generated rows call them by name."""
+"""Numbers: Python meanings for one row."""
 
 import math
 
 NOT_A_NUMBER = math.nan
-
-WHITESPACE = "".join(
-    map(
-        chr,
-        [
-            *range(0x9, 0xE),
-            0x20,
-            0x85,
-            0xA0,
-            0x1680,
-            *range(0x2000, 0x200B),
-            0x2028,
-            0x2029,
-            0x202F,
-            0x205F,
-            0x3000,
-        ],
-    )
-)
-"""Unicode's White_Space characters (Python's own strip also removes U+001C to U+001F)."""
 
 _LOW, _HIGH = -(2.0**63), 2.0**63
 _WHOLE = 2.0**52
@@ -59,3 +39,24 @@ def power(base: float, exponent: float) -> float:
         return math.pow(base, exponent)
     except (ValueError, OverflowError):
         return NOT_A_NUMBER
+
+
+_LN2, _LN10 = 0.6931471805599453, 2.302585092994046
+
+
+def log2(x: float) -> float:
+    """log(x) / log(2), exact for powers of two; NaN for zero and below."""
+    return _logarithm(x, _LN2, 2.0)
+
+
+def log10(x: float) -> float:
+    """log(x) / log(10), exact for powers of ten; NaN for zero and below."""
+    return _logarithm(x, _LN10, 10.0)
+
+
+def _logarithm(x: float, unit: float, base: float) -> float:
+    if x <= 0.0:
+        return NOT_A_NUMBER
+    quotient = math.log(x) / unit
+    whole = float(round(quotient))
+    return whole if power(base, whole) == x else quotient

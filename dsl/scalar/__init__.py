@@ -1,0 +1,35 @@
+"""Python meanings of functions for one row that are more than an expression; generated rows call them by name."""
+
+import math
+from bisect import bisect_right
+
+from dsl.scalar import numbers, places, text, times
+
+NAMES: dict[str, object] = {
+    "NOT_A_NUMBER": numbers.NOT_A_NUMBER,
+    "WHITESPACE": text.WHITESPACE,
+    "EPOCH": times.EPOCH,
+    "bisect_right": bisect_right,
+    **{
+        function.__name__: function
+        for function in (
+            *(math.sin, math.cos, math.tan, math.asin, math.acos, math.atan, math.atan2),
+            *(math.sinh, math.cosh, math.tanh),
+            *(numbers.floor_to_int, numbers.ceil_to_int, numbers.round_to_int, numbers.truncate_to_int),
+            *(numbers.round_digits, numbers.power, numbers.log2, numbers.log10),
+            *(
+                text.replace_all,
+                text.parse_int,
+                text.parse_float,
+                text.extracted,
+                text.crossed,
+                text.hash_bucket,
+            ),
+            *(times.day_of_year, times.from_epoch, times.parsed),
+            *(times.start_of_hour, times.start_of_day, times.start_of_week, times.start_of_month),
+            times.start_of_year,
+            *(places.haversine_km, places.heading, places.compass, places.geohash),
+        )
+    },
+}
+"""What the table's row sources can name, beside what dsl/row.py offers."""
