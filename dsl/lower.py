@@ -87,7 +87,8 @@ class Lowering:
 
 def written_out(node: Call) -> Node:
     """The definition of a function that learns nothing, with the call's arguments in it."""
-    if node.function.parameters[-1].is_repeated and len(node.arguments) != 2:
+    last = node.function.parameters[-1]
+    if last.is_repeated and not last.is_constant and len(node.arguments) != 2:
         paired = _pairwise(node)
         return written_out(paired) if isinstance(paired, Call) and len(node.arguments) > 1 else paired
     return _defined(node.function, node.arguments, {})

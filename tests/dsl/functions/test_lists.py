@@ -31,6 +31,7 @@ LISTS = {"x": "list[float]", "y": "list[float]", "n": "list[int]", "s": "list[st
         ("element(row.x, 0)", {"x": (math.nan,)}, None),
         ("dot(row.x, row.y)", {"x": (), "y": ()}, 0.0),
         ("dot(row.x, row.y)", {"x": (1e200, 1.0), "y": (1e200, 1.0)}, None),
+        ("dot(row.x, row.y)", {"x": (1.0, 2.0), "y": (1.0, None)}, None),
         ("dot(row.n, row.x)", {"n": (2, 3), "x": (0.5, 1.0)}, 4.0),
         ("norm(row.x)", {"x": (5e-324,)}, 0.0),
         ("cosine(row.x, row.y)", {"x": (1.0, 1.0), "y": (-2.0, -2.0)}, -0.9999999999999998),
