@@ -184,6 +184,7 @@ PROMISES = {
         ("is_null(row.x)", {}, True),
         ("coalesce(row.x, 1)", {}, 1.0),
         ("null_if(1, row.i)", {}, 1),
+        ("one_hot(row.s, 'a')", {}, 0),
     ],
     "A comparison with null is null": [("row.x == row.y", {}, None), ("row.x == None", "is always null")],
     "`and`, `or`, `not` are Kleene's": [
@@ -238,6 +239,8 @@ PROMISES = {
     "are those of the C library": [
         ("exp(row.x)", {"x": 1.0}, math.exp(1.0)),
         ("log(row.x)", {"x": 3.0}, math.log(3.0)),
+        ("sin(row.x)", {"x": 3.0}, math.sin(3.0)),
+        ("tanh(row.x)", {"x": 0.3}, math.tanh(0.3)),
     ],
     # Text
     "go by Unicode code points, without normalisation": [
@@ -256,6 +259,15 @@ PROMISES = {
         ("contains('a', '.')", {}, False),
         ("starts_with('^a', '^')", {}, True),
         ("ends_with('a$', '$')", {}, True),
+    ],
+    "look at texts of up to 500 characters": [
+        ("matches(row.s, 'a$')", {"s": "a" * 500}, True),
+        ("matches(row.s, 'a$')", {"s": "a" * 501}, None),
+        ("extract(row.s, '^(a)')", {"s": "a" * 501}, None),
+    ],
+    "would make longer than 65,536 characters is null": [
+        ("length(concat(row.s, 'b'))", {"s": "a" * 65_535}, 65_536),
+        ("concat(row.s, 'b')", {"s": "a" * 65_536}, None),
     ],
     # Lists
     "A list is a row column of a list type": [
