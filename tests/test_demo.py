@@ -92,12 +92,11 @@ def version(loop: Loop, model: str) -> ModelVersion:
         ("late", lambda flights: flights.departs - timedelta(hours=1)),
     ],
 )
-def test_every_flight_of_the_days_is_scored_once(loop, truth, model, asked_at):
+def test_every_flight_scheduled_and_asked_about_on_the_days_is_scored_once(loop, truth, model, asked_at):
     found = ask(loop, f"SELECT day, flight_id FROM {PROJECT}.{model}_predictions WHERE mode = 'batch'")
     moment = asked_at(truth)
-    meant = truth[
-        (moment >= pd.Timestamp(PLAN.today, tz="UTC")) & (moment < pd.Timestamp(PLAN.until, tz="UTC"))
-    ]
+    days = pd.Timestamp(PLAN.today, tz="UTC"), pd.Timestamp(PLAN.until, tz="UTC")
+    meant = truth[moment.between(*days, inclusive="left") & truth.departs.between(*days, inclusive="left")]
     assert sorted(zip(found.day, found.flight_id, strict=True)) == sorted(
         zip(moment[meant.index].dt.strftime("%Y-%m-%d"), meant.flight_id, strict=True)
     )
