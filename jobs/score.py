@@ -3,6 +3,9 @@
     spark-submit jobs/score.py --project flights --from 2013-11-01 --to 2013-11-02
 
 A version that is live under several tags scores once: its rows carry the tags, joined by commas.
+
+Days are those on which rows are asked about. They are looked for among the rows filed from the first of these days to
+the day after the last: one that is filed earlier than it is asked about, or later than its day is scored, is left out.
 """
 
 import argparse
