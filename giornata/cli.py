@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -50,10 +51,10 @@ def check(
     for name, result in results.items():
         if isinstance(result, DocumentErrors):
             broken += 1
-            typer.echo(_report(name, result))
+            typer.echo(_report(name, result.problems))
         elif problems := _parameter_problems(result):
             broken += 1
-            typer.echo("\n".join([f"{name}: {len(problems)} with parameters or search", "", *problems, ""]))
+            typer.echo(_report(name, problems))
         else:
             typer.echo(_summary(result))
     if broken:
@@ -116,7 +117,7 @@ def _parameter_problems(documents: ProjectDocuments) -> list[str]:
         try:
             model_type(model.type).check(model.parameters, model.search.space if model.search else {})
         except ParameterError as error:
-            problems.append(f"{documents.folder / 'models' / name}.yaml: {error}")
+            problems.append(f"{shown_path(documents.folder / 'models' / f'{name}.yaml')}: {error}")
     return problems
 
 
@@ -138,11 +139,11 @@ def _summary(documents: ProjectDocuments) -> str:
     return f"{documents.name}: ok ({shown})"
 
 
-def _report(name: str, errors: DocumentErrors) -> str:
-    count = len(errors.problems)
-    lines = [f"{name}: {count} problem{'' if count == 1 else 's'}", ""]
-    lines += [f"{problem}\n" for problem in errors.problems]
-    return "\n".join(lines)
+def _report(name: str, problems: Sequence[object]) -> str:
+    count = len(problems)
+    return "\n".join(
+        [f"{name}: {count} problem{'' if count == 1 else 's'}", "", *(f"{each}\n" for each in problems)]
+    )
 
 
 def _mount_model_commands() -> None:

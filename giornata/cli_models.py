@@ -27,7 +27,7 @@ app = typer.Typer(no_args_is_help=True)
 _MOST_PARTS = 15
 
 Model = Annotated[str, typer.Argument(help="The model, as project/model.")]
-Tag = Annotated[str, typer.Argument(help="The tag.")]
+Tag = Annotated[str, typer.Argument(help="The tag, such as production.")]
 By = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who does it; by default you.")]
 
 

@@ -32,6 +32,7 @@ def predictions_columns(spec: ModelSpec, table: Table) -> dict[str, str]:
     `event_time` is the moment the model was asked about; `prediction` the value, or the probability of true;
     `tag` the tags that stood for the version, joined by commas; `part` and `level` say which part of a
     partitioned model answered; `inputs` is JSON of the inputs as used (see `inputs_json`).
+    The partition `day` is that of the asking; in batch the day its row is filed under, if that is later.
     Raises DataError when a key column has the name of another.
     """
     for name in spec.data.key:

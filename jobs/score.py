@@ -3,6 +3,9 @@
     spark-submit jobs/score.py --project flights --from 2013-11-01 --to 2013-11-02
 
 A version that is live under several tags scores once: its rows carry the tags, joined by commas.
+
+A row belongs to the first day on which it can be scored: the day it is asked about or the day it is filed under,
+whichever is later. So the run of a day finds all its rows, and no later run has to touch what it has published.
 """
 
 import argparse
@@ -19,13 +22,14 @@ from pyspark.sql import functions as F
 from giornata.bundle import open_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.model import Data
-from giornata.names import data_table, predictions_table
+from giornata.names import predictions_table
 from giornata.scorer import Scorer, input_columns, inputs_of
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import session
 from giornata.stores.deployments import Deployment, Deployments
 from giornata.stores.repository import Repository
 from jobs.columns import SQL_TYPES
+from jobs.filed import FILED_DAY, filed_rows
 from jobs.point_in_time import join
 from jobs.predictions import PARTITIONS, inputs_json, prediction_id, predictions_columns
 from jobs.publish import ensure_table, publish
@@ -33,6 +37,9 @@ from jobs.session import add_range, days_between, job_main, say, start
 from jobs.training_data import input_frame
 
 __all__ = ["Live", "deployed", "live_versions", "main", "run"]
+
+
+_DAY = "_day"
 
 
 @dataclass(frozen=True)
@@ -114,13 +121,14 @@ def _score(
 def _asked_rows(
     spark: SparkSession, project: str, data: Data, inputs: Sequence[str], begin: datetime, end: datetime
 ) -> DataFrame:
-    """The rows asked about in [begin, end): one without an event time was never asked."""
-    event_time = F.col(data.event_time)
+    """The rows that belong to the days of [begin, end), with _DAY: one without an event time was never asked."""
+    asked_day = F.date_format(data.event_time, "yyyy-MM-dd")
     return (
-        spark.table(data_table(project, data.table))
-        .where(F.col("day").between(begin.date().isoformat(), end.date().isoformat()))
-        .where((event_time >= F.lit(begin)) & (event_time < F.lit(end)))
-        .select(*dict.fromkeys([*data.key, data.event_time, *inputs]))
+        filed_rows(spark, project, data, inputs, begin, end)
+        .where(F.col(data.event_time).isNotNull())
+        .withColumn(_DAY, F.greatest(asked_day, FILED_DAY))
+        .where((F.col(_DAY) >= begin.date().isoformat()) & (F.col(_DAY) < end.date().isoformat()))
+        .drop(FILED_DAY)
     )
 
 
@@ -157,7 +165,7 @@ def _predictions(
                     [inputs_json(row) for row in frame.select(list(inputs)).iter_rows(named=True)],
                     pl.String,
                 ),
-                pl.Series("day", [at.date().isoformat() for at in asked_at], pl.String),
+                frame[_DAY].alias("day"),
                 pl.lit("batch").alias("mode"),
                 pl.lit(uuid).alias("model_uuid"),
             )
@@ -170,9 +178,9 @@ def _predictions(
         ]
     )
     key_columns = [F.col(name).alias(f"_key_{name}") for name in data.key]
-    return input_frame(joined, inputs, *key_columns, F.col(data.event_time).alias("_event_time")).mapInArrow(
-        score, schema
-    )
+    return input_frame(
+        joined, inputs, *key_columns, F.col(data.event_time).alias("_event_time"), _DAY
+    ).mapInArrow(score, schema)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

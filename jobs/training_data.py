@@ -25,6 +25,7 @@ from giornata.models.partitions import key_text, path_of, prefixes
 from giornata.names import data_table
 from giornata.scorer import matrix_of_columns
 from jobs.columns import SQL_TYPES
+from jobs.filed import FILED_DAY, filed_rows
 from jobs.outcomes import LABEL as KNOWN_LABEL
 from jobs.outcomes import newest_labels
 
@@ -117,11 +118,7 @@ def labelled_rows(
     (nothing was asked), or whose label is null, NaN or not finite, are left out.
     """
     event_time = F.col(spec.data.event_time)
-    asked = (
-        spark.table(data_table(documents.name, spec.data.table))
-        .where(F.col("day").between(_day(when.train), _day(when.end)))
-        .select(*dict.fromkeys([*spec.data.key, *inputs.row, spec.data.event_time]))
-    )
+    asked = filed_rows(spark, documents.name, spec.data, list(inputs.row), when.train, when.end)
     labels = newest_labels(
         spark.table(data_table(documents.name, spec.label.table)),
         documents.table(spec.label.table),
@@ -138,6 +135,7 @@ def labelled_rows(
     return (
         asked.where((event_time >= F.lit(when.train)) & (event_time < F.lit(when.end)))
         .withColumns({WINDOW: window, ORDER: F.xxhash64(*spec.data.key)})
+        .drop(FILED_DAY)
         .join(labels, spec.data.key)
         .withColumn(LABEL, known[KNOWN_LABEL])
         .where(F.abs(LABEL) < float("inf"))

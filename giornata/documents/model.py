@@ -18,11 +18,15 @@ Scalar = bool | int | float | str
 
 
 class Data(Document):
-    """The rows a model is asked about: a table, the columns that identify a row, the moment of asking."""
+    """The rows a model is asked about: a table, the columns that identify a row, the moment of asking.
+
+    A row may be filed (lie in the table under a day) up to `filed_ahead` before it is asked about.
+    """
 
     table: str
     key: Annotated[list[str], Field(min_length=1)]
     event_time: str
+    filed_ahead: Duration = timedelta(days=7)
 
 
 class Label(Document):

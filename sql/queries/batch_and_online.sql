@@ -4,7 +4,7 @@ SELECT o.flight_id, o.event_time AS asked_online_at, b.event_time AS scored_at, 
        o.inputs = b.inputs AS same_inputs, o.model_uuid
 FROM flights.trip_minutes_predictions o
 JOIN flights.trip_minutes_predictions b
-  ON b.flight_id = o.flight_id AND b.model_uuid = o.model_uuid AND b.day = o.day
+  ON b.flight_id = o.flight_id AND b.model_uuid = o.model_uuid
 WHERE o.mode = 'online' AND b.mode = 'batch'
 ORDER BY difference DESC, o.flight_id
 LIMIT 50

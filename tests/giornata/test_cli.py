@@ -71,7 +71,12 @@ def test_check_knows_the_parameters_of_the_model_types(root):
     model.write_text(model.read_text().replace("  max_depth: 6", "  max_dept: 6"))
     done = giornata("check", "projects/flights", cwd=root)
     assert done.returncode == 1
-    assert "late.yaml: xgboost has no parameter 'max_dept'; did you mean max_depth?" in done.stdout
+    assert done.stdout == (
+        "flights: 1 problem\n"
+        "\n"
+        "projects/flights/models/late.yaml: xgboost has no parameter 'max_dept'; did you mean max_depth?\n"
+        "\n"
+    )
 
 
 def test_check_finds_the_projects_by_the_setting(root):

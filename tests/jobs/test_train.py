@@ -132,7 +132,10 @@ def generated() -> tuple[pl.DataFrame, pl.DataFrame]:
         {
             "trip_id": [f"t{number:05}" for number in range(rows)],
             "left_at": left,
-            "planned_at": left,
+            # Before or after it leaves, on the same day or the next: rows are filed by the plan.
+            "planned_at": [
+                when + timedelta(minutes=(number * 7919) % 601 - 300) for number, when in enumerate(left)
+            ],
             "distance": distance,
             "carrier": random.choice(["UA", "AA"], rows),
             "city": city.tolist(),
@@ -149,7 +152,12 @@ def generated() -> tuple[pl.DataFrame, pl.DataFrame]:
         left_at=pl.when(random_rows < 0.02).then(None).otherwise(pl.col("left_at")),
         minutes=pl.when((random_rows > 0.02) & (random_rows < 0.03)).then(None).otherwise(pl.col("minutes")),
     )
-    return trips.filter(pl.col("planned_at").dt.truncate("1d") != EMPTY_DAY), weather
+    return trips.filter(scored_on(trips) != EMPTY_DAY), weather
+
+
+def scored_on(trips: pl.DataFrame) -> pl.Series:
+    """The first day on which a trip has both left and been filed; of one that never left, the day it was filed."""
+    return trips.select(pl.max_horizontal("left_at", "planned_at").dt.truncate("1d")).to_series()
 
 
 def publish_frame(spark, settings, table, frame, columns, day):
@@ -423,7 +431,10 @@ def test_scores_every_live_version(spark, world, version):
                 opened.execute(
                     "DELETE FROM giornata.deployments WHERE model = %s AND tag = %s", (world.model, tag)
                 )
-    asked = world.trips.filter((pl.col("left_at") >= begin) & (pl.col("left_at") < end))
+    day = scored_on(world.trips)
+    asked = world.trips.filter(pl.col("left_at").is_not_null() & (day >= begin) & (day < end))
+    assert asked.filter(pl.col("left_at") < begin).height > 5
+    assert asked.filter(pl.col("planned_at") < begin).height > 5
     assert rows == [asked.height, asked.height]
     table = pl.from_arrow(spark.table(f"{world.project}.minutes_predictions").toArrow()).sort("trip_id")
     assert table["trip_id"].to_list() == sorted(asked["trip_id"])
@@ -437,7 +448,7 @@ def test_scores_every_live_version(spark, world, version):
     assert set(table["tag"]) == {"canary,production"}
     assert set(table["mode"]) == {"batch"}
     assert set(table["model_uuid"]) == {version.uuid}
-    assert table["day"].to_list() == asked["left_at"].dt.strftime("%Y-%m-%d").to_list()
+    assert table["day"].to_list() == scored_on(asked).dt.strftime("%Y-%m-%d").to_list()
     assert table["prediction_id"].n_unique() == table.height
     inputs = json.loads(table["inputs"][0])
     assert set(inputs) == {"carrier", "city", "distance", "state", "weather__wind"}
