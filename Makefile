@@ -50,6 +50,10 @@ test: ## Install and run every test, on servers of the tests' own
 test-fast: install ## Run the tests that need no server
 	@$(BIN)/pytest -m "not stack and not demo"
 
+.PHONY: fuzz
+fuzz: install ## Draw 20,000 cases for every property of the feature language (about half an hour)
+	@HYPOTHESIS_PROFILE=long $(BIN)/pytest --timeout=7200 tests/dsl
+
 .PHONY: install
 install: $(INSTALLED) ## Make .venv with everything in it
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dsl.errors import LanguageErrors, StoredFormError
+from dsl.errors import LanguageErrors, NotFittedError, StoredFormError
 from dsl.lower import Lowering, State
 from dsl.named import check_named
 from dsl.nullability import NullsOf
@@ -118,10 +118,24 @@ class CompiledFeatures:
         """
         return self._program.run(frame)
 
-    def aggregate(self, frame: "pl.DataFrame") -> dict[str, Any]:
-        """What the fitted functions learn from these training rows alone, as JSON, to be merged with that of others."""
+    @cached_property
+    def learns_target(self) -> bool:
+        """Whether a fitted function learns from the label, so that a row's value must come from other rows."""
+        return any(call.function.learns_target for call in self._fitted_calls.values())
+
+    def aggregate(self, frame: "pl.DataFrame", target: "pl.Series | None" = None) -> dict[str, Any]:
+        """What the fitted functions learn from these training rows alone, as JSON, to be merged with that of others.
+
+        target holds the rows' labels (Float64), for functions that learn from them; rows whose label is null, NaN or
+        infinite are left out by these. Raises NotFittedError where it is needed and absent.
+        """
         arguments = self._argument_program.run(frame)
-        return {key: _fit(call).aggregate(arguments[key]) for key, call in self._fitted_calls.items()}
+        return {
+            key: _fit(call).aggregate(
+                _beside(key, arguments[key], target) if call.function.learns_target else arguments[key]
+            )
+            for key, call in self._fitted_calls.items()
+        }
 
     def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         """The aggregate of both parts; any order and grouping of merges gives the same."""
@@ -132,10 +146,19 @@ class CompiledFeatures:
                 )
         return {key: _fit(call).merge(left[key], right[key]) for key, call in self._fitted_calls.items()}
 
-    def fitted(self, aggregate: dict[str, Any]) -> "CompiledFeatures":
-        """The features with the state that the aggregate of all training rows gives."""
+    def fitted(
+        self, aggregate: dict[str, Any], of_others: dict[str, Any] | None = None
+    ) -> "CompiledFeatures":
+        """The features with the state that the aggregate of all training rows gives.
+
+        of_others: for rows that are themselves trained on, the aggregate of the rows without these. What is learned
+        from labels comes from it.
+        """
         states = {
-            key: _fit(call).state(aggregate[key], _constants(call))
+            key: _fit(call).state(
+                of_others[key] if of_others and call.function.learns_target else aggregate[key],
+                _constants(call),
+            )
             for key, call in self._fitted_calls.items()
         }
         return CompiledFeatures(self.trees, states)
@@ -223,6 +246,15 @@ def _read_udfs(written: Any) -> Udfs:
 def _fit(call: Call) -> Fit:
     assert call.function.fit
     return call.function.fit
+
+
+def _beside(key: str, values: "pl.Series", target: "pl.Series | None") -> "pl.DataFrame":
+    """The values and labels that a function learns from."""
+    import polars as pl
+
+    if target is None:
+        raise NotFittedError(f"{key} learns from labels, and there are none beside the rows")
+    return pl.DataFrame({"value": values, "target": target.cast(pl.Float64)})
 
 
 def _constants(call: Call) -> tuple[Any, ...]:

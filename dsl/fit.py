@@ -125,6 +125,65 @@ class IntMode(Frequencies):
         return {"mode": min(counts, key=lambda number: (-counts[number], number), default=None)}
 
 
+class TargetMeans:
+    """Means of the label by text, drawn towards the mean of all: (sum + weight * mean of all) / (count + weight).
+
+    After D. Micci-Barreca, A preprocessing scheme for high-cardinality categorical attributes (2001), with the
+    m-estimate for the weights.
+    """
+
+    state_types: Mapping[str, str] = {"words": "words", "means": "floats", "prior": "float"}
+
+    def aggregate(self, values: "pl.DataFrame") -> dict[str, Any]:
+        """Count and exact sum of the labels of all rows and of each text; columns value (text) and target (float)."""
+        import polars as pl
+
+        known = values.filter(pl.col("target").is_finite())
+        parts = pl.concat([known.select("value"), _parts_of(known["target"])], how="horizontal")
+        sums = parts.group_by("value", "exponent").agg(pl.len(), pl.col("signed").sum())
+        words: dict[str | None, list[int]] = {}
+        for word, exponent, count, total in sums.iter_rows():
+            of_word = words.setdefault(word, [0, 0])
+            of_word[0] += count
+            of_word[1] += total << exponent
+        everything = [sum(of_word[place] for of_word in words.values()) for place in (0, 1)]
+        return {
+            "all": [everything[0], _write(everything[1], _SMALLEST)],
+            "words": {
+                word: [count, _write(total, _SMALLEST)]
+                for word, (count, total) in sorted(item for item in words.items() if item[0] is not None)
+            },
+        }
+
+    def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+        """Counts and sums of both."""
+        words = dict(left["words"])
+        for word, sums in right["words"].items():
+            words[word] = _add_sums(words[word], sums) if word in words else sums
+        return {"all": _add_sums(left["all"], right["all"]), "words": dict(sorted(words.items()))}
+
+    def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
+        """The words, most frequent first, the mean of each and that of all, null when there were no labels.
+
+        constants holds the greatest number of words and the weight.
+        """
+        size, weight = constants[0], Fraction(constants[1])
+        count, total = aggregate["all"]
+        if count == 0:
+            return {"words": (), "means": (), "prior": None}
+        prior = _fraction(_read(total, _SMALLEST), _SMALLEST) / count
+        ranked = sorted(aggregate["words"].items(), key=lambda item: (-item[1][0], item[0]))[:size]
+        means = (
+            (_fraction(_read(of_word, _SMALLEST), _SMALLEST) + weight * prior) / (number + weight)
+            for _, (number, of_word) in ranked
+        )
+        return {
+            "words": tuple(word for word, _ in ranked),
+            "means": tuple(float(mean) + 0.0 for mean in means),
+            "prior": float(prior) + 0.0,
+        }
+
+
 class Extremes:
     """The least and the greatest value."""
 
@@ -211,41 +270,50 @@ class Boundaries(_OfQuantiles):
         return {"bounds": tuple(sorted(bound for bound in found if bound is not None))}
 
 
-def _exact_sums(values: "pl.Series") -> tuple[int, int, int]:
-    """Count, sum in units of 2**-1074 and sum of squares in units of 2**-2148.
+def _parts_of(values: "pl.Series") -> "pl.DataFrame":
+    """The floats as whole numbers signed * 2**exponent in units of 2**-1074, and mantissa, the number without sign.
 
-    A float's bits are a sign, an exponent and a whole mantissa below 2**53. Mantissas of one exponent are added as
-    128-bit integers; for the squares they are split in halves, so that products stay below 2**54.
+    A float's bits are a sign, an exponent and a whole mantissa below 2**53. Mantissas of one exponent can be added as
+    128-bit integers.
     """
     import polars as pl
 
-    bits = values.drop_nulls().rename("bits").reinterpret(dtype=pl.UInt64).to_frame()
     bits_of = pl.col("bits")
-    exponent = (bits_of // 2**_FRACTION_BITS) % 2048
+    power = (bits_of // 2**_FRACTION_BITS) % 2048
     fraction = (bits_of % 2**_FRACTION_BITS).cast(pl.Int64)
-    parts = bits.select(
-        exponent=exponent.cast(pl.Int64),
-        negative=bits_of >= 2**63,
-        mantissa=pl.when(exponent > 0).then(fraction + 2**_FRACTION_BITS).otherwise(fraction),
+    mantissa = pl.when(power > 0).then(fraction + 2**_FRACTION_BITS).otherwise(fraction)
+    return (
+        values.rename("bits")
+        .reinterpret(dtype=pl.UInt64)
+        .to_frame()
+        .select(
+            exponent=pl.max_horizontal(power.cast(pl.Int64), 1) - 1,
+            signed=pl.when(bits_of >= 2**63).then(-mantissa).otherwise(mantissa).cast(pl.Int128),
+            mantissa=mantissa,
+        )
     )
+
+
+def _exact_sums(values: "pl.Series") -> tuple[int, int, int]:
+    """Count, sum in units of 2**-1074 and sum of squares in units of 2**-2148.
+
+    For the squares mantissas are split in halves, so that products stay below 2**54.
+    """
+    import polars as pl
+
+    parts = _parts_of(values.drop_nulls())
     high, low = pl.col("mantissa") // 2**_HALF, pl.col("mantissa") % 2**_HALF
     sums = parts.group_by("exponent").agg(
-        pl.when("negative")
-        .then(-pl.col("mantissa"))
-        .otherwise("mantissa")
-        .cast(pl.Int128)
-        .sum()
-        .alias("sum"),
+        pl.col("signed").sum().alias("sum"),
         (high * high).cast(pl.Int128).sum().alias("high"),
         (high * low).cast(pl.Int128).sum().alias("mixed"),
         (low * low).cast(pl.Int128).sum().alias("low"),
     )
     total = squares = 0
-    for power, part, high_sum, mixed_sum, low_sum in sums.iter_rows():
-        shift = max(power, 1) - 1
+    for shift, part, high_sum, mixed_sum, low_sum in sums.iter_rows():
         total += part << shift
         squares += ((high_sum << 2 * _HALF) + (mixed_sum << _HALF + 1) + low_sum) << 2 * shift
-    return len(bits), total, squares
+    return len(parts), total, squares
 
 
 def _write(number: int, unit: int) -> str:
@@ -264,6 +332,11 @@ def _read(written: str, unit: int) -> int:
 
 def _add(left: str, right: str, unit: int) -> str:
     return _write(_read(left, unit) + _read(right, unit), unit)
+
+
+def _add_sums(left: list[Any], right: list[Any]) -> list[Any]:
+    """Count and written sum of both."""
+    return [left[0] + right[0], _add(left[1], right[1], _SMALLEST)]
 
 
 def _fraction(number: int, unit: int) -> Fraction:

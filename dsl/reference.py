@@ -101,6 +101,8 @@ def _example(example: Example) -> str:
     if example.training:
         values = [_value(value) for row in example.training for value in row.values()]
         text += f", learned from `{', '.join(values)}`"
+    if example.targets:
+        text += f" with the labels `{', '.join(map(_value, example.targets))}`"
     return text
 
 

@@ -34,12 +34,16 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Example:
-    """An expression and its value, for given row columns; training holds the rows a fitted function learns from."""
+    """An expression and its value, for given row columns.
+
+    training holds the rows a fitted function learns from, targets their labels for one that learns from these.
+    """
 
     expression: str
     value: object
     row: Mapping[str, object] = field(default_factory=dict)
     training: tuple[Mapping[str, object], ...] = ()
+    targets: tuple[float | None, ...] = ()
 
 
 class Fit(Protocol):
@@ -51,7 +55,7 @@ class Fit(Protocol):
     state_types: Mapping[str, str]
 
     def aggregate(self, values: Any) -> dict[str, Any]:
-        """Partial aggregate of a pl.Series, as JSON."""
+        """Partial aggregate of a pl.Series, as JSON; of a pl.DataFrame of value and target if it learns from labels."""
 
     def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         """Aggregate of both parts together."""
@@ -80,6 +84,7 @@ class Function:
     repeats: columns uses an argument more than once, so each is computed beforehand.
     ranges: {constant parameter: least and greatest value allowed}.
     checks: {constant parameter: function that tells what is wrong with a value, or None}.
+    learns_target: whether fit learns from the label beside the argument.
     """
 
     signature: str
@@ -100,6 +105,7 @@ class Function:
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     checks: Mapping[str, Callable[[Any], str | None]] = field(default_factory=dict)
     fit: Fit | None = None
+    learns_target: bool = False
     operator: str = ""
 
     @cached_property

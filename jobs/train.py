@@ -150,10 +150,9 @@ def _train(
     joined = join(spark, labelled, spec.data.event_time, inputs, documents.groups, documents.name)
     joined = joined.persist(StorageLevel.MEMORY_AND_DISK)
     learning = joined.where(F.col(WINDOW) != "test")
-    features = fit_features(joined.where(F.col(WINDOW) == "train"), compiled.features, columns)
-    matrix = matrix_frame(learning, features, compiled.partition, columns).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
+    fitted = fit_features(joined.where(F.col(WINDOW) == "train"), compiled.features, columns)
+    features = fitted.features
+    matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
     data = _trial_data(matrix, counts, len(features.names))
     say(

@@ -7,11 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dsl import CompiledFeatures, Inputs, StoreInput
@@ -30,10 +32,12 @@ from jobs.outcomes import LABEL as KNOWN_LABEL
 from jobs.outcomes import newest_labels
 
 __all__ = [
+    "FOLDS",
     "LABEL",
     "ORDER",
     "PARTS",
     "WINDOW",
+    "Fitted",
     "RowCounts",
     "Windows",
     "fit_features",
@@ -55,6 +59,10 @@ WINDOW = "_window"
 ORDER = "_order"  # hash of the key: an order that does not depend on how Spark moved the rows
 PARTS = "_parts"  # the parts a row lies in, as key texts, the root first
 
+FOLDS = 5
+"""Into so many parts training rows are dealt where features learn from labels."""
+
+_FOLD = "_fold"
 _BEFORE_TEST = "_before_test"
 _BEFORE_END = "_before_end"
 _BUCKETS = 1_000_000
@@ -77,6 +85,18 @@ class Windows:
             "validation": (self.validation, self.test),
             "test": (self.test, self.end),
         }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Features with what they learned from all training rows.
+
+    Where they learn from labels, `by_fold` has for each fold of the training rows the features for these, with what
+    the labels of the other folds teach.
+    """
+
+    features: CompiledFeatures
+    by_fold: tuple[CompiledFeatures, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,36 +222,51 @@ def signature(spec: ModelSpec, inputs: Inputs, nullable: frozenset[str]) -> Sign
     )
 
 
-def input_frame(frame: DataFrame, columns: Mapping[str, str], *others: str) -> DataFrame:
+def input_frame(frame: DataFrame, columns: Mapping[str, str], *others: str | Column) -> DataFrame:
     """The input columns in the types that the feature language expects, and `others` as they are."""
     return frame.select(
         *(F.col(name).cast(SQL_TYPES[type_]).alias(name) for name, type_ in columns.items()), *others
     )
 
 
-def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str]) -> CompiledFeatures:
-    """`features` with what they learn from `rows`, by partial aggregates on the executors merged here."""
+def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str]) -> Fitted:
+    """`features` with what they learn from `rows`, by partial aggregates on the executors merged here.
+
+    Where they learn from labels, the rows are dealt into FOLDS folds by ORDER, and aggregated fold by fold.
+    """
     if features.is_fitted:
-        return features
+        return Fitted(features)
     stored = json.dumps(features.to_json())
+    folds = FOLDS if features.learns_target else 1
 
     def aggregate(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         unfitted = CompiledFeatures.from_json(json.loads(stored))
-        merged = None
+        merged: dict[int, dict[str, Any]] = {}
         for batch in batches:
-            partial = unfitted.aggregate(_polars(batch))
-            merged = partial if merged is None else unfitted.merge(merged, partial)
-        if merged is not None:
-            yield pa.RecordBatch.from_pydict({"aggregate": [json.dumps(merged)]})
+            for (fold,), part in _polars(batch).partition_by(_FOLD, as_dict=True).items():
+                partial = unfitted.aggregate(part, part[LABEL])
+                merged[fold] = unfitted.merge(merged[fold], partial) if fold in merged else partial
+        if merged:
+            written = [json.dumps(partial) for partial in merged.values()]
+            yield pa.RecordBatch.from_pydict({"fold": pa.array(merged, pa.int64()), "aggregate": written})
 
-    partials = [
-        json.loads(row.aggregate)
-        for row in input_frame(rows, columns).mapInArrow(aggregate, "aggregate string").collect()
-    ]
-    total = partials[0]
-    for partial in partials[1:]:
-        total = features.merge(total, partial)
-    return features.fitted(total)
+    dealt = input_frame(rows, columns, F.pmod(ORDER, F.lit(folds)).cast("long").alias(_FOLD), LABEL)
+    merged: dict[int, dict[str, Any]] = {}
+    for row in dealt.mapInArrow(aggregate, "fold bigint, aggregate string").toLocalIterator():
+        partial = json.loads(row.aggregate)
+        merged[row.fold] = features.merge(merged[row.fold], partial) if row.fold in merged else partial
+    total = reduce(features.merge, merged.values())
+    if not features.learns_target:
+        return Fitted(features.fitted(total))
+    if len(merged) < FOLDS:
+        raise DataError(
+            f"only {len(merged)} of {FOLDS} folds of training rows have any: too few for a function that learns "
+            "from labels"
+        )
+    of_others = (
+        reduce(features.merge, [merged[other] for other in merged if other != fold]) for fold in range(FOLDS)
+    )
+    return Fitted(features.fitted(total), tuple(features.fitted(total, others) for others in of_others))
 
 
 def matrix_columns(features: int) -> list[str]:
@@ -241,20 +276,35 @@ def matrix_columns(features: int) -> list[str]:
 
 def matrix_frame(
     rows: DataFrame,
-    features: CompiledFeatures,
+    fitted: Fitted,
     partition: CompiledFeatures | None,
     columns: Mapping[str, str],
 ) -> DataFrame:
-    """One row per labelled row: the final features as floats (`x0` …), LABEL, WINDOW, ORDER and PARTS."""
-    stored = json.dumps([features.to_json(), partition.to_json() if partition else None])
-    names = matrix_columns(len(features.names))
+    """One row per labelled row: the final features as floats (`x0` …), LABEL, WINDOW, ORDER and PARTS.
+
+    What a training row's features hold of labels comes from other rows.
+    """
+    stored = json.dumps(
+        [
+            partition.to_json() if partition else None,
+            fitted.features.to_json(),
+            *(features.to_json() for features in fitted.by_fold),
+        ]
+    )
+    names = matrix_columns(len(fitted.features.names))
     kept = [LABEL, WINDOW, ORDER]
 
     def transform(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        fitted, levels = (CompiledFeatures.from_json(form) if form else None for form in json.loads(stored))
+        levels, features, *by_fold = (
+            CompiledFeatures.from_json(form) if form else None for form in json.loads(stored)
+        )
         for batch in batches:
             frame = _polars(batch)
-            matrix = matrix_of_columns(fitted.columns(frame))
+            matrix = matrix_of_columns(features.columns(frame))
+            fold = np.where(frame[WINDOW] == "train", frame[ORDER].to_numpy() % FOLDS, -1)
+            for number, of_others in enumerate(by_fold):
+                mine = fold == number
+                matrix[mine] = matrix_of_columns(of_others.columns(frame.filter(mine)))
             parts = _parts(levels, frame)
             arrays = [pa.array(matrix[:, number]) for number in range(len(names))]
             others = [batch.column(name) for name in kept]

@@ -13,6 +13,7 @@ from dsl.fit import (
     Quartiles,
     Shares,
     Tails,
+    TargetMeans,
     TextMode,
 )
 from dsl.functions.categories import bucket_index
@@ -43,6 +44,24 @@ def _share(
     old, new = pl.Series([None, *words], dtype=pl.String), pl.Series([None, *shares], dtype=pl.Float64)
     return text.replace_strict(old, new, default=0.0, return_dtype=pl.Float64)
 
+
+def _mean(
+    text: "pl.Expr",
+    size: int,
+    weight: float,
+    words: tuple[str, ...],
+    means: tuple[float, ...],
+    prior: float | None,
+    mean_of: object,
+) -> "pl.Expr":
+    import polars as pl
+
+    old, new = pl.Series([None, *words], dtype=pl.String), pl.Series([None, *means], dtype=pl.Float64)
+    return text.replace_strict(old, new, default=prior, return_dtype=pl.Float64)
+
+
+THREE_FLIGHTS = ({"x": "EWR"}, {"x": "EWR"}, {"x": "JFK"})
+"""Training rows for examples."""
 
 ONE_TO_FIVE = tuple({"x": float(x)} for x in (1, 2, 3, 4, 5))
 """Training rows for examples."""
@@ -228,5 +247,32 @@ FITTED = (
         bind=lambda size, words, shares: {"share_of": dict(zip(words, shares, strict=True))},
         ranges={"size": (1, 1_000_000)},
         fit=Shares(),
+    ),
+    Function(
+        signature="target_mean(text: str, size: constant[int] = 1000, weight: constant[float] = 20.0) -> float",
+        section="fitted",
+        doc=(
+            "The mean of the label over the training rows with this text, drawn towards the mean of all "
+            "as if weight (0 to 1000000000) rows more had that: (sum + weight * mean of all) / (count + weight). "
+            "The mean of all for a text not among the size (1 to 1000000) most frequent ones. "
+            "In training a row's own label has no part in its value: the rows are dealt into five folds, "
+            "and each row has what the other four give."
+        ),
+        examples=(
+            Example("target_mean(row.x, weight=0)", 15.0, {"x": "EWR"}, THREE_FLIGHTS, (10.0, 20.0, 60.0)),
+            Example("target_mean(row.x, weight=2)", 22.5, {"x": "EWR"}, THREE_FLIGHTS, (10.0, 20.0, 60.0)),
+            Example("target_mean(row.x)", 30.0, {"x": "LGA"}, THREE_FLIGHTS, (10.0, 20.0, 60.0)),
+            Example("target_mean(row.x)", None, {"x": None}, THREE_FLIGHTS, (10.0, 20.0, 60.0)),
+        ),
+        row="{mean_of}.get({text}, {prior})",
+        columns=_mean,
+        bind=lambda size, weight, words, means, prior: {
+            "mean_of": dict(zip(words, means, strict=True)),
+            "prior": prior,
+        },
+        ranges={"size": (1, 1_000_000), "weight": (0, 1e9)},
+        partial=lambda *_: True,
+        fit=TargetMeans(),
+        learns_target=True,
     ),
 )

@@ -329,6 +329,12 @@ class Language:
         """A frame of rows of the schema's inputs."""
         return pl.DataFrame(rows, schema={name: POLARS[kind] for name, kind in FRAME.items()})
 
+    @classmethod
+    def aggregate(cls, features, rows):
+        """What features learn from rows; their column x is the label too."""
+        frame = cls.frame(rows)
+        return features.aggregate(frame, frame["x"])
+
     @staticmethod
     def row(**values):
         """A row that is null but for some values."""

@@ -26,7 +26,7 @@ def assert_equal(written, data, language):
     features = compile_features({f"f{number}": text for number, text in enumerate(written)}, language.schema)
     whole = language.frame(data)
     if not features.is_fitted:
-        features = features.fitted(features.aggregate(whole))
+        features = features.fitted(language.aggregate(features, data))
     by_row = [[bits(value) for value in features.row(row)] for row in data]
     by_column = [[bits(value) for value in values] for values in features.columns(whole).rows()]
     one_by_one = [[bits(value) for value in features.columns(language.frame([row])).row(0)] for row in data]

@@ -27,6 +27,7 @@ EVERY_FITTED = {
     "impute_text": "impute_mode(row.s)",
     "impute_int": "impute_mode(row.i)",
     "frequency": "frequency(row.s, size=3)",
+    "target_mean": "target_mean(row.s, size=3, weight=2)",
     **FEATURES,
 }
 
@@ -47,11 +48,16 @@ def training(count, seed=3):
     return pl.DataFrame({"x": xs, "s": words, "i": numbers}, schema=schema)
 
 
+def aggregate(features, frame):
+    """What features learn from a frame whose x is the label."""
+    return features.aggregate(frame, frame["x"])
+
+
 def partitioned(features, frame, count, seed):
     """The merged aggregate of count parts, rows shuffled, parts (some empty) merged in a random order as JSON."""
     chance = random.Random(seed)
     owner = pl.Series([chance.randrange(count) for _ in range(frame.height)])
-    parts = [features.aggregate(frame.filter(owner == part)) for part in range(count)]
+    parts = [aggregate(features, frame.filter(owner == part)) for part in range(count)]
     while len(parts) > 1:
         left, right = (parts.pop(chance.randrange(len(parts))) for _ in range(2))
         parts.append(json.loads(json.dumps(features.merge(left, right))))
@@ -67,7 +73,7 @@ def test_every_fitted_function_is_tried():
 def test_one_partition_and_seventeen_give_the_same_state(seed, count):
     features = compile_features(EVERY_FITTED, SCHEMA)
     frame = training(count, seed)
-    whole = features.aggregate(frame)
+    whole = aggregate(features, frame)
     assert partitioned(features, frame, 17, seed) == whole
     assert (
         features.fitted(whole).to_json() == features.fitted(partitioned(features, frame, 17, seed)).to_json()
@@ -142,7 +148,7 @@ def test_states_worked_out_by_hand():
     features = compile_features(EVERY_FITTED, SCHEMA)
     rows = [(1.0, "b", 7), (2.0, "a", -1), (3.0, "a", 7), (4.0, None, -1), (10.0, "c", 0), (None, "b", None)]
     frame = pl.DataFrame(rows, schema={"x": pl.Float64, "s": pl.String, "i": pl.Int64}, orient="row")
-    states = features.fitted(features.aggregate(frame)).to_json()["states"]
+    states = features.fitted(aggregate(features, frame)).to_json()["states"]
     assert states["min_max(row.x)"] == {"low": 1.0, "range": 9.0}
     assert states["robust_scale(row.x)"] == {"median": 3.0, "spread": 2.0}
     assert states["impute_mean(row.x)"] == {"mean": 4.0}
@@ -157,7 +163,7 @@ def test_states_worked_out_by_hand():
 
 def test_what_is_learned_comes_back_from_json():
     features = compile_features(EVERY_FITTED, SCHEMA)
-    fitted = features.fitted(features.aggregate(training(500)))
+    fitted = features.fitted(aggregate(features, training(500)))
     again = CompiledFeatures.from_json(json.loads(json.dumps(fitted.to_json())))
     assert again == fitted
     assert again.row({"x": 0.5, "s": "a"}) == fitted.row({"x": 0.5, "s": "a"})
@@ -173,8 +179,47 @@ def test_a_stored_state_of_another_type_is_refused(written):
 
 def test_nothing_learned_leaves_null_in_null_out():
     features = compile_features(EVERY_FITTED, SCHEMA)
-    fitted = features.fitted(features.aggregate(training(0)))
+    fitted = features.fitted(aggregate(features, training(0)))
     by_name = dict(zip(fitted.names, fitted.row({"x": 2.0, "s": "a", "i": 1}), strict=True))
-    assert by_name["min_max"] is by_name["robust_scale"] is by_name["winsorize"] is None
+    assert (
+        by_name["min_max"]
+        is by_name["robust_scale"]
+        is by_name["winsorize"]
+        is by_name["target_mean"]
+        is None
+    )
     assert (by_name["quantile_bucket"], by_name["frequency"], by_name["impute_mean"]) == (0, 0.0, 2.0)
     assert dict(zip(fitted.names, fitted.row({}), strict=True))["impute_median"] is None
+
+
+def test_target_means_of_numbers_worked_out_by_hand():
+    features = compile_features({"t": "target_mean(row.s, size=2, weight=1)"}, SCHEMA)
+    frame = pl.DataFrame({"s": ["a", "a", "b", "c", "b", None, "a"]})
+    labels = pl.Series([1.0, 3.0, 8.0, 100.0, 0.0, 18.0, math.nan])
+    # The mean of all is 130 / 6; a: (4 + prior) / 3, b: (8 + prior) / 3; c is the third most frequent.
+    prior = Fraction(130, 6)
+    fitted = features.fitted(features.aggregate(frame, labels))
+    means = [float((4 + prior) / 3), float((8 + prior) / 3)]
+    (state,) = fitted.to_json()["states"].values()
+    assert state == {"words": ("a", "b"), "means": tuple(means), "prior": float(prior)}
+    assert [fitted.row({"s": word})[0] for word in ("a", "b", "c", None)] == [*means, float(prior), None]
+
+
+def test_what_is_learned_from_labels_needs_them():
+    features = compile_features({"t": "target_mean(row.s)"}, SCHEMA)
+    assert features.learns_target
+    assert not compile_features(FEATURES, SCHEMA).learns_target
+    with pytest.raises(NotFittedError, match=r"target_mean\(row.s, 1000, 20.0\) learns from labels"):
+        features.aggregate(pl.DataFrame({"s": ["a"]}))
+
+
+def test_labels_of_other_rows_alone():
+    """Out of fold: means come from the others, all else from every row."""
+    features = compile_features({"t": "target_mean(row.s, weight=0)", "n": "normalize(row.x)"}, SCHEMA)
+    frame = pl.DataFrame({"s": ["a", "a", "a", "b"], "x": [1.0, 2.0, 3.0, 6.0]})
+    labels = pl.Series([10.0, 20.0, 90.0, 7.0])
+    mine, others = (features.aggregate(frame[rows], labels[rows]) for rows in ([0, 3], [1, 2]))
+    fitted = features.fitted(features.merge(mine, others), of_others=others)
+    mean, deviation = 3.0, statistics.pstdev([1, 2, 3, 6])
+    assert fitted.row({"s": "a", "x": 6.0}) == [55.0, (6 - mean) / deviation]
+    assert fitted.row({"s": "b", "x": 3.0}) == [55.0, 0.0]

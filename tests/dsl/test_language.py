@@ -357,6 +357,10 @@ PROMISES = {
         ("normalize(normalize(row.x))", "cannot learn from the result of another"),
         "functions/test_table.py::test_an_empty_training_set_leaves_normalize_without_an_answer",
     ],
+    "A function that learns from the label too": [
+        "test_fit.py::test_labels_of_other_rows_alone",
+        "../jobs/test_training_data.py::test_a_label_has_no_part_in_its_own_row",
+    ],
     "Learning adds up whole numbers only": [
         "test_fit.py::test_one_partition_and_seventeen_give_the_same_state"
     ],

@@ -57,7 +57,7 @@ def test_a_value_never_becomes_null_with_an_input_that_may_be_null(data, languag
     written = data.draw(language.expressions)
     rows = data.draw(language.rows)
     features = compile_features({"f": written}, language.schema)
-    features = features.fitted(features.aggregate(language.frame(rows)))
+    features = features.fitted(language.aggregate(features, rows))
     by_key = {column for use in features.inputs.store.values() for column in use.keys.values()}
     for name in features.inputs.nullable - by_key:
         for row in rows:

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from dsl import CompiledFeatures, compile_features
 from jobs.session import LOOPBACK, SQL_SETTINGS
 
-CASES = 400
+CASES = max(400, settings.default.max_examples)
 SPARK_TYPES = {
     "int": "bigint",
     "float": "double",
@@ -45,7 +45,7 @@ def drawn(language, number):
     def draw(written, rows):
         features = compile_features({"f": written}, language.schema)
         if not features.is_fitted:
-            features = features.fitted(features.aggregate(language.frame(rows)))
+            features = features.fitted(language.aggregate(features, rows))
         cases.append((written, features, rows))
 
     draw()

@@ -31,7 +31,7 @@ def test_any_features_come_back_the_same(data, language):
     written = data.draw(st.lists(language.expressions, min_size=1, max_size=3))
     features = compile_features({f"f{number}": text for number, text in enumerate(written)}, language.schema)
     rows = data.draw(language.rows)
-    features = features.fitted(features.aggregate(language.frame(rows)))
+    features = features.fitted(language.aggregate(features, rows))
     again = CompiledFeatures.from_json(json.loads(json.dumps(features.to_json())))
     assert again == features
     assert again.inputs == features.inputs

@@ -3,12 +3,25 @@
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from dsl import GroupSchema, Schema, compile_features
 from giornata.documents.model import Split
-from jobs.training_data import LABEL, ORDER, matrix_and_target, merged_inputs, sample, windows
+from giornata.errors import DataError
+from jobs.training_data import (
+    FOLDS,
+    LABEL,
+    ORDER,
+    WINDOW,
+    fit_features,
+    matrix_and_target,
+    matrix_frame,
+    merged_inputs,
+    sample,
+    windows,
+)
 
 AS_OF = datetime(2013, 11, 1, tzinfo=UTC)
 
@@ -74,3 +87,48 @@ def test_sample(spark, bound, low, high):
     rows = {row[0] for row in kept.collect()}
     assert low <= len(rows) <= high
     assert {row[0] for row in sample(frame.repartition(7), 10_000, bound).collect()} == rows
+
+
+def test_a_label_has_no_part_in_its_own_row(spark):
+    """A feature learned from labels: in training from the other four folds, elsewhere from all training rows."""
+    random = np.random.default_rng(3)
+    rows = pl.DataFrame(
+        {
+            "word": random.choice(["a", "b", "c", None], 400, p=[0.5, 0.3, 0.1, 0.1]),
+            LABEL: random.normal(10, 5, 400),
+            WINDOW: ["train"] * 300 + ["validation"] * 100,
+            ORDER: random.integers(-(2**62), 2**62, 400),
+        }
+    )
+    frame = spark.createDataFrame(rows.to_pandas().replace({np.nan: None})).repartition(3)
+    features = compile_features({"mean": "target_mean(row.word, weight=2)"}, Schema(row={"word": "str"}))
+    columns = {"word": "str"}
+    fitted = fit_features(frame.where(f"{WINDOW} = 'train'"), features, columns)
+    found = pl.from_arrow(matrix_frame(frame, fitted, None, columns).toArrow()).sort(ORDER)
+
+    def by_hand(row, others):
+        if row["word"] is None:
+            return None
+        prior = others[LABEL].mean()
+        labels = others.filter(pl.col("word") == row["word"])[LABEL]
+        return (labels.sum() + 2 * prior) / (len(labels) + 2)
+
+    train = rows.filter(pl.col(WINDOW) == "train")
+    wanted = [
+        by_hand(
+            row,
+            train.filter(pl.col(ORDER) % FOLDS != row[ORDER] % FOLDS) if row[WINDOW] == "train" else train,
+        )
+        for row in rows.sort(ORDER).iter_rows(named=True)
+    ]
+    np.testing.assert_allclose(found["x0"].to_numpy(), np.array(wanted, float), rtol=1e-6)
+    assert found[WINDOW].to_list() == rows.sort(ORDER)[WINDOW].to_list()
+
+
+def test_too_few_rows_to_learn_from_labels(spark):
+    frame = spark.createDataFrame(
+        [("a", 1.0, "train", 5)], f"word string, {LABEL} double, {WINDOW} string, {ORDER} long"
+    )
+    features = compile_features({"mean": "target_mean(row.word)"}, Schema(row={"word": "str"}))
+    with pytest.raises(DataError, match="only 1 of 5 folds"):
+        fit_features(frame, features, {"word": "str"})

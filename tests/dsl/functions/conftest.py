@@ -38,7 +38,7 @@ def compiled(expression, kinds):
     raise problem
 
 
-def evaluate(expression, row=None, training=(), kinds=None):
+def evaluate(expression, row=None, training=(), kinds=None, targets=()):
     """The value on the row back end, after checking that the column back end gives the same."""
     row = row or {}
     names = dict.fromkeys([*row, *(name for other in training for name in other)])
@@ -52,7 +52,8 @@ def evaluate(expression, row=None, training=(), kinds=None):
         return pl.DataFrame([{"#": 0, **values} for values in rows], schema={"#": pl.Int64, **columns})
 
     if training:
-        features = features.fitted(features.aggregate(frame(training)))
+        labels = pl.Series(targets, dtype=pl.Float64) if targets else None
+        features = features.fitted(features.aggregate(frame(training), labels))
     (value,) = features.row(row)
     (from_columns,) = features.columns(frame([row])).row(0)
     same_type = type(from_columns) is (list if type(value) is tuple else type(value))

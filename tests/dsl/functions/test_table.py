@@ -18,7 +18,8 @@ from dsl.functions import TABLE
     ],
 )
 def test_examples_of_the_table(function, example, evaluate):
-    value = evaluate(example.expression, dict(example.row), [dict(row) for row in example.training])
+    training = [dict(row) for row in example.training]
+    value = evaluate(example.expression, dict(example.row), training, targets=example.targets)
     assert (type(value), value) == (type(example.value), example.value)
 
 
@@ -55,6 +56,7 @@ CONSTANTS = {
     "precision": 5,
     "start": 0,
     "length": 1,
+    "weight": 2.0,
     "width": 3,
     "buckets": 10,
     "size": 10,
@@ -79,7 +81,8 @@ def test_a_function_is_null_when_an_argument_is_unless_it_says_so(function, eval
     row = {p.name: COLUMNS[p.kind][0] for p in function.parameters if not p.is_constant}
     training = [{inputs[0]: row[inputs[0]]}, {inputs[0]: None}] if function.fit else ()
     for missing in inputs:
-        value = evaluate(written, {**row, missing: None}, training, kinds)
+        targets = (1.0, 2.0) if function.learns_target else ()
+        value = evaluate(written, {**row, missing: None}, training, kinds, targets)
         assert function.handles_null or value is None
 
 
