@@ -11,6 +11,9 @@ from giornata.names import dag_id
 
 LIMIT = timedelta(hours=4)
 
+# A task that is tried again leaves the days that this run has published as they are.
+SINCE = ("--since", "{{ dag_run.start_date.isoformat() }}")
+
 
 def features_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> Asset | None:
     """Make the DAG and return the asset that it renews; None when the project has no feature group."""
@@ -24,7 +27,7 @@ def features_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) ->
         schedule=schedule,
         params=days_params(schedule),
     ):
-        days_job("materialize", documents, limit=LIMIT, asset=features)
+        days_job("materialize", documents, limit=LIMIT, asset=features, more=SINCE)
     return features
 
 
@@ -46,4 +49,4 @@ def group_dags(documents: ProjectDocuments) -> None:
             description=group.description,
             owner=group.owner,
         ):
-            days_job("materialize", documents, limit=LIMIT, more=("--groups", name))
+            days_job("materialize", documents, limit=LIMIT, more=("--groups", name, *SINCE))

@@ -3,9 +3,11 @@
 `spark-submit jobs/materialize.py --project flights --from 2013-01-01 --to 2013-02-01 [--groups
 origin_weather,planes]`
 
-The days of a range are published together and whole, so running a range again gives the same rows. Groups
-stand for themselves: when one fails the others go on, and the job ends with exit code 1 and the names of
-those that failed.
+Days are published whole, some at once (see `jobs/steps.py`), so running a range again gives the same rows, and of
+two runs of the same days at once the last to publish a day wins, whole. A job that was killed goes on where it
+was when it is told `--since` the moment at which it first began: days published since then are done. Groups stand
+for themselves: when one fails the others go on, and the job ends with exit code 1 and the names of those that
+failed.
 
 The times of feature rows (event_time and features of type timestamp) are cut to whole milliseconds, because
 that is how Cassandra keeps them and both stores must say the same.
@@ -15,8 +17,8 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -28,10 +30,11 @@ from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs.columns import check_rows, conform, day_of
 from jobs.metastore import metastore
-from jobs.publish import Published, create_table, ensure_table, publish
+from jobs.publish import Published, create_table, ensure_table, publish, published_at
 from jobs.push import push
-from jobs.session import ROOT, add_range, days_between, explained, job_main, say
+from jobs.session import ROOT, add_range, days_between, explained, job_main, parse_moment, say
 from jobs.session import start as start_spark
+from jobs.steps import in_steps
 from jobs.validation import Outcome, Validated, validate
 
 JOB = "materialize"
@@ -81,9 +84,10 @@ def run(
     start: datetime,
     end: datetime,
     groups: Sequence[str] | None = None,
+    since: datetime | None = None,
 ) -> None:
     """Materialize feature groups of a project (all, or `groups`) for the days from `start` to `end`
-    (exclusive, UTC).
+    (exclusive, UTC), without those days that were published after `since`.
 
     Raises NotFoundError for a group that does not exist, and at the end StoreError naming the groups that
     failed.
@@ -94,7 +98,7 @@ def run(
     failed = []
     for name in chosen:
         try:
-            materialize(Task(spark, settings, documents, name, start, end))
+            materialize(Task(spark, settings, documents, name, start, end), since)
         except GiornataError as error:
             say(JOB, f"{name}: failed: {error}")
             failed.append(name)
@@ -102,12 +106,46 @@ def run(
         raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
 
 
-def materialize(task: Task) -> None:
-    """Compute, validate, publish and push one group.
+def materialize(task: Task, since: datetime | None = None) -> None:
+    """Compute, validate, publish and push one group, without the days that were published after `since`.
 
-    Raises DataError when its rows break a rule, with nothing of the range published; StoreError when a
+    Raises DataError when its rows break a rule, with nothing of their step published; StoreError when a
     store fails.
     """
+    done = _published_after(task, since) if since else set()
+    due = [day for day in task.days if day not in done]
+    if done:
+        say(
+            JOB,
+            f"{task.name}: {len(done)} of {len(task.days)} days were published before, {len(due)} are due",
+        )
+    rows = 0
+
+    def step(days: Sequence[str]) -> None:
+        nonlocal rows
+        begin, last = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in (days[0], days[-1]))
+        rows += _materialize_days(replace(task, start=begin, end=last + timedelta(days=1)))
+        done.update(days)
+        say(JOB, f"{task.name}: {len(done)} of {len(task.days)} days, {rows} rows published")
+
+    in_steps(due, step)
+    pushed = push(task.spark, task.settings, task.project, task.name, task.group)
+    deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
+    say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
+
+
+def _published_after(task: Task, since: datetime) -> set[str]:
+    """The days of the task whose publication began after `since`."""
+    table = names.group_table(task.project, task.name)
+    if not task.spark.catalog.tableExists(table):
+        return set()
+    with metastore(task.spark, task.settings) as hive:
+        locations = hive.locations(table)
+    return {day for (day,), location in locations.items() if published_at(location) > since} & set(task.days)
+
+
+def _materialize_days(task: Task) -> int:
+    """Compute, validate and publish the days of a task together; the number of rows."""
     what = f"the query of feature group {task.name}"
     with explained(what):
         rows = compute(task).persist(StorageLevel.DISK_ONLY)
@@ -116,13 +154,9 @@ def materialize(task: Task) -> None:
         validated = validate(rows, task.group.expect, task.key)
         _publish_outcomes(task, validated.outcomes)
         _publish_quarantined(task, validated)
-        published = _publish_rows(task, validated.good)
+        return _publish_rows(task, validated.good).rows
     finally:
         rows.unpersist()
-    say(JOB, f"{task.name}: {len(published.partitions)} days, {published.rows} rows published")
-    pushed = push(task.spark, task.settings, task.project, task.name, task.group)
-    deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
-    say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
 
 
 def compute(task: Task) -> DataFrame:
@@ -219,11 +253,24 @@ def main(argv: list[str] | None = None) -> None:
         "--groups", type=lambda text: text.split(","), help="feature groups, a,b (default: all)"
     )
     add_range(parser)
+    parser.add_argument(
+        "--since",
+        type=parse_moment,
+        help="days published after this moment, 2026-01-31T09:00:00+00:00, are done",
+    )
     arguments = parser.parse_args(argv)
     settings = load_settings()
     spark = start_spark(settings, f"{JOB} {arguments.project}")
     try:
-        run(spark, settings, arguments.project, arguments.start, arguments.end, arguments.groups)
+        run(
+            spark,
+            settings,
+            arguments.project,
+            arguments.start,
+            arguments.end,
+            arguments.groups,
+            arguments.since,
+        )
     finally:
         spark.stop()
 

@@ -7,7 +7,8 @@ older than t - ttl.
 Rows that ask and rows that answer are put in one sequence per entity, in order of time and, at the same
 instant, asking rows first, since what becomes known in an instant is not yet known in it. The newest answer
 so far is then the last one before each asking row. One shuffle serves all groups that are asked by the same
-columns; rows are only sorted, so the cost grows as n log n, however many answers an entity has.
+columns; rows are only sorted, so the cost grows as n log n, however many answers an entity has. An entity with
+millions of rows is sorted by several tasks (see `jobs/slices.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +21,13 @@ from dsl.types import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.documents import FeatureGroup
 from giornata.errors import NotFoundError, StoreError
+from jobs.slices import SLICE, sliced
 
 # Names that no document can give a column: a legal name has no double underscore at its beginning.
 _ASKING = "__asking"
 _TIME = "__time"
 _KEY = "__key"
+_ORDER = "__order"
 
 
 def join(
@@ -105,11 +108,13 @@ def _join_key(
     )
     for rows in answers.values():
         sequence = sequence.unionByName(rows, allowMissingColumns=True)
-    order = (F.col(_TIME), F.when(F.col(_ASKING).isNotNull(), 0).otherwise(1))
+    sequence = sequence.withColumn(_ORDER, F.when(F.col(_ASKING).isNotNull(), 0).otherwise(1))
     so_far = (
-        Window.partitionBy(*keys).orderBy(*order).rowsBetween(Window.unboundedPreceding, Window.currentRow)
+        Window.partitionBy(*keys, SLICE)
+        .orderBy(_TIME, _ORDER)
+        .rowsBetween(Window.unboundedPreceding, Window.currentRow)
     )
-    newest = sequence.select(
+    newest = sliced(sequence, keys, _TIME, _ORDER, list(answers)).select(
         _ASKING, _TIME, *(F.last(use, ignorenulls=True).over(so_far).alias(use) for use in answers)
     )
     features = [

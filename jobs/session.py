@@ -155,6 +155,14 @@ def parse_day(text: str) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def parse_moment(text: str) -> datetime:
+    """An instant written as ISO 8601 with its offset from UTC. Raises ValueError, as argparse wants it."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} names no time zone")
+    return moment
+
+
 def add_range(parser: argparse.ArgumentParser) -> None:
     """Add `--from` and `--to` (UTC days, the second exclusive) as `start` and `end` to a job's arguments."""
     parser.add_argument(

@@ -27,6 +27,7 @@ def run(**values: Any) -> SimpleNamespace:
         "partition_key": None,
         "data_interval_start": None,
         "data_interval_end": None,
+        "start_date": pendulum.datetime(2024, 3, 9, 23, 31),
         "run_after": pendulum.datetime(2024, 3, 9, 23, 30),
         "triggering_user_name": None,
     }

@@ -112,7 +112,7 @@ def test_both_stores_have_the_rows_of_the_query_however_often_it_runs(
     assert (
         lines
         == [
-            "[materialize] tides: 3 days, 49 rows published",
+            "[materialize] tides: 3 of 3 days, 49 rows published",
             "[materialize] tides: 3 days, 49 rows pushed online",
         ]
         * 2
@@ -279,7 +279,7 @@ def test_one_failing_group_does_not_stop_the_others(
         "24 rows have an event_time outside 2013-01-01 to 2013-01-02",
         "24 rows have no place",
         "g_divided fails: [DIVIDE_BY_ZERO]",
-        "[materialize] h_fine: 1 days, 24 rows published",
+        "[materialize] h_fine: 1 of 1 days, 24 rows published",
     ):
         assert any(part in line for line in lines), part
     assert offline(settings, project, "h_fine") == hourly(24)

@@ -19,6 +19,7 @@ from giornata.errors import NotFoundError, StoreError
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.features import OnlineFeatures
+from jobs import slices
 from jobs.point_in_time import join
 from jobs.publish import ensure_table, publish
 from jobs.push import push
@@ -156,7 +157,7 @@ def generate() -> list[Case]:
 
 
 def test_offline_is_the_oracle_and_online_is_offline(
-    spark: SparkSession, stores: Settings, project: str
+    spark: SparkSession, stores: Settings, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generated = generate()
     publish_groups(spark, stores, project, generated)
@@ -181,6 +182,13 @@ def test_offline_is_the_oracle_and_online_is_offline(
         assert (row["port"], row["other"]) == (port, other)
         wanted = expected(generated[number], port, other, at)
         assert {column: row[column] for column in wanted} == wanted, (generated[number], port, other, at)
+
+    monkeypatch.setattr(slices, "ROWS", 4)  # cuts most of the entities, some into many slices
+    again = {
+        (row["number"], row["place"]): row.asDict()
+        for row in join(spark, entities, "at", INPUTS, GROUPS, project).collect()
+    }
+    assert again == offline
 
     for name, document in GROUPS.items():
         push(spark, stores, project, name, document)
@@ -237,3 +245,21 @@ def test_a_group_that_is_not_there(spark: SparkSession, project: str) -> None:
         join(spark, entities, "at", INPUTS, GROUPS, project)
     with pytest.raises(NotFoundError, match=f"project {project} has no feature group tides"):
         join(spark, entities, "at", INPUTS, {}, project)
+
+
+def test_a_hot_entity_is_sorted_by_many_tasks(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an entity with 30 % of the rows no slice has much more than ROWS; the others stay whole."""
+    monkeypatch.setattr(slices, "ROWS", 500)
+    rows = spark.range(20_000).selectExpr(
+        "IF(id % 10 < 3, null, id % 997) AS key",
+        "timestamp_micros(id * id * 1000) AS time",
+        "1 AS place",
+        "IF(id % 2 = 0, id, null) AS answer",
+    )
+    found = slices.sliced(rows, ["key"], "time", "place", ["answer"])
+    sizes = found.groupBy("key", slices.SLICE).count().collect()
+    assert found.where("place = 1").count() == 20_000
+    assert {row[slices.SLICE] for row in sizes if row["key"] is not None} == {0}
+    hot = {row[slices.SLICE]: row["count"] for row in sizes if row["key"] is None}
+    assert sorted(hot) == list(range(12))
+    assert max(hot.values()) < 2 * 500

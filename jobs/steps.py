@@ -1,0 +1,40 @@
+"""Divides the days of a long range into steps that are published one by one: what is done when a job is killed."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
+
+__all__ = ["in_steps"]
+
+# Days of the first step, and the seconds that later ones are to take: what a killed job repeats at most, about.
+FIRST_STEP = 31
+SECONDS = 60.0
+
+
+def in_steps(
+    days: Sequence[str], do: Callable[[Sequence[str]], None], clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Call `do` with one run of consecutive days after the other, until all of `days` (sorted) are done.
+
+    How many days a step has follows from how long a day took in the step before. What `do` raises goes on.
+    """
+    size = FIRST_STEP
+    for run in _consecutive(days):
+        done = 0
+        while done < len(run):
+            step = run[done : done + size]
+            began = clock()
+            do(step)
+            size = max(1, int(len(step) * SECONDS / max(clock() - began, 0.001)))
+            done += len(step)
+
+
+def _consecutive(days: Sequence[str]) -> Iterator[list[str]]:
+    run: list[str] = []
+    for day in days:
+        if run and date.fromisoformat(day) != date.fromisoformat(run[-1]) + timedelta(days=1):
+            yield run
+            run = []
+        run.append(day)
+    if run:
+        yield run

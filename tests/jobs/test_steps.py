@@ -1,0 +1,62 @@
+"""How a range of days is divided into steps."""
+
+from datetime import date, timedelta
+
+import pytest
+
+from jobs import steps
+
+FIRST = date(2013, 1, 1)
+
+
+def days(*numbers):
+    return [str(FIRST + timedelta(days=number)) for number in numbers]
+
+
+def taken(seconds_a_day, given):
+    """The numbers of days of each step, when a day takes so many seconds; and all days in the order of their steps."""
+    now, sizes, seen = 0.0, [], []
+
+    def do(step):
+        nonlocal now
+        now += seconds_a_day * len(step)
+        sizes.append(len(step))
+        seen.extend(step)
+
+    steps.in_steps(given, do, clock=lambda: now)
+    return sizes, seen
+
+
+@pytest.mark.parametrize(
+    ("seconds_a_day", "sizes"),
+    [
+        (0.0, [31, 334]),
+        (0.5, [31, 120, 120, 94]),
+        (30.0, [31, *[2] * 167]),
+        (1000.0, [31, *[1] * 334]),
+    ],
+)
+def test_later_steps_take_about_a_minute(seconds_a_day, sizes):
+    year = days(*range(365))
+    assert taken(seconds_a_day, year) == (sizes, year)
+
+
+def test_a_step_has_consecutive_days_only():
+    given = days(0, 1, 2, 5, 6, 9)
+    assert taken(0.0, given) == ([3, 2, 1], given)
+
+
+def test_no_days_no_steps():
+    assert taken(1.0, []) == ([], [])
+
+
+def test_what_a_step_raises_goes_on_and_no_other_begins():
+    begun = []
+
+    def do(step):
+        begun.append(step)
+        raise RuntimeError("lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        steps.in_steps(days(0, 5), do)
+    assert begun == [days(0)]
