@@ -25,7 +25,7 @@ from stack.installation import AIRFLOW_PASSWORDS
 pytestmark = pytest.mark.demo
 
 QUERIES = sorted((Path(__file__).parents[1] / "sql" / "queries").glob("*.sql"))
-PLAN = Plan(start="2013-06-15", until="2013-11-14", training={"trials": 1}, online=300)
+PLAN = Plan(start="2013-08-01", until="2013-11-14", training={"trials": 1}, online=300)
 BAD_DAY = "2013-11-12"  # snow and wind; it lies in these days, so that an alert has something to say
 
 
@@ -127,10 +127,10 @@ def test_monitoring_measures_what_the_published_delays_say(loop, truth):
 
 def test_models_are_as_good_as_they_are_on_this_data(loop):
     trip, late = version(loop, "trip_minutes"), version(loop, "late")
-    assert 13 < trip.metrics["rmse"] < 16
+    assert 13 < trip.metrics["rmse"] < 17
     assert trip.metrics["rmse"] <= trip.single_model_metrics["rmse"]
     assert trip.baseline_metrics["rmse"] > 80
-    assert 0.7 < late.metrics["auc"] < 0.8
+    assert 0.68 < late.metrics["auc"] < 0.8
     assert late.metrics["log_loss"] < late.baseline_metrics["log_loss"]
 
 
