@@ -79,7 +79,7 @@ def _events(
     """
     moment = F.col(events.event_time)
     if events.event_time == table.event_time:
-        days = F.col("day").between(begin.date().isoformat(), end.date().isoformat())
+        days = F.col("day").between(f"{begin:%Y-%m-%d}", f"{end - _MILLISECOND:%Y-%m-%d}")
         rows = spark.table(data_table(project, events.table)).where(days)
     else:
         midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0)
