@@ -1,4 +1,4 @@
-"""Computes feature groups: query, check, validate, publish to Hive, push to Cassandra.
+"""Computes feature groups: rows of their source, check, validate, publish to Hive, push to Cassandra.
 
 `spark-submit jobs/materialize.py --project flights --from 2013-01-01 --to 2013-02-01 [--groups
 origin_weather,planes]`
@@ -8,6 +8,9 @@ two runs of the same days at once the last to publish a day wins, whole. A job t
 was when it is told `--since` the moment at which it first began: days published since then are done. Groups stand
 for themselves: when one fails the others go on, and the job ends with exit code 1 and the names of those that
 failed.
+
+Days after the range are computed again, too, where they are published and windows of theirs reach back into
+the range: events may have come late.
 
 The times of feature rows (event_time and features of type timestamp) are cut to whole milliseconds, because
 that is how Cassandra keeps them and both stores must say the same.
@@ -29,9 +32,11 @@ from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs.columns import check_rows, conform, day_of
+from jobs.group_rows import group_rows, source_of
 from jobs.metastore import metastore
 from jobs.publish import Published, create_table, ensure_table, publish, published_at
 from jobs.push import push
+from jobs.reopen import reopened
 from jobs.session import ROOT, add_range, days_between, explained, job_main, parse_moment, say
 from jobs.session import start as start_spark
 from jobs.steps import in_steps
@@ -98,12 +103,28 @@ def run(
     failed = []
     for name in chosen:
         try:
-            materialize(Task(spark, settings, documents, name, start, end), since)
+            task = Task(spark, settings, documents, name, start, end)
+            materialize(task, since)
+            for later in _reopened(task):
+                say(
+                    JOB,
+                    f"{name}: windows of later days reach back, so {' and '.join(later.days)} follow again",
+                )
+                materialize(later)
         except GiornataError as error:
             say(JOB, f"{name}: failed: {error}")
             failed.append(name)
     if failed:
         raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
+
+
+def _reopened(task: Task) -> list[Task]:
+    """The published days after a task's own that have its events in their windows."""
+    table = names.group_table(task.project, task.name)
+    with metastore(task.spark, task.settings) as hive:
+        published = [day for (day,) in hive.locations(table)]
+    spans = reopened(task.end, task.group.longest_window, published)
+    return [replace(task, start=start, end=end) for start, end in spans]
 
 
 def materialize(task: Task, since: datetime | None = None) -> None:
@@ -146,7 +167,7 @@ def _published_after(task: Task, since: datetime) -> set[str]:
 
 def _materialize_days(task: Task) -> int:
     """Compute, validate and publish the days of a task together; the number of rows."""
-    what = f"the query of feature group {task.name}"
+    what = source_of(task.documents, task.name)
     with explained(what):
         rows = compute(task).persist(StorageLevel.DISK_ONLY)
         check_rows(rows, what, task.key, "event_time", task.start, task.end)
@@ -160,15 +181,13 @@ def _materialize_days(task: Task) -> int:
 
 
 def compute(task: Task) -> DataFrame:
-    """What a group's query returns for its range, in the columns and types of its document.
+    """What a group's source gives for its range, in the columns and types of its document.
 
-    The query sees the project's tables by their bare names. Raises DataError when it returns other columns
-    or types than the document says; what Spark finds wrong with it goes on as it is.
+    Raises DataError when it gives other columns or types than the document says; what Spark finds wrong with it goes
+    on as it is.
     """
-    task.spark.catalog.setCurrentDatabase(task.project)
-    query = task.documents.query(task.name).rstrip().removesuffix(";")
-    rows = task.spark.sql(query, args={"from": task.start, "to": task.end})
-    rows = conform(rows, task.columns, f"the query of feature group {task.name}")
+    rows = group_rows(task.spark, task.documents, task.name, task.start, task.end)
+    rows = conform(rows, task.columns, source_of(task.documents, task.name))
     times = [column for column, type_ in task.columns.items() if type_ == "timestamp"]
     return rows.withColumns({column: F.timestamp_millis(F.unix_millis(column)) for column in times})
 

@@ -124,7 +124,7 @@ def _asked_rows(
     """The rows that belong to the days of [begin, end), with _DAY: one without an event time was never asked."""
     asked_day = F.date_format(data.event_time, "yyyy-MM-dd")
     return (
-        filed_rows(spark, project, data, inputs, begin, end)
+        filed_rows(spark, project, data, [*data.key, *inputs], begin, end)
         .where(F.col(data.event_time).isNotNull())
         .withColumn(_DAY, F.greatest(asked_day, FILED_DAY))
         .where((F.col(_DAY) >= begin.date().isoformat()) & (F.col(_DAY) < end.date().isoformat()))

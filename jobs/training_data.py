@@ -138,7 +138,8 @@ def labelled_rows(
     (nothing was asked), or whose label is null, NaN or not finite, are left out.
     """
     event_time = F.col(spec.data.event_time)
-    asked = filed_rows(spark, documents.name, spec.data, list(inputs.row), when.train, when.end)
+    columns = [*spec.data.key, *inputs.row]
+    asked = filed_rows(spark, documents.name, spec.data, columns, when.train, when.end)
     labels = newest_labels(
         spark.table(data_table(documents.name, spec.label.table)),
         documents.table(spec.label.table),

@@ -1,20 +1,91 @@
-"""The document of a feature group: `features/<name>.yaml`, with its query `features/<name>.sql` beside it."""
+"""The document of a feature group: `features/<name>.yaml`.
+
+Its rows come from one of three sources: the query `features/<name>.sql` beside it, the function in
+`features/<name>.py`, or sliding windows over events that the document itself states.
+"""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
 
 from giornata.documents.base import ColumnType, Document, Duration, NameText, Schedule, Text
 
 Policy = Literal["fail", "quarantine", "warn"]
+Source = Literal["query", "function", "windows"]
+"""Where the rows of a group come from: `<name>.sql`, `<name>.py`, or the windows in its document."""
+
+# The types of column that each function of a window takes, and what it gives; a bool is 0 or 1 in a sum or mean.
+_SCALARS = ("int", "float", "bool", "str", "timestamp")
+_RESULTS: dict[str, dict[str, ColumnType]] = {
+    "count": dict.fromkeys(_SCALARS, "int"),
+    "sum": {"int": "int", "float": "float", "bool": "int"},
+    "mean": dict.fromkeys(("int", "float", "bool"), "float"),
+    "min": {"int": "int", "float": "float", "bool": "bool", "str": "str", "timestamp": "timestamp"},
+    "distinct": dict.fromkeys(_SCALARS, "int"),
+    "quantile": dict.fromkeys(("int", "float"), "float"),
+}
+_RESULTS |= dict.fromkeys(("max", "last"), _RESULTS["min"])
+
+
+class Events(Document):
+    """The rows of a table as events: each happens to the entity in its own columns, at the moment in column `time`.
+
+    A row may be filed (lie in the table under a day) up to `filed_ahead` before its event happens.
+    """
+
+    table: str
+    event_time: str = Field(alias="time")
+    filed_ahead: Duration = timedelta(days=7)
+
+
+class Window(Document):
+    """One function of a column over the events of the last `over`: `{mean: arr_delay, over: 6h}`.
+
+    `share` is which quantile: 0.5 is the median.
+    """
+
+    count: str | None = None
+    sum: str | None = None
+    mean: str | None = None
+    min: str | None = None
+    max: str | None = None
+    last: str | None = None
+    distinct: str | None = None
+    quantile: str | None = None
+    share: Annotated[float, Field(ge=0, le=1)] | None = None
+    over: Duration
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len([name for name in _RESULTS if getattr(self, name) is not None]) != 1:
+            raise ValueError(f"write exactly one of {', '.join(sorted(_RESULTS))}, each with a column")
+        if (self.quantile is None) != (self.share is None):
+            raise ValueError("quantile and share belong together: {quantile: column, share: 0.9, over: 24h}")
+        return self
+
+    @property
+    def function(self) -> str:
+        """Its name: count, sum, mean, min, max, last, distinct or quantile."""
+        return next(name for name in _RESULTS if getattr(self, name) is not None)
+
+    @property
+    def column(self) -> str:
+        """The column of the events that it is a function of."""
+        column: str = getattr(self, self.function)
+        return column
+
+    def types(self) -> dict[str, ColumnType]:
+        """The types that its column may have, and of each the type of what it gives."""
+        return _RESULTS[self.function]
 
 
 class Feature(Document):
-    """One feature: its type and what it means, with its unit."""
+    """One feature: its type and what it means, with its unit; in a group of windows also its window."""
 
     type: ColumnType
     description: Text
+    window: Window | None = None
 
 
 class Expectation(Document):
@@ -47,7 +118,7 @@ class Expectation(Document):
 
 
 class FeatureGroup(Document):
-    """Features of an entity over time, computed by one query.
+    """Features of an entity over time, from one source: a query, a function, or windows over `events`.
 
     `entity` names the key columns and their types. `ttl` is the age beyond which a value counts as missing
     (None: never). `schedule` is when the group is computed (None: on request, with the project's data).
@@ -61,5 +132,13 @@ class FeatureGroup(Document):
     schedule: Schedule | None = None
     ttl: Duration | None = None
     history: Duration = timedelta(days=7)
+    events: Events | None = None
     features: Annotated[dict[NameText, Feature], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)
+
+    @property
+    def longest_window(self) -> timedelta:
+        """How far back the longest window reaches; zero where there is none."""
+        return max(
+            (found.window.over for found in self.features.values() if found.window), default=timedelta()
+        )

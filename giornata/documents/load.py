@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from giornata import names
 from giornata.documents.compile import compile_problems
-from giornata.documents.feature_group import FeatureGroup
+from giornata.documents.feature_group import FeatureGroup, Source
 from giornata.documents.files import Documents, Drafts
 from giornata.documents.model import ModelSpec
 from giornata.documents.project import Project
@@ -59,8 +59,14 @@ class ProjectDocuments:
             )
         return documents[name]
 
+    def source(self, group: str) -> Source:
+        """Where the rows of a feature group come from. Raises NotFoundError."""
+        if self.group(group).events:
+            return "windows"
+        return "query" if (self.folder / "features" / f"{group}.sql").is_file() else "function"
+
     def query(self, group: str) -> str:
-        """The text of a feature group's query."""
+        """The text of the query of a feature group that has one."""
         self.group(group)
         return (self.folder / "features" / f"{group}.sql").read_text(encoding="utf-8")
 
@@ -155,7 +161,7 @@ def _stray_files(folder: Path) -> list[Problem]:
         problems.append(
             Problem(shown_path(path), 1, 1, "documents end in .yaml", f"rename it {path.stem}.yaml")
         )
-    for part, suffix in (("tables", ".py"), ("features", ".sql")):
+    for part, suffix in (("tables", ".py"), ("features", ".sql"), ("features", ".py")):
         for path in sorted((folder / part).glob(f"*{suffix}")):
             if not path.with_suffix(".yaml").exists() and path.stem != "__init__":
                 problems.append(Problem(shown_path(path), 1, 1, f"there is no {path.stem}.yaml beside it"))

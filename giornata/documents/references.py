@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from giornata import names
+from giornata.documents.base import format_duration
 from giornata.documents.expectations import EXPECTATIONS, columns_named
-from giornata.documents.feature_group import Expectation, FeatureGroup
+from giornata.documents.feature_group import Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
 from giornata.documents.model import METRICS, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
@@ -28,10 +29,13 @@ def reference_problems(drafts: Drafts) -> Iterator[Problem]:
     """Every wrong reference in a project's documents, among those that are valid in themselves."""
     for name, table in drafts.tables.valid.items():
         yield from _table_problems(table, drafts.tables.files[name])
-        yield from _loader_problems(drafts.folder / "tables" / f"{name}.py", drafts.tables.files[name])
+        loader = drafts.folder / "tables" / f"{name}.py"
+        yield from _function_problems(loader, "load", drafts.tables.files[name])
     for name, group in drafts.groups.valid.items():
-        yield from _group_problems(group, drafts.groups.files[name])
-        yield from _query_problems(drafts.folder / "features" / f"{name}.sql", drafts.groups.files[name])
+        file = drafts.groups.files[name]
+        yield from _group_problems(group, file)
+        yield from _source_problems(name, group, file, drafts.folder / "features")
+        yield from _window_problems(group, file, drafts)
     for name, model in drafts.models.valid.items():
         yield from _model_problems(model, drafts.models.files[name], drafts)
     yield from _clashes(drafts)
@@ -81,7 +85,8 @@ def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:
         yield from _timestamp_problems(file, ["known_at", column], moment, table.columns)
 
 
-def _loader_problems(path: Path, file: YamlFile) -> Iterator[Problem]:
+def _function_problems(path: Path, name: str, file: YamlFile) -> Iterator[Problem]:
+    """What is wrong in the Python file beside a document, which must have the function `name(spark, start, end)`."""
     if not path.is_file():
         return
     shown = str(Path(file.name).with_suffix(".py"))
@@ -91,24 +96,106 @@ def _loader_problems(path: Path, file: YamlFile) -> Iterator[Problem]:
     except SyntaxError as error:
         yield Problem(shown, error.lineno or 1, error.offset or 1, f"not valid Python: {error.msg}")
         return
-    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "load"]
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     if not functions:
-        yield Problem(shown, 1, 1, "there is no function load(spark, start, end) in it")
+        yield Problem(shown, 1, 1, f"there is no function {name}(spark, start, end) in it")
     elif [argument.arg for argument in functions[-1].args.args] != ["spark", "start", "end"]:
-        yield Problem(shown, functions[-1].lineno, 1, "load must take the arguments (spark, start, end)")
+        yield Problem(shown, functions[-1].lineno, 1, f"{name} must take the arguments (spark, start, end)")
+
+
+def _source_problems(name: str, group: FeatureGroup, file: YamlFile, folder: Path) -> Iterator[Problem]:
+    """A group has one source of its rows: a query, a function or windows; and what is wrong in a query or function."""
+    query, function = folder / f"{name}.sql", folder / f"{name}.py"
+    sources = [path.name for path in (query, function) if path.is_file()]
+    windows = any(feature.window for feature in group.features.values())
+    if group.events and sources:
+        message = f"the rows come from events, but there is {' and '.join(sources)} as well"
+        yield file.key_problem(("events",), message, "keep one of them")
+    elif len(sources) > 1:
+        yield Problem(file.name, 1, 1, f"the rows come from {' and '.join(sources)}", "keep one of them")
+    elif not sources and not group.events and not windows:
+        message = f"nothing says where the rows come from: write {query.name} or {function.name} beside it"
+        yield Problem(file.name, 1, 1, message, "or state events, and a window for every feature")
+    yield from _query_problems(query, file)
+    yield from _function_problems(function, "compute", file)
 
 
 def _query_problems(path: Path, file: YamlFile) -> Iterator[Problem]:
-    shown = str(Path(file.name).with_suffix(".sql"))
     if not path.is_file():
-        yield Problem(shown, 1, 1, "the feature group has no query: write it in this file")
         return
+    shown = str(Path(file.name).with_suffix(".sql"))
     text = path.read_text(encoding="utf-8")
     for parameter in (":from", ":to"):
         if parameter not in text:
             yield Problem(
                 shown, 1, 1, f"the query does not use {parameter}, so that it cannot be run for a day"
             )
+
+
+def _window_problems(group: FeatureGroup, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
+    for name, feature in group.features.items():
+        if group.events and not feature.window:
+            message = f"'{name}' has no window, but the group's rows come from events"
+            yield file.key_problem(("features", name), message, "such as window: {count: column, over: 6h}")
+        if feature.window and not group.events:
+            message = f"'{name}' has a window, but the group states no events"
+            yield file.value_problem(
+                ("features", name, "window"), message, "such as events: {table: orders, time: ordered_at}"
+            )
+    if not group.events:
+        return
+    if group.ttl is not None and group.ttl < group.longest_window:
+        yield file.value_problem(
+            ("ttl",),
+            f"the longest window reaches back {format_duration(group.longest_window)}: "
+            "with this ttl, values would be missing that still hold",
+            f"ttl: {format_duration(group.longest_window)}",
+        )
+    if group.events.table not in drafts.tables.files:
+        yield _unknown(file, ["events", "table"], "table", group.events.table, drafts.tables.files)
+    table = drafts.tables.valid.get(group.events.table)
+    if not table:
+        return
+    yield from _timestamp_problems(file, ["events", "time"], group.events.event_time, table.columns)
+    yield from _event_entity_problems(group, file, group.events.table, table)
+    for name, feature in group.features.items():
+        if feature.window:
+            yield from _function_type_problems(feature.window, name, feature.type, file, table)
+
+
+def _event_entity_problems(group: FeatureGroup, file: YamlFile, name: str, table: Table) -> Iterator[Problem]:
+    for column, type_ in group.entity.items():
+        if column not in table.columns:
+            message = f"table '{name}' has no column '{column}', so its events happen to no such entity"
+            yield file.key_problem(("entity", column), message, did_you_mean(column, table.columns))
+        elif table.columns[column] != type_:
+            yield file.value_problem(
+                ("entity", column),
+                f"column '{column}' of table '{name}' is {table.columns[column]}, not {type_}",
+            )
+
+
+def _function_type_problems(
+    window: Window, name: str, declared: str, file: YamlFile, table: Table
+) -> Iterator[Problem]:
+    place = ("features", name, "window", window.function)
+    if window.column not in table.columns:
+        fitting = [column for column, type_ in table.columns.items() if type_ in window.types()]
+        yield _unknown(file, place, "column", window.column, fitting)
+        return
+    type_ = table.columns[window.column]
+    if type_ not in window.types():
+        yield file.value_problem(
+            place,
+            f"{window.function} takes {' or '.join(window.types())}; column '{window.column}' is {type_}",
+        )
+    elif window.types()[type_] != declared:
+        given = window.types()[type_]
+        yield file.value_problem(
+            ("features", name, "type"),
+            f"the {window.function} of '{window.column}' is {given}, not {declared}",
+            f"type: {given}",
+        )
 
 
 def _group_problems(group: FeatureGroup, file: YamlFile) -> Iterator[Problem]:

@@ -24,8 +24,8 @@ ROWS = {  # id: filed under, asked about
 @pytest.mark.parametrize(
     ("ahead", "found", "said"),
     [
-        ("3d", {2, 3, 4, 5, 6, 8, 9}, "1 rows of trips are asked about more than 3d after the day"),
-        ("4d", {1, 2, 3, 4, 5, 6, 8, 9}, "1 rows of trips are asked about more than 4d after the day"),
+        ("3d", {2, 3, 4, 5, 6, 8, 9}, "1 rows of trips have their left_at more than 3d after the day"),
+        ("4d", {1, 2, 3, 4, 5, 6, 8, 9}, "1 rows of trips have their left_at more than 4d after the day"),
         ("7d", {1, 2, 3, 4, 5, 6, 8, 9}, ""),
     ],
 )
@@ -39,7 +39,7 @@ def test_rows_filed_ahead(spark, project, capsys, ahead, found, said):
     )
     data = Data(table="trips", key=["id"], event_time="left_at", filed_ahead=ahead)
     rows = filed_rows(spark, project, data, ["id"], BEGIN, END)
-    assert rows.columns == [FILED_DAY, "id", "left_at"]
+    assert rows.columns == [FILED_DAY, "left_at", "id"]
     assert {row.id for row in rows.collect()} == found
     printed = capsys.readouterr().out
     assert said in printed if said else printed == ""

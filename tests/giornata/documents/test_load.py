@@ -49,7 +49,9 @@ def test_a_good_project_loads(shop):
 
 
 def test_a_document_survives_json(shop):
-    for document in (load_project(shop).model("hours"), load_project(shop).group("shop_load")):
+    (shop / "features/shop_weights.yaml").write_text(WINDOWS)
+    documents = load_project(shop)
+    for document in (documents.model("hours"), documents.group("shop_load"), documents.group("shop_weights")):
         dumped = json.loads(json.dumps(document.model_dump(mode="json")))
         assert type(document).model_validate(dumped) == document
     dumped = load_project(shop).model("hours").model_dump(mode="json")
@@ -71,6 +73,142 @@ def test_models_compile_against_their_tables_and_groups(shop):
     assert compiled.features.inputs.row["weight"] == "float"
     assert compiled.features.inputs.store["shop_load"].keys == {"shop": "shop"}
     assert compiled.partition.names == ("shop",)
+
+
+WINDOWS = """\
+description: What a shop has been sending
+owner: shop-team
+entity: {shop: str}
+ttl: 2d
+events: {table: orders, time: packed_at, filed_ahead: 3d}
+features:
+  orders_6h: {type: int, description: Orders, window: {count: order_id, over: 6h}}
+  weight_p90_1d: {type: float, description: Kilograms, window: {quantile: weight, share: 0.9, over: 1d}}
+"""
+
+
+def test_the_source_of_a_group(shop):
+    (shop / "features/shop_weights.yaml").write_text(WINDOWS)
+    (shop / "features/shop_age.yaml").write_text((shop / "features/shop_load.yaml").read_text())
+    (shop / "features/shop_age.py").write_text("def compute(spark, start, end):\n    return None\n")
+    documents = load_project(shop)
+    sources = {name: documents.source(name) for name in documents.groups}
+    assert sources == {"shop_age": "function", "shop_load": "query", "shop_weights": "windows"}
+    group = documents.group("shop_weights")
+    assert (group.events.table, group.events.event_time) == ("orders", "packed_at")
+    assert (group.events.filed_ahead, group.longest_window) == (timedelta(days=3), timedelta(days=1))
+    window = group.features["weight_p90_1d"].window
+    assert (window.function, window.column, window.share) == ("quantile", "weight", 0.9)
+    assert window.over == timedelta(days=1)
+
+
+# Every row: what is replaced in WINDOWS, by what; then line and marked text of each problem, and its wording.
+WINDOW_MISTAKES = {
+    "unknown table": (
+        "table: orders", "table: ordes",
+        [(5, "ordes", "unknown table 'ordes'", "did you mean 'orders'?")],
+    ),
+    "unknown time": (
+        "time: packed_at", "time: paked_at",
+        [(5, "paked_at", "unknown column 'paked_at'", "did you mean 'packed_at'?")],
+    ),
+    "time that is none": (
+        "time: packed_at", "time: weight",
+        [(5, "weight", "column 'weight' is float, not timestamp", "")],
+    ),
+    "unknown column": (
+        "quantile: weight", "quantile: wieght",
+        [(8, "wieght", "unknown column 'wieght'", "did you mean 'weight'?")],
+    ),
+    "column that does not suit": (
+        "quantile: weight", "quantile: shop",
+        [(8, "shop", "quantile takes int or float; column 'shop' is str", "")],
+    ),
+    "another type": (
+        "type: int", "type: float",
+        [(7, "float", "the count of 'order_id' is int, not float", "type: int")],
+    ),
+    "type of the column": (
+        "quantile: weight, share: 0.9", "max: items",
+        [(8, "float", "the max of 'items' is int, not float", "type: int")],
+    ),
+    "unknown function": (
+        "count: order_id", "cuont: order_id",
+        [(7, "cuont", "unknown key 'cuont'", "did you mean 'count'?"),],
+    ),
+    "two functions": (
+        "count: order_id", "count: order_id, sum: weight",
+        [(7, "{count: order_id, sum: weight, over: 6h}",
+          "write exactly one of count, distinct, last, max, mean, min, quantile, sum, each with a column", "")],
+    ),
+    "share without quantile": (
+        "count: order_id", "count: order_id, share: 0.5",
+        [(7, "{count: order_id, share: 0.5, over: 6h}",
+          "quantile and share belong together: {quantile: column, share: 0.9, over: 24h}", "")],
+    ),
+    "share that is none": (
+        "share: 0.9", "share: 90",
+        [(8, "90", "90 should be less than or equal to 1", "")],
+    ),
+    "feature without a window": (
+        ", window: {count: order_id, over: 6h}", "",
+        [(7, "orders_6h", "'orders_6h' has no window, but the group's rows come from events",
+          "such as window: {count: column, over: 6h}")],
+    ),
+    "no events": (
+        "events: {table: orders, time: packed_at, filed_ahead: 3d}\n", "",
+        [(6, "{count: order_id, over: 6h}", "'orders_6h' has a window, but the group states no events",
+          "such as events: {table: orders, time: ordered_at}"),
+         (7, "{quantile: weight, share: 0.9, over: 1d}",
+          "'weight_p90_1d' has a window, but the group states no events",
+          "such as events: {table: orders, time: ordered_at}")],
+    ),
+    "ttl shorter than a window": (
+        "ttl: 2d", "ttl: 12h",
+        [(4, "12h", "the longest window reaches back 1d: with this ttl, values would be missing that still hold",
+          "ttl: 1d")],
+    ),
+    "entity that events do not have": (
+        "{shop: str}", "{shpo: str}",
+        [(3, "shpo", "table 'orders' has no column 'shpo', so its events happen to no such entity",
+          "did you mean 'shop'?")],
+    ),
+    "entity of another type": (
+        "{shop: str}", "{shop: int}",
+        [(3, "int", "column 'shop' of table 'orders' is str, not int", "")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", WINDOW_MISTAKES)
+def test_a_mistake_in_windows_is_reported_at_its_place(mistake, shop, problems_after):
+    old, new, expected = WINDOW_MISTAKES[mistake]
+    (shop / "features/shop_weights.yaml").write_text(WINDOWS)
+    found = problems_after("features/shop_weights.yaml", old, new)
+    assert {problem.file for problem in found} == {"shop/features/shop_weights.yaml"}
+    assert [
+        (problem.line, marked(problem), problem.message, problem.suggestion) for problem in found
+    ] == expected
+
+
+def test_a_group_has_one_source(shop):
+    weights = shop / "features/shop_weights.yaml"
+    weights.write_text(WINDOWS)
+    weights.with_suffix(".sql").write_text("SELECT 1 WHERE :from < :to")
+    (shop / "features/shop_load.py").write_text("def compute(spark, start):\n    return None\n")
+    (shop / "features/spare.py").write_text("")
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    assert [
+        (problem.file, problem.line, problem.message, problem.suggestion) for problem in caught.value.problems
+    ] == [
+        ("shop/features/shop_load.py", 1, "compute must take the arguments (spark, start, end)", ""),
+        ("shop/features/shop_load.yaml", 1, "the rows come from shop_load.sql and shop_load.py",
+         "keep one of them"),
+        ("shop/features/shop_weights.yaml", 5,
+         "the rows come from events, but there is shop_weights.sql as well", "keep one of them"),
+        ("shop/features/spare.py", 1, "there is no spare.yaml beside it", ""),
+    ]  # fmt: skip
 
 
 # Every row: file, what is replaced, by what; then file, line and marked text of each problem, and its wording.
@@ -509,7 +647,10 @@ def test_all_problems_of_a_project_are_reported_together(shop):
     with pytest.raises(DocumentErrors) as caught:
         load_project(shop)
     assert [(problem.file, problem.message) for problem in caught.value.problems] == [
-        ("shop/features/shop_load.sql", "the feature group has no query: write it in this file"),
+        (
+            "shop/features/shop_load.yaml",
+            "nothing says where the rows come from: write shop_load.sql or shop_load.py beside it",
+        ),
         ("shop/models/hours.yaml", "unknown column 'id'"),
         ("shop/models/late.yml", "documents end in .yaml"),
         ("shop/project.yaml", "the key 'owner' is missing"),
