@@ -1,4 +1,4 @@
-"""The command line `giornata`: checks documents, and mounts the commands that need the stores."""
+"""The command line `giornata`: checks documents, and mounts the commands that ask the stores."""
 
 import importlib.util
 import os
@@ -11,7 +11,11 @@ import typer
 from rich.console import Console
 
 from dsl import CompiledFeatures
+from giornata import cli_features
 from giornata.bundle import open_bundle
+from giornata.catalogue.deployed import deployed_problems
+from giornata.catalogue.versions import LiveVersion
+from giornata.cli_live import NotReachedError, live_now
 from giornata.documents import ProjectDocuments, compile_model, load_project, load_projects
 from giornata.documents.load import shown_path
 from giornata.documents.udfs import twin_problems
@@ -44,19 +48,23 @@ def check(
 ) -> None:
     """Check the documents of projects and print everything that is wrong in them.
 
-    Functions of a project that have a twin over columns are tried out on drawn rows.
+    Functions of a project that have a twin over columns are tried out on drawn rows. What live versions of the
+    models read must still be there, if Cassandra can be asked which these are.
     """
     results = {name: _with_twins(result) for name, result in _load(projects).items()}
+    live, reason = _live([name for name, result in results.items() if isinstance(result, ProjectDocuments)])
     broken = 0
     for name, result in results.items():
         if isinstance(result, DocumentErrors):
             broken += 1
             typer.echo(_report(name, result.problems))
-        elif problems := _parameter_problems(result):
+        elif problems := [*_parameter_problems(result), *deployed_problems(result, live)]:
             broken += 1
             typer.echo(_report(name, problems))
         else:
             typer.echo(_summary(result))
+    if reason:
+        typer.echo(f"Deployed versions were not compared: {reason}", err=True)
     if broken:
         raise typer.Exit(1)
 
@@ -107,6 +115,14 @@ def _load(folders: list[Path] | None) -> dict[str, ProjectDocuments | DocumentEr
     return results
 
 
+def _live(projects: list[str]) -> tuple[list[LiveVersion], str]:
+    """The live versions of projects, and why they are not known."""
+    try:
+        return (live_now(projects) if projects else []), ""
+    except NotReachedError as error:
+        return [], str(error)
+
+
 def _parameter_problems(documents: ProjectDocuments) -> list[str]:
     """What the models' types say of their parameters and search spaces."""
     from giornata.models import model_type
@@ -147,7 +163,7 @@ def _report(name: str, problems: Sequence[object]) -> str:
 
 
 def _mount_model_commands() -> None:
-    """Add the commands about models where their libraries are installed; `check` needs none of them."""
+    """Add the commands about models where their libraries are installed; the others need none of them."""
     if importlib.util.find_spec("cassandra") and importlib.util.find_spec("giornata.cli_models"):
         from giornata import cli_models
 
@@ -156,6 +172,7 @@ def _mount_model_commands() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake ends with its message and exit code 1."""
+    app.add_typer(cli_features.app)
     _mount_model_commands()
     try:
         app()

@@ -15,7 +15,7 @@ PROJECT_LENGTH = 39  # Cassandra's limit of 48 for a keyspace, less "features_"
 
 PREDICTIONS = "_predictions"
 OUTCOMES = "_outcomes"
-PROJECT_TABLES = ("model_metrics", "quarantined_rows", "validation_results")
+PROJECT_TABLES = ("feature_statistics", "model_metrics", "quarantined_rows", "validation_results")
 
 _LEGAL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 
@@ -120,6 +120,11 @@ def validation_table(project: str) -> str:
 def quarantine_table(project: str) -> str:
     """Hive table of the rows that expectations kept out, `flights.quarantined_rows`."""
     return f"{check_project_name(project)}.quarantined_rows"
+
+
+def statistics_table(project: str) -> str:
+    """Hive table of what was measured of the features of each day, `flights.feature_statistics`."""
+    return f"{check_project_name(project)}.feature_statistics"
 
 
 def data_table(project: str, table: str) -> str:

@@ -32,6 +32,7 @@ from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs.columns import check_rows, conform, day_of
+from jobs.feature_statistics import publish_statistics, push_statistics
 from jobs.group_rows import group_rows, source_of
 from jobs.metastore import metastore
 from jobs.publish import Published, create_table, ensure_table, publish, published_at
@@ -153,6 +154,7 @@ def materialize(task: Task, since: datetime | None = None) -> None:
     pushed = push(task.spark, task.settings, task.project, task.name, task.group)
     deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
+    push_statistics(task.spark, task.settings, task.project, task.name)
 
 
 def _published_after(task: Task, since: datetime) -> set[str]:
@@ -175,6 +177,9 @@ def _materialize_days(task: Task) -> int:
         validated = validate(rows, task.group.expect, task.key)
         _publish_outcomes(task, validated.outcomes)
         _publish_quarantined(task, validated)
+        publish_statistics(
+            task.settings, task.project, task.name, task.group.features, task.days, validated.good
+        )
         return _publish_rows(task, validated.good).rows
     finally:
         rows.unpersist()

@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
+from giornata.catalogue.entries import GroupEntry
+from giornata.catalogue.statistics import FeatureStatistics
 from giornata.console.accuracy import EVER
+from giornata.console.features import catalogue, documents_of, group_entry
 from giornata.console.origin import require_same_origin
 from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
@@ -41,6 +44,9 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
     routes.add_api_route("/versions/{uuid}", version)
     routes.add_api_route("/deployments", deployments)
     routes.add_api_route("/metrics", metrics)
+    routes.add_api_route("/features", all_features)
+    routes.add_api_route("/features/{project}/{group}", feature_group)
+    routes.add_api_route("/features/{project}/{group}/statistics", feature_statistics)
 
     @routes.post("/deployments", status_code=201, dependencies=[Depends(require_same_origin)])
     def make_deployment(
@@ -116,3 +122,37 @@ def metrics(
     """A metric over time: the windows that end on days with `start` <= day < `end`, oldest first."""
     points: list[Point] = source.stores.series.read(model, tag, mode, metric, window, start, end, part)
     return [asdict(point) for point in points]
+
+
+def all_features(source: From, search: str = "") -> list[dict[str, Any]]:
+    """Every feature group, or those in which all words of `search` are found, with the features and their uses."""
+    return [_group(entry) for entry in catalogue(source, search)]
+
+
+def feature_group(source: From, project: str, group: str) -> dict[str, Any]:
+    """One feature group: its document, its newest day, its features and their uses."""
+    entry = group_entry(source, documents_of(source, project, group), group)
+    return {**_group(entry), "document": entry.document}
+
+
+def feature_statistics(
+    source: From, project: str, group: str, start: date = EVER[0], end: date = EVER[1]
+) -> list[FeatureStatistics]:
+    """What was measured of a group's features on the days with `start` <= day < `end`, oldest first."""
+    documents_of(source, project, group)
+    return source.stores.statistics.read(project, group, start, end)
+
+
+def _group(entry: GroupEntry) -> dict[str, Any]:
+    return {
+        "group": entry.full_name,
+        "description": entry.document.description,
+        "owner": entry.document.owner,
+        "entity": entry.document.entity,
+        "computed": entry.cadence,
+        "newest_day": entry.newest,
+        "rows": entry.rows,
+        "late_since": entry.late_since,
+        "features": [asdict(feature) for feature in entry.features],
+        "used_by": entry.uses,
+    }

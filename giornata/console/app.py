@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from giornata.console import api, pages
+from giornata.console import api, features, pages
 from giornata.console.rendering import page
 from giornata.console.sources import Sources
 from giornata.errors import (
@@ -62,6 +62,7 @@ def create_app(settings: Settings, current_user: Dependency, require_editor: Dep
     app.state.sources = Sources(settings)
     authenticated = [Depends(current_user)]
     app.include_router(pages.router(require_editor), dependencies=authenticated)
+    app.include_router(features.router(), dependencies=authenticated)
     app.include_router(api.router(require_editor), prefix="/api", dependencies=authenticated)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(GiornataError, _on_giornata_error)

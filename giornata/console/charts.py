@@ -1,7 +1,7 @@
 """Geometry of the small line charts: from points in time to coordinates that a template writes as SVG."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -47,6 +47,17 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class Day:
+    """A value on a day and, where it has a spread, the band around it; None where there is no value."""
+
+    at: date
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Chart:
     """One metric over time, ready to draw in a box of `width` by `height`."""
 
@@ -56,6 +67,7 @@ class Chart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     last: tuple[tuple[str, float], ...]
+    bands: tuple[str, ...] = ()
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -75,16 +87,7 @@ def chart(metric: str, points: Iterable[Point], bounds: Sequence[tuple[float, st
     days = [point.at for point in points]
     first, last = min(days), max(days)
     ticks = _ticks([point.value for point in points] + [value for value, _ in bounds])
-
-    def x(day: date) -> float:
-        span = (last - first).days
-        share = (day - first).days / span if span else 0.5
-        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
-
-    def y(value: float) -> float:
-        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
-        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
-
+    x, y = _scales(first, last, ticks)
     lines = []
     for (mode, _), group in groupby(points, key=lambda point: (point.mode, point.uuid)):
         dots = tuple(Dot(x(p.at), y(p.value), _said(p)) for p in group)
@@ -98,6 +101,65 @@ def chart(metric: str, points: Iterable[Point], bounds: Sequence[tuple[float, st
         y_ticks=tuple(Tick(y(value), f"{value:.6g}") for value in ticks),
         last=tuple(sorted(newest.items())),
     )
+
+
+def day_chart(title: str, days: Sequence[Day], ends: Sequence[float] = ()) -> Chart | None:
+    """The chart of one value a day with its band; a line breaks where days or values are missing.
+
+    The vertical axis reaches at least to `ends`. None when there is no value.
+    """
+    known = [day for day in sorted(days, key=lambda day: day.at) if day.value is not None]
+    if not known:
+        return None
+    first, last = min(day.at for day in days), max(day.at for day in days)
+    heights = [height for day in known for height in (day.value, day.low, day.high) if height is not None]
+    ticks = _ticks([*ends, *heights])
+    x, y = _scales(first, last, ticks)
+    lines, bands = [], []
+    for run in _runs(known):
+        dots = tuple(Dot(x(day.at), y(day.value), day.text) for day in run if day.value is not None)
+        lines.append(Line("batch", "M" + " L".join(f"{dot.x} {dot.y}" for dot in dots), dots))
+        upper = [f"{x(day.at)} {y(day.high)}" for day in run if day.high is not None]
+        lower = [f"{x(day.at)} {y(day.low)}" for day in reversed(run) if day.low is not None]
+        if len(upper) > 1:
+            bands.append(f"M{' L'.join([*upper, *lower])} Z")
+    return Chart(
+        metric=title,
+        lines=tuple(lines),
+        thresholds=(),
+        x_ticks=tuple(Tick(x(day), f"{day}") for day in _day_ticks(first, last)),
+        y_ticks=tuple(Tick(y(value), f"{value:.6g}") for value in ticks),
+        last=(("", known[-1].value or 0.0),),
+        bands=tuple(bands),
+    )
+
+
+def _runs(days: Sequence[Day]) -> list[list[Day]]:
+    """Days in order, divided where one or more are missing in between."""
+    runs: list[list[Day]] = []
+    for day in days:
+        if runs and (day.at - runs[-1][-1].at).days == 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs
+
+
+def _scales(
+    first: date, last: date, ticks: Sequence[float]
+) -> tuple[Callable[[date], float], Callable[[float], float]]:
+    """From a day and from a value to the coordinates of a chart."""
+
+    def x(day: date) -> float:
+        span = (last - first).days
+        share = (day - first).days / span if span else 0.5
+        return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
+
+    def y(value: float) -> float:
+        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
+        return round(HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM), 1)
+
+    return x, y
 
 
 def _said(point: Point) -> str:

@@ -15,6 +15,7 @@ from giornata.stores.cassandra import CASSANDRA_FAULTS, connect
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
+from giornata.stores.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Stores:
     deployments: Deployments
     series: Series
     alerts: Alerts
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Statistics of features, prepared when they are first asked for: the pages of models do without them."""
+        return Statistics(self.session)
 
 
 class Sources:

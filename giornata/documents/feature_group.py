@@ -124,6 +124,7 @@ class FeatureGroup(Document):
     (None: never). `schedule` is when the group is computed (None: on request, with the project's data).
     `history` is how far back from its newest published day the group can be asked online about the past; a group
     without `ttl` does not age and is online as a whole.
+    `sla` is how long after its end a day (UTC) must be published (None: nobody waits for it).
     """
 
     description: Text
@@ -132,6 +133,7 @@ class FeatureGroup(Document):
     schedule: Schedule | None = None
     ttl: Duration | None = None
     history: Duration = timedelta(days=7)
+    sla: Duration | None = None
     events: Events | None = None
     features: Annotated[dict[NameText, Feature], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)

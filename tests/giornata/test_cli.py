@@ -42,7 +42,9 @@ def root(tmp_path: Path) -> Path:
 def test_check_prints_every_problem_and_the_healthy_neighbours(root):
     done = giornata("check", cwd=root)
     assert done.returncode == 1
-    assert done.stderr == ""
+    assert done.stderr == (
+        "Deployed versions were not compared: no stack is set up here (GIORNATA_CASSANDRA is not set)\n"
+    )
     assert done.stdout == (
         "broken: 3 problems\n"
         "\n"
@@ -96,6 +98,25 @@ def test_an_unknown_project_is_a_message_not_a_traceback(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("error: there is no project folder at ")
     assert "Traceback" not in done.stderr
+
+
+def test_check_says_that_cassandra_does_not_answer_and_does_not_fail(root):
+    done = giornata("check", "projects/flights", cwd=root, GIORNATA_CASSANDRA="127.0.0.1:9")
+    assert (done.returncode, done.stdout) == (0, "flights: ok (4 tables, 6 feature groups, 2 models)\n")
+    assert done.stderr.startswith(
+        "Deployed versions were not compared: Cassandra at 127.0.0.1:9 does not answer"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.timeout(60)
+def test_check_does_not_wait_for_a_cassandra_that_hangs(root, cassandra_proxy):
+    cassandra_proxy.stall()
+    done = giornata("check", "projects/flights", cwd=root, GIORNATA_CASSANDRA=cassandra_proxy.address)
+    assert done.returncode == 0
+    assert done.stderr.startswith(
+        f"Deployed versions were not compared: Cassandra at {cassandra_proxy.address}"
+    )
 
 
 def test_check_tries_out_the_twins_of_functions(root):

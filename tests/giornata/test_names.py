@@ -21,6 +21,7 @@ def test_the_names_of_the_flights_project():
     assert names.outcomes_table("flights/late") == "flights.late_outcomes"
     assert names.metrics_table("flights") == "flights.model_metrics"
     assert names.validation_table("flights") == "flights.validation_results"
+    assert names.statistics_table("flights") == "flights.feature_statistics"
     assert names.quarantine_table("flights") == "flights.quarantined_rows"
     assert names.data_table("flights", "departures") == "flights.departures"
     assert names.group_table("flights", "origin_weather") == "flights.origin_weather"

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from giornata.catalogue.statistics import FeatureStatistics
 from giornata.deployment import deploy
 from giornata.documents import FeatureGroup
 from giornata.monitoring.points import Point
@@ -15,6 +16,7 @@ from giornata.stores.deployments import Deployments
 from giornata.stores.features import ensure_feature_table
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
+from giornata.stores.statistics import Statistics
 
 AT = datetime(2013, 11, 1, 6, tzinfo=UTC)
 DAY = date(2013, 11, 1)
@@ -65,6 +67,8 @@ def fill(settings, session, trained):
             "VALUES (%s, 'weather', '2013-11-01', '/w')",
             (project,),
         )
+        measured = FeatureStatistics("wind", "float", DAY, 5, 0.0)
+        Statistics(session).replace(project, "weather", DAY, [measured], "/s", AT)
         hive.query(settings, f"CREATE DATABASE {project}")
         hive.query(settings, f"CREATE TABLE {project}.weather (origin STRING) STORED AS PARQUET")
         folder = settings.prediction_log / project / "minutes"
@@ -91,6 +95,7 @@ def remains(settings, session, project):
             for row in session.execute("SELECT project FROM giornata.pushed_partitions")
             if row.project == project
         ],
+        "statistics": Statistics(session).newest(project, "weather"),
         "keyspace": list(
             session.execute(
                 "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s",
@@ -111,7 +116,9 @@ def test_all_of_one_project_goes_and_its_neighbour_stays(settings, session, fill
     neighbour = f"{name}_too"
     version = fill(name)
     fill(neighbour)
-    everything = {"versions", "deployments", "series", "pushed", "keyspace", "hive", "log", "served"}
+    everything = {
+        "versions", "deployments", "series", "pushed", "statistics", "keyspace", "hive", "log", "served",
+    }  # fmt: skip
     assert remains(settings, session, name) == everything
     told = list(remove_project(settings, session, name))
     assert "1 model versions" in told

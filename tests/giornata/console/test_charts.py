@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from giornata.console.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, chart
+from giornata.console.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Day, chart, day_chart
 from giornata.monitoring.points import Point
 
 FIRST = date(2013, 11, 1)
@@ -63,3 +63,42 @@ def test_every_point_is_inside_the_box(values: list[float]) -> None:
     for dot in drawn.lines[0].dots:
         assert LEFT <= dot.x <= WIDTH - RIGHT
         assert TOP - 0.1 <= dot.y <= HEIGHT - BOTTOM + 0.1
+
+
+def test_a_value_a_day_with_its_band_breaks_where_days_or_values_are_missing() -> None:
+    values = [(0, 1.0), (1, 3.0), (2, None), (3, 2.0), (5, 2.0), (6, 4.0)]
+    days = [
+        Day(date(2013, 11, 1 + at), value, value and value - 1, value and value + 1) for at, value in values
+    ]
+    drawn = day_chart("mean", days)
+    assert drawn is not None
+    left, right = drawn.left, drawn.right
+    # Ticks 0, 2, 4, 6 (the band reaches from 0 to 5), seven days from edge to edge.
+    assert [tick.label for tick in drawn.y_ticks] == ["0", "2", "4", "6"]
+    step = (right - left) / 6
+    height = (drawn.bottom - TOP) / 6
+    places = [[(dot.x, dot.y) for dot in line.dots] for line in drawn.lines]
+    wanted = [[(0, 1), (1, 3)], [(3, 2)], [(5, 2), (6, 4)]]
+    for found, points in zip(places, wanted, strict=True):
+        assert found == [
+            (
+                pytest.approx(left + at * step, abs=0.06),
+                pytest.approx(drawn.bottom - value * height, abs=0.06),
+            )
+            for at, value in points
+        ]
+    assert len(drawn.bands) == 2, "of one day alone there is no band"
+    first = [tuple(map(float, pair.split())) for pair in drawn.bands[0][1:-2].split(" L")]
+    corners = [(0, 2), (1, 4), (1, 2), (0, 0)]
+    assert first == [
+        (pytest.approx(left + at * step, abs=0.06), pytest.approx(drawn.bottom - value * height, abs=0.06))
+        for at, value in corners
+    ]
+    assert drawn.last == (("", 4.0),)
+
+
+def test_the_axis_of_a_value_a_day_reaches_to_the_ends_that_are_given() -> None:
+    drawn = day_chart("missing, %", [Day(date(2013, 11, 1), 0.0)], (0, 1))
+    assert drawn is not None
+    assert [tick.label for tick in drawn.y_ticks] == ["0", "0.5", "1"]
+    assert day_chart("mean", [Day(date(2013, 11, 1), None)]) is None

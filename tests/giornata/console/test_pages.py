@@ -3,7 +3,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -11,39 +10,10 @@ from fastapi.testclient import TestClient
 
 from giornata.console import create_app
 from giornata.stores.deployments import Deployments
+from tests.giornata.console.reading import get, row, text
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 WHEN = datetime(2013, 11, 1, tzinfo=UTC)
-
-
-class Text(HTMLParser):
-    """What a reader sees of a page: its text, blanks squeezed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_data(self, data: str) -> None:
-        self.found.append(data)
-
-
-def text(page: str) -> str:
-    reader = Text()
-    reader.feed(page)
-    return " ".join(" ".join(reader.found).split())
-
-
-def row(page: str, first: str) -> str:
-    """The text of the table row that begins with `first`."""
-    rows = [text(found) for found in re.findall(r"<tr>.*?</tr>", page, re.DOTALL)]
-    return next(found for found in rows if found.startswith(first))
-
-
-def get(client: TestClient, path: str, status: int = 200) -> str:
-    answer = client.get(path)
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    return answer.text
 
 
 def test_models_lists_what_is_live(trained: Any, client: TestClient) -> None:

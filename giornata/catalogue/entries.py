@@ -1,0 +1,175 @@
+"""The entries of the catalogue: each group with all that is known of it, and how people find one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+
+import yaml
+
+from giornata.catalogue.freshness import late_since
+from giornata.catalogue.statistics import FeatureStatistics
+from giornata.catalogue.uses import Use, Uses
+from giornata.catalogue.versions import LiveVersion
+from giornata.documents import FeatureGroup, ProjectDocuments
+from giornata.documents.base import format_duration
+
+
+@dataclass(frozen=True)
+class FeatureEntry:
+    """A feature: its document, how it was on the newest day (None: not known), who uses it."""
+
+    name: str
+    type: str
+    description: str
+    statistics: FeatureStatistics | None
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True)
+class GroupEntry:
+    """A feature group. `newest` and `rows` are the newest day published and its rows, None where there is none.
+
+    `cadence` says in words when it is computed; `late_since` since when its next day is late (None: it is not).
+    """
+
+    project: str
+    name: str
+    document: FeatureGroup
+    cadence: str
+    newest: date | None
+    rows: int | None
+    late_since: datetime | None
+    features: tuple[FeatureEntry, ...]
+    uses: tuple[Use, ...]
+
+    @property
+    def full_name(self) -> str:
+        """`project/group`."""
+        return f"{self.project}/{self.name}"
+
+    @property
+    def entity(self) -> str:
+        """The entity columns and their types: `origin (str)`."""
+        return ", ".join(f"{column} ({type_})" for column, type_ in self.document.entity.items())
+
+    @property
+    def ttl(self) -> str:
+        """The age beyond which a value counts as missing, in words."""
+        return (
+            f"ttl {format_duration(self.document.ttl)}" if self.document.ttl else "no ttl: values do not age"
+        )
+
+    @property
+    def history(self) -> str:
+        """How far back the past can be asked about online, in words."""
+        if self.document.ttl is None:
+            return "the whole past can be asked about"
+        return f"{format_duration(self.document.history)} back from the newest day can be asked about"
+
+    @property
+    def sla(self) -> str:
+        """When a day must be there, in words; empty where nothing is said."""
+        sla = self.document.sla
+        return f"each day due {format_duration(sla)} after its end" if sla else ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What computes a group: its `kind` (SQL, Python or document) and the text of that file."""
+
+    kind: str
+    text: str
+
+
+def entries(
+    documents: ProjectDocuments,
+    newest: Mapping[str, Sequence[FeatureStatistics]] | None,
+    live: Iterable[LiveVersion],
+    now: datetime,
+) -> list[GroupEntry]:
+    """An entry for every group of a project, by name.
+
+    `newest` holds the statistics of the newest day of each group that has any, None where the store could not be
+    asked: then nothing is said of late days. `now` is the moment at which they are late.
+    """
+    uses = Uses(documents, live)
+    found = []
+    for name, group in sorted(documents.groups.items()):
+        statistics = (newest or {}).get(name, ())
+        day = statistics[0].day if statistics else None
+        by_feature = {each.feature: each for each in statistics}
+        late = None if newest is None else late_since(group, day, documents.project.start_date, now)
+        features = tuple(
+            FeatureEntry(
+                feature,
+                declared.type,
+                declared.description,
+                by_feature.get(feature),
+                uses.of(name, feature),
+            )
+            for feature, declared in group.features.items()
+        )
+        found.append(
+            GroupEntry(
+                project=documents.name,
+                name=name,
+                document=group,
+                cadence=_cadence(documents, group),
+                newest=day,
+                rows=statistics[0].rows if statistics else None,
+                late_since=late,
+                features=features,
+                uses=uses.of_group(name),
+            )
+        )
+    return found
+
+
+def _cadence(documents: ProjectDocuments, group: FeatureGroup) -> str:
+    if group.schedule:
+        return f"by its own schedule, {group.schedule}"
+    return f"with the project's data, {documents.project.schedule or 'on request'}"
+
+
+def search(found: Iterable[GroupEntry], text: str) -> list[GroupEntry]:
+    """The groups in which every word of `text` is found, in any case: in names, descriptions, owners, entities.
+
+    A group in which a word is found in some of its features only is given with these features alone.
+    """
+    words = text.lower().split()
+    results = []
+    for group in found:
+        about = f"{group.full_name} {group.document.description} {group.document.owner} {group.entity}"
+        missing = [word for word in words if word not in about.lower()]
+        features = tuple(
+            feature
+            for feature in group.features
+            if all(word in f"{feature.name} {feature.description}".lower() for word in missing)
+        )
+        if features:
+            results.append(replace(group, features=features))
+    return results
+
+
+def source_of(documents: ProjectDocuments, group: str) -> Source:
+    """What computes a group: the file beside its document, or, where there is none, the document itself.
+
+    Raises NotFoundError for a group that the project does not have.
+    """
+    documents.group(group)
+    folder = documents.folder / "features"
+    for suffix, kind in ((".sql", "SQL"), (".py", "Python")):
+        file = folder / f"{group}{suffix}"
+        if file.is_file():
+            return Source(kind, file.read_text(encoding="utf-8").strip())
+    return Source("document", (folder / f"{group}.yaml").read_text(encoding="utf-8").strip())
+
+
+def _flow(arguments: Mapping[str, object]) -> str:
+    """Arguments as one writes them in a document, on one line: `{column: temp, min_value: -40}`."""
+    return yaml.safe_dump(dict(arguments), default_flow_style=True, sort_keys=False, width=10_000).strip()
+
+
+def expectations(group: FeatureGroup) -> list[tuple[str, str, str]]:
+    """What is expected of a group's rows: expectation, its arguments in words, and the policy."""
+    return [(each.name, _flow(each.arguments), each.policy) for each in group.expect]

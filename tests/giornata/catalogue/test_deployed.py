@@ -1,0 +1,108 @@
+"""What `giornata check` says when documents no longer have what a live version reads."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from giornata.catalogue.deployed import deployed_problems
+from giornata.catalogue.versions import LiveVersion
+from giornata.documents import ProjectDocuments
+
+WEATHER, TABLE = "features/origin_weather.yaml", "tables/departures.yaml"
+
+
+def without(path: str, *keys: str) -> Callable[[dict[str, Any]], None]:
+    def change(documents: dict[str, Any]) -> None:
+        place = documents[path]
+        for key in keys[:-1]:
+            place = place[key]
+        del place[keys[-1]]
+
+    return change
+
+
+def with_(value: object, path: str, *keys: str) -> Callable[[dict[str, Any]], None]:
+    def change(documents: dict[str, Any]) -> None:
+        place = documents[path]
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = value
+
+    return change
+
+
+def no_weather(documents: dict[str, Any]) -> None:
+    documents[WEATHER] = None
+    documents["models/minutes.yaml"]["features"].pop("temp")
+
+
+@pytest.mark.parametrize(
+    ("change", "problems"),
+    [
+        (lambda documents: None, []),
+        (
+            without(WEATHER, "features", "wind_speed"),
+            ["reads origin_weather.wind_speed (float), which the documents no longer have"],
+        ),
+        (
+            with_("int", WEATHER, "features", "wind_speed", "type"),
+            ["reads origin_weather.wind_speed as float, which the documents now have as int"],
+        ),
+        (no_weather, ["reads feature group origin_weather, which the documents no longer have"]),
+        (
+            with_({"origin": "str", "stops": "int"}, WEATHER, "entity"),
+            [
+                "reads origin_weather by the entity origin (str), which the documents now have as "
+                "origin (str), stops (int)"
+            ],
+        ),
+        (
+            without(TABLE, "columns", "late"),
+            ["reads departures.late (bool), which the documents no longer have"],
+        ),
+        (
+            with_("float", TABLE, "columns", "stops"),
+            ["reads departures.stops as int, which the documents now have as float"],
+        ),
+        (with_("Another", WEATHER, "description"), []),
+    ],
+)
+def test_what_is_gone_or_changed(
+    load: Callable[..., ProjectDocuments],
+    live: LiveVersion,
+    change: Callable[[dict[str, Any]], None],
+    problems: list[str],
+) -> None:
+    start = f"version {live.version.uuid} of minutes, live as production, "
+    assert deployed_problems(load(change), [live]) == [start + problem for problem in problems]
+
+
+def test_rows_of_online_requests_are_the_callers_affair(
+    load: Callable[..., ProjectDocuments], live: LiveVersion
+) -> None:
+    documents = load(without(TABLE, "columns", "late"))
+    assert deployed_problems(documents, [replace(live, modes=frozenset({"online"}))]) == []
+
+
+def test_the_age_of_a_row_is_no_feature_of_the_group_and_other_projects_do_not_count(
+    load: Callable[..., ProjectDocuments], live: LiveVersion
+) -> None:
+    documents = load(without(WEATHER, "features", "wind_speed"))
+    read = live.version.signature.store["origin_weather"]
+    aged = read.model_copy(update={"features": {"event_age": "float"}})
+    signature = live.version.signature.model_copy(update={"store": {"origin_weather": aged}})
+    changed = live.version.model_copy(update={"signature": signature})
+    assert deployed_problems(documents, [replace(live, version=changed)]) == []
+    other = live.version.model_copy(update={"model": "others/minutes"})
+    assert deployed_problems(documents, [replace(live, version=other)]) == []
+
+
+def test_a_record_without_groups_is_compared_by_the_names_of_the_entity(
+    load: Callable[..., ProjectDocuments], live: LiveVersion
+) -> None:
+    old = replace(live, version=live.version.model_copy(update={"groups": {}}))
+    assert deployed_problems(load(), [old]) == []
+    (problem,) = deployed_problems(load(with_({"stops": "int"}, WEATHER, "entity")), [old])
+    assert problem.endswith("by the entity origin, which the documents now have as stops (int)")
