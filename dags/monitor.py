@@ -1,4 +1,4 @@
-"""The DAG `<project>.monitor`: joins labels to predictions, measures, and mails alerts."""
+"""The DAG `<project>.monitor`: checks served features, joins labels to predictions, measures, and mails alerts."""
 
 from datetime import timedelta
 
@@ -23,4 +23,5 @@ def monitor_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> 
     ):
         measure = days_job("monitor", documents, limit=timedelta(hours=2))
         if "online" in modes:
-            spark_job("collect_log", ["--project", documents.name], limit=timedelta(hours=1)) >> measure
+            collect = spark_job("collect_log", ["--project", documents.name], limit=timedelta(hours=1))
+            collect >> days_job("check_consistency", documents, limit=timedelta(hours=1)) >> measure

@@ -13,6 +13,10 @@ METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("auc", "log_loss", "accuracy"),
 }
 
+CONSISTENCY = "consistency"
+"""Share of the feature values served online that the offline join computes alike: an alert may watch it, whatever
+the task; training does not measure it."""
+
 Number = int | float
 Scalar = bool | int | float | str
 
