@@ -17,7 +17,7 @@ def monitor_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> 
     with spark_dag(
         dag_id(documents.name, "monitor"),
         documents,
-        does="Joins labels that became known on these days to predictions, measures, mails alerts.",
+        does="Checks the features served on these days, joins labels that became known, measures, mails alerts.",
         schedule=schedule,
         params=days_params(schedule),
     ):
