@@ -112,7 +112,9 @@ def _publish(
 ) -> None:
     """Replace what was found of a model on these days."""
     table = consistency_table(project)
-    rows = reduce(DataFrame.unionByName, found, spark.table(table).limit(0)).persist()
+    rows = reduce(
+        DataFrame.unionByName, found, spark.createDataFrame([], spark.table(table).schema)
+    ).persist()
     with metastore(spark, settings) as hive:
         stale = {day for day, owner in hive.locations(table) if owner == model and day in days}
     filled = {row.day for row in rows.select("day").distinct().collect()}

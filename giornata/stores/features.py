@@ -183,12 +183,13 @@ class OnlineFeatures:
         plans = self._ready_plans(inputs, missing)
         found = self._fetch(inputs, plans, keys, missing)
         for use, store in inputs.store.items():
-            nothing = dict.fromkeys(names.store_column(use, feature) for feature in store.features)
             if store.group in missing:
+                absent = dict.fromkeys(names.store_column(use, feature) for feature in store.features)
                 for answer in answers:
-                    answer.update(nothing)
+                    answer.update(absent)
                 continue
             plan = plans[use]
+            nothing = dict.fromkeys(plan.columns if plan.age is None else (*plan.columns, plan.age))
             for answer, key, moment in zip(answers, keys[use], at, strict=True):
                 row = found[use].get(key)
                 if row is None:
@@ -235,13 +236,13 @@ class OnlineFeatures:
                 try:
                     found[use][key] = self._visible(store, key, future)
                 except CASSANDRA_FAULTS as fault:
-                    missing.setdefault(store.group, self._unanswered(store.group, fault))
+                    missing.setdefault(store.group, self._unanswered(store.group, str(fault)))
         return found
 
-    def _unanswered(self, group: str, fault: Exception) -> str:
+    def _unanswered(self, group: str, reason: str) -> str:
         return (
             f"Cassandra does not answer a read of the feature group {group} of {self._project} "
-            f"within {self._deadline:g} s: {fault}"
+            f"within {self._deadline:g} s: {reason}"
         )
 
     def _visible(self, store: StoreInput, key: Key, future: ResponseFuture) -> _Visible | None:
@@ -267,8 +268,8 @@ class OnlineFeatures:
             group = inputs.store[use].group
             try:
                 plans[use] = future.result(max(0.0, until - monotonic()))
-            except TimeoutError as fault:
-                missing.setdefault(group, self._unanswered(group, fault))
+            except TimeoutError:
+                missing.setdefault(group, self._unanswered(group, "the statement is still to be prepared"))
             except StoreError as fault:
                 missing.setdefault(group, str(fault))
         return {use: plan for use, plan in plans.items() if inputs.store[use].group not in missing}
