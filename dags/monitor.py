@@ -1,4 +1,4 @@
-"""The DAG `<project>.monitor`: joins labels to predictions, measures, and mails alerts."""
+"""The DAG `<project>.monitor`: checks served features, joins labels to predictions, measures, and mails alerts."""
 
 from datetime import timedelta
 
@@ -17,10 +17,11 @@ def monitor_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> 
     with spark_dag(
         dag_id(documents.name, "monitor"),
         documents,
-        does="Joins labels that became known on these days to predictions, measures, mails alerts.",
+        does="Checks the features served on these days, joins labels that became known, measures, mails alerts.",
         schedule=schedule,
         params=days_params(schedule),
     ):
         measure = days_job("monitor", documents, limit=timedelta(hours=2))
         if "online" in modes:
-            spark_job("collect_log", ["--project", documents.name], limit=timedelta(hours=1)) >> measure
+            collect = spark_job("collect_log", ["--project", documents.name], limit=timedelta(hours=1))
+            collect >> days_job("check_consistency", documents, limit=timedelta(hours=1)) >> measure

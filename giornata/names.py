@@ -15,7 +15,13 @@ PROJECT_LENGTH = 39  # Cassandra's limit of 48 for a keyspace, less "features_"
 
 PREDICTIONS = "_predictions"
 OUTCOMES = "_outcomes"
-PROJECT_TABLES = ("feature_statistics", "model_metrics", "quarantined_rows", "validation_results")
+PROJECT_TABLES = (
+    "feature_consistency",
+    "feature_statistics",
+    "model_metrics",
+    "quarantined_rows",
+    "validation_results",
+)
 
 _LEGAL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 
@@ -110,6 +116,11 @@ def outcomes_table(model: Name | str) -> str:
 def metrics_table(project: str) -> str:
     """Hive table of the metrics of all models of a project, `flights.model_metrics`."""
     return f"{check_project_name(project)}.model_metrics"
+
+
+def consistency_table(project: str) -> str:
+    """Hive table of what comparing served features with recomputed ones found, `flights.feature_consistency`."""
+    return f"{check_project_name(project)}.feature_consistency"
 
 
 def validation_table(project: str) -> str:

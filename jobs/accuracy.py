@@ -12,6 +12,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from giornata.documents import METRICS
 from giornata.evaluation.metrics import metrics
 from giornata.monitoring.alerts import ALL_ROWS
 from giornata.monitoring.observations import LABEL_COVERAGE
@@ -20,6 +21,9 @@ from giornata.monitoring.points import Point
 # A part with fewer labelled rows in a window says little; the whole and the levels are always measured.
 MIN_PART_ROWS = 50
 LEVEL_PREFIX = "level:"
+
+ACCURACY_METRICS = frozenset({LABEL_COVERAGE, *(metric for task in METRICS.values() for metric in task)})
+"""Every metric that may be measured here, of any task."""
 
 _GROUP = ("tag", "mode", "model_uuid", "time_window", "at", "part")
 _MEASURED = (

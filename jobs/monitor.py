@@ -21,11 +21,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from giornata.documents import ModelSpec, ProjectDocuments, load_project
+from giornata.documents.model import CONSISTENCY
 from giornata.errors import NotFoundError
 from giornata.monitoring.alerts import rule
+from giornata.monitoring.consistency import ONLINE
 from giornata.monitoring.mail import MailError
 from giornata.monitoring.notify import deliver, judge_rule
-from giornata.monitoring.observations import LABEL_WAIT, observations
+from giornata.monitoring.observations import LABEL_WAIT, consistency_windows, observations
 from giornata.monitoring.points import Point
 from giornata.names import Name, data_table, metrics_table, outcomes_table, predictions_table
 from giornata.settings import Settings, load_settings
@@ -33,7 +35,7 @@ from giornata.stores import cassandra
 from giornata.stores.alerts import Alerts
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
-from jobs.accuracy import measure
+from jobs.accuracy import ACCURACY_METRICS, measure
 from jobs.outcomes import OUTCOME_COLUMNS, known_labels, outcomes
 from jobs.predictions import PARTITIONS, predictions_columns
 from jobs.publish import create_table, ensure_table, publish
@@ -64,8 +66,10 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
         series = Series(session)
         for model, own in points.items():
             name = Name(project, model)
-            series.replace(str(name), own, date.fromisoformat(days[0]), end.date())
-            _judge_model(session, settings, name, documents.model(model), own, end.date())
+            first, spec = date.fromisoformat(days[0]), documents.model(model)
+            series.replace(str(name), own, first, end.date(), ACCURACY_METRICS)
+            watched = [*own, *_consistency(series, name, spec, own, first, end.date())]
+            _judge_model(session, settings, name, spec, watched, end.date())
         _deliver(Alerts(session), settings, [str(Name(project, model)) for model in points])
 
 
@@ -152,6 +156,19 @@ def _publish_metrics(
         spark, spark.createDataFrame(rows, schema), table, settings=settings, expected=expected
     )
     say("monitor", f"{table}: {published.rows} rows on {len(days)} days published")
+
+
+def _consistency(
+    series: Series, name: Name, spec: ModelSpec, points: Sequence[Point], first: date, end: date
+) -> list[Point]:
+    """What jobs/check_consistency.py has measured of these days, for the rules that watch it."""
+    tags = sorted({point.tag for point in points if point.mode == ONLINE})
+    return [
+        point
+        for tag in tags
+        for days in sorted(consistency_windows(spec))
+        for point in series.read(str(name), tag, ONLINE, CONSISTENCY, f"{days}d", first, end)
+    ]
 
 
 def _judge_model(

@@ -217,6 +217,7 @@ def show(settings: Settings, plan: Plan, console: Console, mails: Path) -> None:
     results.show_predictions(console, settings, PROJECT, MODELS[0])
     results.show_online(console, settings, versions[0], TAG, _request_row(flight))
     results.show_monitored(console, settings, PROJECT, ("rmse", "auc"))
+    results.show_consistency(console, settings, PROJECT)
     results.show_mails(console, mails)
 
 

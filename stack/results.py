@@ -81,6 +81,25 @@ ORDER BY model, metric, day, mode"""
     _again(console, "make sql FILE=sql/queries/accuracy_by_day.sql")
 
 
+def show_consistency(console: Console, settings: Settings, project: str) -> None:
+    """How many feature values were served online as the offline join computes them, and the worst feature if any."""
+    counts = ("equal", "different", "missing_online", "missing_offline")
+    sums = ", ".join(f"sum({name}_count) AS {name}" for name in counts)
+    table = f"{project}.feature_consistency"
+    _title(console, "Features served online, recomputed offline for the same keys and moments")
+    found = hive.query(settings, f"SELECT feature, {sums} FROM {table} GROUP BY feature ORDER BY feature")
+    total = {name: sum(int(str(row[name])) for row in found) for name in counts}
+    console.print(
+        f"  {len(found)} features; values: "
+        + ", ".join(f"{number:,} {name.replace('_', ' ')}" for name, number in total.items()),
+        highlight=False,
+    )
+    wrong = [row for row in found if any(row[name] for name in counts[1:])]
+    if wrong:
+        _rows(console, wrong)
+    _again(console, "make sql FILE=sql/queries/feature_consistency.sql")
+
+
 def show_mails(console: Console, folder: Path) -> None:
     """The alert mails that were delivered, the first one in full."""
     files = sorted(folder.glob("*.eml"))

@@ -149,6 +149,18 @@ def test_online_answers_are_logged_and_equal_the_batch(loop, model):
     assert (both.online - both.batch).abs().max() <= 1e-6
 
 
+def test_features_served_online_are_those_of_the_offline_join(loop):
+    found = ask(
+        loop,
+        f"SELECT model_name, feature, sum(row_count) AS answers, sum(equal_count) AS equal "
+        f"FROM {PROJECT}.feature_consistency GROUP BY model_name, feature",
+    )
+    assert set(found.model_name) == set(MODELS)
+    assert "origin_weather.wind_speed" in set(found.feature)
+    assert (found.answers == PLAN.online).all()
+    assert (found.equal == found.answers).all()
+
+
 def test_the_bad_day_sends_a_mail(loop):
     mails = [results.read_mail(file) for file in loop.mails.glob("*.eml")]
     told = [mail for mail in mails if BAD_DAY in str(mail.get_content())]
@@ -168,6 +180,7 @@ def test_the_terminal_shows_it_all(loop):
         "one model without parts",
         "one online prediction",
         "accuracy that monitoring measured",
+        "features served online, recomputed offline",
         "alert mails",
         "giornata show",
         "curl -s",

@@ -8,6 +8,7 @@ from giornata.console.charts import Chart, chart
 from giornata.console.sources import Stores
 from giornata.documents import METRICS, ModelSpec
 from giornata.documents.base import format_duration
+from giornata.monitoring.consistency import SERIES
 from giornata.monitoring.observations import LABEL_COVERAGE
 from giornata.stores.alerts import AlertEvent, Standing
 
@@ -36,7 +37,7 @@ def live_accuracy(
     stores: Stores, model: str, tag: str, spec: ModelSpec | None, window: str | None
 ) -> LiveAccuracy | None:
     """The accuracy of a tag on the last SHOWN_DAYS days that have any; None when nothing was measured."""
-    keys = [key for key in stores.series.keys(model) if key[1] == tag]
+    keys = [key for key in stores.series.keys(model) if key[1] == tag and key[3] not in SERIES]
     windows = sorted({key[4] for key in keys}, key=lambda text: int(text.removesuffix("d")))
     if not windows:
         return None
@@ -52,13 +53,14 @@ def live_accuracy(
         ]
         days = sorted({point.at for point in points})[-SHOWN_DAYS:]
         shown = [point for point in points if days[0] <= point.at]
-        drawn = chart(metric, shown, _bounds(spec, metric, window))
+        drawn = chart(metric, shown, bounds(spec, metric, window))
         if drawn:
             charts.append(drawn)
     return LiveAccuracy(window, tuple(windows), tuple(charts))
 
 
-def _bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float, str]]:
+def bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float, str]]:
+    """The bounds of a document's alerts over a metric and window, and what each of them says."""
     alerts = spec.monitor.alerts if spec else []
     return [
         (bound, f"mail when {word} {bound:g}")

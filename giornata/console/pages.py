@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from giornata.console.accuracy import alerts_of, live_accuracy
+from giornata.console.consistency import live_consistency
 from giornata.console.origin import require_same_origin
 from giornata.console.rendering import page
 from giornata.console.sources import Sources, sources
@@ -173,7 +174,7 @@ def tag_page(
     window: str | None = None,
     deployed: str = "",
 ) -> Response:
-    """A tag: its timeline, the accuracy measured of its answers, its alerts."""
+    """A tag: its timeline, the accuracy measured of its answers, the features they were given, its alerts."""
     view = _model(source, project, model)
     timeline = source.stores.deployments.timeline(view.full_name, tag)
     if not timeline:
@@ -183,6 +184,7 @@ def tag_page(
         "tag": tag,
         "timeline": timeline,
         "accuracy": live_accuracy(source.stores, view.full_name, tag, view.spec, window),
+        "consistency": live_consistency(source.stores, view.full_name, tag, view.spec),
         "alerts": alerts_of(source.stores, view.full_name, tag),
         "deployed": deployed if deployed == timeline[0].uuid else "",
     }

@@ -13,6 +13,7 @@ from giornata.errors import InvalidNameError
 __all__ = [
     "ColumnType",
     "Date",
+    "Deadline",
     "Document",
     "Duration",
     "MailAddress",
@@ -29,6 +30,7 @@ TableColumnType = Literal[
 ]
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+_SHORT_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
 _PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 _CRON_RANGES = {
     "minute": (0, 59),
@@ -71,6 +73,20 @@ def format_duration(duration: timedelta) -> str:
     """The shortest text that `parse_duration` reads as `duration`, which is a whole number of minutes."""
     unit = next(unit for unit, length in _UNITS.items() if not duration % length)
     return f"{duration // _UNITS[unit]}{unit}"
+
+
+def parse_deadline(text: str) -> timedelta:
+    """The length of time written as a whole number of milliseconds or seconds: `200ms`, `2s`."""
+    match = re.fullmatch(r"([1-9][0-9]{0,4})(ms|s)", text, re.ASCII)
+    if not match:
+        raise ValueError(f"{text!r} is not a deadline: write milliseconds or seconds such as 200ms or 2s")
+    return int(match[1]) * _SHORT_UNITS[match[2]]
+
+
+def format_deadline(deadline: timedelta) -> str:
+    """The shortest text that `parse_deadline` reads as `deadline`, which is a whole number of milliseconds."""
+    unit = next(unit for unit, length in _SHORT_UNITS.items() if not deadline % length)
+    return f"{deadline // _SHORT_UNITS[unit]}{unit}"
 
 
 def parse_share(text: str) -> float:
@@ -139,6 +155,9 @@ Schedule = Annotated[str, AfterValidator(check_schedule)]
 Date = Annotated[date, _parse(date, _parse_date)]
 Duration = Annotated[
     timedelta, _parse(timedelta, parse_duration), PlainSerializer(format_duration, when_used="json")
+]
+Deadline = Annotated[
+    timedelta, _parse(timedelta, parse_deadline), PlainSerializer(format_deadline, when_used="json")
 ]
 Share = Annotated[
     float, _parse(float, parse_share), Field(ge=0, le=1), PlainSerializer(format_share, when_used="json")

@@ -4,17 +4,26 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from giornata.documents.base import Document, Duration, MailAddress, NameText, Share, Text
+from giornata.documents.base import Deadline, Document, Duration, MailAddress, NameText, Share, Text
 
 METRICS: dict[str, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2", "rmsle"),
     "binary": ("auc", "log_loss", "accuracy"),
 }
 
+CONSISTENCY = "consistency"
+"""Share of the feature values served online that the offline join computes alike: an alert may watch it, whatever
+the task; training does not measure it."""
+
 Number = int | float
 Scalar = bool | int | float | str
+
+
+def _null_is_a_word(value: object) -> object:
+    """YAML's `null` as the word that it stands for here."""
+    return "null" if value is None else value
 
 
 class Data(Document):
@@ -136,6 +145,17 @@ class Deploy(Document):
     approval: Literal["automatic", "manual"] = "automatic"
 
 
+class Online(Document):
+    """How the server reads features for a request, and what it does about a group that it cannot read.
+
+    A group cannot be read when Cassandra does not answer a read of it within `deadline`, or when it was never
+    pushed. `missing: error` refuses the request; `missing: null` answers it with the group's features null.
+    """
+
+    deadline: Deadline = timedelta(seconds=2)
+    missing: Annotated[Literal["error", "null"], BeforeValidator(_null_is_a_word)] = "error"
+
+
 class Alert(Document):
     """A rule over a metric of the last `over`, by days: mail when it crosses its bound and when it recovers.
 
@@ -186,4 +206,5 @@ class ModelSpec(Document):
     search: Search | None = None
     resources: Resources = Resources()
     deploy: Deploy | None = None
+    online: Online = Online()
     monitor: Monitor = Monitor()

@@ -9,7 +9,7 @@ from giornata.documents.base import format_duration
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
-from giornata.documents.model import METRICS, ModelSpec, level_name
+from giornata.documents.model import CONSISTENCY, METRICS, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import YamlFile
@@ -312,13 +312,13 @@ def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
                 did_you_mean(metric, known),
             )
     for place, alert in enumerate(model.monitor.alerts):
-        if alert.metric not in known:
+        if alert.metric not in (*known, CONSISTENCY):
             yield _unknown(
                 file,
                 ("monitor", "alerts", place, "metric"),
                 f"metric of a {model.task} model",
                 alert.metric,
-                known,
+                (*known, CONSISTENCY),
             )
 
 

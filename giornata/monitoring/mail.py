@@ -8,8 +8,9 @@ from uuid import NAMESPACE_URL, uuid5
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from giornata.documents.model import CONSISTENCY
 from giornata.errors import GiornataError, SettingsError
-from giornata.monitoring.alerts import Transition
+from giornata.monitoring.alerts import Observation, Rule, Transition
 
 TIMEOUT = 10.0
 ATTEMPTS = 3
@@ -63,19 +64,34 @@ metric      {rule.metric}
 value       {seen.value:.12g}
 threshold   {rule.bound} {rule.threshold:.12g}
 window      {rule.window}, ending with {seen.day} (UTC)
-rows        {seen.rows} labelled predictions
+rows        {seen.rows} {"answers" if rule.metric == CONSISTENCY else "labelled predictions"}
 since       {transition.since}
 
 Charts, versions and earlier alerts of the tag:
   {console}models/{project}/{name}/tags/{rule.tag}
-By part, in SQL:
-  SELECT part, value, row_count FROM {project}.model_metrics
-  WHERE day = '{seen.day}' AND model = '{rule.model}' AND model_uuid = '{seen.uuid}'
-    AND tag = '{rule.tag}' AND mode = '{rule.mode}' AND metric = '{rule.metric}' AND time_window =
-  '{rule.window}' ORDER BY value DESC
+{_by_part(rule, seen)}
 """
     identity = f"{rule.model} {rule.tag} {rule.mode} {rule.name} {seen.day} {transition.kind}"
     return Mail(rule.mail, f"[Giornata] {subject} ({where})", body, str(uuid5(NAMESPACE_URL, identity)))
+
+
+def _by_part(rule: Rule, seen: Observation) -> str:
+    """How to look closer: the metric by part of the model, or by feature."""
+    project, name = rule.model.split("/")
+    where = f"model_uuid = '{seen.uuid}'\n    AND tag = '{rule.tag}'"
+    if rule.metric == CONSISTENCY:
+        return f"""\
+By feature, in SQL:
+  SELECT feature, row_count, equal_count, different_count, missing_online_count, missing_offline_count,
+    published_later_count, max_difference FROM {project}.feature_consistency
+  WHERE day = '{seen.day}' AND model_name = '{name}' AND {where}
+  ORDER BY equal_count / row_count"""
+    return f"""\
+By part, in SQL:
+  SELECT part, value, row_count FROM {project}.model_metrics
+  WHERE day = '{seen.day}' AND model = '{rule.model}' AND {where} AND mode = '{rule.mode}'
+    AND metric = '{rule.metric}' AND time_window = '{rule.window}'
+  ORDER BY value DESC"""
 
 
 def _apart(value: float, threshold: float) -> str:

@@ -8,11 +8,14 @@ before long ones). Days are judged in order, so a day that is still open also ho
 LABEL_WAIT at most.
 
 When several versions answered under one tag on the same day, the one deployed last is judged.
+
+The consistency of features waits for no label: each day that was checked is closed.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
+from giornata.documents.model import CONSISTENCY, ModelSpec
 from giornata.monitoring.alerts import ALL_ROWS, Observation, Rule
 from giornata.monitoring.points import Point
 
@@ -31,6 +34,8 @@ def observations(
     `end` the day the monitor has come to (exclusive).
     """
     own = [point for point in points if _watched(rule, point) and point.at < end]
+    if rule.metric == CONSISTENCY:
+        return _of_checked_days(rule, own, deployed)
     answered: dict[date, dict[str, float]] = {}
     for point in own:
         if (point.metric, point.window) == (LABEL_COVERAGE, DAY):
@@ -49,6 +54,23 @@ def observations(
         if value:
             seen.append(Observation(day, value.value, value.rows, uuid))
     return seen
+
+
+def _of_checked_days(rule: Rule, points: Iterable[Point], deployed: Sequence[str]) -> list[Observation]:
+    checked: dict[date, list[Point]] = {}
+    for point in points:
+        if (point.metric, point.window) == (rule.metric, rule.window):
+            checked.setdefault(point.at, []).append(point)
+    last = {
+        day: min(own, key=lambda point: (_place(deployed, point.uuid), point.uuid))
+        for day, own in checked.items()
+    }
+    return [Observation(day, point.value, point.rows, point.uuid) for day, point in sorted(last.items())]
+
+
+def consistency_windows(spec: ModelSpec) -> set[int]:
+    """Lengths, in days, of the windows over which alerts of a model watch the consistency of its features."""
+    return {alert.over.days for alert in spec.monitor.alerts if alert.metric == CONSISTENCY}
 
 
 def _watched(rule: Rule, point: Point) -> bool:

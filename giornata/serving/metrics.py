@@ -44,8 +44,14 @@ class Metrics:
         )
         self.feature_reads = Counter(
             "giornata_feature_reads",
-            "Reads of the online feature store, one a request, by outcome (ok, failed)",
+            "Reads of the online feature store, one a request, by outcome (ok, degraded, failed)",
             ["model", "outcome"],
+            registry=self.registry,
+        )
+        self.missing_groups = Counter(
+            "giornata_missing_feature_groups",
+            "Requests for which a feature group could not be read: refused, or answered with its features null",
+            ["model", "group"],
             registry=self.registry,
         )
         self.feature_seconds = Histogram(

@@ -7,6 +7,7 @@ from pathlib import Path
 from dsl.types import Inputs
 from giornata.bundle import open_bundle
 from giornata.documents import FeatureGroup
+from giornata.documents.model import Online
 from giornata.errors import BundleError
 from giornata.names import parse_model_name
 from giornata.scorer import Scorer, inputs_of
@@ -15,7 +16,7 @@ from giornata.serving.requests import Column, RequestReader
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServedModel:
-    """A version that answers. `inputs` is what it reads, `groups` the feature groups among that."""
+    """A version that answers. `inputs` is what it reads, `groups` the feature groups among that, `online` how."""
 
     name: str
     uuid: str
@@ -24,6 +25,7 @@ class ServedModel:
     reader: RequestReader
     inputs: Inputs
     groups: Mapping[str, FeatureGroup]
+    online: Online
     log_share: float
 
     @property
@@ -61,5 +63,6 @@ def open_model(path: Path) -> ServedModel:
         reader=RequestReader(columns, version.table.columns, signature.key, signature.event_time),
         inputs=inputs_of(signature),
         groups=version.groups,
+        online=version.configuration.online,
         log_share=version.configuration.monitor.log,
     )

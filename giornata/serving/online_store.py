@@ -2,21 +2,25 @@
 
 A server whose models need no features never asks for Cassandra. One that starts before Cassandra keeps
 trying, and serves what it can meanwhile; once connected, the driver finds a restarted Cassandra by itself.
+
+A feature group that cannot be read refuses a request or is null in it, as the model's document says. Either way it
+is counted, and logged when it begins and when it ends.
 """
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from weakref import WeakKeyDictionary
 
 from cassandra.cluster import Session
 
 from giornata.errors import GiornataError, StoreError
+from giornata.names import store_column
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import ServedModel
 from giornata.serving.requests import PredictRequest
-from giornata.stores.features import OnlineFeatures
+from giornata.stores.features import Found, OnlineFeatures
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +38,7 @@ class OnlineStore:
         self._session: Session | None = None
         self._reason = "the connection is being made"
         self._readers: WeakKeyDictionary[ServedModel, OnlineFeatures] = WeakKeyDictionary()
+        self._missing: WeakKeyDictionary[ServedModel, frozenset[str]] = WeakKeyDictionary()
         self._lock = threading.Lock()
         self._tried = threading.Event()
         self._stopping = threading.Event()
@@ -50,18 +55,55 @@ class OnlineStore:
         """Whether no model needs the store, or a first attempt to connect has ended, well or not."""
         return self._thread is None or self._tried.is_set()
 
-    def add_features(self, model: ServedModel, request: PredictRequest) -> None:
-        """Add the model's store features, as of each row's moment, to a request's rows. Raises StoreError."""
+    def add_features(self, model: ServedModel, request: PredictRequest) -> list[str]:
+        """Add the model's store features, as of each row's moment, to a request's rows.
+
+        Returns the groups that could not be read: their features are null, as the model's document has it
+        (`online: {missing: null}`). Raises StoreError where the document wants an error.
+        """
         started = perf_counter()
-        try:
-            found = self._reader(model).read(model.inputs, request.rows, request.at)
-        except StoreError:
-            self._metrics.feature_reads.labels(model.name, "failed").inc()
-            raise
+        found = self._read(model, request)
         self._metrics.feature_seconds.labels(model.name).observe(perf_counter() - started)
-        self._metrics.feature_reads.labels(model.name, "ok").inc()
-        for row, features in zip(request.rows, found, strict=True):
+        self._tell_changes(model, found.missing)
+        for group in found.missing:
+            self._metrics.missing_groups.labels(model.name, group).inc()
+        refused = found.missing and model.online.missing == "error"
+        outcome = "failed" if refused else "degraded" if found.missing else "ok"
+        self._metrics.feature_reads.labels(model.name, outcome).inc()
+        if refused:
+            raise StoreError("; ".join(dict.fromkeys(found.missing.values())))
+        for row, features in zip(request.rows, found.rows, strict=True):
             row.update(features)
+        return sorted(found.missing)
+
+    def _read(self, model: ServedModel, request: PredictRequest) -> Found:
+        reader = self._reader(model)
+        if reader is not None:
+            return reader.read_what_there_is(model.inputs, request.rows, request.at)
+        reason = f"{model.name} needs the feature store, which cannot be reached: {self._reason}"
+        nothing = {
+            store_column(use, feature): None
+            for use, store in model.inputs.store.items()
+            for feature in store.features
+        }
+        groups = {store.group for store in model.inputs.store.values()}
+        return Found([dict(nothing) for _ in request.rows], dict.fromkeys(sorted(groups), reason))
+
+    def _tell_changes(self, model: ServedModel, missing: Mapping[str, str]) -> None:
+        """Log which groups can no longer be read, and which can again: once for each change."""
+        if self._missing.get(model, frozenset()) == missing.keys():
+            return
+        with self._lock:
+            before = self._missing.get(model, frozenset())
+            self._missing[model] = frozenset(missing)
+        answer = "refused" if model.online.missing == "error" else "answered with its features null"
+        for group in sorted(missing.keys() - before):
+            logger.warning(
+                "a feature group cannot be read, requests are %s: model=%s group=%s reason=%s",
+                answer, model.name, group, missing[group],
+            )  # fmt: skip
+        for group in sorted(before - missing.keys()):
+            logger.info("a feature group can be read again: model=%s group=%s", model.name, group)
 
     def stop(self) -> None:
         """Close the connection."""
@@ -71,13 +113,15 @@ class OnlineStore:
         if self._session is not None:
             self._session.cluster.shutdown()
 
-    def _reader(self, model: ServedModel) -> OnlineFeatures:
+    def _reader(self, model: ServedModel) -> OnlineFeatures | None:
+        """The reader of a model; None while there is no connection."""
         if self._session is None:
-            raise StoreError(f"{model.name} needs the feature store, which cannot be reached: {self._reason}")
+            return None
         with self._lock:
             reader = self._readers.get(model)
             if reader is None:
-                reader = OnlineFeatures(self._session, model.project, model.groups)
+                deadline = model.online.deadline.total_seconds()
+                reader = OnlineFeatures(self._session, model.project, model.groups, deadline)
                 self._readers[model] = reader
         return reader
 

@@ -28,13 +28,15 @@ class Predictor:
 
         A row for which a function of the project (UDF) fails has an error instead, and the others their predictions.
 
+        A feature group that could not be read, and whose features are null because the model's document wants that,
+        is named in `missing_groups`, which other answers do not have.
+
         `now` is the moment of prediction where the request names none. Raises RefusedError, and StoreError
         when the model needs features and the store does not give them.
         """
         model = route.model
         request = model.reader.read(body, now)
-        if model.reads_store:
-            self._store.add_features(model, request)
+        missing = self._store.add_features(model, request) if model.reads_store else []
         failed: dict[int, UdfError] = {}
         try:
             predictions = model.scorer.rows(request.rows)
@@ -69,9 +71,10 @@ class Predictor:
         for index, error in failed.items():
             self._metrics.errors.labels("function_failed").inc()
             answers.insert(index, {"error": str(error), "status": 500})
-        return orjson.dumps(
-            {"model": model.name, "uuid": model.uuid, "tag": route.tag, "predictions": answers}
-        )
+        document = {"model": model.name, "uuid": model.uuid, "tag": route.tag, "predictions": answers}
+        if missing:
+            document["missing_groups"] = missing
+        return orjson.dumps(document)
 
 
 def _one_by_one(

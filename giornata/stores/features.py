@@ -11,7 +11,9 @@ Cassandra keeps times to the millisecond. The times of feature rows are whole mi
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, NamedTuple
 
 from cassandra import InvalidRequest
@@ -127,6 +129,13 @@ class _Visible(NamedTuple):
     values: tuple[object, ...]
 
 
+class Found(NamedTuple):
+    """What was read for each row, and why which groups could not be read (their features are None)."""
+
+    rows: list[dict[str, object]]
+    missing: dict[str, str]
+
+
 class OnlineFeatures:
     """Reads the features of a project from Cassandra, as of any moment. One object serves all threads."""
 
@@ -138,7 +147,7 @@ class OnlineFeatures:
         self._project = project
         self._groups = groups
         self._deadline = deadline
-        self._plans: dict[tuple[str, str, tuple[str, ...]], _Plan] = {}
+        self._plans: dict[tuple[str, str, tuple[str, ...]], Future[_Plan]] = {}
         self._preparing = threading.Lock()
 
     def read(
@@ -154,12 +163,32 @@ class OnlineFeatures:
         Raises StoreError when Cassandra does not answer in time or a group has never been pushed,
         NotFoundError when `inputs` names a group that the project does not have.
         """
+        found = self.read_what_there_is(inputs, rows, at)
+        if found.missing:
+            raise StoreError("; ".join(found.missing.values()))
+        return found.rows
+
+    def read_what_there_is(
+        self, inputs: Inputs, rows: Sequence[Mapping[str, object]], at: Sequence[datetime]
+    ) -> Found:
+        """Like `read`, but a group that cannot be read (Cassandra does not answer a read of it before the deadline,
+        or it has never been pushed) is named among the missing, with its features None in every row.
+
+        Raises NotFoundError when `inputs` names a group that the project does not have.
+        """
         answers: list[dict[str, object]] = [{} for _ in rows]
         moments = [milliseconds(moment) for moment in at]
         keys = {use: self._keys(store, rows, moments) for use, store in inputs.store.items()}
-        plans = {use: self._plan(use, store) for use, store in inputs.store.items()}
-        found = self._fetch(inputs, plans, keys)
-        for use, plan in plans.items():
+        missing: dict[str, str] = {}
+        plans = self._ready_plans(inputs, missing)
+        found = self._fetch(inputs, plans, keys, missing)
+        for use, store in inputs.store.items():
+            if store.group in missing:
+                absent = dict.fromkeys(names.store_column(use, feature) for feature in store.features)
+                for answer in answers:
+                    answer.update(absent)
+                continue
+            plan = plans[use]
             nothing = dict.fromkeys(plan.columns if plan.age is None else (*plan.columns, plan.age))
             for answer, key, moment in zip(answers, keys[use], at, strict=True):
                 row = found[use].get(key)
@@ -169,7 +198,7 @@ class OnlineFeatures:
                 answer.update(zip(plan.columns, row.values, strict=True))
                 if plan.age is not None:
                     answer[plan.age] = (moment - row.event_time).total_seconds()
-        return answers
+        return Found(answers, missing)
 
     def _keys(
         self, store: StoreInput, rows: Sequence[Mapping[str, object]], moments: Sequence[int]
@@ -183,26 +212,38 @@ class OnlineFeatures:
         ]
 
     def _fetch(
-        self, inputs: Inputs, plans: Mapping[str, _Plan], keys: Mapping[str, Sequence[Key]]
+        self,
+        inputs: Inputs,
+        plans: Mapping[str, _Plan],
+        keys: Mapping[str, Sequence[Key]],
+        missing: dict[str, str],
     ) -> dict[str, dict[Key, _Visible | None]]:
-        reads = [
-            (use, key) for use, asked in keys.items() for key in dict.fromkeys(asked) if _can_be_stored(key)
-        ]
+        """The row of every use and key; a group of which a read fails is missing and not asked any further."""
+        reads = [(use, key) for use in plans for key in dict.fromkeys(keys[use]) if _can_be_stored(key)]
         found: dict[str, dict[Key, _Visible | None]] = {use: {} for use in keys}
         for first in range(0, len(reads), MAX_IN_FLIGHT):
-            batch = reads[first : first + MAX_IN_FLIGHT]
-            try:
-                futures = [
-                    self._session.execute_async(plans[use].statement, key, timeout=self._deadline)
-                    for use, key in batch
-                ]
-                for (use, key), future in zip(batch, futures, strict=True):
-                    found[use][key] = self._visible(inputs.store[use], key, future)
-            except CASSANDRA_FAULTS as fault:
-                raise StoreError(
-                    f"Cassandra does not answer a read of features of {self._project}: {fault}"
-                ) from fault
+            batch = [
+                (use, key)
+                for use, key in reads[first : first + MAX_IN_FLIGHT]
+                if inputs.store[use].group not in missing
+            ]
+            futures = [
+                self._session.execute_async(plans[use].statement, key, timeout=self._deadline)
+                for use, key in batch
+            ]
+            for (use, key), future in zip(batch, futures, strict=True):
+                store = inputs.store[use]
+                try:
+                    found[use][key] = self._visible(store, key, future)
+                except CASSANDRA_FAULTS as fault:
+                    missing.setdefault(store.group, self._unanswered(store.group, str(fault)))
         return found
+
+    def _unanswered(self, group: str, reason: str) -> str:
+        return (
+            f"Cassandra does not answer a read of the feature group {group} of {self._project} "
+            f"within {self._deadline:g} s: {reason}"
+        )
 
     def _visible(self, store: StoreInput, key: Key, future: ResponseFuture) -> _Visible | None:
         row = future.result().one()
@@ -218,16 +259,41 @@ class OnlineFeatures:
         )
         return _Visible(event, values)
 
-    def _plan(self, use: str, store: StoreInput) -> _Plan:
+    def _ready_plans(self, inputs: Inputs, missing: dict[str, str]) -> dict[str, _Plan]:
+        """The plans of the uses whose groups can be asked; the others are noted as missing."""
+        preparing = {use: self._plan(use, store) for use, store in inputs.store.items()}
+        until = monotonic() + self._deadline
+        plans = {}
+        for use, future in preparing.items():
+            group = inputs.store[use].group
+            try:
+                plans[use] = future.result(max(0.0, until - monotonic()))
+            except TimeoutError:
+                missing.setdefault(group, self._unanswered(group, "the statement is still to be prepared"))
+            except StoreError as fault:
+                missing.setdefault(group, str(fault))
+        return {use: plan for use, plan in plans.items() if inputs.store[use].group not in missing}
+
+    def _plan(self, use: str, store: StoreInput) -> "Future[_Plan]":
+        """The plan of a use, or what it will be: Cassandra prepares it once, however long a request waits for it."""
         wanted = (use, store.group, tuple(store.features))
         plan = self._plans.get(wanted)
-        if plan is None:
+        if plan is None or _has_failed(plan):
             with self._preparing:
-                stored = tuple(store.stored)
-                columns = tuple(names.store_column(use, feature) for feature in stored)
-                age = names.store_column(use, AGE) if AGE in store.features else None
-                plan = self._plans[wanted] = _Plan(self._prepare(store.group, stored), columns, age)
+                plan = self._plans.get(wanted)
+                if plan is None or _has_failed(plan):
+                    plan = self._plans[wanted] = Future()
+                    threading.Thread(target=self._make_plan, args=(plan, use, store), daemon=True).start()
         return plan
+
+    def _make_plan(self, plan: "Future[_Plan]", use: str, store: StoreInput) -> None:
+        stored = tuple(store.stored)
+        columns = tuple(names.store_column(use, feature) for feature in stored)
+        age = names.store_column(use, AGE) if AGE in store.features else None
+        try:
+            plan.set_result(_Plan(self._prepare(store.group, stored), columns, age))
+        except Exception as fault:  # noqa: BLE001 (whoever waits for the plan raises it)
+            plan.set_exception(fault)
 
     def _prepare(self, name: str, features: tuple[str, ...]) -> PreparedStatement:
         table = f"{names.keyspace(self._project)}.{name}"
@@ -244,3 +310,7 @@ class OnlineFeatures:
             ) from fault
         except CASSANDRA_FAULTS as fault:
             raise StoreError(f"Cassandra does not answer: {fault}") from fault
+
+
+def _has_failed(plan: "Future[_Plan]") -> bool:
+    return plan.done() and plan.exception() is not None

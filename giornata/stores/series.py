@@ -1,6 +1,6 @@
 """Metrics of live models over time, in Cassandra: what the console draws and its API hands out."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
@@ -53,18 +53,19 @@ class Series:
         except CASSANDRA_FAULTS as fault:
             raise _fault("cannot write metrics", fault) from fault
 
-    def replace(self, model: str, points: Iterable[Point], start: date, end: date) -> None:
-        """Make `points` all there is of `model` for the days of [start, end): writes them, then removes the
-        others.
+    def replace(
+        self, model: str, points: Iterable[Point], start: date, end: date, metrics: Collection[str]
+    ) -> None:
+        """Make `points` all there is of these `metrics` of `model` for the days of [start, end): writes them, then
+        removes the others. Each job names the metrics that are its own, and leaves those of other jobs alone.
 
         A reader in between sees too much, never too little. Raises StoreError.
         """
         points = sorted(points)
         self.write(points)
         kept = {key: {_place(point) for point in group} for key, group in groupby(points, _series)}
-        for key in self.keys(model):
-            stored = self._rows(self._read_all_parts, (*key, start, end))
-            for point in (_point(key, row) for row in stored):
+        for key in (key for key in self.keys(model) if key[3] in metrics):
+            for point in self.read_parts(*key, start, end):
                 if _place(point) not in kept.get(key, ()):
                     self._rows(self._delete, (*key, *_place(point)))
 
@@ -82,6 +83,13 @@ class Series:
         """The points of one series and part with start <= at < end, oldest first. Raises StoreError."""
         key = (model, tag, mode, metric, window)
         return [_point(key, row) for row in self._rows(self._read, (*key, part, start, end))]
+
+    def read_parts(
+        self, model: str, tag: str, mode: str, metric: str, window: str, start: date, end: date
+    ) -> list[Point]:
+        """The points of one series with start <= at < end, of all its parts, by part and day. Raises StoreError."""
+        key = (model, tag, mode, metric, window)
+        return [_point(key, row) for row in self._rows(self._read_all_parts, (*key, start, end))]
 
     def keys(self, model: str) -> list[Key]:
         """The series of a model: (model, tag, mode, metric, window), sorted. Raises StoreError."""

@@ -1,7 +1,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from html import unescape
 from typing import Any
 
@@ -9,7 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from giornata.console import create_app
+from giornata.monitoring.points import Point
 from giornata.stores.deployments import Deployments
+from giornata.stores.series import Series
 from tests.giornata.console.reading import get, row, text
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
@@ -259,3 +261,31 @@ def test_a_model_whose_document_is_gone_is_still_there(world: Any, client: TestC
     world.train(15.0, model=gone)
     assert "its document is gone" in row(get(client, "/"), gone)
     assert "No document describes this model any more" in text(get(client, f"/models/{gone}"))
+
+
+def test_what_was_served_and_recomputed(trained: Any, client: TestClient) -> None:
+    """A chart of the share, and the features of the newest day, the worst first."""
+    address = f"/models/{trained.model}/tags/production"
+    assert "Nothing was checked yet" in text(get(client, address))
+    version = trained.versions[1].uuid
+    days = {
+        12: {"weather.wind": 0.5, "all": 0.5},
+        13: {"weather.wind": 1.0, "plane.seats": 0.75, "all": 0.875},
+    }
+    Series(trained.session).write(
+        Point(
+            trained.model, "production", "online", metric, "1d", part, date(2013, 11, day), version, value, 40
+        )
+        for day, shares in days.items()
+        for part, equal in shares.items()
+        for metric, value in {"consistency": equal, "values_missing_online": 1 - equal}.items()
+    )
+    page = get(client, address)
+    assert page.count("consistency over time") == 1, "not among the charts of accuracy as well"
+    assert "Feature on 2013-11-13" in text(page)
+    assert row(page, "plane.seats") == (
+        f"plane.seats {version[:8]} 40 75.0% 0.0% 25.0% 0.0% "
+        "null was served: not pushed in time, deleted in Cassandra, or not read before the deadline"
+    )
+    assert row(page, "weather.wind").endswith("100.0% 0.0% 0.0% 0.0% –")
+    assert page.index("plane.seats") < page.index("weather.wind")

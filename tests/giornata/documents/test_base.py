@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from giornata.documents.base import (
     check_schedule,
+    format_deadline,
     format_duration,
     format_share,
+    parse_deadline,
     parse_duration,
     parse_share,
 )
@@ -38,6 +40,20 @@ def test_what_is_no_duration(text):
 @given(st.integers(1, 999_999))
 def test_durations_round_trip(minutes):
     assert parse_duration(format_duration(timedelta(minutes=minutes))) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("text", "deadline"), [("200ms", timedelta(milliseconds=200)), ("2s", timedelta(seconds=2))]
+)
+def test_deadlines(text, deadline):
+    assert parse_deadline(text) == deadline
+    assert format_deadline(deadline) == text
+
+
+@pytest.mark.parametrize("text", ["", "0ms", "200", "ms", "1.5s", "2m", "-2s", "2 s", "٣s", "100000ms"])
+def test_what_is_no_deadline(text):
+    with pytest.raises(ValueError, match="is not a deadline"):
+        parse_deadline(text)
 
 
 @pytest.mark.parametrize(("text", "share"), [("100%", 1.0), ("0%", 0.0), ("5%", 0.05), ("12.5%", 0.125)])

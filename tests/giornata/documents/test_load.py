@@ -60,6 +60,23 @@ def test_a_document_survives_json(shop):
     assert dumped["search"]["space"]["max_depth"]["int"] == [2, 8]
 
 
+def test_what_to_do_about_features_that_cannot_be_read(shop):
+    file = shop / "models" / "hours.yaml"
+    assert load_project(shop).model("hours").online.missing == "error"
+    for written, read in (("null", "null"), ("error", "error")):
+        text = file.read_text().partition("online:")[0]
+        file.write_text(f"{text}online: {{deadline: 200ms, missing: {written}}}\n")
+        online = load_project(shop).model("hours").online
+        assert (online.deadline, online.missing) == (timedelta(milliseconds=200), read)
+
+
+def test_an_alert_may_watch_the_consistency_of_features(shop):
+    file = shop / "models" / "hours.yaml"
+    assert "metric: rmse, above" in file.read_text()
+    file.write_text(file.read_text().replace("metric: rmse, above", "metric: consistency, below"))
+    assert load_project(shop).model("hours").monitor.alerts[0].metric == "consistency"
+
+
 def test_a_document_cannot_change(shop):
     model = load_project(shop).model("hours")
     with pytest.raises(ValueError, match="frozen"):

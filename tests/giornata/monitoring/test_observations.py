@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -69,3 +70,20 @@ def test_of_two_versions_on_a_day_the_one_deployed_last_is_judged() -> None:
 def test_a_version_that_no_longer_answers_is_not_judged_by_the_rest_of_its_window() -> None:
     points = [*day_of(1, 15.0, 1.0, "old"), point(2, "rmse", "7d", 15.0, "old"), *day_of(2, 12.0, 1.0, "new")]
     assert [o.uuid for o in seen(points, 3, ["old", "new"])] == ["old", "new"]
+
+
+def test_consistency_is_judged_on_every_day_that_was_checked() -> None:
+    rule = replace(RULE, metric="consistency", bound="below", threshold=0.99, mode="online", window="1d")
+    place = {"mode": "online"}
+    points = [
+        point(1, "label_coverage", "1d", 0.0, **place),
+        point(1, "consistency", "1d", 1.0, **place),
+        point(2, "consistency", "1d", 0.9, "old", **place),
+        point(2, "consistency", "1d", 0.8, "new", **place),
+        point(2, "consistency", "7d", 0.7, "new", **place),
+        point(3, "consistency", "1d", 0.6, **place),
+    ]
+    assert observations(rule, points, ["new", "old"], date(2013, 11, 3)) == [
+        Observation(date(2013, 11, 1), 1.0, 100, "u1"),
+        Observation(date(2013, 11, 2), 0.8, 100, "new"),
+    ]

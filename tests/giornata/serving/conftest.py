@@ -49,6 +49,7 @@ def make_bundle(
     groups: Mapping[str, FeatureGroup] | None = None,
     share: str = "100%",
     udfs: str = "",
+    online: Mapping[str, object] | None = None,
 ) -> Truth:
     """A bundle of `model` with trees fitted to noise of `seed`, so that every version answers differently."""
     groups = groups or {}
@@ -86,6 +87,7 @@ def make_bundle(
                 "split": {"train": "30d", "validation": 0.2, "test": "7d"},
                 "features": features,
                 "monitor": {"log": share},
+                "online": online or {},
             }
         ),
         table=table,
@@ -160,6 +162,15 @@ WEATHER = FeatureGroup.model_validate(
     }
 )
 
+PLANE = FeatureGroup.model_validate(
+    {
+        "description": "Planes",
+        "owner": "tests",
+        "entity": {"tailnum": "str"},
+        "features": {"seats": {"type": "int", "description": "Seats"}},
+    }
+)
+
 
 @pytest.fixture(scope="session")
 def versions() -> list[Truth]:
@@ -193,6 +204,25 @@ def windy_there() -> Truth:
         "age": "store.weather(origin=row.dest).event_age",
     }
     return make_bundle("breezes/there", features, TABLE, set(), 4, {"weather": WEATHER})
+
+
+@pytest.fixture(scope="session")
+def lenient() -> Truth:
+    """A version of gales/lenient, which answers without a feature group that it cannot read in 300 ms."""
+    return make_gale("gales/lenient", 6, {"deadline": "300ms", "missing": None})
+
+
+@pytest.fixture(scope="session")
+def strict() -> Truth:
+    """A version of gales/strict, which refuses then."""
+    return make_gale("gales/strict", 7, {"deadline": "300ms"})
+
+
+def make_gale(model: str, seed: int, online: Mapping[str, object]) -> Truth:
+    """A bundle of `model`, which reads two feature groups."""
+    features = {"distance": "row.distance", "wind": "store.weather.wind", "seats": "store.plane.seats"}
+    groups = {"weather": WEATHER, "plane": PLANE}
+    return make_bundle(model, features, TABLE, {"distance"}, seed, groups, online=online)
 
 
 @dataclass

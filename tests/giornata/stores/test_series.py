@@ -86,11 +86,26 @@ def test_replacing_leaves_nothing_stale_in_the_range_and_all_outside(series: Ser
     neighbour = point(f"{model}_2", 2)
     series.write([*before, other_tag, neighbour])
     new = [point(model, day, value=20.0) for day in (1, 3)]
-    series.replace(model, new, FIRST + timedelta(days=1), FIRST + timedelta(days=4))
+    series.replace(model, new, FIRST + timedelta(days=1), FIRST + timedelta(days=4), {"rmse"})
     assert [(p.at.day, p.value) for p in read(series, model)] == [(1, 15.0), (2, 20.0), (4, 20.0), (5, 15.0)]
     assert [p.at.day for p in read(series, model, part=part)] == [1, 5]
     assert read(series, model, tag="shadow") == []
     assert read(series, f"{model}_2") == [neighbour]
+
+
+def test_replacing_leaves_the_metrics_of_other_jobs_alone(series: Series, model: str) -> None:
+    other = point(model, 2, metric="consistency", part="weather.wind")
+    series.write([point(model, 2), other])
+    series.replace(model, [], *EVER, {"rmse", "mae"})
+    assert read(series, model) == []
+    assert series.read_parts(model, "production", "batch", "consistency", "7d", *EVER) == [other]
+
+
+def test_all_parts_of_a_series_are_read(series: Series, model: str) -> None:
+    points = [point(model, day, part=part) for part in ("all", "level:all") for day in (1, 2)]
+    series.write([*points, point(model, 3), point(model, 1, metric="mae")])
+    days = (FIRST, FIRST + timedelta(days=3))
+    assert series.read_parts(model, "production", "batch", "rmse", "7d", *days) == points
 
 
 def test_keys_are_those_of_the_model(series: Series, model: str) -> None:

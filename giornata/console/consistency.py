@@ -1,0 +1,81 @@
+"""What a tag's page shows of feature values: the share served as recomputed, and the newest day feature by feature."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from giornata.console.accuracy import EVER, SHOWN_DAYS, bounds
+from giornata.console.charts import Chart, chart
+from giornata.console.sources import Stores
+from giornata.documents import ModelSpec
+from giornata.documents.model import CONSISTENCY
+from giornata.monitoring.alerts import ALL_ROWS
+from giornata.monitoring.consistency import DIFFERENT, MISSING_OFFLINE, MISSING_ONLINE, ONLINE
+
+WINDOW = "1d"
+
+HINTS = {
+    DIFFERENT: "another value was served: an event or a run that came late, or a wrong row in Cassandra",
+    MISSING_ONLINE: "null was served: not pushed in time, deleted in Cassandra, or not read before the deadline",
+    MISSING_OFFLINE: "Hive no longer has the row that was served: its day was published again without it",
+}
+
+
+@dataclass(frozen=True)
+class FeatureShare:
+    """A feature of a version on one day: shares of its values, the answers behind them, and what to look at."""
+
+    feature: str
+    uuid: str
+    rows: int
+    equal: float
+    different: float
+    missing_online: float
+    missing_offline: float
+    hints: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LiveConsistency:
+    """The share of equal values over time, and the newest day's features, the worst first."""
+
+    drawn: Chart
+    day: date
+    features: tuple[FeatureShare, ...]
+
+
+def live_consistency(stores: Stores, model: str, tag: str, spec: ModelSpec | None) -> LiveConsistency | None:
+    """The feature values that were served under a tag beside the recomputed ones; None where none were checked."""
+    points = stores.series.read(model, tag, ONLINE, CONSISTENCY, WINDOW, *EVER)
+    if not points:
+        return None
+    days = sorted({point.at for point in points})[-SHOWN_DAYS:]
+    shown = [point for point in points if days[0] <= point.at]
+    drawn = chart(CONSISTENCY, shown, bounds(spec, CONSISTENCY, WINDOW))
+    assert drawn is not None  # there are points
+    return LiveConsistency(drawn, days[-1], _features(stores, model, tag, days[-1]))
+
+
+def _features(stores: Stores, model: str, tag: str, day: date) -> tuple[FeatureShare, ...]:
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    rows: dict[tuple[str, str], int] = {}
+    for metric in (CONSISTENCY, *HINTS):
+        for point in stores.series.read_parts(
+            model, tag, ONLINE, metric, WINDOW, day, day + timedelta(days=1)
+        ):
+            if point.part != ALL_ROWS:
+                found.setdefault((point.part, point.uuid), {})[metric] = point.value
+                rows[point.part, point.uuid] = point.rows
+    features = [
+        FeatureShare(
+            feature=feature,
+            uuid=uuid,
+            rows=rows[feature, uuid],
+            equal=shares.get(CONSISTENCY, 0.0),
+            different=shares.get(DIFFERENT, 0.0),
+            missing_online=shares.get(MISSING_ONLINE, 0.0),
+            missing_offline=shares.get(MISSING_OFFLINE, 0.0),
+            hints=tuple(hint for metric, hint in HINTS.items() if shares.get(metric)),
+        )
+        for (feature, uuid), shares in found.items()
+    ]
+    return tuple(sorted(features, key=lambda feature: (feature.equal, feature.feature, feature.uuid)))

@@ -1,0 +1,125 @@
+"""Whether a feature was served as the offline join computes it: the verdict on one value, and shares over days.
+
+Pure arithmetic over values as JSON carries them. Values are equal when their JSON is, so numbers to the last bit:
+an int is no float, -0.0 is not 0.0, and what JSON cannot carry (NaN) is null on both sides.
+
+Ages are the exception. An age is no stored value but computed from one, by Python online and by Spark offline, and
+Cassandra keeps the event time it is counted from to the millisecond: ages within AGE_TOLERANCE are equal.
+
+A late event, one that reached the stores after the answer was given, is seen as different or as missing online: the
+join of today knows what the server could not. It counts all the same. Models learn from what that join gives, so a
+value that regularly comes too late to be served is one that the model relies on and does not get.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+import orjson
+
+from dsl.types import AGE
+from giornata.documents.model import CONSISTENCY
+from giornata.monitoring.alerts import ALL_ROWS
+from giornata.monitoring.points import Point
+
+AGE_TOLERANCE = 0.001
+"""Seconds by which ages may differ: the precision of Cassandra's times."""
+
+DIFFERENT = "values_different"
+MISSING_ONLINE = "values_missing_online"
+MISSING_OFFLINE = "values_missing_offline"
+
+SERIES = (CONSISTENCY, DIFFERENT, MISSING_ONLINE, MISSING_OFFLINE)
+"""The metrics that the check writes: the share of equal values, and of each way not to be."""
+
+ONLINE = "online"
+
+
+class Verdict(StrEnum):
+    """What comparing a served value with the recomputed one gives; two nulls are equal."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    MISSING_ONLINE = "missing_online"
+    MISSING_OFFLINE = "missing_offline"
+
+
+class Comparison(NamedTuple):
+    """A verdict; for numbers that are different also by how much, as an absolute difference."""
+
+    verdict: Verdict
+    difference: float | None = None
+
+
+def compare(feature: str, served: object, recomputed: object) -> Comparison:
+    """The verdict on one value of `feature` (its name in its group), both sides as read from JSON."""
+    if orjson.dumps(served) == orjson.dumps(recomputed):
+        return Comparison(Verdict.EQUAL)
+    if served is None:
+        return Comparison(Verdict.MISSING_ONLINE)
+    if recomputed is None:
+        return Comparison(Verdict.MISSING_OFFLINE)
+    difference = _difference(served, recomputed)
+    if feature == AGE and difference is not None and difference <= AGE_TOLERANCE:
+        return Comparison(Verdict.EQUAL)
+    return Comparison(Verdict.DIFFERENT, difference)
+
+
+def _difference(served: object, recomputed: object) -> float | None:
+    if isinstance(served, bool) or isinstance(recomputed, bool):
+        return None
+    if isinstance(served, int | float) and isinstance(recomputed, int | float):
+        return float(abs(served - recomputed))
+    return None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one feature (`use.feature`) of a version, under a tag, was on one day: values by verdict."""
+
+    day: date
+    uuid: str
+    tag: str
+    feature: str
+    rows: int
+    equal: int
+    different: int
+    missing_online: int
+    missing_offline: int
+
+
+def consistency_points(
+    model: str, counts: Iterable[Counts], windows: Iterable[int], days: Sequence[date]
+) -> list[Point]:
+    """The points of a model for every window (in days) that ends with one of `days`.
+
+    Parts are the features, and `all`: the values of all features together. The rows of a point are answers, not
+    values: an answer has a value of every feature of its version.
+    """
+    counts = list(counts)
+    points = []
+    for length in sorted(set(windows)):
+        for day in days:
+            first = day - timedelta(days=length - 1)
+            inside: dict[tuple[str, str, str], list[Counts]] = defaultdict(list)
+            for count in counts:
+                if first <= count.day <= day:
+                    inside[count.tag, count.uuid, ALL_ROWS].append(count)
+                    inside[count.tag, count.uuid, count.feature].append(count)
+            for (tag, uuid, part), own in inside.items():
+                values = sum(count.rows for count in own)
+                rows = values // len({count.feature for count in own})
+                found = {
+                    CONSISTENCY: sum(count.equal for count in own),
+                    DIFFERENT: sum(count.different for count in own),
+                    MISSING_ONLINE: sum(count.missing_online for count in own),
+                    MISSING_OFFLINE: sum(count.missing_offline for count in own),
+                }
+                points += [
+                    Point(model, tag, ONLINE, metric, f"{length}d", part, day, uuid, number / values, rows)
+                    for metric, number in found.items()
+                ]
+    return points

@@ -1,0 +1,191 @@
+"""Compares the features that were served online with what the offline join computes for the same keys and moments.
+
+    spark-submit jobs/check_consistency.py --project flights --from 2013-11-01 --to 2013-11-02
+
+It reads the logged online answers that asked about these days, of every version that gave some, and writes what it
+finds to the Hive table `<project>.feature_consistency` and, as shares over time, to `giornata.metric_series`, where
+charts and alert rules find it. Running a range again gives the same, unless answers, features or both were added
+since: then it gives what holds now. What counts as equal, and why a late event counts as a difference, is said in
+giornata.monitoring.consistency.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import reduce
+
+from cassandra.cluster import Session
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from giornata.documents import ProjectDocuments, load_project
+from giornata.documents.record import ModelVersion
+from giornata.errors import GiornataError, StoreError
+from giornata.monitoring.consistency import ONLINE, SERIES, Counts, consistency_points
+from giornata.monitoring.observations import consistency_windows
+from giornata.names import Name, consistency_table, predictions_table
+from giornata.settings import Settings, load_settings
+from giornata.stores import cassandra
+from giornata.stores.deployments import Deployments
+from giornata.stores.repository import Repository
+from giornata.stores.series import Series
+from jobs.metastore import metastore
+from jobs.publish import create_table, publish
+from jobs.recompute import compared
+from jobs.session import ROOT, add_range, days_between, job_main, say
+from jobs.session import start as start_spark
+
+JOB = "check_consistency"
+TABLE = ROOT / "sql" / "hive" / "feature_consistency.sql"
+PARTITIONS = ("day", "model_name")
+
+
+def run(spark: SparkSession, settings: Settings, project: str, start: datetime, end: datetime) -> None:
+    """Check the online answers about the days from `start` to `end` (midnights, UTC) of all models of a project.
+
+    A model that cannot be checked keeps what was found before, and does not stop the others. Raises StoreError at
+    the end, naming those.
+    """
+    documents = load_project(settings.projects / project)
+    days = days_between(start, end)
+    create_table(spark, TABLE, project)
+    failed = []
+    with cassandra.session(settings) as session:
+        for model in documents.models:
+            try:
+                _check(spark, settings, session, documents, model, days)
+            except GiornataError as error:
+                say(JOB, f"{project}/{model}: failed: {error}")
+                failed.append(model)
+    if failed:
+        raise StoreError(
+            f"{len(failed)} of {len(documents.models)} models were not checked: {', '.join(failed)}."
+        )
+
+
+def _check(
+    spark: SparkSession,
+    settings: Settings,
+    session: Session,
+    documents: ProjectDocuments,
+    model: str,
+    days: Sequence[str],
+) -> None:
+    name = Name(documents.name, model)
+    if not spark.catalog.tableExists(predictions_table(name)):
+        say(JOB, f"{name}: nothing was predicted yet")
+        return
+    answers = (
+        spark.table(predictions_table(name))
+        .where(F.col("mode") == ONLINE)
+        .where(F.col("day").between(days[0], days[-1]))
+    )
+    found = [
+        compared(
+            answers.where(F.col("model_uuid") == version.uuid), version, documents.name, settings
+        ).withColumn("model_name", F.lit(model))
+        for version in _versions(answers, Repository(session))
+    ]
+    _publish(spark, settings, documents.name, model, found, days)
+    windows = {1, *consistency_windows(documents.model(model))}
+    counts = _counts(spark, documents.name, model, days, max(windows))
+    points = consistency_points(str(name), counts, windows, [date.fromisoformat(day) for day in days])
+    after = date.fromisoformat(days[-1]) + timedelta(days=1)
+    Series(session).replace(str(name), points, date.fromisoformat(days[0]), after, SERIES)
+    say(JOB, f"{name}: {_summary([count for count in counts if count.day.isoformat() >= days[0]])}")
+
+
+def _versions(answers: DataFrame, repository: Repository) -> list[ModelVersion]:
+    """The versions among those that answered that read features. Raises NotFoundError or StoreError."""
+    uuids = sorted(row.model_uuid for row in answers.select("model_uuid").distinct().collect())
+    return [version for version in map(repository.get, uuids) if version.signature.store]
+
+
+def _publish(
+    spark: SparkSession,
+    settings: Settings,
+    project: str,
+    model: str,
+    found: Sequence[DataFrame],
+    days: Sequence[str],
+) -> None:
+    """Replace what was found of a model on these days."""
+    table = consistency_table(project)
+    rows = reduce(
+        DataFrame.unionByName, found, spark.createDataFrame([], spark.table(table).schema)
+    ).persist()
+    with metastore(spark, settings) as hive:
+        stale = {day for day, owner in hive.locations(table) if owner == model and day in days}
+    filled = {row.day for row in rows.select("day").distinct().collect()}
+    expected = [{"day": day, "model_name": model} for day in sorted(stale | filled)]
+    if expected:
+        publish(spark, rows, table, PARTITIONS, settings=settings, expected=expected)
+    rows.unpersist()
+
+
+def _counts(spark: SparkSession, project: str, model: str, days: Sequence[str], longest: int) -> list[Counts]:
+    """What is published of a model on these days and on those before that windows of `longest` days reach."""
+    reach = (date.fromisoformat(days[0]) - timedelta(days=longest - 1)).isoformat()
+    table = spark.table(consistency_table(project))
+    rows = table.where(F.col("model_name") == model).where(F.col("day").between(reach, days[-1])).collect()
+    return [
+        Counts(
+            day=date.fromisoformat(row.day),
+            uuid=row.model_uuid,
+            tag=row.tag,
+            feature=row.feature,
+            rows=row.row_count,
+            equal=row.equal_count,
+            different=row.different_count,
+            missing_online=row.missing_online_count,
+            missing_offline=row.missing_offline_count,
+        )
+        for row in rows
+    ]
+
+
+def _summary(counts: Sequence[Counts]) -> str:
+    if not counts:
+        return "no online answer of these days has features"
+    equal, different = sum(c.equal for c in counts), sum(c.different for c in counts)
+    online, offline = sum(c.missing_online for c in counts), sum(c.missing_offline for c in counts)
+    return (
+        f"feature values served online and recomputed: {equal:,} equal, {different:,} different, "
+        f"{online:,} missing online, {offline:,} missing offline"
+    )
+
+
+def serves_features(settings: Settings, project: str) -> bool:
+    """Whether any version of the project that reads features was ever deployed for online use. Raises StoreError."""
+    with cassandra.session(settings) as session:
+        deployments, repository = Deployments(session), Repository(session)
+        served = {
+            entry.uuid
+            for current in deployments.all_current()
+            if current.model.startswith(f"{project}/")
+            for entry in deployments.timeline(current.model, current.tag)
+            if ONLINE in entry.modes
+        }
+        return any(repository.get(uuid).signature.store for uuid in sorted(served))
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog=f"jobs/{JOB}.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--project", required=True)
+    add_range(parser)
+    arguments = parser.parse_args(argv)
+    settings = load_settings()
+    if not serves_features(settings, arguments.project):
+        say(JOB, f"{arguments.project}: no version that reads features was ever deployed for online use")
+        return
+    spark = start_spark(settings, f"{JOB} {arguments.project}")
+    try:
+        run(spark, settings, arguments.project, arguments.start, arguments.end)
+    finally:
+        spark.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(job_main(main))
