@@ -71,7 +71,12 @@ class Predictor:
         for index, error in failed.items():
             self._metrics.errors.labels("function_failed").inc()
             answers.insert(index, {"error": str(error), "status": 500})
-        document = {"model": model.name, "uuid": model.uuid, "tag": route.tag, "predictions": answers}
+        document: dict[str, object] = {
+            "model": model.name,
+            "uuid": model.uuid,
+            "tag": route.tag,
+            "predictions": answers,
+        }
         if missing:
             document["missing_groups"] = missing
         return orjson.dumps(document)
