@@ -193,7 +193,10 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except PySparkException as error:
-        raise DataError(f"{what} fails: {str(error).splitlines()[0]}") from error
+        # Of an error in Python on an executor, the end of its traceback says what it is.
+        remote = (error.getMessageParameters() or {}).get("traceback", "").strip()
+        line = remote.splitlines()[-1] if remote else str(error).splitlines()[0]
+        raise DataError(f"{what} fails: {line}") from error
 
 
 def days_between(start: datetime, end: datetime) -> list[str]:

@@ -50,9 +50,7 @@ def windows(
     def compute(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for chunk in whole_entities(batches, entity):
             rows = slide(chunk, _TIME, entity, asked, first, last)
-            moments = (
-                rows[_TIME].cast(pa.timestamp("ms")).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
-            )
+            moments = rows[_TIME].cast(pa.timestamp("ms", "UTC")).cast(pa.timestamp("us", "UTC"))
             rows = rows.append_column("event_time", moments).select(list(types))
             yield from rows.to_batches(max_chunksize=_BATCH)
 

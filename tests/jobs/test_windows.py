@@ -246,13 +246,16 @@ def test_a_group_from_a_function(
         "f_refused": FUNCTION.replace(returned, '    return spark.table("no_such_table")\n'),
         "g_import": "import no_such_module\n" + FUNCTION,
         "h_later": FUNCTION.replace("F.hour(", "1 / (5 - F.hour(").replace("+ HEIGHT", ") + HEIGHT"),
-        "i_fine": FUNCTION,
+        "i_udf": FUNCTION.replace("F.hour(", "F.udf(lambda at: 1 / 0, 'double')(").replace(
+            "+ HEIGHT", "+ 0.5"
+        ),
+        "j_fine": FUNCTION,
     }
     files = {f"features/{name}.yaml": TIDES for name in functions}
     files |= {f"features/{name}.py": text for name, text in functions.items()}
     settings = write_project({**files, "shared.py": "HEIGHT = 0.5\n"})
     with pytest.raises(
-        StoreError, match="8 of 9 feature groups failed: a_raises, b_nothing, c_column, d_type,"
+        StoreError, match="9 of 10 feature groups failed: a_raises, b_nothing, c_column, d_type,"
     ):
         run(spark, settings, project, START, START + DAY)
     printed = capsys.readouterr()
@@ -265,12 +268,13 @@ def test_a_group_from_a_function(
         "the function of feature group f_refused fails: [TABLE_OR_VIEW_NOT_FOUND]",
         "g_import fails in features/g_import.py, line 1: ModuleNotFoundError",
         "the function of feature group h_later fails: [DIVIDE_BY_ZERO]",
-        "[materialize] i_fine: 1 days, 24 rows published",
+        "the function of feature group i_udf fails: ZeroDivisionError: division by zero",
+        "[materialize] j_fine: 1 days, 24 rows published",
     ):
         assert any(part in line for line in printed.out.splitlines()), part
     assert "Traceback" in printed.err
     rows = hive.query(
-        settings, f"SELECT place, pier, event_time, level FROM {project}.i_fine ORDER BY event_time"
+        settings, f"SELECT place, pier, event_time, level FROM {project}.j_fine ORDER BY event_time"
     )
     assert [tuple(row.values()) for row in rows] == [
         ("quay", 3, START + hour * HOUR, hour + 0.5) for hour in range(24)
