@@ -66,7 +66,7 @@ def features(
     if not found:
         where = f"project {project}" if project else "any project"
         wanted = f" in which all of '{text}' is found" if text else ""
-        console.print(f"There is no feature group{wanted} in {where}.")
+        typer.echo(f"There is no feature group{wanted} in {where}.")
     if reason:
         typer.echo(f"\nWhat is published and what is live is not shown: {reason}", err=True)
 

@@ -1,4 +1,4 @@
-"""What the command line asks Cassandra where it can do without: a short deadline, and a reason instead of an error."""
+"""What the command line asks Cassandra where it can do without: a reason, within seconds, instead of an error."""
 
 import importlib.util
 import logging
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from cassandra.cluster import Session
 
     from giornata.catalogue.versions import LiveVersion
-
-# Seconds that Cassandra has to answer, each time it is asked something.
-DEADLINE = 2.0
 
 
 class NotReachedError(StoreError):
@@ -37,7 +34,7 @@ def reached_session() -> Iterator["Session"]:
     # What the driver would log is in the reason that people are told.
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
     try:
-        with session(settings, DEADLINE) as opened:
+        with session(settings) as opened:
             yield opened
     except StoreError as error:
         raise NotReachedError(str(error)) from error

@@ -64,7 +64,7 @@ class GroupEntry:
         """How far back the past can be asked about online, in words."""
         if self.document.ttl is None:
             return "the whole past can be asked about"
-        return f"{format_duration(self.document.history)} back from the newest day can be asked about"
+        return f"the last {format_duration(self.document.history)} before the newest day can be asked about"
 
     @property
     def sla(self) -> str:

@@ -24,18 +24,18 @@ SCHEMA = Path(__file__).resolve().parents[2] / "sql" / "cassandra"
 _COMMENT = re.compile(r"(--|//)[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
-def connect(settings: Settings, timeout: float = CONNECT_TIMEOUT) -> Session:
+def connect(settings: Settings) -> Session:
     """Open a session to the Cassandra of `settings.cassandra` ("host:port").
 
     The caller ends it with `session.cluster.shutdown()`; `session` below does that by itself. One session
     serves all threads of a process and must not be carried over a fork.
 
-    Raises StoreError when nobody answers within `timeout` seconds.
+    Raises StoreError when nobody answers within a few seconds.
     """
-    return connect_to(settings.cassandra, timeout)
+    return connect_to(settings.cassandra)
 
 
-def connect_to(address: str, timeout: float = CONNECT_TIMEOUT) -> Session:
+def connect_to(address: str) -> Session:
     """Open a session to Cassandra at "host:port", for Spark's executors, which have no settings."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
@@ -49,8 +49,8 @@ def connect_to(address: str, timeout: float = CONNECT_TIMEOUT) -> Session:
         [host],
         port=int(port),
         protocol_version=ProtocolVersion.V5,
-        connect_timeout=timeout,
-        control_connection_timeout=timeout,
+        connect_timeout=CONNECT_TIMEOUT,
+        control_connection_timeout=CONNECT_TIMEOUT,
         # A server that comes back is used again within a second, not after the driver's growing pauses.
         reconnection_policy=ConstantReconnectionPolicy(delay=1.0, max_attempts=None),
         execution_profiles={EXEC_PROFILE_DEFAULT: profile},
@@ -66,9 +66,9 @@ def connect_to(address: str, timeout: float = CONNECT_TIMEOUT) -> Session:
 
 
 @contextmanager
-def session(settings: Settings, timeout: float = CONNECT_TIMEOUT) -> Iterator[Session]:
+def session(settings: Settings) -> Iterator[Session]:
     """A session that is closed, with its connections, at the end of the `with` block."""
-    opened = connect(settings, timeout)
+    opened = connect(settings)
     try:
         yield opened
     finally:

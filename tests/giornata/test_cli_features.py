@@ -92,13 +92,13 @@ def test_all_groups_in_80_columns(project, version):
         "  computed with the project's data, on request · each day due 6h after its end",
         "  newest day 2013-11-30: 72 rows",
         "  late since 2013-12-02 06:00 UTC: the next day is not published",
-        "  Feature     Type   Missing  Meaning                   Used by",
-        "  wind_speed  float    25.0%  Wind, mph                 minutes (live as",
-        "                                                        production; no longer in",
-        "                                                        its document)",
-        "  stormy      bool        0%  Whether there was a       -",
+        "  Feature     Type   Missing  Meaning                  Used by",
+        "  wind_speed  float    25.0%  Wind, mph                minutes (live as",
+        "                                                       production; no longer in",
+        "                                                       its document)",
+        "  stormy      bool        0%  Whether there was a      -",
         "                              storm",
-        "  colour      str         0%  The colour of the sky     -",
+        "  colour      str         0%  The colour of the sky    -",
     ]
     assert run().stdout == run(project).stdout
 
@@ -130,7 +130,7 @@ def test_without_cassandra_the_documents_are_shown(project, monkeypatch):
     monkeypatch.setenv("GIORNATA_CASSANDRA", "127.0.0.1:9")
     done = run(project)
     said = lines(done.stdout)
-    assert "  Feature     Type   Meaning                      Used by" in said
+    assert "  Feature     Type   Meaning                    Used by" in said
     assert not any("newest day" in line or "late" in line or "no day" in line for line in said)
     assert done.stderr.startswith(
         "\nWhat is published and what is live is not shown: Cassandra at 127.0.0.1:9 does not answer"

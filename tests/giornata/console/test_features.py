@@ -116,7 +116,7 @@ def test_a_group(groups: Any, client: TestClient) -> None:
     assert page.count('<figure class="chart">') == 1 + 4 + 3
     assert page.count('class="band"') == 2, "the band of wind_speed breaks where a day is missing"
     for said in (
-        "2013-11-01: mean 10.00, from 0 to 40.00, quantiles 5 25 50 75 95 %: 5.000 9 10 11 15.00",
+        "2013-11-01: mean 10.00, from 0 to 40.00, quantiles 5 25 50 75 95 %: 5.000 9.000 10.00 11.00 15.00",
         "2013-11-01: 12.5% true",
         "2013-11-01: 3 values",
         "2013-11-21: 100.0% of 72 rows",
