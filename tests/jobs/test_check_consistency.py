@@ -100,6 +100,7 @@ features:
   age: store.weather.event_age
   name: length(store.plane.maker)
 deploy: {tag: production, modes: [online]}
+online: {deadline: 60s}
 monitor: {alerts: [{metric: consistency, below: 0.99, min_rows: 20, mail: [trips@example.org]}]}
 """,
 }
