@@ -51,8 +51,8 @@ def remove_project(settings: Settings, session: Session, project: str) -> Iterat
         yield f"{_delete_versions(session, is_ours)} model versions"
         series = sum(_delete(session, table, key, is_ours) for table, key in _OF_MODELS.items())
         yield f"{series} series of metrics and alerts"
+        _delete_statistics(session, project)
         pushed = _delete(session, "pushed_partitions", ("project", "group_name"), project.__eq__)
-        _delete(session, "feature_statistics", ("project", "group_name"), project.__eq__)
         session.execute(f"DROP KEYSPACE IF EXISTS {keyspace(project)}", timeout=DROP_TIMEOUT)
         yield f"{pushed} feature groups in Cassandra"
     except CASSANDRA_FAULTS as fault:
@@ -77,6 +77,18 @@ def _delete(session: Session, table: str, key: tuple[str, ...], is_ours: Callabl
     for row in found:
         session.execute(delete, tuple(row))
     return len(found)
+
+
+def _delete_statistics(session: Session, project: str) -> None:
+    """Delete the statistics of our features, of the groups that were pushed: no group has some before it was.
+
+    The table itself is not searched: Cassandra 5.0 fails a SELECT DISTINCT over deleted ranges of rows, which every
+    replacement of a day leaves behind.
+    """
+    delete = session.prepare("DELETE FROM giornata.feature_statistics WHERE project = ? AND group_name = ?")
+    for row in session.execute("SELECT DISTINCT project, group_name FROM giornata.pushed_partitions"):
+        if row.project == project:
+            session.execute(delete, tuple(row))
 
 
 def _delete_versions(session: Session, is_ours: Callable[[str], bool]) -> int:
