@@ -208,14 +208,14 @@ def windy_there() -> Truth:
 
 @pytest.fixture(scope="session")
 def lenient() -> Truth:
-    """A version of gales/lenient, which answers without a feature group that it cannot read in 300 ms."""
-    return make_gale("gales/lenient", 6, {"deadline": "300ms", "missing": None})
+    """A version of gales/lenient, which answers without a feature group that it cannot read in a second."""
+    return make_gale("gales/lenient", 6, {"deadline": "1s", "missing": None})
 
 
 @pytest.fixture(scope="session")
 def strict() -> Truth:
     """A version of gales/strict, which refuses then."""
-    return make_gale("gales/strict", 7, {"deadline": "300ms"})
+    return make_gale("gales/strict", 7, {"deadline": "1s"})
 
 
 def make_gale(model: str, seed: int, online: Mapping[str, object]) -> Truth:
