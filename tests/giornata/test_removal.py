@@ -60,7 +60,7 @@ def fill(settings, session, trained):
             model=model, uuid=version.uuid, tag="production", mode="batch", part="all", window="1d",
             metric="rmse", at=DAY, value=1.0, rows=5,
         )  # fmt: skip
-        Series(session).replace(model, [point], DAY, DAY)
+        Series(session).replace(model, [point], DAY, DAY, {"rmse"})
         ensure_feature_table(session, project, "weather", GROUP)
         session.execute(
             "INSERT INTO giornata.pushed_partitions (project, group_name, day, location) "
