@@ -137,6 +137,22 @@ class CompiledFeatures:
             for key, call in self._fitted_calls.items()
         }
 
+    @cached_property
+    def categories(self) -> dict[str, int]:
+        """The features that are codes of a vocabulary, with how many codes there are: 0, 1, … below that number.
+
+        Raises NotFittedError before fitting.
+        """
+        coded = {
+            name: tree
+            for name, tree in self.trees.items()
+            if isinstance(tree, Call) and tree.function.name == "vocabulary"
+        }
+        missing = [name for name, tree in coded.items() if text(tree) not in self.states]
+        if missing:
+            raise NotFittedError(f"{', '.join(missing)} must learn before there are codes")
+        return {name: len(self.states[text(tree)]["words"]) + 2 for name, tree in coded.items()}
+
     def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         """The aggregate of both parts; any order and grouping of merges gives the same."""
         for part in (left, right):

@@ -13,7 +13,7 @@ from giornata.evaluation.metrics import part_losses
 from giornata.models import model_type
 from giornata.models.base import FitError
 from giornata.models.partitions import Key, Losses, PartRows, key_text, parse_key
-from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, matrix_and_target, matrix_columns
+from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns
 
 __all__ = ["FittedPart", "Recipe", "fit_parts", "path_rows", "validation_losses"]
 
@@ -23,13 +23,15 @@ _FITTED = f"{_PART} string, file string, content binary, problem string"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How each part is fitted: the model type, its task and parameters, and the number of features."""
+    """How each part is fitted: the model type, its task and parameters, the number of features, and which of them are
+    codes of categories (see `Examples`)."""
 
     type: str
     task: str
     parameters: Mapping[str, Scalar]
     seed: int
     features: int
+    categories: Mapping[int, int]
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,9 @@ def fit_parts(
 
     def fit(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
         part = key[0].as_py()
-        features, target = matrix_and_target(table, recipe.features)
+        learned = examples(table, recipe.features, recipe.categories)
         try:
-            fitted = model_type(recipe.type).fit(
-                features, target, recipe.task, recipe.parameters, recipe.seed
-            )
+            fitted = model_type(recipe.type).fit(learned, recipe.task, recipe.parameters, recipe.seed)
         except FitError as error:
             return _table([(part, "", b"", str(error))])
         return _table([(part, name, content, "") for name, content in fitted.to_files().items()])

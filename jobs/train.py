@@ -57,10 +57,10 @@ from jobs.training_data import (
     ORDER,
     WINDOW,
     RowCounts,
+    examples,
     fit_features,
     input_frame,
     labelled_rows,
-    matrix_and_target,
     matrix_frame,
     merged_inputs,
     row_counts,
@@ -154,15 +154,16 @@ def _train(
     features = fitted.features
     matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
-    data = _trial_data(matrix, counts, len(features.names))
+    categories = _categories(features)
+    data = _trial_data(matrix, counts, len(features.names), categories)
     say(
         "train",
-        f"features joined and fitted; the search sees {len(data.train[1])} + {len(data.validation[1])} rows",
+        f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows",
     )
     found = _search(spark, spec, training, own, data, tracking)
     best = found.trials[found.best]
     parameters = model_type(spec.type).with_rounds(best.parameters, best.rounds or 1)
-    recipe = Recipe(spec.type, spec.task, parameters, _seed(spec), len(features.names))
+    recipe = Recipe(spec.type, spec.task, parameters, _seed(spec), len(features.names), categories)
     slots = spec.resources.executors * spec.resources.cores
     learned = _fit(matrix, spec, recipe, compiled.partition, slots)
 
@@ -190,7 +191,7 @@ def _train(
         importances=_importances(spec, features, learned),
         mlflow_run=tracking.run_id,
         search=found,
-        distributions=distributions(features.names, data.train[0]),
+        distributions=distributions(features.names, data.train.matrix),
     )
     bundle = Bundle(
         version,
@@ -209,11 +210,18 @@ def _train(
     return version, write_bundle(bundle)
 
 
-def _trial_data(matrix: DataFrame, counts: RowCounts, features: int) -> TrialData:
+def _categories(features: CompiledFeatures) -> dict[int, int]:
+    """The columns of the matrix that hold codes, with how many there are."""
+    return {features.names.index(name): codes for name, codes in features.categories.items()}
+
+
+def _trial_data(
+    matrix: DataFrame, counts: RowCounts, features: int, categories: Mapping[int, int]
+) -> TrialData:
     learned = counts.rows["train"] + counts.rows["validation"]
     chosen = sample(matrix, learned, MAX_SEARCH_ROWS)
     train, validation = (
-        matrix_and_target(chosen.where(F.col(WINDOW) == name).toArrow(), features)
+        examples(chosen.where(F.col(WINDOW) == name).toArrow(), features, categories)
         for name in ("train", "validation")
     )
     return TrialData(train, validation)
@@ -242,8 +250,8 @@ def _search(
     return SearchRecord(
         metric=metric,
         best=best_trial(records, metric).number,
-        train_rows=len(data.train[1]),
-        validation_rows=len(data.validation[1]),
+        train_rows=len(data.train.target),
+        validation_rows=len(data.validation.target),
         trials=records,
     )
 

@@ -22,7 +22,7 @@ from giornata.documents.model import ModelSpec, Split
 from giornata.documents.record import InputColumn, Signature
 from giornata.documents.record import StoreInput as RecordStoreInput
 from giornata.errors import DataError
-from giornata.models.base import Matrix, Vector
+from giornata.models.base import Examples
 from giornata.models.partitions import key_text, path_of, prefixes
 from giornata.names import data_table
 from giornata.scorer import matrix_of_columns
@@ -40,10 +40,10 @@ __all__ = [
     "Fitted",
     "RowCounts",
     "Windows",
+    "examples",
     "fit_features",
     "input_frame",
     "labelled_rows",
-    "matrix_and_target",
     "matrix_columns",
     "matrix_frame",
     "merged_inputs",
@@ -327,11 +327,11 @@ def sample(frame: DataFrame, rows: int, bound: int) -> DataFrame:
     return frame.where(F.pmod(F.col(ORDER), F.lit(_BUCKETS)) < int(_BUCKETS * bound / rows))
 
 
-def matrix_and_target(table: pa.Table, features: int) -> tuple[Matrix, Vector]:
-    """Matrix and labels of a frame of `matrix_frame`, in ORDER: the same rows give the same arrays."""
+def examples(table: pa.Table, features: int, categories: Mapping[int, int]) -> Examples:
+    """The rows of a frame of `matrix_frame`, in ORDER: the same rows give the same arrays."""
     order = np.argsort(table.column(ORDER).to_numpy(), kind="stable")
     columns = [table.column(name).to_numpy() for name in matrix_columns(features)]
-    return np.column_stack(columns)[order], table.column(LABEL).to_numpy()[order]
+    return Examples(np.column_stack(columns)[order], table.column(LABEL).to_numpy()[order], categories)
 
 
 def _parts(levels: CompiledFeatures | None, frame: pl.DataFrame) -> pa.Array:

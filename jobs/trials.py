@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from giornata.documents.model import Scalar
 from giornata.evaluation.metrics import metrics
 from giornata.models import model_type
-from giornata.models.base import FitError, Matrix, ParameterError, Vector
+from giornata.models.base import Examples, FitError, ParameterError
 from giornata.models.search import TrialResult
 
 __all__ = ["TrialData", "TrialRunner", "trial_runner"]
@@ -22,10 +22,10 @@ __all__ = ["TrialData", "TrialRunner", "trial_runner"]
 
 @dataclass(frozen=True)
 class TrialData:
-    """What every trial sees: the matrix and labels to learn from, and those to be judged on."""
+    """What every trial sees: the rows to learn from, and those to be judged on."""
 
-    train: tuple[Matrix, Vector]
-    validation: tuple[Matrix, Vector]
+    train: Examples
+    validation: Examples
 
 
 class TrialRunner:
@@ -90,11 +90,10 @@ def run_trial(
     """Fit and judge one set of parameters: the result, or why there is none."""
     began = time.monotonic()
     try:
-        fitted = model_type(type_).fit(*data.train, task, parameters, seed, validation=data.validation)
+        fitted = model_type(type_).fit(data.train, task, parameters, seed, validation=data.validation)
     except (FitError, ParameterError) as error:
         return str(error)
-    matrix, actual = data.validation
-    value = metrics(task, actual, fitted.predict(matrix))[metric]
+    value = metrics(task, data.validation.target, fitted.predict(data.validation.matrix))[metric]
     return TrialResult(value, fitted.rounds, time.monotonic() - began)
 
 

@@ -1,10 +1,10 @@
 """Model types behind one small interface, and the tree of parts that any of them may be divided into."""
 
 from giornata.errors import NotFoundError
-from giornata.models.base import Fitted, ModelType
+from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
 
-__all__ = ["Fitted", "ModelType", "model_type"]
+__all__ = ["Examples", "Fitted", "ModelType", "model_type"]
 
 _TYPES: dict[str, ModelType] = {"xgboost": BoostedTreesType()}
 

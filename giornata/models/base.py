@@ -1,6 +1,7 @@
 """What a model type is: how it is fitted, how it answers, and the open formats it is kept in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 import numpy as np
@@ -9,13 +10,28 @@ from numpy.typing import NDArray
 from giornata.documents.model import Dimension, Scalar
 from giornata.errors import GiornataError
 
-__all__ = ["FitError", "Fitted", "Matrix", "ModelType", "ParameterError", "Parameters", "Vector"]
+__all__ = [
+    "Examples",
+    "FitError",
+    "Fitted",
+    "Matrix",
+    "ModelType",
+    "ParameterError",
+    "Parameters",
+    "PrunedError",
+    "Vector",
+    "Watch",
+]
 
 Matrix = NDArray[
     np.float32
 ]  # one row a request, one column a feature; NaN is missing, infinity does not occur
 Vector = NDArray[np.float64]
 Parameters = Mapping[str, Scalar]
+
+Watch = Callable[[int, float], None]
+"""Told after every round of a fit its number, from 1, and the loss on the validation rows (lower is better: root mean
+squared error for regression, log loss for binary). Raises PrunedError to end the fit."""
 
 
 class ParameterError(GiornataError):
@@ -26,16 +42,36 @@ class FitError(GiornataError):
     """A model type could not be fitted to the data with the parameters."""
 
 
+class PrunedError(GiornataError):
+    """A search ended a fit, because others did better after as many rounds."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from: a matrix of features and the label of each row.
+
+    `categories` maps the columns that hold codes of categories, not amounts, to how many codes there are: codes
+    are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts.
+    """
+
+    matrix: Matrix
+    target: Vector
+    categories: Mapping[int, int] = field(default_factory=dict)
+
+
 class Fitted(Protocol):
     """A model that has learned; immutable, and safe to ask from several threads."""
 
     @property
     def rounds(self) -> int:
-        """Rounds of training that the model holds (boosting rounds, iterations)."""
+        """Rounds of training that the model holds (boosting rounds, epochs, iterations); 1 where there are none."""
         ...
 
     def predict(self, matrix: Matrix) -> Vector:
-        """One answer a row: the value (regression) or the probability of true (binary)."""
+        """One answer a row: the value (regression) or the probability of true (binary), always finite.
+
+        A row's answer does not depend on the rows beside it, down to the last bit.
+        """
         ...
 
     def to_files(self) -> dict[str, bytes]:
@@ -60,6 +96,11 @@ class ModelType(Protocol):
     """A kind of model: the one place that knows its parameters and its library."""
 
     @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it can be given: regression, binary."""
+        ...
+
+    @property
     def fitted(self) -> type[Fitted]:
         """The class of its models, which reads their files."""
         ...
@@ -78,16 +119,18 @@ class ModelType(Protocol):
 
     def fit(
         self,
-        matrix: Matrix,
-        target: Vector,
+        examples: Examples,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: tuple[Matrix, Vector] | None = None,
+        validation: Examples | None = None,
+        watch: Watch | None = None,
     ) -> Fitted:
         """Learn from the rows; the same rows, parameters, seed and threads give the same model.
 
-        `validation` rows are looked at only to stop early, where the parameters ask for it. Raises FitError.
+        `validation` rows are looked at only to stop early, where the parameters ask for it, and to tell `watch`,
+        which types without rounds never call. Rows may be few, of one label, and hold columns that are constant or
+        have no value. Raises FitError, ParameterError, and what `watch` raises.
         """
         ...

@@ -3,7 +3,6 @@
 XGBoost is imported when it is first used: its import takes seconds where scikit-learn and pandas are installed.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,10 +10,12 @@ import numpy as np
 
 from giornata.documents.model import Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import FitError, Matrix, ParameterError, Parameters, Vector
+from giornata.models.base import Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.models.parameters import ParameterTable
 
 if TYPE_CHECKING:
     from xgboost import Booster
+    from xgboost.callback import TrainingCallback
 
 __all__ = ["BoostedTrees", "BoostedTreesType"]
 
@@ -23,29 +24,32 @@ _OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic"}
 _STOP_METRICS = {"regression": "rmse", "binary": "logloss"}
 _DEFAULT_ROUNDS = 100
 
-# Lowest and highest value of each parameter; None is open. XGBoost itself only warns of a misspelt one.
-_WHOLE: dict[str, tuple[float, float | None]] = {
-    "n_estimators": (1, None),
-    "max_depth": (0, None),
-    "max_leaves": (0, None),
-    "max_bin": (2, None),
-    "num_parallel_tree": (1, None),
-    "early_stopping_rounds": (1, None),
-}
-_REAL: dict[str, tuple[float, float | None]] = {
-    "learning_rate": (0, 1),
-    "min_child_weight": (0, None),
-    "min_split_loss": (0, None),
-    "max_delta_step": (0, None),
-    "subsample": (0, 1),
-    "colsample_bytree": (0, 1),
-    "colsample_bylevel": (0, 1),
-    "colsample_bynode": (0, 1),
-    "reg_alpha": (0, None),
-    "reg_lambda": (0, None),
-    "scale_pos_weight": (0, None),
-}
-_CHOICES = {"grow_policy": ("depthwise", "lossguide")}
+# XGBoost itself only warns of a misspelt parameter.
+_PARAMETERS = ParameterTable(
+    "xgboost",
+    whole={
+        "n_estimators": (1, None),
+        "max_depth": (0, None),
+        "max_leaves": (0, None),
+        "max_bin": (2, None),
+        "num_parallel_tree": (1, None),
+        "early_stopping_rounds": (1, None),
+    },
+    real={
+        "learning_rate": (0, 1),
+        "min_child_weight": (0, None),
+        "min_split_loss": (0, None),
+        "max_delta_step": (0, None),
+        "subsample": (0, 1),
+        "colsample_bytree": (0, 1),
+        "colsample_bylevel": (0, 1),
+        "colsample_bynode": (0, 1),
+        "reg_alpha": (0, None),
+        "reg_lambda": (0, None),
+        "scale_pos_weight": (0, None),
+    },
+    choices={"grow_policy": ("depthwise", "lossguide")},
+)
 
 
 class BoostedTrees:
@@ -95,14 +99,11 @@ class BoostedTrees:
 class BoostedTreesType:
     """XGBoost's histogram method, by the names that its scikit-learn interface gives the parameters."""
 
+    tasks = tuple(_OBJECTIVES)
     fitted = BoostedTrees
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        for name, value in parameters.items():
-            self._check_value(name, value)
-        for name, dimension in space.items():
-            for value in dimension.choice or dimension.integers or dimension.floats or ():
-                self._check_value(name, value)
+        _PARAMETERS.check(parameters, space)
 
     def default_space(self) -> dict[str, Dimension]:
         return {
@@ -121,13 +122,13 @@ class BoostedTreesType:
 
     def fit(
         self,
-        matrix: Matrix,
-        target: Vector,
+        examples: Examples,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: tuple[Matrix, Vector] | None = None,
+        validation: Examples | None = None,
+        watch: Watch | None = None,
     ) -> BoostedTrees:
         import xgboost
         from xgboost.core import XGBoostError
@@ -147,36 +148,36 @@ class BoostedTreesType:
             "verbosity": 1,
         }
         try:
-            data = xgboost.DMatrix(matrix, target, nthread=threads)
-            if patience is None or validation is None:
+            data = xgboost.DMatrix(examples.matrix, examples.target, nthread=threads)
+            if validation is None:
                 return BoostedTrees(xgboost.train(options, data, rounds))
-            watched = [(xgboost.DMatrix(*validation, nthread=threads), "validation")]
+            watched = xgboost.DMatrix(validation.matrix, validation.target, nthread=threads)
             booster = xgboost.train(
-                options, data, rounds, evals=watched, early_stopping_rounds=int(patience), verbose_eval=False
+                options,
+                data,
+                rounds,
+                evals=[(watched, "validation")],
+                early_stopping_rounds=None if patience is None else int(patience),
+                callbacks=[_telling(watch)] if watch else None,
+                verbose_eval=False,
             )
-            # XGBoost predicts with the trees after the best one too, unless they are cut off.
-            return BoostedTrees(booster[: booster.best_iteration + 1])
         except XGBoostError as error:
-            raise FitError(f"XGBoost cannot fit {matrix.shape[0]} rows: {_first_line(error)}") from error
+            raise FitError(f"XGBoost cannot fit {len(examples.target)} rows: {_first_line(error)}") from error
+        # XGBoost predicts with the trees after the best one too, unless they are cut off.
+        return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1])
 
-    def _check_value(self, name: str, value: Scalar) -> None:
-        if name in _CHOICES:
-            if value not in _CHOICES[name]:
-                raise ParameterError(f"parameter {name} is one of {', '.join(_CHOICES[name])}, not {value!r}")
-            return
-        ranges = _WHOLE | _REAL
-        if name not in ranges:
-            near = difflib.get_close_matches(name, [*ranges, *_CHOICES], n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join([*ranges, *_CHOICES])}"
-            raise ParameterError(f"xgboost has no parameter {name!r}{hint}")
-        number = int if name in _WHOLE else (int, float)
-        low, high = ranges[name]
-        if isinstance(value, bool) or not isinstance(value, number):
-            kind = "a whole number" if name in _WHOLE else "a number"
-            raise ParameterError(f"parameter {name} is {kind}, not {value!r}")
-        if (low is not None and value < low) or (high is not None and value > high):
-            limits = f"at least {low:g}" + (f" and at most {high:g}" if high is not None else "")
-            raise ParameterError(f"parameter {name} is {limits}, not {value!r}")
+
+def _telling(watch: Watch) -> "TrainingCallback":
+    """A callback of XGBoost that tells `watch` the loss of every round."""
+    from xgboost.callback import TrainingCallback
+
+    class Telling(TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            (losses,) = evals_log["validation"].values()
+            watch(epoch + 1, float(losses[-1]))
+            return False
+
+    return Telling()
 
 
 def _first_line(error: Exception) -> str:

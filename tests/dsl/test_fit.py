@@ -223,3 +223,15 @@ def test_labels_of_other_rows_alone():
     mean, deviation = 3.0, statistics.pstdev([1, 2, 3, 6])
     assert fitted.row({"s": "a", "x": 6.0}) == [55.0, (6 - mean) / deviation]
     assert fitted.row({"s": "b", "x": 3.0}) == [55.0, 0.0]
+
+
+def test_categories_are_the_codes_of_vocabularies():
+    features = compile_features(
+        {**FEATURES, "w": "vocabulary(row.s, size=1)", "c": "1 + vocabulary(row.s)"}, SCHEMA
+    )
+    with pytest.raises(NotFittedError, match="v, w must learn"):
+        _ = features.categories
+    rows = pl.DataFrame({"x": [1.0, 2.0, 3.0], "s": ["a", "b", None], "i": [1, 2, 3]})
+    fitted = features.fitted(features.aggregate(rows))
+    assert fitted.categories == {"v": 4, "w": 3}
+    assert CompiledFeatures.from_json(fitted.to_json()).categories == fitted.categories

@@ -25,7 +25,7 @@ from giornata.documents.record import SearchRecord as Search
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.metrics import defined, regression_metrics
 from giornata.models import model_type
-from giornata.models.base import Matrix
+from giornata.models.base import Examples, Matrix
 from giornata.models.partitions import level_of, part_names
 from giornata.scorer import matrix_of_columns, with_self_test
 
@@ -217,7 +217,7 @@ def trained() -> Trained:
         inside = np.ones(frame.height, bool)
         for level, value in zip(("state", "city"), key, strict=False):
             inside &= (frame[level] == value).fill_null(False).to_numpy()
-        fitted = type_.fit(matrix[inside], target[inside], "regression", spec.parameters, seed=0)
+        fitted = type_.fit(Examples(matrix[inside], target[inside]), "regression", spec.parameters, seed=0)
         parts.append(Part(key, level_of(key, partition.names), names[key], fitted.to_files()))
     version = _record(spec, frame, matrix)
     bundle = Bundle(version, features.to_json(), partition.to_json(), tuple(parts))

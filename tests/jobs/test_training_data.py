@@ -15,8 +15,8 @@ from jobs.training_data import (
     LABEL,
     ORDER,
     WINDOW,
+    examples,
     fit_features,
-    matrix_and_target,
     matrix_frame,
     merged_inputs,
     sample,
@@ -72,12 +72,13 @@ def test_matrix_does_not_depend_on_the_order_of_rows():
         {"x0": pa.array([1, 2, None], pa.float32()), "x1": pa.array([4, 5, 6], pa.float32()),
          LABEL: [0.1, 0.2, 0.3], ORDER: [30, -10, 20]}
     )  # fmt: skip
-    matrix, target = matrix_and_target(table, 2)
-    np.testing.assert_array_equal(matrix, np.array([[2, 5], [np.nan, 6], [1, 4]], np.float32))
-    assert target.tolist() == [0.2, 0.3, 0.1]
-    again = matrix_and_target(table.take([2, 0, 1]), 2)
-    np.testing.assert_array_equal(again[0], matrix)
-    assert matrix.dtype == np.float32
+    found = examples(table, 2, {1: 7})
+    np.testing.assert_array_equal(found.matrix, np.array([[2, 5], [np.nan, 6], [1, 4]], np.float32))
+    assert found.target.tolist() == [0.2, 0.3, 0.1]
+    assert found.categories == {1: 7}
+    again = examples(table.take([2, 0, 1]), 2, {})
+    np.testing.assert_array_equal(again.matrix, found.matrix)
+    assert found.matrix.dtype == np.float32
 
 
 @pytest.mark.parametrize(("bound", "low", "high"), [(10_000, 10_000, 10_000), (1000, 900, 1100)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xgboost
 
-from giornata.models.base import FitError
+from giornata.models.base import Examples, FitError
 from jobs.trials import TrialData, run_trial, trial_runner
 
 
@@ -13,7 +13,7 @@ def data():
     random = np.random.default_rng(0)
     matrix = random.normal(size=(400, 3)).astype(np.float32)
     target = matrix @ np.array([1.0, 2.0, 0.0])
-    return TrialData((matrix[:300], target[:300]), (matrix[300:], target[300:]))
+    return TrialData(Examples(matrix[:300], target[:300]), Examples(matrix[300:], target[300:]))
 
 
 def test_trials_equal_plain_xgboost(spark, data):
@@ -22,8 +22,8 @@ def test_trials_equal_plain_xgboost(spark, data):
         found = {depth: future.result(60) for depth, future in futures.items()}
     for depth, result in found.items():
         options = {"max_depth": depth, "tree_method": "hist", "nthread": 1}
-        booster = xgboost.train(options, xgboost.DMatrix(*data.train), 8)
-        error = booster.predict(xgboost.DMatrix(data.validation[0])) - data.validation[1]
+        booster = xgboost.train(options, xgboost.DMatrix(data.train.matrix, data.train.target), 8)
+        error = booster.predict(xgboost.DMatrix(data.validation.matrix)) - data.validation.target
         assert result.value == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-6)
         assert result.rounds == 8
 
