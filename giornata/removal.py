@@ -20,6 +20,8 @@ DROP_TIMEOUT = 60.0
 _OF_MODELS = {
     "metric_series": ("model", "tag", "mode", "metric", "time_window"),
     "alerts": ("model", "tag", "mode", "rule"),
+    "training_runs": ("model",),
+    "training_trials": ("model", "uuid", "of"),
 }
 
 
@@ -50,7 +52,7 @@ def remove_project(settings: Settings, session: Session, project: str) -> Iterat
         yield f"{deployed} deployments"
         yield f"{_delete_versions(session, is_ours)} model versions"
         series = sum(_delete(session, table, key, is_ours) for table, key in _OF_MODELS.items())
-        yield f"{series} series of metrics and alerts"
+        yield f"{series} series of metrics, alerts and runs of training"
         _delete_statistics(session, project)
         pushed = _delete(session, "pushed_partitions", ("project", "group_name"), project.__eq__)
         session.execute(f"DROP KEYSPACE IF EXISTS {keyspace(project)}", timeout=DROP_TIMEOUT)

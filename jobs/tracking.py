@@ -23,6 +23,8 @@ __all__ = ["Tracking"]
 
 logging.getLogger("alembic").setLevel(logging.WARNING)
 
+_STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+
 
 class Tracking:
     """One MLflow run for a training, in the experiment named as its model, and one nested run for each trial."""
@@ -50,7 +52,10 @@ class Tracking:
         try:
             run = self._client.create_run(self._experiment, tags=tags).info.run_id
             self._log(run, trial.parameters, values, {"reason": trial.reason} if trial.reason else {})
-            self._client.set_terminated(run, "FINISHED" if trial.state == "complete" else "FAILED")
+            # A point of the curve is at its round: MLflow draws it as it was learned.
+            curve = [Metric("validation_loss", loss, 0, round_) for round_, loss in trial.curve]
+            self._client.log_batch(run, metrics=curve)
+            self._client.set_terminated(run, _STATUS[trial.state])
         except MlflowException as error:
             raise self._fault(error) from error
 

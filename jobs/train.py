@@ -26,7 +26,7 @@ from giornata.bundle import Bundle, Part, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.compile import compile_model
 from giornata.documents.model import ModelSpec, Scalar
-from giornata.documents.record import ModelVersion, PartRecord, SearchRecord, TrialRecord, Window
+from giornata.documents.record import ModelVersion, PartRecord, Window
 from giornata.errors import DataError, SettingsError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
@@ -42,15 +42,16 @@ from giornata.models.partitions import (
     level_of,
     part_names,
 )
-from giornata.models.search import best_trial, search
 from giornata.names import parse_model_name
 from giornata.scorer import input_columns, with_self_test
 from giornata.settings import Settings, load_settings
-from giornata.stores.cassandra import session
+from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
+from giornata.stores.training_runs import TrainingRuns
 from jobs.evaluate import Evaluation, evaluate
 from jobs.parts import Recipe, fit_parts, path_rows, validation_losses
 from jobs.point_in_time import join
+from jobs.progress import Progress
 from jobs.session import job_main, parse_day, say, start
 from jobs.tracking import Tracking
 from jobs.training_data import (
@@ -68,7 +69,8 @@ from jobs.training_data import (
     signature,
     windows,
 )
-from jobs.trials import TrialData, trial_runner
+from jobs.trials import TrialData
+from jobs.tuning import best_of, plan_of, tune
 
 __all__ = ["MAX_SEARCH_ROWS", "Training", "main", "run"]
 
@@ -114,15 +116,29 @@ def run(
     own = {**spec.parameters, **training.parameters}
     type_.check(own, spec.search.space if spec.search else {})
     # Both stores are opened first: a run that could not keep its result should end before it has one.
-    with (
-        session(settings) as cassandra,
-        Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
-    ):
-        version, bundle = _train(spark, documents, spec, training, own, tracking, now)
-        Repository(cassandra).save(version, bundle)
-        tracking.finish(version.parameters, version.metrics)
+    with session(settings) as cassandra:
+        apply_schema(cassandra)
+        repository = Repository(cassandra)
+        runs = TrainingRuns(cassandra)
+        asked = {"as_of": training.as_of, "trials": training.trials, "parameters": dict(training.parameters)}
+        with (
+            Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,
+            Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
+        ):
+            first = _earlier(repository, training, spec)
+            version, bundle = _train(spark, documents, spec, training, own, first, tracking, progress, now)
+            repository.save(version, bundle)
+            tracking.finish(version.parameters, version.metrics)
     say("train", f"{training.model}: version {training.uuid} saved, {len(bundle)} bytes")
     return version
+
+
+def _earlier(repository: Repository, training: Training, spec: ModelSpec) -> list[dict[str, Scalar]]:
+    """The best parameters of the newest other version's search, as many as the document's search begins with."""
+    if not (spec.search and spec.search.warm_start):
+        return []
+    others = [version for version in repository.list(training.model) if version.uuid != training.uuid]
+    return best_of(repository.get(others[0].uuid).search, spec.search.warm_start) if others else []
 
 
 def _train(
@@ -131,7 +147,9 @@ def _train(
     spec: ModelSpec,
     training: Training,
     own: Mapping[str, Scalar],
+    first: Sequence[Mapping[str, Scalar]],
     tracking: Tracking,
+    progress: Progress,
     now: Callable[[], datetime],
 ) -> tuple[ModelVersion, bytes]:
     started = now()
@@ -142,9 +160,7 @@ def _train(
     when = windows(spec.split, training.as_of)
     labelled = labelled_rows(spark, documents, spec, inputs, when).persist(StorageLevel.MEMORY_AND_DISK)
     counts = row_counts(labelled, spec, inputs, when)
-    say(
-        "train", f"{training.model}: " + ", ".join(f"{counts.rows[name]} {name} rows" for name in when.bounds)
-    )
+    progress.stage(", ".join(f"{counts.rows[name]} {name} rows" for name in when.bounds))
     asked = signature(spec, inputs, counts.nullable)
     columns = input_columns(asked)
     joined = join(spark, labelled, spec.data.event_time, inputs, documents.groups, documents.name)
@@ -156,16 +172,15 @@ def _train(
 
     categories = _categories(features)
     data = _trial_data(matrix, counts, len(features.names), categories)
-    say(
-        "train",
-        f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows",
+    progress.stage(
+        f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
-    found = _search(spark, spec, training, own, data, tracking)
+    found = tune(spark, spec, plan_of(spec, training.trials), own, first, data, tracking, progress)
     best = found.trials[found.best]
     parameters = model_type(spec.type).with_rounds(best.parameters, best.rounds or 1)
     recipe = Recipe(spec.type, spec.task, parameters, _seed(spec), len(features.names), categories)
     slots = spec.resources.executors * spec.resources.cores
-    learned = _fit(matrix, spec, recipe, compiled.partition, slots)
+    learned = _fit(matrix, spec, recipe, compiled.partition, slots, progress)
 
     version = ModelVersion(
         uuid=training.uuid,
@@ -227,37 +242,13 @@ def _trial_data(
     return TrialData(train, validation)
 
 
-def _search(
-    spark: SparkSession,
-    spec: ModelSpec,
-    training: Training,
-    own: Mapping[str, Scalar],
-    data: TrialData,
-    tracking: Tracking,
-) -> SearchRecord:
-    """The search of the document, or, without one, the one trial of its own parameters."""
-    metric = spec.search.metric if spec.search else LOSS[spec.task]
-    count = training.trials or (spec.search.trials if spec.search else 1)
-    space = spec.search.space if spec.search else model_type(spec.type).default_space()
-    slots = spec.resources.executors * spec.resources.cores
-    records: list[TrialRecord] = []
-    with trial_runner(spark, slots, data, spec.type, spec.task, metric, _seed(spec)) as runner:
-        for record in search(runner.submit, own, space, count, metric, _seed(spec), slots):
-            records.append(record)
-            tracking.trial(record, metric)
-            told = f"{metric} {record.value:.5g}" if record.value is not None else f"failed: {record.reason}"
-            say("train", f"trial {record.number + 1} of {count}: {told}")
-    return SearchRecord(
-        metric=metric,
-        best=best_trial(records, metric).number,
-        train_rows=len(data.train.target),
-        validation_rows=len(data.validation.target),
-        trials=records,
-    )
-
-
 def _fit(
-    matrix: DataFrame, spec: ModelSpec, recipe: Recipe, partition: CompiledFeatures | None, slots: int
+    matrix: DataFrame,
+    spec: ModelSpec,
+    recipe: Recipe,
+    partition: CompiledFeatures | None,
+    slots: int,
+    progress: Progress,
 ) -> Learned:
     """Candidates for every part at once, the decision on validation rows, then the kept ones on all rows."""
     tasks = slots * _TASKS_PER_SLOT
@@ -277,7 +268,7 @@ def _fit(
     kept = sorted(
         (key for key, decision in decisions.items() if decision.kept), key=lambda key: (len(key), repr(key))
     )
-    say("train", f"parts: {len(kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values")
+    progress.stage(f"parts: {len(kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values")
     final = fit_parts(matrix, kept, ["train", "validation"], recipe, tasks)
     for key in kept:
         if final[key].problem:

@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 from giornata.documents.model import Scalar
 from giornata.evaluation.metrics import metrics
 from giornata.models import model_type
-from giornata.models.base import Examples, FitError, ParameterError
+from giornata.models.base import Examples, FitError, ParameterError, PrunedError
+from giornata.models.pruning import Bounds, CurveWatch
 from giornata.models.search import TrialResult
 
 __all__ = ["TrialData", "TrialRunner", "trial_runner"]
@@ -47,19 +48,19 @@ class TrialRunner:
         self._data = self._context.broadcast(data)
         self._type, self._task, self._metric, self._seed = type_, task, metric, seed
 
-    def submit(self, parameters: dict[str, Scalar]) -> "Future[TrialResult]":
-        """Start a trial. Its future raises FitError when the trial fails, on whatever side."""
-        return self._pool.submit(inheritable_thread_target(self._spark)(self._run), parameters)
+    def submit(self, parameters: dict[str, Scalar], limits: Bounds) -> "Future[TrialResult]":
+        """Start a trial, pruned by `limits`. Its future raises FitError when the trial fails, on whatever side."""
+        return self._pool.submit(inheritable_thread_target(self._spark)(self._run), parameters, limits)
 
     def close(self) -> None:
         """Take the data off the executors."""
         self._data.destroy()
 
-    def _run(self, parameters: dict[str, Scalar]) -> TrialResult:
+    def _run(self, parameters: dict[str, Scalar], limits: Bounds) -> TrialResult:
         data, type_, task, metric, seed = self._data, self._type, self._task, self._metric, self._seed
 
         def trial(parameters: dict[str, Scalar]) -> TrialResult | str:
-            return run_trial(data.value, type_, task, metric, seed, parameters)
+            return run_trial(data.value, type_, task, metric, seed, parameters, limits)
 
         try:
             (result,) = self._context.parallelize([parameters], 1).map(trial).collect()
@@ -85,16 +86,27 @@ def trial_runner(
 
 
 def run_trial(
-    data: TrialData, type_: str, task: str, metric: str, seed: int, parameters: dict[str, Scalar]
+    data: TrialData,
+    type_: str,
+    task: str,
+    metric: str,
+    seed: int,
+    parameters: dict[str, Scalar],
+    limits: Bounds,
 ) -> TrialResult | str:
-    """Fit and judge one set of parameters: the result, or why there is none."""
+    """Fit and judge one set of parameters: the result, or why there is none. A loss above `limits` ends the fit."""
     began = time.monotonic()
+    watch = CurveWatch(limits)
     try:
-        fitted = model_type(type_).fit(data.train, task, parameters, seed, validation=data.validation)
+        fitted = model_type(type_).fit(
+            data.train, task, parameters, seed, validation=data.validation, watch=watch
+        )
+    except PrunedError:
+        return TrialResult(None, watch.curve[-1][0], time.monotonic() - began, watch.curve)
     except (FitError, ParameterError) as error:
         return str(error)
     value = metrics(task, data.validation.target, fitted.predict(data.validation.matrix))[metric]
-    return TrialResult(value, fitted.rounds, time.monotonic() - began)
+    return TrialResult(value, fitted.rounds, time.monotonic() - began, watch.curve)
 
 
 def _cause(error: PySparkException | Py4JJavaError) -> str:

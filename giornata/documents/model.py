@@ -104,12 +104,30 @@ class Dimension(Document):
 
 
 class Search(Document):
-    """A search for parameters: `trials` tries that improve `metric` on the validation rows."""
+    """A search for parameters: up to `trials` tries that improve `metric` on the validation rows.
+
+    `sampler` says how tries are drawn: by what earlier ones gave (`tpe`, `cmaes`), at random, or all combinations of
+    choices (`grid`). `pruning: median` ends a try that is worse than the median of earlier ones after as many rounds.
+    No try is started after `time`. The best `warm_start` tries of the newest version's search come first.
+    """
 
     trials: Annotated[int, Field(ge=1)]
     metric: str
     space: Annotated[dict[str, Dimension], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)] = 0
+    sampler: Literal["tpe", "random", "grid", "cmaes"] = "tpe"
+    pruning: Literal["median", "none"] = "median"
+    time: Duration | None = None
+    warm_start: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        ranges = [name for name, dimension in self.space.items() if dimension.choice is None]
+        if self.sampler == "grid" and ranges:
+            raise ValueError(f"sampler grid needs choice: [...] for every parameter; {ranges[0]} is a range")
+        if self.sampler == "cmaes" and len(ranges) < 2:
+            raise ValueError("sampler cmaes needs at least two parameters with a range of numbers; use tpe")
+        return self
 
 
 class Resources(Document):

@@ -88,25 +88,27 @@ class Window(Document):
 
 
 class TrialRecord(Document):
-    """One try of the search. `value` is the metric on the validation rows, None when the trial failed.
+    """One try of the search. `value` is the metric on the validation rows, None when it failed or was pruned.
 
-    `rounds` is the number of boosting rounds fitted (fewer than asked for after early stopping).
+    `rounds` is the number of rounds fitted (fewer than asked for after early stopping and pruning), `curve` the loss
+    on the validation rows after some of them, as [round, loss].
     """
 
     number: int
     parameters: dict[str, Scalar]
-    state: Literal["complete", "failed"]
+    state: Literal["complete", "pruned", "failed"]
     value: float | None = None
     rounds: int | None = None
     reason: str = ""
     seconds: float
+    curve: list[tuple[int, float]] = Field(default_factory=list)
 
 
 class SearchRecord(Document):
     """Every trial of the search, the first being the document's own parameters, and which was the best.
 
     `train_rows` and `validation_rows` are the rows the trials saw: fewer than the windows hold where these are
-    larger than the search's bound.
+    larger than the search's bound. `importances` are the shares of the metric's variance that parameters explain.
     """
 
     metric: str
@@ -114,6 +116,7 @@ class SearchRecord(Document):
     train_rows: int
     validation_rows: int
     trials: list[TrialRecord]
+    importances: dict[str, float] = Field(default_factory=dict)
 
 
 class PartRecord(Document):

@@ -1,68 +1,106 @@
 """The search for parameters: Optuna proposes, whoever runs the trials answers, the best trial wins.
 
 Knows nothing of where trials run: they are handed out as futures, several at a time, and told to Optuna in the
-order of their numbers. What a trial is proposed so depends on the answers to earlier trials alone, never on
-which of them happened to finish first: the same data and seed give the same search.
+order of their numbers. What a trial is proposed, and when it is pruned, so depends on the answers to earlier trials
+alone, never on which of them happened to finish first: the same data and seed give the same search.
 """
 
+import itertools
 import math
+import random
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import optuna
 
-from giornata.documents.model import Dimension, Scalar
+from giornata.documents.model import Dimension, Scalar, Search
 from giornata.documents.record import TrialRecord
 from giornata.errors import DataError
 from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models.base import FitError
+from giornata.models.pruning import Bounds, Curve, bounds
 
-__all__ = ["TrialResult", "best_trial", "search"]
+__all__ = ["Submit", "TrialResult", "best_trial", "search"]
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial gave: the metric on the validation rows, the rounds fitted, the seconds it took."""
+    """What a trial gave: the metric on the validation rows, None where it was pruned; the rounds fitted, the seconds
+    it took, and the losses on its way."""
 
-    value: float
+    value: float | None
     rounds: int
     seconds: float
+    curve: Curve = ()
+
+
+Submit = Callable[[dict[str, Scalar], Bounds], "Future[TrialResult]"]
+"""Starts a trial with parameters, to be pruned by bounds. Its future raises FitError when the trial fails."""
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A trial under way; the document's own parameters may lie outside of the space, so Optuna has none for them."""
+
+    trial: optuna.trial.Trial | None
+    number: int
+    parameters: dict[str, Scalar]
+    answer: "Future[TrialResult] | TrialRecord"
 
 
 def search(
-    submit: Callable[[dict[str, Scalar]], "Future[TrialResult]"],
+    submit: Submit,
     own: Mapping[str, Scalar],
-    space: Mapping[str, Dimension],
-    trials: int,
-    metric: str,
-    seed: int,
+    plan: Search,
     in_flight: int,
+    first: Sequence[Mapping[str, Scalar]] = (),
+    known: Mapping[int, TrialRecord] | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[TrialRecord]:
-    """Run `trials` trials, at most `in_flight` at a time, and yield their records in order.
+    """Run the trials of `plan`, at most `in_flight` at a time, and yield their records in order.
 
-    The first trial is `own`, the document's parameters as they are; the others draw the parameters of `space` and
-    keep the rest of `own`. `submit` starts a trial; its future raises FitError when the trial fails, which is
-    recorded while the others go on.
+    The first trial is `own`, the document's parameters as they are; the others draw the parameters of the space,
+    those in `first` before all others, and keep the rest of `own`. `known` holds trials by number that an interrupted
+    search of the same rows has finished: they are not run again. A trial that fails is recorded while the others go
+    on. No trial is started after the plan's `time`, in seconds of `clock`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction: Literal["maximize", "minimize"] = "maximize" if metric in HIGHER_IS_BETTER else "minimize"
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=seed))
-    running: deque[tuple[optuna.trial.Trial | None, int, dict[str, Scalar], Future[TrialResult]]] = deque()
-    for number in range(trials):
+    direction: Literal["maximize", "minimize"] = "maximize" if _higher(plan) else "minimize"
+    study = optuna.create_study(direction=direction, sampler=_sampler(plan))
+    count = plan.trials
+    for drawn in first:
+        study.enqueue_trial({name: drawn[name] for name in plan.space if name in drawn})
+    if plan.sampler == "grid":
+        grid = _grid(plan)
+        count = min(count, len(first) + len(grid) + 1)
+        for point in grid:
+            study.enqueue_trial(point)
+    ends = math.inf if plan.time is None else clock() + plan.time.total_seconds()
+    told: list[TrialRecord] = []
+    running: deque[_Running] = deque()
+    for number in range(count):
         if len(running) >= in_flight:
-            yield _finish(study, *running.popleft())
-        # The document's own parameters may lie outside of the space, so Optuna is not told of that trial.
+            told.append(_finish(study, running.popleft(), plan))
+            yield told[-1]
+        if clock() > ends:
+            break
         trial = study.ask() if number else None
-        parameters = {**own, **(_suggest(trial, space) if trial else {})}
-        running.append((trial, number, parameters, submit(parameters)))
+        parameters = {**own, **(_suggest(trial, plan.space) if trial else {})}
+        done = (known or {}).get(number)
+        if done is None or done.parameters != parameters:
+            limits = bounds(told) if plan.pruning == "median" else {}
+            running.append(_Running(trial, number, parameters, submit(parameters, limits)))
+        else:
+            running.append(_Running(trial, number, parameters, done))
     while running:
-        yield _finish(study, *running.popleft())
+        yield _finish(study, running.popleft(), plan)
 
 
-def best_trial(trials: list[TrialRecord], metric: str) -> TrialRecord:
+def best_trial(trials: Sequence[TrialRecord], metric: str) -> TrialRecord:
     """The trial with the best metric, the earlier of equals. Raises DataError when every trial failed."""
     complete = [trial for trial in trials if trial.value is not None]
     if not complete:
@@ -70,6 +108,28 @@ def best_trial(trials: list[TrialRecord], metric: str) -> TrialRecord:
         raise DataError(f"all {len(trials)} trials of the search failed: {reasons}")
     sign = -1 if metric in HIGHER_IS_BETTER else 1
     return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+
+def _higher(plan: Search) -> bool:
+    return plan.metric in HIGHER_IS_BETTER
+
+
+def _sampler(plan: Search) -> optuna.samplers.BaseSampler:
+    match plan.sampler:
+        case "cmaes":
+            return optuna.samplers.CmaEsSampler(seed=plan.seed, warn_independent_sampling=False)
+        case "tpe":
+            return optuna.samplers.TPESampler(seed=plan.seed)
+        case _:
+            return optuna.samplers.RandomSampler(seed=plan.seed)
+
+
+def _grid(plan: Search) -> list[dict[str, Scalar]]:
+    """Every combination, in an order drawn by the seed: a search with fewer trials sees all over the grid."""
+    choices = {name: dimension.choice or () for name, dimension in plan.space.items()}
+    points = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+    random.Random(plan.seed).shuffle(points)
+    return points
 
 
 def _suggest(trial: optuna.trial.Trial, space: Mapping[str, Dimension]) -> dict[str, Scalar]:
@@ -85,30 +145,47 @@ def _suggest(trial: optuna.trial.Trial, space: Mapping[str, Dimension]) -> dict[
     return drawn
 
 
-def _finish(
-    study: optuna.Study,
-    trial: optuna.trial.Trial | None,
-    number: int,
-    parameters: dict[str, Scalar],
-    future: "Future[TrialResult]",
-) -> TrialRecord:
+def _finish(study: optuna.Study, running: _Running, plan: Search) -> TrialRecord:
+    """Wait for a trial, tell Optuna of it, and record it."""
+    record = running.answer if isinstance(running.answer, TrialRecord) else _record(running)
+    trial = running.trial
+    if trial is None:
+        return record
+    match record.state:
+        case "complete":
+            study.tell(trial, record.value)
+        case "pruned":
+            # Optuna ranks a pruned trial by its last value, in the direction of the study; losses are lower-is-better.
+            for round_, loss in record.curve:
+                trial.report(-loss if _higher(plan) else loss, round_)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        case _:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return record
+
+
+def _record(running: _Running) -> TrialRecord:
+    assert isinstance(running.answer, Future)
     try:
-        result = future.result()
-        if not math.isfinite(result.value):
+        result = running.answer.result()
+        if result.value is not None and not math.isfinite(result.value):
             raise FitError("its metric is not defined on the validation rows")
     except FitError as error:
-        if trial:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
         return TrialRecord(
-            number=number, parameters=parameters, state="failed", reason=str(error), seconds=0.0
+            number=running.number,
+            parameters=running.parameters,
+            state="failed",
+            reason=str(error),
+            seconds=0.0,
         )
-    if trial:
-        study.tell(trial, result.value)
+    pruned = result.value is None
     return TrialRecord(
-        number=number,
-        parameters=parameters,
-        state="complete",
+        number=running.number,
+        parameters=running.parameters,
+        state="pruned" if pruned else "complete",
         value=result.value,
         rounds=result.rounds,
+        reason=f"after round {result.rounds} worse than the median of earlier trials" if pruned else "",
         seconds=result.seconds,
+        curve=list(result.curve),
     )

@@ -1,13 +1,16 @@
 """The search finds a planted optimum, survives failures, and does not depend on which trial ends first."""
 
+import statistics
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from giornata.documents.model import Dimension
+from giornata.documents.model import Dimension, Search
 from giornata.errors import DataError
-from giornata.models.base import FitError
+from giornata.models.base import FitError, PrunedError
+from giornata.models.pruning import CurveWatch
 from giornata.models.search import TrialResult, best_trial, search
+from giornata.models.search_report import parameter_importances
 
 SPACE = {
     "max_depth": Dimension(int=[1, 9]),
@@ -22,14 +25,18 @@ def loss(parameters):
     return (parameters["max_depth"] - 6) ** 2 + abs(parameters["learning_rate"] - 0.1) + wrong_policy
 
 
-def at_once(parameters):
+def plan(trials, metric="rmse", seed=0, **more):
+    return Search(trials=trials, metric=metric, seed=seed, **{"space": SPACE, **more})
+
+
+def at_once(parameters, limits=None):
     future = Future()
     future.set_result(TrialResult(loss(parameters), 7, 0.0))
     return future
 
 
 def test_finds_the_planted_optimum():
-    trials = list(search(at_once, OWN, SPACE, 60, "rmse", 0, 2))
+    trials = list(search(at_once, OWN, plan(60, "rmse", 0), 2))
     assert [trial.number for trial in trials] == list(range(60))
     assert trials[0].parameters == OWN
     assert all(trial.parameters["n_estimators"] == 7 for trial in trials)
@@ -40,19 +47,19 @@ def test_finds_the_planted_optimum():
 
 
 def test_maximises_what_is_better_when_higher():
-    trials = list(search(at_once, OWN, SPACE, 40, "auc", 0, 2))
+    trials = list(search(at_once, OWN, plan(40, "auc", 0), 2))
     assert best_trial(trials, "auc").value == max(trial.value for trial in trials)
     # It went looking for high values: the farthest depth from 6 is 1.
     assert best_trial(trials, "auc").parameters["max_depth"] == 1
 
 
 def test_order_of_completion_does_not_matter():
-    expected = list(search(at_once, OWN, SPACE, 25, "rmse", 5, 3))
+    expected = list(search(at_once, OWN, plan(25, "rmse", 5), 3))
     with ThreadPoolExecutor(3) as pool:
         # In a window of three, the trial asked for last is the one that ends first.
         waiting: list = []
 
-        def submit(parameters):
+        def submit(parameters, limits):
             future: Future = Future()
             waiting.append((future, TrialResult(loss(parameters), 7, 0.0)))
             if len(waiting) == 3:
@@ -62,7 +69,7 @@ def test_order_of_completion_does_not_matter():
             return future
 
         found = []
-        for trial in search(submit, OWN, SPACE, 24, "rmse", 5, 3):
+        for trial in search(submit, OWN, plan(24, "rmse", 5), 3):
             found.append(trial)
             for late, result in waiting:
                 late.set_result(result)
@@ -73,11 +80,11 @@ def test_order_of_completion_does_not_matter():
 def test_no_more_in_flight_than_allowed_and_later_trials_learn_from_earlier_ones():
     submitted = []
 
-    def submit(parameters):
+    def submit(parameters, limits):
         submitted.append(parameters)
         return at_once(parameters)
 
-    for trial in search(submit, OWN, SPACE, 40, "rmse", 0, 4):
+    for trial in search(submit, OWN, plan(40, "rmse", 0), 4):
         assert len(submitted) <= trial.number + 4
     # After Optuna's ten random trials, what is proposed gathers about the optimum.
     early, late = ([loss(parameters) for parameters in part] for part in (submitted[1:11], submitted[25:]))
@@ -85,7 +92,7 @@ def test_no_more_in_flight_than_allowed_and_later_trials_learn_from_earlier_ones
 
 
 def test_a_failed_trial_is_recorded_and_the_others_go_on():
-    def submit(parameters):
+    def submit(parameters, limits):
         future: Future = Future()
         if parameters["max_depth"] > 4:
             future.set_exception(FitError("too deep"))
@@ -95,7 +102,7 @@ def test_a_failed_trial_is_recorded_and_the_others_go_on():
             future.set_result(TrialResult(loss(parameters), 7, 0.0))
         return future
 
-    trials = list(search(submit, OWN, SPACE, 30, "rmse", 1, 2))
+    trials = list(search(submit, OWN, plan(30, "rmse", 1), 2))
     assert len(trials) == 30
     failed = [trial for trial in trials if trial.state == "failed"]
     assert {trial.reason for trial in failed} == {
@@ -107,10 +114,122 @@ def test_a_failed_trial_is_recorded_and_the_others_go_on():
 
 
 def test_all_failed():
-    def submit(parameters):
+    def submit(parameters, limits):
         future: Future = Future()
         future.set_exception(FitError("no memory"))
         return future
 
     with pytest.raises(DataError, match="all 3 trials of the search failed: no memory"):
-        best_trial(list(search(submit, OWN, SPACE, 3, "rmse", 0, 2)), "rmse")
+        best_trial(list(search(submit, OWN, plan(3, "rmse", 0), 2)), "rmse")
+
+
+def curved(parameters, limits):
+    """A trial of up to 30 rounds, whose loss falls to its own by (1 + 1 / round), under a watch as on an executor."""
+    watch, future = CurveWatch(limits), Future()
+    try:
+        for round_ in range(1, 31):
+            watch(round_, loss(parameters) * (1 + 1 / round_))
+        future.set_result(TrialResult(loss(parameters), 30, 0.0, watch.curve))
+    except PrunedError:
+        future.set_result(TrialResult(None, watch.curve[-1][0], 0.0, watch.curve))
+    return future
+
+
+def test_trials_worse_than_the_median_of_earlier_ones_go_no_further():
+    trials = list(search(curved, OWN, plan(40, sampler="random"), 2))
+    whole = list(search(curved, OWN, plan(40, sampler="random", pruning="none"), 2))
+    assert {trial.state for trial in whole} == {"complete"}
+    assert [trial.parameters for trial in trials] == [trial.parameters for trial in whole]
+    # By hand: two were under way, so trial n was bound by those before n - 1, once five of them were complete.
+    expected = []
+    for number, trial in enumerate(whole):
+        before = [(whole[n], expected[n]) for n in range(max(0, number - 1))]
+        bound, complete = {}, [one for one, pruned_at in before if pruned_at is None]
+        if len(complete) >= 5:
+            for round_ in range(1, 31):
+                losses = [
+                    loss(one.parameters) * (1 + 1 / round_)
+                    for one, pruned_at in before
+                    if pruned_at is None or round_ <= pruned_at
+                ]
+                if len(losses) >= 5:
+                    bound[round_] = statistics.median(losses)
+        mine = ((r, loss(trial.parameters) * (1 + 1 / r)) for r, _ in trial.curve)
+        expected.append(next((r for r, value in mine if r in bound and value > bound[r]), None))
+    assert [trial.rounds if trial.state == "pruned" else None for trial in trials] == expected
+    assert sum(trial.state == "pruned" for trial in trials) > 10
+    assert sum(trial.rounds for trial in trials) < 0.8 * sum(trial.rounds for trial in whole)
+    assert best_trial(trials, "rmse").parameters == best_trial(whole, "rmse").parameters
+
+
+def test_a_grid_is_tried_whole_and_no_point_twice():
+    space = {
+        "max_depth": Dimension(choice=[2, 4, 6]),
+        "grow_policy": Dimension(choice=["depthwise", "lossguide"]),
+    }
+    trials = list(search(at_once, OWN, plan(50, sampler="grid", space=space), 2))
+    drawn = [(trial.parameters["max_depth"], trial.parameters["grow_policy"]) for trial in trials[1:]]
+    assert sorted(drawn) == sorted((d, g) for d in (2, 4, 6) for g in ("depthwise", "lossguide"))
+    some = list(search(at_once, OWN, plan(4, sampler="grid", space=space), 2))
+    assert [trial.parameters for trial in some] == [trial.parameters for trial in trials[:4]]
+
+
+def test_cmaes_finds_the_planted_optimum():
+    ranges = {name: SPACE[name] for name in ("max_depth", "learning_rate")}
+    own = {**OWN, "grow_policy": "lossguide"}
+    trials = list(search(at_once, own, plan(80, sampler="cmaes", space=ranges), 2))
+    assert best_trial(trials, "rmse").value < 0.1
+    late = [loss(trial.parameters) for trial in trials[60:]]
+    early = [loss(trial.parameters) for trial in trials[1:21]]
+    assert sum(late) < 0.5 * sum(early)
+
+
+def test_what_a_sampler_cannot_do_is_refused():
+    with pytest.raises(ValueError, match="max_depth is a range"):
+        plan(3, sampler="grid")
+    with pytest.raises(ValueError, match="at least two"):
+        plan(3, sampler="cmaes", space={"max_depth": Dimension(int=[1, 9])})
+
+
+def test_no_trial_starts_after_the_time():
+    seconds = iter(range(0, 60_000, 600))
+    trials = list(search(at_once, OWN, plan(50, time="45m"), 2, clock=lambda: next(seconds)))
+    # The clock stands at 0 when the time is taken, and at 10, 20, 30 and 40 minutes when a trial begins; then at 50.
+    assert len(trials) == 4
+
+
+def test_the_best_of_an_earlier_search_come_first():
+    earlier = [
+        {"max_depth": 6, "learning_rate": 0.1, "grow_policy": "lossguide", "gone": 3},
+        {"max_depth": 7},
+    ]
+    trials = list(search(at_once, OWN, plan(4), 1, first=earlier))
+    assert trials[0].parameters == OWN
+    assert trials[1].parameters == {**OWN, "max_depth": 6, "learning_rate": 0.1, "grow_policy": "lossguide"}
+    assert trials[2].parameters["max_depth"] == 7
+
+
+def test_an_interrupted_search_goes_on_where_it_was():
+    whole = list(search(curved, OWN, plan(25), 2))
+    ran = []
+
+    def submit(parameters, limits):
+        ran.append(parameters)
+        return curved(parameters, limits)
+
+    known = {trial.number: trial for trial in whole[:14]}
+    assert list(search(submit, OWN, plan(25), 2, known=known)) == whole
+    assert ran == [trial.parameters for trial in whole[14:]]
+    # Of a search that asked otherwise, nothing fits but the document's own parameters.
+    ran.clear()
+    list(search(submit, OWN, plan(25, seed=7), 2, known=known))
+    assert len(ran) == 24
+
+
+def test_the_parameter_that_decides_is_the_important_one():
+    trials = list(search(at_once, OWN, plan(60, sampler="random"), 2))
+    shares = parameter_importances(trials, SPACE, 0)
+    assert next(iter(shares)) == "max_depth"
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["max_depth"] > 0.8
+    assert parameter_importances(trials[:5], SPACE, 0) == {}

@@ -1,0 +1,106 @@
+"""Runs of training in Cassandra: how far each is, why it ended, and the trials an interrupted one has finished."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from cassandra.cluster import Session
+
+from giornata.documents.record import TrialRecord
+from giornata.errors import StoreError
+from giornata.stores.cassandra import CASSANDRA_FAULTS
+
+__all__ = ["TrainingRun", "TrainingRuns"]
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """A run: `state` is running, trained, failed or cancelled; `stage` says in words how far it is or was.
+
+    `asked` is what it was told, as JSON; times are aware, in UTC.
+    """
+
+    model: str
+    uuid: str
+    state: str
+    stage: str
+    reason: str
+    trained_by: str
+    asked: str
+    started_at: datetime
+    updated_at: datetime
+
+
+_COLUMNS = ("model", "uuid", "state", "stage", "reason", "trained_by", "asked", "started_at", "updated_at")
+
+
+class TrainingRuns:
+    """The tables `giornata.training_runs` and `giornata.training_trials`."""
+
+    def __init__(self, session: Session):
+        """Prepare the statements. Raises StoreError, also when the tables are not there yet."""
+        self._session = session
+        try:
+            self._insert = session.prepare(
+                f"INSERT INTO giornata.training_runs ({', '.join(_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            )
+            self._update = session.prepare(
+                "UPDATE giornata.training_runs SET state = ?, stage = ?, reason = ?, updated_at = ? "
+                "WHERE model = ? AND uuid = ?"
+            )
+            self._list = session.prepare(
+                f"SELECT {', '.join(_COLUMNS)} FROM giornata.training_runs WHERE model = ?"
+            )
+            self._insert_trial = session.prepare(
+                "INSERT INTO giornata.training_trials (model, uuid, of, number, record) VALUES (?, ?, ?, ?, ?)"
+            )
+            self._trials = session.prepare(
+                "SELECT number, record FROM giornata.training_trials WHERE model = ? AND uuid = ? AND of = ?"
+            )
+        except CASSANDRA_FAULTS as fault:
+            raise _fault(fault) from fault
+
+    def put(self, run: TrainingRun) -> None:
+        """Record a run, or replace what is there of the same model and uuid. Raises StoreError."""
+        self._rows(self._insert, tuple(getattr(run, name) for name in _COLUMNS))
+
+    def note(
+        self, model: str, uuid: str, stage: str, at: datetime, state: str = "running", reason: str = ""
+    ) -> None:
+        """Say how far a run is, or how it ended. Raises StoreError."""
+        self._rows(self._update, (state, stage, reason, at, model, uuid))
+
+    def list(self, model: str) -> Sequence[TrainingRun]:
+        """The runs of a model, newest first. Raises StoreError."""
+        runs = [_run(row) for row in self._rows(self._list, (model,))]
+        return sorted(runs, key=lambda run: (run.started_at, run.uuid), reverse=True)
+
+    def keep(self, model: str, uuid: str, of: str, trial: TrialRecord) -> None:
+        """Keep a finished trial of a run, for a month. Raises StoreError."""
+        self._rows(self._insert_trial, (model, uuid, of, trial.number, trial.model_dump_json()))
+
+    def kept(self, model: str, uuid: str, of: str) -> Mapping[int, TrialRecord]:
+        """The trials of a run that were kept for the same `of`, by number. Raises StoreError."""
+        rows = self._rows(self._trials, (model, uuid, of))
+        return {row.number: TrialRecord.model_validate_json(row.record) for row in rows}
+
+    def _rows(self, statement: object, values: Sequence[object]) -> Sequence[Any]:
+        try:
+            return [*self._session.execute(statement, values)]
+        except CASSANDRA_FAULTS as fault:
+            raise _fault(fault) from fault
+
+
+def _run(row: Any) -> TrainingRun:
+    values = row._asdict()
+    for name in ("started_at", "updated_at"):
+        values[name] = values[name].replace(tzinfo=UTC)
+    return TrainingRun(**values)
+
+
+def _fault(fault: Exception) -> StoreError:
+    return StoreError(
+        f"Cassandra cannot read or store runs of training: {type(fault).__name__}: {fault}. "
+        "Is the stack up? Start it with `make up`."
+    )

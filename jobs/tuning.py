@@ -1,0 +1,101 @@
+"""The search of a training run: its data on the executors, its trials recorded, an interrupted one taken up again."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from giornata.documents.model import ModelSpec, Scalar, Search
+from giornata.documents.record import SearchRecord, TrialRecord
+from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
+from giornata.models import model_type
+from giornata.models.search import best_trial, search
+from giornata.models.search_report import parameter_importances
+from jobs.progress import Progress
+from jobs.tracking import Tracking
+from jobs.trials import TrialData, trial_runner
+
+__all__ = ["best_of", "plan_of", "tune"]
+
+
+def plan_of(spec: ModelSpec, trials: int | None) -> Search:
+    """The search of the document with another number of trials, or, without one, one trial of its own parameters."""
+    if spec.search:
+        return spec.search.model_copy(update={"trials": trials or spec.search.trials})
+    space = model_type(spec.type).default_space()
+    return Search(trials=trials or 1, metric=LOSS[spec.task], space=space)
+
+
+def best_of(record: SearchRecord | None, count: int) -> list[dict[str, Scalar]]:
+    """The parameters of the best `count` trials of an earlier search, best first."""
+    if record is None:
+        return []
+    sign = -1 if record.metric in HIGHER_IS_BETTER else 1
+    complete = [trial for trial in record.trials if trial.value is not None]
+    ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+    return [trial.parameters for trial in ranked[:count]]
+
+
+def tune(
+    spark: SparkSession,
+    spec: ModelSpec,
+    plan: Search,
+    own: Mapping[str, Scalar],
+    first: Sequence[Mapping[str, Scalar]],
+    data: TrialData,
+    tracking: Tracking,
+    progress: Progress,
+) -> SearchRecord:
+    """Run the search: every trial is told, tracked and kept as it finishes. Raises DataError when all fail."""
+    slots = spec.resources.executors * spec.resources.cores
+    of = _digest(spec, plan, own, first, data)
+    known = progress.trials(of)
+    if known:
+        progress.stage(f"{len(known)} trials were finished before an interruption")
+    records: list[TrialRecord] = []
+    with trial_runner(spark, slots, data, spec.type, spec.task, plan.metric, plan.seed) as runner:
+        for record in search(runner.submit, own, plan, slots, first, known):
+            records.append(record)
+            tracking.trial(record, plan.metric)
+            progress.keep(of, record)
+            progress.stage(f"trial {record.number + 1} of {plan.trials}: {_told(record, plan, records)}")
+    return SearchRecord(
+        metric=plan.metric,
+        best=best_trial(records, plan.metric).number,
+        train_rows=len(data.train.target),
+        validation_rows=len(data.validation.target),
+        trials=records,
+        importances=parameter_importances(records, plan.space, plan.seed),
+    )
+
+
+def _told(record: TrialRecord, plan: Search, records: Sequence[TrialRecord]) -> str:
+    result = record.state if record.value is None else f"{plan.metric} {record.value:.5g}"
+    reason = f": {record.reason}" if record.reason else ""
+    if not any(trial.value is not None for trial in records):
+        return f"{result}{reason}"
+    best = best_trial(records, plan.metric)
+    return f"{result}{reason}; best so far {best.value:.5g} (trial {best.number + 1})"
+
+
+def _digest(
+    spec: ModelSpec,
+    plan: Search,
+    own: Mapping[str, Scalar],
+    first: Sequence[Mapping[str, Scalar]],
+    data: TrialData,
+) -> str:
+    """What an answer to the same proposal depends on: document, order and the rows themselves."""
+    asked = [
+        spec.model_dump(mode="json"),
+        plan.model_dump(mode="json"),
+        dict(own),
+        [dict(one) for one in first],
+    ]
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+    for rows in (data.train, data.validation):
+        digest.update(np.ascontiguousarray(rows.matrix))
+        digest.update(np.ascontiguousarray(rows.target))
+    return digest.hexdigest()
