@@ -11,7 +11,7 @@ from rich.table import Table
 
 from giornata.deployment import deploy as put_live
 from giornata.deployment import rollback as put_back
-from giornata.documents.record import ModelVersion
+from giornata.documents.record import Metrics, ModelVersion
 from giornata.errors import NotFoundError
 from giornata.names import parse_model_name
 from giornata.removal import remove_project
@@ -149,12 +149,16 @@ def _about(version: ModelVersion) -> Table:
 
 def _accuracy(version: ModelVersion) -> Table:
     table = _table("Test period", "Rows", *version.metrics)
-    lines = [
+    lines: list[tuple[str, int | str, Metrics]] = [
         ("whole model", version.windows["test"].rows, version.metrics),
         *((f"answered by {level.level}", level.rows, level.metrics) for level in version.metrics_by_level),
         ("without parts", version.windows["test"].rows, version.single_model_metrics),
         ("baseline", version.windows["test"].rows, version.baseline_metrics),
     ]
+    if before := version.previous:
+        where = "same rows" if before.same_rows else "its own test period"
+        rows = version.windows["test"].rows if before.same_rows else ""
+        lines.append((f"version before, {where}", rows, before.metrics))
     for title, rows, values in lines:
         table.add_row(title, str(rows), *(_number(values.get(name)) for name in version.metrics))
     return table

@@ -22,20 +22,30 @@ MAX_TEST_ROWS = 4_000_000
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics on the test rows: of the whole model, by level, by part (with rows), of its root alone, of a constant."""
+    """Metrics on the test rows: of the whole model, by level, by part (with rows), of its root alone, of a constant,
+    and of an earlier version where one was asked."""
 
     whole: Metrics
     levels: list[LevelMetrics]
     parts: dict[str, tuple[int, Metrics]]
     single: Metrics
     baseline: Metrics
+    previous: Metrics | None
 
 
 def evaluate(
-    test: DataFrame, rows: int, bundle: bytes, columns: Mapping[str, str], constant: float
+    test: DataFrame,
+    rows: int,
+    bundle: bytes,
+    columns: Mapping[str, str],
+    constant: float,
+    previous: bytes | None = None,
 ) -> Evaluation:
-    """Evaluate a bundle on `rows` labelled test rows; `constant` is what the baseline answers to all of them."""
-    answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns)
+    """Evaluate a bundle on `rows` labelled test rows; `constant` is what the baseline answers to all of them.
+
+    `previous` is the bundle of an earlier version that reads nothing but `columns`.
+    """
+    answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns, previous)
     task = open_bundle(bundle).version.signature.task
     actual = answers["actual"].to_numpy()
 
@@ -53,23 +63,31 @@ def evaluate(
         parts={str(part): (frame.height, of(frame)) for (part,), frame in parts.items()},
         single=of(answers, "root"),
         baseline=defined(metrics(task, actual, np.full(len(actual), constant))),
+        previous=of(answers, "previous") if previous else None,
     )
 
 
-def _answers(test: DataFrame, bundle: bytes, columns: Mapping[str, str]) -> pl.DataFrame:
-    sent = test.sparkSession.sparkContext.broadcast(bundle)
+def _answers(
+    test: DataFrame, bundle: bytes, columns: Mapping[str, str], previous: bytes | None
+) -> pl.DataFrame:
+    sent = test.sparkSession.sparkContext.broadcast((bundle, previous))
 
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        scorer = Scorer(open_bundle(sent.value))
+        asked, earlier = sent.value
+        scorer = Scorer(open_bundle(asked))
         root = scorer.unpartitioned()
+        before = Scorer(open_bundle(earlier)) if earlier else root
         for batch in batches:
             frame = pl.from_arrow(batch)
             answered = scorer.columns(frame).with_columns(
-                actual=frame[LABEL], order=frame[ORDER], root=root.columns(frame)["prediction"]
+                actual=frame[LABEL],
+                order=frame[ORDER],
+                root=root.columns(frame)["prediction"],
+                previous=before.columns(frame)["prediction"],
             )
             yield from answered.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
-    schema = "prediction double, part string, level string, actual double, order bigint, root double"
+    schema = "prediction double, part string, level string, actual double, order bigint, root double, previous double"
     collected = input_frame(test, columns, LABEL, ORDER).mapInArrow(answer, schema).toArrow()
     sent.destroy()
     frame = pl.from_arrow(collected)

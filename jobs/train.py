@@ -22,14 +22,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dsl import CompiledFeatures
-from giornata.bundle import Bundle, Part, write_bundle
+from giornata.bundle import Bundle, Part, open_bundle, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.compile import compile_model
 from giornata.documents.model import ModelSpec, Scalar
-from giornata.documents.record import ModelVersion, PartRecord, Window
-from giornata.errors import DataError, SettingsError
+from giornata.documents.record import ModelVersion, PartRecord, Previous, Window
+from giornata.errors import BundleError, DataError, SettingsError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
+from giornata.evaluation.leakage import leakage
 from giornata.evaluation.metrics import LOSS
 from giornata.models import model_type
 from giornata.models.partitions import (
@@ -43,7 +44,7 @@ from giornata.models.partitions import (
     part_names,
 )
 from giornata.names import parse_model_name
-from giornata.scorer import input_columns, with_self_test
+from giornata.scorer import Scorer, input_columns, with_self_test
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
@@ -125,20 +126,34 @@ def run(
             Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,
             Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
         ):
-            first = _earlier(repository, training, spec)
-            version, bundle = _train(spark, documents, spec, training, own, first, tracking, progress, now)
+            earlier = _earlier(repository, training)
+            version, bundle = _train(spark, documents, spec, training, own, earlier, tracking, progress, now)
             repository.save(version, bundle)
             tracking.finish(version.parameters, version.metrics)
     say("train", f"{training.model}: version {training.uuid} saved, {len(bundle)} bytes")
     return version
 
 
-def _earlier(repository: Repository, training: Training, spec: ModelSpec) -> list[dict[str, Scalar]]:
-    """The best parameters of the newest other version's search, as many as the document's search begins with."""
-    if not (spec.search and spec.search.warm_start):
-        return []
+@dataclass(frozen=True)
+class Earlier:
+    """The newest other version of the model: its record and its bundle."""
+
+    version: ModelVersion
+    bundle: bytes
+
+
+def _earlier(repository: Repository, training: Training) -> Earlier | None:
+    """None, too, where the bundle cannot be read: an old version's trouble is no reason to train no new one."""
     others = [version for version in repository.list(training.model) if version.uuid != training.uuid]
-    return best_of(repository.get(others[0].uuid).search, spec.search.warm_start) if others else []
+    if not others:
+        return None
+    try:
+        bundle = repository.bundle(others[0].uuid)
+        Scorer(open_bundle(bundle))
+    except BundleError as error:
+        say("train", f"{training.model}: not compared with the version before: {error}")
+        return None
+    return Earlier(repository.get(others[0].uuid), bundle)
 
 
 def _train(
@@ -147,7 +162,7 @@ def _train(
     spec: ModelSpec,
     training: Training,
     own: Mapping[str, Scalar],
-    first: Sequence[Mapping[str, Scalar]],
+    earlier: Earlier | None,
     tracking: Tracking,
     progress: Progress,
     now: Callable[[], datetime],
@@ -175,7 +190,12 @@ def _train(
     progress.stage(
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
-    found = tune(spark, spec, plan_of(spec, training.trials), own, first, data, tracking, progress)
+    suspects = leakage(features.names, data.train, spec.task)
+    for sentence in suspects:
+        say("train", f"WARNING: {sentence}")
+    plan = plan_of(spec, training.trials)
+    first = best_of(earlier.version.search if earlier else None, plan.warm_start)
+    found = tune(spark, spec, plan, own, first, data, tracking, progress)
     best = found.trials[found.best]
     parameters = model_type(spec.type).with_rounds(best.parameters, best.rounds or 1)
     recipe = Recipe(spec.type, spec.task, parameters, _seed(spec), len(features.names), categories)
@@ -201,6 +221,7 @@ def _train(
         metrics_by_level=[],
         single_model_metrics={},
         baseline_metrics={},
+        warnings=suspects,
         part_metric=LOSS[spec.task],
         parts=learned.records,
         importances=_importances(spec, features, learned),
@@ -216,9 +237,17 @@ def _train(
     )
     test = joined.where(F.col(WINDOW) == "test")
     share = _mean_label(learning)
-    measured = evaluate(test, counts.rows["test"], write_bundle(bundle), columns, share)
-    _report(training.model, measured)
-    version = _with_metrics(version, measured, now())
+    comparable = earlier if earlier and _reads(earlier.version, spec, columns) else None
+    measured = evaluate(
+        test,
+        counts.rows["test"],
+        write_bundle(bundle),
+        columns,
+        share,
+        comparable.bundle if comparable else None,
+    )
+    version = _with_metrics(version, measured, earlier.version if earlier else None, now())
+    _report(version)
     bundle = with_self_test(dataclasses.replace(bundle, version=version), _self_test_rows(test, columns))
     for frame in (labelled, joined, matrix):
         frame.unpersist()
@@ -319,7 +348,20 @@ def _mean_label(learning: DataFrame) -> float:
     return float(row["mean"])
 
 
-def _with_metrics(version: ModelVersion, measured: Evaluation, finished: datetime) -> ModelVersion:
+def _reads(version: ModelVersion, spec: ModelSpec, columns: Mapping[str, str]) -> bool:
+    """Whether a version can be asked about rows with these columns, and answers the same question."""
+    same = version.signature.task == spec.task and version.configuration.label == spec.label
+    return same and input_columns(version.signature).items() <= columns.items()
+
+
+def _with_metrics(
+    version: ModelVersion, measured: Evaluation, earlier: ModelVersion | None, finished: datetime
+) -> ModelVersion:
+    previous = earlier and Previous(
+        uuid=earlier.uuid,
+        same_rows=measured.previous is not None,
+        metrics=earlier.metrics if measured.previous is None else measured.previous,
+    )
     parts = [
         record.model_copy(update=dict(zip(("test_rows", "test"), measured.parts[record.name], strict=True)))
         if record.kept and record.name in measured.parts
@@ -333,6 +375,7 @@ def _with_metrics(version: ModelVersion, measured: Evaluation, finished: datetim
             "metrics_by_level": measured.levels,
             "single_model_metrics": measured.single,
             "baseline_metrics": measured.baseline,
+            "previous": previous,
             "parts": parts,
         }
     )
@@ -344,15 +387,16 @@ def _self_test_rows(test: DataFrame, columns: Mapping[str, str]) -> list[dict[st
     return [*({name: row[name] for name in columns} for row in chosen), dict.fromkeys(columns)]
 
 
-def _report(model: str, measured: Evaluation) -> None:
-    for title, values in (
-        ("test period", measured.whole),
-        ("without parts", measured.single),
-        ("baseline", measured.baseline),
-    ):
-        say("train", f"{model}, {title}: " + _shown(values))
-    for level in measured.levels:
-        say("train", f"{model}, answered by {level.level} ({level.rows} rows): " + _shown(level.metrics))
+def _report(version: ModelVersion) -> None:
+    model, previous = version.model, version.previous
+    say("train", f"{model}, test period: {_shown(version.metrics)}")
+    say("train", f"{model}, without parts: {_shown(version.single_model_metrics)}")
+    say("train", f"{model}, baseline: {_shown(version.baseline_metrics)}")
+    if previous:
+        where = "on the same rows" if previous.same_rows else "on its own test period"
+        say("train", f"{model}, version {previous.uuid} before, {where}: {_shown(previous.metrics)}")
+    for level in version.metrics_by_level:
+        say("train", f"{model}, answered by {level.level} ({level.rows} rows): {_shown(level.metrics)}")
 
 
 def _shown(values: Mapping[str, float | None]) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "Metrics",
     "ModelVersion",
     "PartRecord",
+    "Previous",
     "SearchRecord",
     "Signature",
     "StoreInput",
@@ -150,6 +151,15 @@ class LevelMetrics(Document):
     metrics: Metrics
 
 
+class Previous(Document):
+    """The newest version before this one. `metrics` are on the test rows of this one where `same_rows`, else those of
+    its own record, because it reads what these rows do not have."""
+
+    uuid: str
+    same_rows: bool
+    metrics: Metrics
+
+
 class Distribution(Document):
     """One final feature over the training rows.
 
@@ -172,7 +182,8 @@ class ModelVersion(Document):
     the feature groups it reads, as they were at training.
     `metrics` are those of the whole model on the test period, `metrics_by_level` the same rows divided by the
     level that answered, `single_model_metrics` those of the model without parts, `baseline_metrics` those of
-    answering the training mean (regression) or the training share of true (binary). `importances` are shares
+    answering the training mean (regression) or the training share of true (binary), `previous` those of the version
+    before. `warnings` are sentences about features that seem to know the label. `importances` are shares
     of the gain, adding up to 1. `part_metric` names the error that decided about parts. `search` and
     `distributions` are reports, which the bundle leaves out.
     """
@@ -193,6 +204,8 @@ class ModelVersion(Document):
     metrics_by_level: list[LevelMetrics]
     single_model_metrics: Metrics
     baseline_metrics: Metrics
+    previous: Previous | None = None
+    warnings: list[str] = Field(default_factory=list)
     part_metric: str
     parts: Annotated[list[PartRecord], Field(min_length=1)]
     importances: dict[str, float]
