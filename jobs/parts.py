@@ -11,24 +11,28 @@ from pyspark.sql import functions as F
 from giornata.documents.model import Scalar
 from giornata.evaluation.metrics import part_losses
 from giornata.models import model_type
-from giornata.models.base import FitError
-from giornata.models.partitions import Key, Losses, PartRows, key_text, parse_key
+from giornata.models.base import FitError, Fitted
+from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns
 
-__all__ = ["FittedPart", "Recipe", "fit_parts", "path_rows", "validation_losses"]
+__all__ = ["Candidate", "FittedPart", "Recipe", "fit_parts", "path_rows", "validation_losses"]
 
 _PART = "_part"
-_FITTED = f"{_PART} string, file string, content binary, problem string"
+_SET = "_set"
+_FITTED = f"{_PART} string, {_SET} int, file string, content binary, problem string"
+
+Candidate = tuple[Key, int]
+"""A part, and the number of the set of parameters that it is fitted with."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How each part is fitted: the model type, its task and parameters, the number of features, and which of them are
-    codes of categories (see `Examples`)."""
+    """How each part is fitted: the model type, its task, the sets of parameters to choose from, the number of
+    features, and which of them are codes of categories (see `Examples`)."""
 
     type: str
     task: str
-    parameters: Mapping[str, Scalar]
+    sets: Sequence[Mapping[str, Scalar]]
     seed: int
     features: int
     categories: Mapping[int, int]
@@ -55,94 +59,99 @@ def path_rows(matrix: DataFrame) -> dict[Key, PartRows]:
 
 
 def fit_parts(
-    matrix: DataFrame, keys: Sequence[Key], used: Sequence[str], recipe: Recipe, tasks: int
-) -> dict[Key, FittedPart]:
-    """Fit a model to the rows of every part in `keys` that lie in the windows `used`, in `tasks` Spark tasks.
+    matrix: DataFrame, candidates: Sequence[Candidate], used: Sequence[str], recipe: Recipe, tasks: int
+) -> dict[Candidate, FittedPart]:
+    """Fit each candidate to the rows of its part that lie in the windows `used`, in `tasks` Spark tasks.
 
     The rows of one part must fit into the memory of an executor. What comes back are the models' files.
     """
     spark = matrix.sparkSession
-    wanted = spark.createDataFrame([(key_text(key),) for key in keys], f"{_PART} string")
+    wanted = spark.createDataFrame(
+        [(key_text(key), number) for key, number in candidates], f"{_PART} string, {_SET} int"
+    )
     columns = matrix_columns(recipe.features)
     rows = (
         matrix.where(F.col(WINDOW).isin(*used))
         .select(*columns, LABEL, ORDER, F.explode(PARTS).alias(_PART))
         .join(F.broadcast(wanted), _PART)
         # Given a number, Spark does not merge the tasks, small as their data may be: fitting is what takes time.
-        .repartition(tasks, _PART)
+        .repartition(tasks, _PART, _SET)
     )
 
     def fit(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
-        part = key[0].as_py()
+        part, number = (value.as_py() for value in key)
         learned = examples(table, recipe.features, recipe.categories)
         try:
-            fitted = model_type(recipe.type).fit(learned, recipe.task, recipe.parameters, recipe.seed)
+            fitted = model_type(recipe.type).fit(learned, recipe.task, recipe.sets[number], recipe.seed)
         except FitError as error:
-            return _table([(part, "", b"", str(error))])
-        return _table([(part, name, content, "") for name, content in fitted.to_files().items()])
+            return _table([(part, number, "", b"", str(error))])
+        return _table([(part, number, name, content, "") for name, content in fitted.to_files().items()])
 
-    collected = rows.groupBy(_PART).applyInArrow(fit, _FITTED).toArrow().to_pylist()
-    files: dict[Key, dict[str, bytes]] = {}
-    problems: dict[Key, str] = {}
+    collected = rows.groupBy(_PART, _SET).applyInArrow(fit, _FITTED).toArrow().to_pylist()
+    files: dict[Candidate, dict[str, bytes]] = {}
+    problems: dict[Candidate, str] = {}
     for row in collected:
-        key = parse_key(row[_PART])
+        candidate = parse_key(row[_PART]), row[_SET]
         if row["problem"]:
-            problems[key] = row["problem"]
+            problems[candidate] = row["problem"]
         else:
-            files.setdefault(key, {})[row["file"]] = row["content"]
-    return {key: FittedPart(files.get(key, {}), problems.get(key, "")) for key in keys}
+            files.setdefault(candidate, {})[row["file"]] = row["content"]
+    return {
+        candidate: FittedPart(files.get(candidate, {}), problems.get(candidate, ""))
+        for candidate in candidates
+    }
 
 
 def validation_losses(
-    matrix: DataFrame, fitted: Mapping[Key, Mapping[str, bytes]], recipe: Recipe
-) -> dict[Key, Losses]:
+    matrix: DataFrame, fitted: Mapping[Candidate, Mapping[str, bytes]], recipe: Recipe
+) -> dict[Key, CandidateLosses]:
     """For each full path of the validation rows: how many, and the summed loss of each candidate they lie in."""
     models = matrix.sparkSession.sparkContext.broadcast(
-        {key_text(key): (len(key), dict(files)) for key, files in fitted.items()}
+        [(key_text(key), len(key), number, dict(files)) for (key, number), files in fitted.items()]
     )
 
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        loaded = {
-            part: (depth, model_type(recipe.type).fitted.from_files(files))
-            for part, (depth, files) in models.value.items()
-        }
+        read = model_type(recipe.type).fitted.from_files
+        loaded: dict[str, list[tuple[int, int, Fitted]]] = {}
+        for part, depth, number, files in models.value:
+            loaded.setdefault(part, []).append((depth, number, read(files)))
         for batch in batches:
             table = pa.Table.from_batches([batch])
             parts = np.array([row[-1] for row in table.column(PARTS).to_pylist()], dtype=object)
             features, actual = _arrays(table, recipe.features)
-            sums: list[tuple[str, int, int, float]] = []
+            sums: list[tuple[str, int, int, int, float]] = []
             for path in sorted(set(parts)):
                 inside = np.flatnonzero(parts == path)
                 for part in _prefix_texts(path):
-                    if part in loaded:
-                        depth, model = loaded[part]
+                    for depth, number, model in loaded.get(part, ()):
                         loss = part_losses(recipe.task, actual[inside], model.predict(features[inside]))
-                        sums.append((path, depth, len(inside), float(loss.sum())))
+                        sums.append((path, depth, number, len(inside), float(loss.sum())))
             yield pa.RecordBatch.from_pydict(
                 {
                     "path": pa.array([row[0] for row in sums], pa.string()),
                     "depth": pa.array([row[1] for row in sums], pa.int32()),
-                    "count": pa.array([row[2] for row in sums], pa.int64()),
-                    "loss": pa.array([row[3] for row in sums], pa.float64()),
+                    "number": pa.array([row[2] for row in sums], pa.int32()),
+                    "count": pa.array([row[3] for row in sums], pa.int64()),
+                    "loss": pa.array([row[4] for row in sums], pa.float64()),
                 }
             )
 
     collected = (
         matrix.where(F.col(WINDOW) == "validation")
         .select(*matrix_columns(recipe.features), LABEL, PARTS)
-        .mapInArrow(judge, "path string, depth int, count bigint, loss double")
-        .groupBy("path", "depth")
+        .mapInArrow(judge, "path string, depth int, number int, count bigint, loss double")
+        .groupBy("path", "depth", "number")
         .agg(F.sum("count").alias("rows"), F.sum("loss").alias("loss"))
         .collect()
     )
     models.destroy()
     rows: dict[Key, int] = {}
-    sums: dict[Key, dict[int, float]] = {}
+    sums: dict[Key, dict[tuple[int, int], float]] = {}
     for row in collected:
         key = parse_key(row["path"])
         rows[key] = row["rows"]
-        sums.setdefault(key, {})[row["depth"]] = row["loss"]
-    return {key: Losses(rows[key], sums[key]) for key in rows}
+        sums.setdefault(key, {})[row["depth"], row["number"]] = row["loss"]
+    return {key: CandidateLosses(rows[key], sums[key]) for key in rows}
 
 
 def _prefix_texts(path: str) -> list[str]:
@@ -155,11 +164,12 @@ def _arrays(table: pa.Table, features: int) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack(columns), table.column(LABEL).to_numpy()
 
 
-def _table(rows: Sequence[tuple[str, str, bytes, str]]) -> pa.Table:
-    part, name, content, problem = zip(*rows, strict=True)
+def _table(rows: Sequence[tuple[str, int, str, bytes, str]]) -> pa.Table:
+    part, number, name, content, problem = zip(*rows, strict=True)
     return pa.table(
         {
             _PART: pa.array(part, pa.string()),
+            _SET: pa.array(number, pa.int32()),
             "file": pa.array(name, pa.string()),
             "content": pa.array(content, pa.binary()),
             "problem": pa.array(problem, pa.string()),

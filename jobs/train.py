@@ -16,32 +16,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import numpy as np
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dsl import CompiledFeatures
-from giornata.bundle import Bundle, Part, open_bundle, write_bundle
+from giornata.bundle import Bundle, open_bundle, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.compile import compile_model
 from giornata.documents.model import ModelSpec, Scalar
-from giornata.documents.record import ModelVersion, PartRecord, Previous, Window
-from giornata.errors import BundleError, DataError, SettingsError
+from giornata.documents.record import ModelVersion, Previous, Window
+from giornata.errors import BundleError, SettingsError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.evaluation.leakage import leakage
 from giornata.evaluation.metrics import LOSS
 from giornata.models import model_type
 from giornata.models.partitions import (
-    ROOT,
-    Decision,
     Key,
-    candidates,
     check_levels,
-    decide,
-    level_of,
-    part_names,
 )
 from giornata.names import parse_model_name
 from giornata.scorer import Scorer, input_columns, with_self_test
@@ -50,7 +43,8 @@ from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs.evaluate import Evaluation, evaluate
-from jobs.parts import Recipe, fit_parts, path_rows, validation_losses
+from jobs.learning import Learned, learn, parameter_sets
+from jobs.parts import Recipe
 from jobs.point_in_time import join
 from jobs.progress import Progress
 from jobs.session import job_main, parse_day, say, start
@@ -79,7 +73,6 @@ __all__ = ["MAX_SEARCH_ROWS", "Training", "main", "run"]
 # driver's memory, 4 bytes a feature. Of more rows, about this many are chosen by a hash of their key.
 MAX_SEARCH_ROWS = 250_000
 SELF_TEST_ROWS = 20
-_TASKS_PER_SLOT = 4
 
 
 @dataclass(frozen=True)
@@ -92,14 +85,6 @@ class Training:
     trained_by: str
     trials: int | None = None
     parameters: Mapping[str, Scalar] = dataclasses.field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What fitting gave: the models of the kept parts, root first, and what was decided about every part."""
-
-    parts: tuple[Part, ...]
-    records: list[PartRecord]
 
 
 def run(
@@ -196,11 +181,9 @@ def _train(
     plan = plan_of(spec, training.trials)
     first = best_of(earlier.version.search if earlier else None, plan.warm_start)
     found = tune(spark, spec, plan, own, first, data, tracking, progress)
-    best = found.trials[found.best]
-    parameters = model_type(spec.type).with_rounds(best.parameters, best.rounds or 1)
-    recipe = Recipe(spec.type, spec.task, parameters, _seed(spec), len(features.names), categories)
-    slots = spec.resources.executors * spec.resources.cores
-    learned = _fit(matrix, spec, recipe, compiled.partition, slots, progress)
+    sets = parameter_sets(spec, found)
+    recipe = Recipe(spec.type, spec.task, sets, plan.seed, len(features.names), categories)
+    learned = learn(matrix, spec, recipe, compiled.partition, progress)
 
     version = ModelVersion(
         uuid=training.uuid,
@@ -216,7 +199,7 @@ def _train(
             for name, (start, end) in when.bounds.items()
         },
         signature=asked,
-        parameters=parameters,
+        parameters=sets[0],
         metrics={},
         metrics_by_level=[],
         single_model_metrics={},
@@ -269,65 +252,6 @@ def _trial_data(
         for name in ("train", "validation")
     )
     return TrialData(train, validation)
-
-
-def _fit(
-    matrix: DataFrame,
-    spec: ModelSpec,
-    recipe: Recipe,
-    partition: CompiledFeatures | None,
-    slots: int,
-    progress: Progress,
-) -> Learned:
-    """Candidates for every part at once, the decision on validation rows, then the kept ones on all rows."""
-    tasks = slots * _TASKS_PER_SLOT
-    levels = list(partition.names) if partition else []
-    rows, dropped = candidates(path_rows(matrix), spec.partition.min_rows if spec.partition else 1)
-    decisions = {key: Decision(False, reason) for key, reason in dropped.items()}
-    tried = [key for key in rows if key not in dropped]
-    if tried == [()]:
-        decisions[()] = Decision(True, "answers where no part does")
-    else:
-        fitted = fit_parts(matrix, tried, ["train"], recipe, tasks)
-        decisions |= {key: Decision(False, part.problem) for key, part in fitted.items() if part.problem}
-        files = {key: part.files for key, part in fitted.items() if not part.problem}
-        if () not in files:
-            raise DataError(f"the model cannot be fitted: {fitted[()].problem}")
-        decisions |= decide(files, validation_losses(matrix, files, recipe))
-    kept = sorted(
-        (key for key, decision in decisions.items() if decision.kept), key=lambda key: (len(key), repr(key))
-    )
-    progress.stage(f"parts: {len(kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values")
-    final = fit_parts(matrix, kept, ["train", "validation"], recipe, tasks)
-    for key in kept:
-        if final[key].problem:
-            raise DataError(f"the part {key or ROOT} cannot be fitted: {final[key].problem}")
-    names = part_names(rows, levels)
-    parts = tuple(Part(key, level_of(key, levels), names[key], final[key].files) for key in kept)
-    sizes = {part.key: model_type(spec.type).fitted.from_files(part.files).size() for part in parts}
-    records = [
-        PartRecord(
-            name=names[key],
-            level=level_of(key, levels),
-            key=list(key),
-            rows=rows[key].total,
-            validation_rows=rows[key].validation,
-            kept=decisions[key].kept,
-            reason=decisions[key].reason,
-            metric=_as_metric(spec.task, decisions[key].loss),
-            parent_metric=_as_metric(spec.task, decisions[key].parent_loss),
-            size=sizes.get(key, {}),
-        )
-        for key in sorted(rows, key=lambda key: (len(key), repr(key)))
-    ]
-    return Learned(parts, records)
-
-
-def _as_metric(task: str, loss: float | None) -> float | None:
-    """The metric that a mean loss stands for: its root for squared errors."""
-    if loss is None or not np.isfinite(loss):
-        return None
-    return float(np.sqrt(loss)) if task == "regression" else loss
 
 
 def _importances(spec: ModelSpec, features: CompiledFeatures, learned: Learned) -> dict[str, float]:
@@ -403,10 +327,6 @@ def _shown(values: Mapping[str, float | None]) -> str:
     return ", ".join(
         f"{name} {'undefined' if value is None else format(value, '.4g')}" for name, value in values.items()
     )
-
-
-def _seed(spec: ModelSpec) -> int:
-    return spec.search.seed if spec.search else 0
 
 
 def _parameters(text: str) -> dict[str, Scalar]:

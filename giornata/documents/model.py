@@ -58,10 +58,18 @@ class Split(Document):
 
 
 class Partition(Document):
-    """Divides a model into parts by expressions, finest first; a part needs `min_rows` training rows."""
+    """Divides a model into parts by expressions, finest first; a part needs `min_rows` training rows.
+
+    A part is kept when its validation error is more than the share `margin` below that of the part above it. Its
+    parameters are those of the search (`tune: once`), or chosen for its `level` or for each `part` of the search's
+    best `sets`.
+    """
 
     by: Annotated[list[Text], Field(min_length=1)]
     min_rows: Annotated[int, Field(ge=1)]
+    margin: Share = 0.0
+    tune: Literal["once", "level", "part"] = "once"
+    sets: Annotated[int, Field(ge=2)] = 3
 
     @property
     def levels(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ the deepest part on its path that has a model.
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from giornata.documents.record import KeyValue
@@ -16,6 +16,7 @@ from giornata.errors import DataError
 __all__ = [
     "KEY_TYPES",
     "ROOT",
+    "CandidateLosses",
     "Decision",
     "Key",
     "Losses",
@@ -23,6 +24,8 @@ __all__ = [
     "PartRows",
     "candidates",
     "check_levels",
+    "choose_sets",
+    "chosen_losses",
     "decide",
     "key_text",
     "parse_key",
@@ -58,6 +61,15 @@ class Losses:
 
     rows: int
     sums: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class CandidateLosses:
+    """Losses on the validation rows of one full path: `sums[depth, number]` adds up those of the candidate at that
+    depth that was fitted with that set of parameters."""
+
+    rows: int
+    sums: Mapping[tuple[int, int], float]
 
 
 @dataclass(frozen=True)
@@ -172,12 +184,59 @@ def candidates(paths: Mapping[Key, PartRows], min_rows: int) -> tuple[dict[Key, 
     return rows, dropped
 
 
-def decide(keys: Iterable[Key], losses: Mapping[Key, Losses]) -> dict[Key, Decision]:
+def choose_sets(
+    candidates: Iterable[tuple[Key, int]], losses: Mapping[Key, CandidateLosses], tune: str
+) -> dict[Key, int]:
+    """The set of parameters of each part, of those it was fitted with: the one with the smallest validation loss.
+
+    By `tune`, parts of one `level` share theirs, or each `part` has its own; `once` there is but one. Of equals the
+    first is chosen; a loss that is not a number is never.
+    """
+    sets: dict[Key, list[int]] = {}
+    for key, number in sorted(candidates, key=lambda item: item[1]):
+        sets.setdefault(key, []).append(number)
+    sums: dict[tuple[Key, int], float] = {}
+    for path, loss in losses.items():
+        for (depth, number), summed in loss.sums.items():
+            sums[path[:depth], number] = sums.get((path[:depth], number), 0.0) + summed
+    if tune != "level":
+        return {key: min(numbers, key=lambda n: _rank(sums, [key], n)) for key, numbers in sets.items()}
+    chosen: dict[Key, int] = {}
+    for depth in {len(key) for key in sets}:
+        level = [key for key in sets if len(key) == depth]
+        shared = [number for number in sets[level[0]] if all(number in sets[key] for key in level)]
+        best = min(shared, key=lambda n: _rank(sums, level, n)) if shared else None
+        chosen |= {key: sets[key][0] if best is None else best for key in level}
+    return chosen
+
+
+def chosen_losses(losses: Mapping[Key, CandidateLosses], chosen: Mapping[Key, int]) -> dict[Key, Losses]:
+    """The losses of the chosen sets alone, as `decide` takes them."""
+    return {
+        path: Losses(
+            loss.rows,
+            {
+                depth: summed
+                for (depth, number), summed in loss.sums.items()
+                if chosen.get(path[:depth]) == number
+            },
+        )
+        for path, loss in losses.items()
+    }
+
+
+def decide(
+    keys: Iterable[Key],
+    losses: Mapping[Key, Losses],
+    margin: float = 0.0,
+    error: Callable[[float], float] = float,
+) -> dict[Key, Decision]:
     """Keep of the fitted candidates `keys` those that beat, on their validation rows, the answer above them.
 
     From the coarsest to the finest: the answer above a part is that of its nearest ancestor that has been kept.
-    `losses` holds the losses of each full path. The root is kept always. A candidate that is not better, or
-    whose loss is not a number, is dropped.
+    `losses` holds the losses of each full path. A part must have an error that is more than the share `margin` below;
+    `error` makes it of a mean loss. The root is kept always. A candidate that is not better, or whose loss is not a
+    number, is dropped.
     """
     kept: dict[Key, Decision] = {}
     for key in sorted(keys, key=lambda key: (len(key), key_text(key))):
@@ -189,10 +248,24 @@ def decide(keys: Iterable[Key], losses: Mapping[Key, Losses]) -> dict[Key, Decis
             continue
         parent = next(above for above in reversed(prefixes(key)[:-1]) if above in kept and kept[above].kept)
         above = _mean(inside, len(parent), rows)
-        better = own < above
-        reason = "more accurate than its parent" if better else "not more accurate than its parent"
-        kept[key] = Decision(better, reason, own, above)
+        # Written so that a loss that is not a number keeps nothing.
+        better = own < above and error(own) < (1 - margin) * error(above)
+        kept[key] = Decision(better, _reason(error(own), error(above), better), own, above)
     return kept
+
+
+def _reason(own: float, above: float, better: bool) -> str:
+    if math.isnan(own) or math.isnan(above):
+        return "not more accurate than its parent: an error is not defined"
+    by = f"by {abs(above - own) / above:.1%}" if above > 0 else "by nothing"
+    if better:
+        return f"more accurate than its parent {by}"
+    return f"not more accurate than its parent {'enough, only ' + by if own < above else ''}".rstrip()
+
+
+def _rank(sums: Mapping[tuple[Key, int], float], keys: Iterable[Key], number: int) -> float:
+    total = math.fsum(sums.get((key, number), math.inf) for key in keys)
+    return math.inf if math.isnan(total) else total
 
 
 def _mean(losses: Sequence[Losses], depth: int, rows: int) -> float:

@@ -1,0 +1,172 @@
+"""Fits the model of every part: candidates at once, the decision on validation rows, then the kept ones on all rows."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from dsl import CompiledFeatures
+from giornata.bundle import Part
+from giornata.documents.model import ModelSpec, Scalar
+from giornata.documents.record import PartRecord, SearchRecord, TrialRecord
+from giornata.errors import DataError
+from giornata.evaluation.metrics import HIGHER_IS_BETTER
+from giornata.models import model_type
+from giornata.models.partitions import (
+    ROOT,
+    Decision,
+    Key,
+    PartRows,
+    candidates,
+    choose_sets,
+    chosen_losses,
+    decide,
+    level_of,
+    part_names,
+)
+from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, path_rows, validation_losses
+from jobs.progress import Progress
+
+__all__ = ["Learned", "learn", "parameter_sets"]
+
+_TASKS_PER_SLOT = 4
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What fitting gave: the models of the kept parts, root first, and what was decided about every part."""
+
+    parts: tuple[Part, ...]
+    records: list[PartRecord]
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What is decided about every part, and the set of parameters of those that were fitted."""
+
+    decisions: Mapping[Key, Decision]
+    sets: Mapping[Key, int]
+
+    @property
+    def kept(self) -> list[Key]:
+        return sorted((key for key, decision in self.decisions.items() if decision.kept), key=_order)
+
+
+def parameter_sets(spec: ModelSpec, found: SearchRecord) -> list[dict[str, Scalar]]:
+    """What parts choose their parameters from: the best of the search, and where they may differ the next best too."""
+    count = spec.partition.sets if spec.partition and spec.partition.tune != "once" else 1
+    best = found.trials[found.best]
+    sign = -1 if found.metric in HIGHER_IS_BETTER else 1
+
+    def rank(trial: TrialRecord) -> tuple[bool, float, int]:
+        return trial is not best, sign * (trial.value or 0.0), trial.number
+
+    complete = sorted((trial for trial in found.trials if trial.value is not None), key=rank)
+    with_rounds = model_type(spec.type).with_rounds
+    return [with_rounds(trial.parameters, trial.rounds or 1) for trial in complete[:count]]
+
+
+def learn(
+    matrix: DataFrame,
+    spec: ModelSpec,
+    recipe: Recipe,
+    partition: CompiledFeatures | None,
+    progress: Progress,
+) -> Learned:
+    """Fit and choose the parts of a model. Raises DataError when the root cannot be fitted."""
+    tasks = spec.resources.executors * spec.resources.cores * _TASKS_PER_SLOT
+    levels = list(partition.names) if partition else []
+    rows, dropped = candidates(path_rows(matrix), spec.partition.min_rows if spec.partition else 1)
+    tried = [key for key in rows if key not in dropped]
+    chosen = _choose(matrix, spec, recipe, tried, dropped, tasks)
+    progress.stage(
+        f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
+    )
+    final = fit_parts(
+        matrix, [(key, chosen.sets[key]) for key in chosen.kept], ["train", "validation"], recipe, tasks
+    )
+    for (key, _), fitted in final.items():
+        if fitted.problem:
+            raise DataError(f"the part {key or ROOT} cannot be fitted: {fitted.problem}")
+    files = {key: fitted.files for (key, _), fitted in final.items()}
+    names = part_names(rows, levels)
+    parts = tuple(Part(key, level_of(key, levels), names[key], files[key]) for key in chosen.kept)
+    return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, files))
+
+
+def _choose(
+    matrix: DataFrame,
+    spec: ModelSpec,
+    recipe: Recipe,
+    tried: Sequence[Key],
+    dropped: Mapping[Key, str],
+    tasks: int,
+) -> _Chosen:
+    decisions = {key: Decision(False, reason) for key, reason in dropped.items()}
+    if list(tried) == [()]:
+        return _Chosen(decisions | {(): Decision(True, "answers where no part does")}, {(): 0})
+    partition = spec.partition
+    assert partition, "parts come of a partition"
+    # The root keeps the best of the search, which was made on its rows.
+    asked = [(key, number) for key in tried for number in range(len(recipe.sets) if key else 1)]
+    fitted = fit_parts(matrix, asked, ["train"], recipe, tasks)
+    files = {candidate: part.files for candidate, part in fitted.items() if not part.problem}
+    decisions |= _unfitted(tried, fitted)
+    if () in decisions:
+        raise DataError(f"the model cannot be fitted: {decisions[()].reason}")
+    losses = validation_losses(matrix, files, recipe)
+    sets = choose_sets(files, losses, partition.tune)
+    decisions |= decide(sets, chosen_losses(losses, sets), partition.margin, _error(spec.task))
+    return _Chosen(decisions, sets)
+
+
+def _unfitted(tried: Sequence[Key], fitted: Mapping[Candidate, FittedPart]) -> dict[Key, Decision]:
+    """The parts that no set of parameters could be fitted to, with the first problem."""
+    problems: dict[Key, list[str]] = {key: [] for key in tried}
+    for (key, _), part in fitted.items():
+        problems[key].append(part.problem)
+    return {key: Decision(False, found[0]) for key, found in problems.items() if all(found)}
+
+
+def _records(
+    spec: ModelSpec,
+    recipe: Recipe,
+    rows: Mapping[Key, PartRows],
+    names: Mapping[Key, str],
+    levels: Sequence[str],
+    chosen: _Chosen,
+    files: Mapping[Key, Mapping[str, bytes]],
+) -> list[PartRecord]:
+    read = model_type(spec.type).fitted.from_files
+    sizes = {key: read(kept).size() for key, kept in files.items()}
+    error = _error(spec.task)
+
+    def defined(loss: float | None) -> float | None:
+        return error(loss) if loss is not None and math.isfinite(loss) else None
+
+    return [
+        PartRecord(
+            name=names[key],
+            level=level_of(key, levels),
+            key=list(key),
+            rows=rows[key].total,
+            validation_rows=rows[key].validation,
+            kept=chosen.decisions[key].kept,
+            reason=chosen.decisions[key].reason,
+            metric=defined(chosen.decisions[key].loss),
+            parent_metric=defined(chosen.decisions[key].parent_loss),
+            parameters=recipe.sets[chosen.sets[key]] if chosen.sets.get(key) else {},
+            size=sizes.get(key, {}),
+        )
+        for key in sorted(rows, key=_order)
+    ]
+
+
+def _error(task: str) -> Callable[[float], float]:
+    """The metric that a mean loss stands for: its root for squared errors."""
+    return math.sqrt if task == "regression" else float
+
+
+def _order(key: Key) -> tuple[int, str]:
+    return len(key), repr(key)
