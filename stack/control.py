@@ -16,7 +16,8 @@ from stack.errors import StackError
 from stack.installation import Installation
 from stack.ports import check_free
 from stack.readiness import NotReadyError
-from stack.services import Service, services, with_needed
+from stack.service import Service
+from stack.services import services, with_needed
 from stack.supervision import ALIVE, State, Supervisor
 
 LOG_LINES = 30
@@ -65,13 +66,14 @@ class Stack:
         self._began = time.monotonic()
 
     def up(self, names: Iterable[str] | None = None) -> None:
-        """Start the named services (default: all) and what they need; return when every one of them answers.
+        """Start the named services (default: all that are not optional) and what they need.
 
-        Those that run are left alone. Raises `StackError` when the machine lacks something, a port is taken,
+        Returns when every one of them answers. Those that run are left alone. Raises `StackError` when the machine lacks something, a port is taken,
         or a service does not become ready; the message of the last shows the end of its log.
         """
         self._began = time.monotonic()
-        wanted = with_needed(self.services if names is None else names, self.services)
+        usual = (name for name, service in self.services.items() if not service.optional)
+        wanted = with_needed(usual if names is None else names, self.services)
         missing = prerequisites.problems(self.installation.cassandra_jars)
         if missing:
             raise StackError("\n".join(missing))
@@ -106,10 +108,15 @@ class Stack:
         self._tell(f"{name}: stopped")
 
     def status(self) -> list[Status]:
-        """How each service is, found out by talking to it."""
+        """How each service is, found out by talking to it; an optional one only where it was started."""
         states = self.supervisor.states()
-        with ThreadPoolExecutor(len(self.services)) as threads:
-            return list(threads.map(lambda service: self._status(service, states), self.services.values()))
+        shown = [
+            service
+            for name, service in self.services.items()
+            if not service.optional or (name in states and states[name].state in ALIVE)
+        ]
+        with ThreadPoolExecutor(len(shown)) as threads:
+            return list(threads.map(lambda service: self._status(service, states), shown))
 
     def log_file(self, name: str) -> Path:
         """Where a service's log is."""

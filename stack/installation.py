@@ -97,6 +97,16 @@ class Installation:
         return self.repository / "build" / "jars" / "cassandra"
 
     @property
+    def yarn_jars(self) -> Path:
+        """Folder that `make yarn-jars` fills."""
+        return self.repository / "build" / "jars" / "yarn"
+
+    @property
+    def hadoop_configuration(self) -> Path:
+        """Folder of YARN's rendered configuration, for HADOOP_CONF_DIR."""
+        return self.configuration / "hadoop"
+
+    @property
     def binaries(self) -> Path:
         """Folder of the Python environment's programs."""
         return Path(sys.executable).parent
@@ -138,6 +148,7 @@ class Installation:
             "PYSPARK_PYTHON": sys.executable,
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_CONF_DIR": str(self.configuration),
+            "HADOOP_CONF_DIR": str(self.hadoop_configuration),
             "SPARK_SUBMIT_OPTS": SHORT_LIVED_JVM,
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GX_ANALYTICS_ENABLED": "false",

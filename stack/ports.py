@@ -27,6 +27,14 @@ class Ports:
     mail: int
     serving: int
     airflow: int
+    yarn: int
+    yarn_scheduler: int
+    yarn_tracker: int
+    yarn_admin: int
+    yarn_web: int
+    yarn_node: int
+    yarn_localizer: int
+    yarn_node_web: int
 
 
 def variable(name: str) -> str:

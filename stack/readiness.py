@@ -115,6 +115,20 @@ def airflow_triggerer(host: str, port: int) -> None:
     _airflow_component(host, port, "triggerer")
 
 
+def yarn(host: str, port: int) -> None:
+    """YARN's resource manager says that it has started."""
+    state = _get(f"http://{host}:{port}/ws/v1/cluster/info").json()["clusterInfo"]["state"]
+    if state != "STARTED":
+        raise NotReadyError(f"YARN's resource manager is {state}")
+
+
+def yarn_node(host: str, port: int) -> None:
+    """YARN's resource manager has a node to run things on."""
+    metrics = _get(f"http://{host}:{port}/ws/v1/cluster/metrics").json()["clusterMetrics"]
+    if not metrics["activeNodes"]:
+        raise NotReadyError("YARN's resource manager has no node yet")
+
+
 def _airflow_component(host: str, port: int, component: str) -> None:
     health = _get(f"http://{host}:{port}/api/v2/monitor/health").json()
     status = health.get(component, {}).get("status")
@@ -152,6 +166,8 @@ CHECKS = {
         airflow_scheduler,
         airflow_dag_processor,
         airflow_triggerer,
+        yarn,
+        yarn_node,
     )
 }
 

@@ -10,15 +10,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from giornata.settings import FILE_NAME
 from stack.installation import AIRFLOW_PASSWORDS, Installation
-from stack.services import Service
+from stack.service import Service
 
 TEMPLATES = Path(__file__).with_name("templates")
 
-_IN_CONFIGURATION = ("cassandra.yaml", "hive-site.xml", "log4j2.properties", "logback.xml")
+_IN_CONFIGURATION = (
+    "cassandra.yaml",
+    "hadoop/capacity-scheduler.xml",
+    "hadoop/core-site.xml",
+    "hadoop/yarn-site.xml",
+    "hive-site.xml",
+    "log4j2.properties",
+    "logback.xml",
+)
 _FOLDERS = (
     "bundles",
     "cassandra",
-    "conf",
+    "conf/hadoop",
     "log",
     "mail",
     "metastore",

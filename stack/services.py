@@ -1,8 +1,7 @@
 """The servers of the local stack: how each is started, on which ports, and after which others."""
 
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import pyspark
 from giornata.settings import load_settings
 from giornata.stores import cassandra
 from jobs.session import SHORT_LIVED_JVM
-from stack import readiness
 from stack.errors import StackError
 from stack.installation import Installation
 from stack.ports import LOOPBACK
-from stack.prerequisites import java_command
+from stack.service import Service, flags, java
+from stack.yarn import yarn
 
 STORES = ("cassandra", "metastore", "thriftserver", "mail")
 SPARK_JARS = Path(pyspark.__file__).parent / "jars"
@@ -53,35 +52,6 @@ _CASSANDRA_OPENS = [
 _METASTORE_OPENS = ["java.base/java.lang", "java.base/java.net", "java.base/java.util"]
 
 
-@dataclass(frozen=True)
-class Service:
-    """One server. `ports` names those it opens; it is asked at `asked_at`, else at the first of them.
-
-    `needs` names the services that must answer before it starts; `timeout` is in seconds. `prepare` makes ready
-    what others need of it, once it answers and before they start.
-    """
-
-    name: str
-    command: list[str]
-    ports: tuple[str, ...]
-    needs: tuple[str, ...] = ()
-    asked_at: str = ""
-    timeout: int = 300
-    prepare: Callable[[Installation], None] | None = None
-
-    def port_name(self) -> str:
-        """Name of the port at which the service is asked."""
-        return self.asked_at or self.ports[0]
-
-    def address(self, installation: Installation) -> tuple[str, int]:
-        """Host and port at which the service is asked."""
-        return LOOPBACK, getattr(installation.ports, self.port_name())
-
-    def check(self, installation: Installation) -> None:
-        """Raise `readiness.NotReadyError` unless the service answers."""
-        readiness.CHECKS[self.name](*self.address(installation))
-
-
 def services(installation: Installation) -> dict[str, Service]:
     """Every service by name, in an order in which they can start."""
     found = [
@@ -91,6 +61,7 @@ def services(installation: Installation) -> dict[str, Service]:
         _mail(installation),
         _serving(installation),
         *_airflow(installation),
+        *yarn(installation),
     ]
     return {service.name: service for service in found}
 
@@ -111,20 +82,12 @@ def with_needed(names: Iterable[str], known: dict[str, Service]) -> list[str]:
     return list(TopologicalSorter(graph).static_order())
 
 
-def _java() -> str:
-    return java_command() or "java"
-
-
-def _flags(option: str, packages: Iterable[str]) -> list[str]:
-    return [part for package in packages for part in (option, f"{package}=ALL-UNNAMED")]
-
-
 def _cassandra(installation: Installation) -> Service:
     (jamm,) = sorted(installation.cassandra_jars.glob("jamm-*.jar"))[-1:] or [installation.cassandra_jars]
     command = [
-        *[_java(), "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"],
-        *_flags("--add-exports", _CASSANDRA_EXPORTS),
-        *_flags("--add-opens", _CASSANDRA_OPENS),
+        *[java(), "-Xms512m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError"],
+        *flags("--add-exports", _CASSANDRA_EXPORTS),
+        *flags("--add-opens", _CASSANDRA_OPENS),
         f"-javaagent:{jamm}",
         f"-Dcassandra.config={(installation.configuration / 'cassandra.yaml').as_uri()}",
         f"-Dlogback.configurationFile={installation.configuration / 'logback.xml'}",
@@ -147,11 +110,11 @@ def _create_tables(installation: Installation) -> None:
 
 def _metastore(installation: Installation) -> Service:
     command = [
-        *[_java(), "-Xmx512m", *SHORT_LIVED_JVM.split()],
+        *[java(), "-Xmx512m", *SHORT_LIVED_JVM.split()],
         f"-Dlog4j.configurationFile={installation.configuration / 'log4j2.properties'}",
         # With the default selector the metastore hangs in log4j.
         "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector",
-        *_flags("--add-opens", _METASTORE_OPENS),
+        *flags("--add-opens", _METASTORE_OPENS),
         *["-cp", f"{installation.configuration}:{SPARK_JARS}/*"],
         *[str(installation.repository / "stack" / "LoopbackMetastore.java"), LOOPBACK],
         str(installation.ports.metastore),

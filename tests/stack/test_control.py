@@ -19,7 +19,8 @@ from stack.control import Stack
 from stack.errors import StackError
 from stack.installation import Installation
 from stack.ports import free_ports
-from stack.services import Service, services
+from stack.service import Service
+from stack.services import services
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from giornata.settings import load_settings
 from stack.installation import Installation
 from stack.ports import Ports
 from stack.render import render
-from stack.services import Service, services
+from stack.service import Service
+from stack.services import services
 
-PORTS = Ports(cassandra=1, cassandra_storage=2, metastore=3, thriftserver=4, mail=5, serving=6, airflow=7)
+# In the order of the fields: cassandra 1, cassandra_storage 2, metastore 3, thriftserver 4, mail 5, …
+PORTS = Ports(*range(1, 16))
 
 
 @pytest.fixture
@@ -46,6 +48,17 @@ def test_hive(rendered: Path) -> None:
     assert properties["hive.server2.thrift.bind.host"] == "127.0.0.1"
     assert properties["hive.metastore.warehouse.dir"] == f"{rendered}/warehouse"
     assert f"databaseName={rendered}/metastore/db;" in str(properties["javax.jdo.option.ConnectionURL"])
+
+
+def test_yarn_listens_on_the_loopback_interface_alone(rendered: Path) -> None:
+    properties = {
+        item.findtext("name"): str(item.findtext("value"))
+        for item in ET.parse(rendered / "conf/hadoop/yarn-site.xml").getroot()
+    }
+    addresses = {value for value in properties.values() if ":" in value}
+    assert addresses == {f"127.0.0.1:{port}" for port in range(8, 16)}
+    assert properties["yarn.resourcemanager.bind-host"] == "127.0.0.1"
+    assert properties["yarn.nodemanager.local-dirs"] == f"{rendered}/yarn/local"
 
 
 def test_supervisor_has_a_program_for_each_service(rendered: Path) -> None:

@@ -10,7 +10,8 @@ from stack.ports import Ports
 from stack.readiness import CHECKS
 from stack.services import services, with_needed
 
-PORTS = Ports(cassandra=1, cassandra_storage=2, metastore=3, thriftserver=4, mail=5, serving=6, airflow=7)
+# In the order of the fields: cassandra 1, cassandra_storage 2, metastore 3, thriftserver 4, mail 5, …
+PORTS = Ports(*range(1, 16))
 
 
 @pytest.fixture
@@ -42,6 +43,11 @@ def test_a_service_brings_what_it_needs(here: Installation) -> None:
     assert order[-1] == "airflow-scheduler"
     assert order.index("metastore") < order.index("thriftserver")
     assert order.index("cassandra") < order.index("serving")
+
+
+def test_what_is_optional_starts_by_its_name_alone(here: Installation) -> None:
+    assert [name for name, service in services(here).items() if service.optional] == ["yarn", "yarn-node"]
+    assert with_needed(["yarn-node"], services(here)) == ["yarn", "yarn-node"]
 
 
 def test_an_unknown_service_is_refused_with_the_known_ones(here: Installation) -> None:

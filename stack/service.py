@@ -1,0 +1,51 @@
+"""One server of the local stack: how it is started, on which ports, after which others, and how it is asked."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from stack import readiness
+from stack.installation import Installation
+from stack.ports import LOOPBACK
+from stack.prerequisites import java_command
+
+__all__ = ["Service", "flags", "java"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """One server. `ports` names those it opens; it is asked at `asked_at`, else at the first of them.
+
+    `needs` names the services that must answer before it starts; `timeout` is in seconds. `prepare` makes ready
+    what others need of it, once it answers and before they start. One that is `optional` starts only by its name.
+    """
+
+    name: str
+    command: list[str]
+    ports: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    asked_at: str = ""
+    timeout: int = 300
+    prepare: Callable[[Installation], None] | None = None
+    optional: bool = False
+
+    def port_name(self) -> str:
+        """Name of the port at which the service is asked."""
+        return self.asked_at or self.ports[0]
+
+    def address(self, installation: Installation) -> tuple[str, int]:
+        """Host and port at which the service is asked."""
+        return LOOPBACK, getattr(installation.ports, self.port_name())
+
+    def check(self, installation: Installation) -> None:
+        """Raise `readiness.NotReadyError` unless the service answers."""
+        readiness.CHECKS[self.name](*self.address(installation))
+
+
+def java() -> str:
+    """The Java that servers are started with."""
+    return java_command() or "java"
+
+
+def flags(option: str, packages: Iterable[str]) -> list[str]:
+    """`option package=ALL-UNNAMED` for each package of Java that is to be opened."""
+    return [part for package in packages for part in (option, f"{package}=ALL-UNNAMED")]
