@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import re
 import socket
 import sys
 import time
@@ -11,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Protocol
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -19,6 +17,8 @@ from pyspark.sql import SparkSession
 from dsl.errors import GiornataError
 from giornata.errors import DataError, SettingsError, StoreError
 from giornata.settings import Settings
+from jobs.cluster import Resources, check_resources, is_local, sizes
+from jobs.code_archive import write_code_archive
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
@@ -46,32 +46,20 @@ LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0
 # its collector take more than they give back (training flights/trip_minutes on two cores: 158 s with, 121 s without).
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
-_LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]")
-
-
-class Resources(Protocol):
-    """What a model's document asks of the cluster; `memory` is of one executor, such as "1g"."""
-
-    @property
-    def executors(self) -> int: ...
-    @property
-    def cores(self) -> int: ...
-    @property
-    def memory(self) -> str: ...
-    @property
-    def gpus(self) -> int: ...
-
 
 def start(
     settings: Settings, name: str, master: str | None = None, resources: Resources | None = None
 ) -> SparkSession:
     """A Spark session on the stack's metastore and warehouse, in UTC, quiet, with our code on its executors.
 
-    `master` defaults to two threads on this machine, enough for the small jobs. `resources` sizes the
-    executors: on a
-    `local-cluster[…]` master it replaces the numbers in the brackets, elsewhere it becomes Spark's own
-    settings.
+    `master` defaults to two threads on this machine, enough for the small jobs. `resources` sizes the executors (see
+    `jobs.cluster`). On other machines they get our code as an archive; Python itself and its libraries must be there,
+    or come by Spark's own `spark.archives`.
+
+    Raises SettingsError, before anything is started, when the cluster cannot give the resources.
     """
+    if resources is not None:
+        check_resources(master or SMALL_MASTER, resources)
     _check_metastore(settings.metastore)
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ["TZ"] = "UTC"
@@ -81,6 +69,8 @@ def start(
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    if not is_local(master or SMALL_MASTER):
+        spark.sparkContext.addPyFile(str(write_code_archive(ROOT)))
     return spark
 
 
@@ -97,13 +87,13 @@ def _check_metastore(address: str) -> None:
 
 def _configuration(settings: Settings, master: str, resources: Resources | None) -> dict[str, str]:
     java_options = f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC"
-    if master.startswith("local"):
+    if is_local(master):
         java_options += f" {SHORT_LIVED_JVM}"
     return {
         "spark.driver.memory": "1g",
         "spark.driver.extraJavaOptions": java_options,
         "spark.executor.extraJavaOptions": java_options,
-        "spark.executorEnv.PYTHONPATH": str(ROOT),
+        **({"spark.executorEnv.PYTHONPATH": str(ROOT)} if is_local(master) else {}),
         "spark.executorEnv.PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
         "spark.executorEnv.TZ": "UTC",
         "spark.ui.enabled": "false",
@@ -111,37 +101,9 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
         "spark.sql.warehouse.dir": str(settings.warehouse),
         "spark.hadoop.hive.metastore.uris": settings.metastore,
         **SQL_SETTINGS,
-        **(LOOPBACK if master.startswith("local") else {}),
-        **_sizes(master, resources),
+        **(LOOPBACK if is_local(master) else {}),
+        **sizes(master, resources),
     }
-
-
-def _sizes(master: str, resources: Resources | None) -> dict[str, str]:
-    if resources is None:
-        return {"spark.master": master}
-    sizes = {
-        "spark.executor.instances": str(resources.executors),
-        "spark.executor.cores": str(resources.cores),
-        "spark.executor.memory": resources.memory,
-    }
-    if resources.gpus:
-        sizes |= {
-            "spark.executor.resource.gpu.amount": str(resources.gpus),
-            "spark.task.resource.gpu.amount": str(resources.gpus / resources.cores),
-        }
-    if _LOCAL_CLUSTER.fullmatch(master):
-        master = f"local-cluster[{resources.executors},{resources.cores},{megabytes(resources.memory)}]"
-    return {"spark.master": master, **sizes}
-
-
-def megabytes(memory: str) -> int:
-    """Spark's notation for an amount of memory ("600m", "2g") in mebibytes. Raises SettingsError."""
-    found = re.fullmatch(r"(\d+)\s*([mg])b?", memory.strip().lower())
-    if not found:
-        raise SettingsError(
-            f"{memory!r} is not an amount of memory: write megabytes or gigabytes, as in 600m or 2g."
-        )
-    return int(found[1]) * {"m": 1, "g": 1024}[found[2]]
 
 
 def say(job: str, line: str) -> None:

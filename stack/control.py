@@ -68,8 +68,9 @@ class Stack:
     def up(self, names: Iterable[str] | None = None) -> None:
         """Start the named services (default: all that are not optional) and what they need.
 
-        Returns when every one of them answers. Those that run are left alone. Raises `StackError` when the machine lacks something, a port is taken,
-        or a service does not become ready; the message of the last shows the end of its log.
+        Returns when every one of them answers. Those that run are left alone. Raises `StackError` when the machine
+        lacks something, a port is taken, or a service does not become ready; the message of the last shows the end of
+        its log.
         """
         self._began = time.monotonic()
         usual = (name for name, service in self.services.items() if not service.optional)

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from giornata.settings import FILE_NAME
 from stack.installation import AIRFLOW_PASSWORDS, Installation
-from stack.service import Service
+from stack.service import SPARK_JARS, Service
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -22,6 +22,7 @@ _IN_CONFIGURATION = (
     "hive-site.xml",
     "log4j2.properties",
     "logback.xml",
+    "spark-defaults.conf",
 )
 _FOLDERS = (
     "bundles",
@@ -49,7 +50,12 @@ def render(installation: Installation, services: Collection[Service]) -> None:
     )
     # Supervisor takes % as the start of a substitution.
     templates.filters.update(ini=lambda text: str(text).replace("%", "%%"), command=shlex.join)
-    values = {"home": home, "ports": installation.ports, "services": services}
+    values = {
+        "home": home,
+        "ports": installation.ports,
+        "services": services,
+        "spark_jars": SPARK_JARS,
+    }
     for name in _IN_CONFIGURATION:
         write(installation.configuration / name, templates.get_template(name).render(values))
     write(home / "supervisord.conf", templates.get_template("supervisord.conf").render(values))

@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+import pyspark
 
 from stack import readiness
 from stack.installation import Installation
 from stack.ports import LOOPBACK
 from stack.prerequisites import java_command
 
-__all__ = ["Service", "flags", "java"]
+__all__ = ["SPARK_JARS", "Service", "flags", "java"]
+
+SPARK_JARS = Path(pyspark.__file__).parent / "jars"
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,6 @@
 import sys
 from collections.abc import Iterable
 from graphlib import TopologicalSorter
-from pathlib import Path
-
-import pyspark
 
 from giornata.settings import load_settings
 from giornata.stores import cassandra
@@ -13,11 +10,10 @@ from jobs.session import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.installation import Installation
 from stack.ports import LOOPBACK
-from stack.service import Service, flags, java
+from stack.service import SPARK_JARS, Service, flags, java
 from stack.yarn import yarn
 
 STORES = ("cassandra", "metastore", "thriftserver", "mail")
-SPARK_JARS = Path(pyspark.__file__).parent / "jars"
 
 _CASSANDRA_EXPORTS = [
     "java.base/java.lang.ref",

@@ -4,7 +4,6 @@ import argparse
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 
 from giornata.errors import DataError, SettingsError
 from giornata.settings import Settings
-from jobs.session import ROOT, _configuration, add_range, days_between, job_main, megabytes, parse_day
+from jobs.session import ROOT, add_range, days_between, job_main, parse_day
 
 
 def test_a_day_is_midnight_in_utc() -> None:
@@ -37,34 +36,6 @@ def test_the_arguments_of_a_range() -> None:
     assert (arguments.start.day, arguments.end.day) == (1, 2)
     with pytest.raises(SystemExit):
         parser.parse_args(["--from", "yesterday", "--to", "2013-01-02"])
-
-
-def test_amounts_of_memory() -> None:
-    assert [megabytes(text) for text in ("600m", "2g", "1GB")] == [600, 2048, 1024]
-    with pytest.raises(SettingsError, match="'lots' is not an amount of memory"):
-        megabytes("lots")
-
-
-@dataclass(frozen=True)
-class Asked:
-    executors: int = 3
-    cores: int = 2
-    memory: str = "1g"
-    gpus: int = 0
-
-
-def test_resources_size_the_executors() -> None:
-    settings = Settings(
-        Path("/home"), {"GIORNATA_WAREHOUSE": "/w", "GIORNATA_METASTORE": "thrift://127.0.0.1:1"}
-    )
-    on_one_machine = _configuration(settings, "local-cluster[1,1,512]", Asked())
-    assert on_one_machine["spark.master"] == "local-cluster[3,2,1024]"
-    on_a_cluster = _configuration(settings, "yarn", Asked(gpus=1))
-    assert on_a_cluster["spark.master"] == "yarn"
-    assert on_a_cluster["spark.executor.instances"] == "3"
-    assert on_a_cluster["spark.executor.resource.gpu.amount"] == "1"
-    assert on_a_cluster["spark.task.resource.gpu.amount"] == "0.5"
-    assert "spark.driver.host" not in on_a_cluster, "executors elsewhere cannot reach a loopback address"
 
 
 def test_an_error_for_people_ends_a_job_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
