@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from dsl.errors import GiornataError
 from giornata.errors import DataError, SettingsError, StoreError
+from giornata.models.base import DEVICE
 from giornata.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,6 +129,7 @@ def _sizes(master: str, resources: Resources | None) -> dict[str, str]:
         sizes |= {
             "spark.executor.resource.gpu.amount": str(resources.gpus),
             "spark.task.resource.gpu.amount": str(resources.gpus / resources.cores),
+            f"spark.executorEnv.{DEVICE}": "cuda",
         }
     if _LOCAL_CLUSTER.fullmatch(master):
         master = f"local-cluster[{resources.executors},{resources.cores},{megabytes(resources.memory)}]"

@@ -424,9 +424,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = load_settings()
     name = parse_model_name(training.model)
     spec = load_project(settings.projects / name.project).model(name.name)
-    if spec.resources.gpus and spec.type == "xgboost":
+    if spec.resources.gpus and spec.type not in ("deep_net", "custom"):
         raise SettingsError(
-            f"{training.model} asks for GPUs; boosted trees are trained on processors here: set gpus: 0"
+            f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
         )
     spark = start(settings, f"train {training.model}", settings.spark_master, spec.resources)
     try:

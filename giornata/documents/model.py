@@ -194,7 +194,7 @@ class ModelSpec(Document):
 
     description: Text
     owner: Text
-    type: Literal["xgboost"]
+    type: Literal["xgboost", "deep_net"]
     task: Literal["regression", "binary"]
     data: Data
     label: Label

@@ -3,10 +3,11 @@
 from giornata.errors import NotFoundError
 from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
+from giornata.models.deep_net import DeepNetType
 
 __all__ = ["Examples", "Fitted", "ModelType", "model_type"]
 
-_TYPES: dict[str, ModelType] = {"xgboost": BoostedTreesType()}
+_TYPES: dict[str, ModelType] = {"xgboost": BoostedTreesType(), "deep_net": DeepNetType()}
 
 
 def model_type(name: str) -> ModelType:

@@ -11,6 +11,7 @@ from giornata.documents.model import Dimension, Scalar
 from giornata.errors import GiornataError
 
 __all__ = [
+    "DEVICE",
     "Examples",
     "FitError",
     "Fitted",
@@ -28,6 +29,10 @@ Matrix = NDArray[
 ]  # one row a request, one column a feature; NaN is missing, infinity does not occur
 Vector = NDArray[np.float64]
 Parameters = Mapping[str, Scalar]
+
+DEVICE = "GIORNATA_DEVICE"
+"""The environment variable by which a process says where model types that can use a GPU learn: `cuda`, else the
+processor. Models answer on the processor always."""
 
 Watch = Callable[[int, float], None]
 """Told after every round of a fit its number, from 1, and the loss on the validation rows (lower is better: root mean

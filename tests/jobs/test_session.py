@@ -64,6 +64,8 @@ def test_resources_size_the_executors() -> None:
     assert on_a_cluster["spark.executor.instances"] == "3"
     assert on_a_cluster["spark.executor.resource.gpu.amount"] == "1"
     assert on_a_cluster["spark.task.resource.gpu.amount"] == "0.5"
+    assert on_a_cluster["spark.executorEnv.GIORNATA_DEVICE"] == "cuda"
+    assert "spark.executorEnv.GIORNATA_DEVICE" not in on_one_machine
     assert "spark.driver.host" not in on_a_cluster, "executors elsewhere cannot reach a loopback address"
 
 
