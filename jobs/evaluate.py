@@ -1,6 +1,6 @@
 """Asks a bundle about the rows of the test period, on executors, by the scorer that will answer later on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,9 @@ __all__ = ["MAX_TEST_ROWS", "Evaluation", "evaluate"]
 MAX_TEST_ROWS = 4_000_000
 
 
+OwnMetrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Metrics on the test rows: of the whole model, by level, by part (with rows), of its root alone, of a constant."""
@@ -32,15 +35,26 @@ class Evaluation:
 
 
 def evaluate(
-    test: DataFrame, rows: int, bundle: bytes, columns: Mapping[str, str], constant: float
+    test: DataFrame,
+    rows: int,
+    bundle: bytes,
+    columns: Mapping[str, str],
+    constant: float,
+    own: OwnMetrics | None = None,
 ) -> Evaluation:
-    """Evaluate a bundle on `rows` labelled test rows; `constant` is what the baseline answers to all of them."""
+    """Evaluate a bundle on `rows` labelled test rows; `constant` is what the baseline answers to all of them.
+
+    `own` gives further metrics for actual and predicted values, those of a class of the project.
+    """
     answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns)
     task = open_bundle(bundle).version.signature.task
     actual = answers["actual"].to_numpy()
 
+    def measured(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
+        return defined(metrics(task, actual, predicted) | (own(actual, predicted) if own else {}))
+
     def of(frame: pl.DataFrame, column: str = "prediction") -> Metrics:
-        return defined(metrics(task, frame["actual"].to_numpy(), frame[column].to_numpy()))
+        return measured(frame["actual"].to_numpy(), frame[column].to_numpy())
 
     levels = answers.partition_by("level", as_dict=True)
     parts = answers.partition_by("part", as_dict=True)
@@ -52,7 +66,7 @@ def evaluate(
         ],
         parts={str(part): (frame.height, of(frame)) for (part,), frame in parts.items()},
         single=of(answers, "root"),
-        baseline=defined(metrics(task, actual, np.full(len(actual), constant))),
+        baseline=measured(actual, np.full(len(actual), constant)),
     )
 
 

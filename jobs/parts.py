@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from giornata.documents.model import Scalar
 from giornata.evaluation.metrics import part_losses
-from giornata.models import model_type
+from giornata.models import ModelType
 from giornata.models.base import FitError
 from giornata.models.partitions import Key, Losses, PartRows, key_text, parse_key
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns
@@ -23,15 +23,16 @@ _FITTED = f"{_PART} string, file string, content binary, problem string"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How each part is fitted: the model type, its task and parameters, the number of features, and which of them are
-    codes of categories (see `Examples`)."""
+    """How each part is fitted: the model type, its task and parameters, the number of features, which of them are
+    codes of categories, and their names (see `Examples`)."""
 
-    type: str
+    type: ModelType
     task: str
     parameters: Mapping[str, Scalar]
     seed: int
     features: int
     categories: Mapping[int, int]
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,9 @@ def fit_parts(
 
     def fit(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
         part = key[0].as_py()
-        learned = examples(table, recipe.features, recipe.categories)
+        learned = examples(table, recipe.features, recipe.categories, recipe.names)
         try:
-            fitted = model_type(recipe.type).fit(learned, recipe.task, recipe.parameters, recipe.seed)
+            fitted = recipe.type.fit(learned, recipe.task, recipe.parameters, recipe.seed)
         except FitError as error:
             return _table([(part, "", b"", str(error))])
         return _table([(part, name, content, "") for name, content in fitted.to_files().items()])
@@ -103,7 +104,7 @@ def validation_losses(
 
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         loaded = {
-            part: (depth, model_type(recipe.type).fitted.from_files(files))
+            part: (depth, recipe.type.fitted.from_files(files))
             for part, (depth, files) in models.value.items()
         }
         for batch in batches:

@@ -31,7 +31,8 @@ from giornata.errors import DataError, SettingsError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.evaluation.metrics import LOSS
-from giornata.models import model_type
+from giornata.models import ModelType, model_type
+from giornata.models.custom import CustomType
 from giornata.models.partitions import (
     ROOT,
     Decision,
@@ -110,7 +111,7 @@ def run(
     name = parse_model_name(training.model)
     documents = load_project(settings.projects / name.project)
     spec = documents.model(name.name)
-    type_ = model_type(spec.type)
+    type_ = model_type(spec.type, documents.classes.get(name.name))
     own = {**spec.parameters, **training.parameters}
     type_.check(own, spec.search.space if spec.search else {})
     # Both stores are opened first: a run that could not keep its result should end before it has one.
@@ -118,7 +119,7 @@ def run(
         session(settings) as cassandra,
         Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
     ):
-        version, bundle = _train(spark, documents, spec, training, own, tracking, now)
+        version, bundle = _train(spark, documents, spec, type_, training, own, tracking, now)
         Repository(cassandra).save(version, bundle)
         tracking.finish(version.parameters, version.metrics)
     say("train", f"{training.model}: version {training.uuid} saved, {len(bundle)} bytes")
@@ -129,6 +130,7 @@ def _train(
     spark: SparkSession,
     documents: ProjectDocuments,
     spec: ModelSpec,
+    type_: ModelType,
     training: Training,
     own: Mapping[str, Scalar],
     tracking: Tracking,
@@ -155,15 +157,17 @@ def _train(
     matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
     categories = _categories(features)
-    data = _trial_data(matrix, counts, len(features.names), categories)
+    data = _trial_data(matrix, counts, features.names, categories)
     say(
         "train",
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows",
     )
-    found = _search(spark, spec, training, own, data, tracking)
+    found = _search(spark, spec, type_, training, own, data, tracking)
     best = found.trials[found.best]
-    parameters = model_type(spec.type).with_rounds(best.parameters, best.rounds or 1)
-    recipe = Recipe(spec.type, spec.task, parameters, _seed(spec), len(features.names), categories)
+    parameters = type_.with_rounds(best.parameters, best.rounds or 1)
+    recipe = Recipe(
+        type_, spec.task, parameters, _seed(spec), len(features.names), categories, features.names
+    )
     slots = spec.resources.executors * spec.resources.cores
     learned = _fit(matrix, spec, recipe, compiled.partition, slots)
 
@@ -188,7 +192,7 @@ def _train(
         baseline_metrics={},
         part_metric=LOSS[spec.task],
         parts=learned.records,
-        importances=_importances(spec, features, learned),
+        importances=_importances(type_, features, learned),
         mlflow_run=tracking.run_id,
         search=found,
         distributions=distributions(features.names, data.train.matrix),
@@ -201,7 +205,8 @@ def _train(
     )
     test = joined.where(F.col(WINDOW) == "test")
     share = _mean_label(learning)
-    measured = evaluate(test, counts.rows["test"], write_bundle(bundle), columns, share)
+    own_metrics = type_.evaluate if isinstance(type_, CustomType) else None
+    measured = evaluate(test, counts.rows["test"], write_bundle(bundle), columns, share, own_metrics)
     _report(training.model, measured)
     version = _with_metrics(version, measured, now())
     bundle = with_self_test(dataclasses.replace(bundle, version=version), _self_test_rows(test, columns))
@@ -216,12 +221,12 @@ def _categories(features: CompiledFeatures) -> dict[int, int]:
 
 
 def _trial_data(
-    matrix: DataFrame, counts: RowCounts, features: int, categories: Mapping[int, int]
+    matrix: DataFrame, counts: RowCounts, features: Sequence[str], categories: Mapping[int, int]
 ) -> TrialData:
     learned = counts.rows["train"] + counts.rows["validation"]
     chosen = sample(matrix, learned, MAX_SEARCH_ROWS)
     train, validation = (
-        examples(chosen.where(F.col(WINDOW) == name).toArrow(), features, categories)
+        examples(chosen.where(F.col(WINDOW) == name).toArrow(), len(features), categories, features)
         for name in ("train", "validation")
     )
     return TrialData(train, validation)
@@ -230,6 +235,7 @@ def _trial_data(
 def _search(
     spark: SparkSession,
     spec: ModelSpec,
+    type_: ModelType,
     training: Training,
     own: Mapping[str, Scalar],
     data: TrialData,
@@ -238,10 +244,10 @@ def _search(
     """The search of the document, or, without one, the one trial of its own parameters."""
     metric = spec.search.metric if spec.search else LOSS[spec.task]
     count = training.trials or (spec.search.trials if spec.search else 1)
-    space = spec.search.space if spec.search else model_type(spec.type).default_space()
+    space = spec.search.space if spec.search else type_.default_space()
     slots = spec.resources.executors * spec.resources.cores
     records: list[TrialRecord] = []
-    with trial_runner(spark, slots, data, spec.type, spec.task, metric, _seed(spec)) as runner:
+    with trial_runner(spark, slots, data, type_, spec.task, metric, _seed(spec)) as runner:
         for record in search(runner.submit, own, space, count, metric, _seed(spec), slots):
             records.append(record)
             tracking.trial(record, metric)
@@ -284,7 +290,7 @@ def _fit(
             raise DataError(f"the part {key or ROOT} cannot be fitted: {final[key].problem}")
     names = part_names(rows, levels)
     parts = tuple(Part(key, level_of(key, levels), names[key], final[key].files) for key in kept)
-    sizes = {part.key: model_type(spec.type).fitted.from_files(part.files).size() for part in parts}
+    sizes = {part.key: recipe.type.fitted.from_files(part.files).size() for part in parts}
     records = [
         PartRecord(
             name=names[key],
@@ -310,7 +316,7 @@ def _as_metric(task: str, loss: float | None) -> float | None:
     return float(np.sqrt(loss)) if task == "regression" else loss
 
 
-def _importances(spec: ModelSpec, features: CompiledFeatures, learned: Learned) -> dict[str, float]:
+def _importances(type_: ModelType, features: CompiledFeatures, learned: Learned) -> dict[str, float]:
     """Weighted by the rows that each model answers for: a part's rows less those of the kept parts inside it."""
     kept: dict[Key, int] = {tuple(record.key): record.rows for record in learned.records if record.kept}
     answered = dict(kept)
@@ -318,8 +324,7 @@ def _importances(spec: ModelSpec, features: CompiledFeatures, learned: Learned) 
         if key:
             parent = next(key[:depth] for depth in range(len(key) - 1, -1, -1) if key[:depth] in kept)
             answered[parent] -= rows
-    fitted = model_type(spec.type).fitted
-    shares = [fitted.from_files(part.files).importance() for part in learned.parts]
+    shares = [type_.fitted.from_files(part.files).importance() for part in learned.parts]
     return combined_importance(features.names, shares, [answered[part.key] for part in learned.parts])
 
 

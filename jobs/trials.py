@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from giornata.documents.model import Scalar
 from giornata.evaluation.metrics import metrics
-from giornata.models import model_type
+from giornata.models import ModelType
 from giornata.models.base import Examples, FitError, ParameterError
 from giornata.models.search import TrialResult
 
@@ -36,7 +36,7 @@ class TrialRunner:
         spark: SparkSession,
         pool: ThreadPoolExecutor,
         data: TrialData,
-        type_: str,
+        type_: ModelType,
         task: str,
         metric: str,
         seed: int,
@@ -72,7 +72,7 @@ class TrialRunner:
 
 @contextmanager
 def trial_runner(
-    spark: SparkSession, slots: int, data: TrialData, type_: str, task: str, metric: str, seed: int
+    spark: SparkSession, slots: int, data: TrialData, type_: ModelType, task: str, metric: str, seed: int
 ) -> Iterator[TrialRunner]:
     """A runner of up to `slots` trials at a time, whose data and threads go away at the end of the block."""
     with ThreadPoolExecutor(slots, thread_name_prefix="trial") as pool:
@@ -85,12 +85,12 @@ def trial_runner(
 
 
 def run_trial(
-    data: TrialData, type_: str, task: str, metric: str, seed: int, parameters: dict[str, Scalar]
+    data: TrialData, type_: ModelType, task: str, metric: str, seed: int, parameters: dict[str, Scalar]
 ) -> TrialResult | str:
     """Fit and judge one set of parameters: the result, or why there is none."""
     began = time.monotonic()
     try:
-        fitted = model_type(type_).fit(data.train, task, parameters, seed, validation=data.validation)
+        fitted = type_.fit(data.train, task, parameters, seed, validation=data.validation)
     except (FitError, ParameterError) as error:
         return str(error)
     value = metrics(task, data.validation.target, fitted.predict(data.validation.matrix))[metric]

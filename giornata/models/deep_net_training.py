@@ -256,11 +256,11 @@ class _Learner:
             width = self._plan.hidden_units
         weights.append(draw.normal(0, math.sqrt(1 / width), (1, width)))
         biases = [np.zeros(len(each)) for each in weights]
-        embeddings, weights, biases = (
-            [self._moved(array.astype(np.float32)).requires_grad_() for array in arrays]
-            for arrays in (embeddings, weights, biases)
-        )
-        return embeddings, weights, biases
+
+        def tensors(arrays: Sequence[NDArray[np.float64]]) -> list[torch.Tensor]:
+            return [self._moved(array.astype(np.float32)).requires_grad_() for array in arrays]
+
+        return tensors(embeddings), tensors(weights), tensors(biases)
 
     def _settle(self) -> None:
         """Give every code that no training row has the mean embedding of those that they have."""
