@@ -243,6 +243,13 @@ def test_an_answer_that_fails_later_names_the_line():
         nan.predict(np.array([[0, 0], [9, np.nan]], np.float32))
 
 
+def test_the_line_is_where_it_fails_inside_the_file():
+    """Neither the line of the method that called it, nor one of the library that it called."""
+    helper = MEANS + "\n\ndef number(text):\n    return json.loads(text)\n"
+    with pytest.raises(FitError, match=r"models/means\.py, line 33: JSONDecodeError"):
+        fit(changed("self.means = {}\n", "self.means = number('{')\n", helper))
+
+
 def test_a_model_without_its_class():
     for use, kind in (("check", ParameterError), ("fit", ParameterError), ("evaluate", FitError)):
         arguments = {"check": ({}, {}), "fit": (EXAMPLES, "regression", {}, 0), "evaluate": (TARGET, TARGET)}
