@@ -131,7 +131,8 @@ def _parameter_problems(documents: ProjectDocuments) -> list[str]:
     problems = []
     for name, model in documents.models.items():
         try:
-            model_type(model.type).check(model.parameters, model.search.space if model.search else {})
+            type_ = model_type(model.type, documents.classes.get(name))
+            type_.check(model.parameters, model.search.space if model.search else {})
         except ParameterError as error:
             problems.append(f"{shown_path(documents.folder / 'models' / f'{name}.yaml')}: {error}")
     return problems

@@ -14,6 +14,7 @@ from typing import Protocol
 import psutil
 
 from giornata.errors import SettingsError
+from giornata.models.base import DEVICE
 
 __all__ = ["Resources", "check_resources", "is_local", "megabytes", "sizes"]
 
@@ -85,6 +86,7 @@ def sizes(master: str, resources: Resources | None) -> dict[str, str]:
         found |= {
             "spark.executor.resource.gpu.amount": str(resources.gpus),
             "spark.task.resource.gpu.amount": str(resources.gpus / resources.cores),
+            f"spark.executorEnv.{DEVICE}": "cuda",
         }
         if master.startswith("k8s://"):
             found["spark.executor.resource.gpu.vendor"] = "nvidia.com"

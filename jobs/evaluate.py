@@ -1,6 +1,6 @@
 """Asks a bundle about the rows of the test period, on executors, by the scorer that will answer later on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ __all__ = ["MAX_TEST_ROWS", "Evaluation", "evaluate"]
 
 # The answers to the test rows come to the driver, some 60 bytes each. Of more rows, this many are chosen by ORDER.
 MAX_TEST_ROWS = 4_000_000
+
+
+OwnMetrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,22 @@ def evaluate(
     columns: Mapping[str, str],
     constant: float,
     previous: bytes | None = None,
+    own: OwnMetrics | None = None,
 ) -> Evaluation:
     """Evaluate a bundle on `rows` labelled test rows; `constant` is what the baseline answers to all of them.
 
-    `previous` is the bundle of an earlier version that reads nothing but `columns`.
+    `previous` is the bundle of an earlier version that reads nothing but `columns`; `own` gives further metrics for
+    actual and predicted values, those of a class of the project.
     """
     answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns, previous)
     task = open_bundle(bundle).version.signature.task
     actual = answers["actual"].to_numpy()
 
+    def measured(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
+        return defined(metrics(task, actual, predicted) | (own(actual, predicted) if own else {}))
+
     def of(frame: pl.DataFrame, column: str = "prediction") -> Metrics:
-        return defined(metrics(task, frame["actual"].to_numpy(), frame[column].to_numpy()))
+        return measured(frame["actual"].to_numpy(), frame[column].to_numpy())
 
     levels = answers.partition_by("level", as_dict=True)
     parts = answers.partition_by("part", as_dict=True)
@@ -62,7 +70,7 @@ def evaluate(
         ],
         parts={str(part): (frame.height, of(frame)) for (part,), frame in parts.items()},
         single=of(answers, "root"),
-        baseline=defined(metrics(task, actual, np.full(len(actual), constant))),
+        baseline=measured(actual, np.full(len(actual), constant)),
         previous=of(answers, "previous") if previous else None,
     )
 

@@ -12,7 +12,7 @@ from giornata.documents.model import ModelSpec, Scalar
 from giornata.documents.record import PartRecord, SearchRecord, TrialRecord
 from giornata.errors import DataError
 from giornata.evaluation.metrics import HIGHER_IS_BETTER
-from giornata.models import model_type
+from giornata.models import ModelType
 from giornata.models.partitions import (
     ROOT,
     Decision,
@@ -53,7 +53,7 @@ class _Chosen:
         return sorted((key for key, decision in self.decisions.items() if decision.kept), key=_order)
 
 
-def parameter_sets(spec: ModelSpec, found: SearchRecord) -> list[dict[str, Scalar]]:
+def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> list[dict[str, Scalar]]:
     """What parts choose their parameters from: the best of the search, and where they may differ the next best too."""
     count = spec.partition.sets if spec.partition and spec.partition.tune != "once" else 1
     best = found.trials[found.best]
@@ -63,7 +63,7 @@ def parameter_sets(spec: ModelSpec, found: SearchRecord) -> list[dict[str, Scala
         return trial is not best, sign * (trial.value or 0.0), trial.number
 
     complete = sorted((trial for trial in found.trials if trial.value is not None), key=rank)
-    with_rounds = model_type(spec.type).with_rounds
+    with_rounds = type_.with_rounds
     return [with_rounds(trial.parameters, trial.rounds or 1) for trial in complete[:count]]
 
 
@@ -138,7 +138,7 @@ def _records(
     chosen: _Chosen,
     files: Mapping[Key, Mapping[str, bytes]],
 ) -> list[PartRecord]:
-    read = model_type(spec.type).fitted.from_files
+    read = recipe.type.fitted.from_files
     sizes = {key: read(kept).size() for key, kept in files.items()}
     error = _error(spec.task)
 

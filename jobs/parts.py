@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from giornata.documents.model import Scalar
 from giornata.evaluation.metrics import part_losses
-from giornata.models import model_type
+from giornata.models import ModelType
 from giornata.models.base import FitError, Fitted
 from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns
@@ -28,14 +28,15 @@ Candidate = tuple[Key, int]
 @dataclass(frozen=True)
 class Recipe:
     """How each part is fitted: the model type, its task, the sets of parameters to choose from, the number of
-    features, and which of them are codes of categories (see `Examples`)."""
+    features, which of them are codes of categories, and their names (see `Examples`)."""
 
-    type: str
+    type: ModelType
     task: str
     sets: Sequence[Mapping[str, Scalar]]
     seed: int
     features: int
     categories: Mapping[int, int]
+    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,9 @@ def fit_parts(
 
     def fit(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
         part, number = (value.as_py() for value in key)
-        learned = examples(table, recipe.features, recipe.categories)
+        learned = examples(table, recipe.features, recipe.categories, recipe.names)
         try:
-            fitted = model_type(recipe.type).fit(learned, recipe.task, recipe.sets[number], recipe.seed)
+            fitted = recipe.type.fit(learned, recipe.task, recipe.sets[number], recipe.seed)
         except FitError as error:
             return _table([(part, number, "", b"", str(error))])
         return _table([(part, number, name, content, "") for name, content in fitted.to_files().items()])
@@ -111,7 +112,7 @@ def validation_losses(
     )
 
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        read = model_type(recipe.type).fitted.from_files
+        read = recipe.type.fitted.from_files
         loaded: dict[str, list[tuple[int, int, Fitted]]] = {}
         for part, depth, number, files in models.value:
             loaded.setdefault(part, []).append((depth, number, read(files)))

@@ -31,7 +31,8 @@ from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.evaluation.leakage import leakage
 from giornata.evaluation.metrics import LOSS
-from giornata.models import model_type
+from giornata.models import ModelType, model_type
+from giornata.models.custom import CustomType
 from giornata.models.partitions import (
     Key,
     check_levels,
@@ -98,7 +99,7 @@ def run(
     name = parse_model_name(training.model)
     documents = load_project(settings.projects / name.project)
     spec = documents.model(name.name)
-    type_ = model_type(spec.type)
+    type_ = model_type(spec.type, documents.classes.get(name.name))
     own = {**spec.parameters, **training.parameters}
     type_.check(own, spec.search.space if spec.search else {})
     # Both stores are opened first: a run that could not keep its result should end before it has one.
@@ -112,7 +113,9 @@ def run(
             Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
         ):
             earlier = _earlier(repository, training)
-            version, bundle = _train(spark, documents, spec, training, own, earlier, tracking, progress, now)
+            version, bundle = _train(
+                spark, documents, spec, type_, training, own, earlier, tracking, progress, now
+            )
             repository.save(version, bundle)
             tracking.finish(version.parameters, version.metrics)
     say("train", f"{training.model}: version {training.uuid} saved, {len(bundle)} bytes")
@@ -145,6 +148,7 @@ def _train(
     spark: SparkSession,
     documents: ProjectDocuments,
     spec: ModelSpec,
+    type_: ModelType,
     training: Training,
     own: Mapping[str, Scalar],
     earlier: Earlier | None,
@@ -171,18 +175,18 @@ def _train(
     matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
     categories = _categories(features)
-    data = _trial_data(matrix, counts, len(features.names), categories)
+    data = _trial_data(matrix, counts, features.names, categories)
     progress.stage(
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
     suspects = leakage(features.names, data.train, spec.task)
     for sentence in suspects:
         say("train", f"WARNING: {sentence}")
-    plan = plan_of(spec, training.trials)
+    plan = plan_of(spec, type_, training.trials)
     first = best_of(earlier.version.search if earlier else None, plan.warm_start)
-    found = tune(spark, spec, plan, own, first, data, tracking, progress)
-    sets = parameter_sets(spec, found)
-    recipe = Recipe(spec.type, spec.task, sets, plan.seed, len(features.names), categories)
+    found = tune(spark, spec, type_, plan, own, first, data, tracking, progress)
+    sets = parameter_sets(spec, type_, found)
+    recipe = Recipe(type_, spec.task, sets, plan.seed, len(features.names), categories, features.names)
     learned = learn(matrix, spec, recipe, compiled.partition, progress)
 
     version = ModelVersion(
@@ -207,7 +211,7 @@ def _train(
         warnings=suspects,
         part_metric=LOSS[spec.task],
         parts=learned.records,
-        importances=_importances(spec, features, learned),
+        importances=_importances(type_, features, learned),
         mlflow_run=tracking.run_id,
         search=found,
         distributions=distributions(features.names, data.train.matrix),
@@ -220,6 +224,7 @@ def _train(
     )
     test = joined.where(F.col(WINDOW) == "test")
     share = _mean_label(learning)
+    own_metrics = type_.evaluate if isinstance(type_, CustomType) else None
     comparable = earlier if earlier and _reads(earlier.version, spec, columns) else None
     measured = evaluate(
         test,
@@ -228,6 +233,7 @@ def _train(
         columns,
         share,
         comparable.bundle if comparable else None,
+        own_metrics,
     )
     version = _with_metrics(version, measured, earlier.version if earlier else None, now())
     _report(version)
@@ -243,18 +249,18 @@ def _categories(features: CompiledFeatures) -> dict[int, int]:
 
 
 def _trial_data(
-    matrix: DataFrame, counts: RowCounts, features: int, categories: Mapping[int, int]
+    matrix: DataFrame, counts: RowCounts, features: Sequence[str], categories: Mapping[int, int]
 ) -> TrialData:
     learned = counts.rows["train"] + counts.rows["validation"]
     chosen = sample(matrix, learned, MAX_SEARCH_ROWS)
     train, validation = (
-        examples(chosen.where(F.col(WINDOW) == name).toArrow(), features, categories)
+        examples(chosen.where(F.col(WINDOW) == name).toArrow(), len(features), categories, features)
         for name in ("train", "validation")
     )
     return TrialData(train, validation)
 
 
-def _importances(spec: ModelSpec, features: CompiledFeatures, learned: Learned) -> dict[str, float]:
+def _importances(type_: ModelType, features: CompiledFeatures, learned: Learned) -> dict[str, float]:
     """Weighted by the rows that each model answers for: a part's rows less those of the kept parts inside it."""
     kept: dict[Key, int] = {tuple(record.key): record.rows for record in learned.records if record.kept}
     answered = dict(kept)
@@ -262,8 +268,7 @@ def _importances(spec: ModelSpec, features: CompiledFeatures, learned: Learned) 
         if key:
             parent = next(key[:depth] for depth in range(len(key) - 1, -1, -1) if key[:depth] in kept)
             answered[parent] -= rows
-    fitted = model_type(spec.type).fitted
-    shares = [fitted.from_files(part.files).importance() for part in learned.parts]
+    shares = [type_.fitted.from_files(part.files).importance() for part in learned.parts]
     return combined_importance(features.names, shares, [answered[part.key] for part in learned.parts])
 
 
@@ -379,9 +384,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = load_settings()
     name = parse_model_name(training.model)
     spec = load_project(settings.projects / name.project).model(name.name)
-    if spec.resources.gpus and spec.type == "xgboost":
+    if spec.resources.gpus and spec.type not in ("deep_net", "custom"):
         raise SettingsError(
-            f"{training.model} asks for GPUs; boosted trees are trained on processors here: set gpus: 0"
+            f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
         )
     spark = start(settings, f"train {training.model}", settings.spark_master, spec.resources)
     try:

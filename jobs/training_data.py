@@ -4,7 +4,7 @@ Nothing is collected here but counts, aggregates and, by `sample`, a bounded num
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -327,11 +327,14 @@ def sample(frame: DataFrame, rows: int, bound: int) -> DataFrame:
     return frame.where(F.pmod(F.col(ORDER), F.lit(_BUCKETS)) < int(_BUCKETS * bound / rows))
 
 
-def examples(table: pa.Table, features: int, categories: Mapping[int, int]) -> Examples:
+def examples(
+    table: pa.Table, features: int, categories: Mapping[int, int], names: Sequence[str] = ()
+) -> Examples:
     """The rows of a frame of `matrix_frame`, in ORDER: the same rows give the same arrays."""
     order = np.argsort(table.column(ORDER).to_numpy(), kind="stable")
     columns = [table.column(name).to_numpy() for name in matrix_columns(features)]
-    return Examples(np.column_stack(columns)[order], table.column(LABEL).to_numpy()[order], categories)
+    target = table.column(LABEL).to_numpy()[order]
+    return Examples(np.column_stack(columns)[order], target, categories, names)
 
 
 def _parts(levels: CompiledFeatures | None, frame: pl.DataFrame) -> pa.Array:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from giornata.documents.model import Scalar
 from giornata.evaluation.metrics import metrics
-from giornata.models import model_type
+from giornata.models import ModelType
 from giornata.models.base import Examples, FitError, ParameterError, PrunedError
 from giornata.models.pruning import Bounds, CurveWatch
 from giornata.models.search import TrialResult
@@ -37,7 +37,7 @@ class TrialRunner:
         spark: SparkSession,
         pool: ThreadPoolExecutor,
         data: TrialData,
-        type_: str,
+        type_: ModelType,
         task: str,
         metric: str,
         seed: int,
@@ -73,7 +73,7 @@ class TrialRunner:
 
 @contextmanager
 def trial_runner(
-    spark: SparkSession, slots: int, data: TrialData, type_: str, task: str, metric: str, seed: int
+    spark: SparkSession, slots: int, data: TrialData, type_: ModelType, task: str, metric: str, seed: int
 ) -> Iterator[TrialRunner]:
     """A runner of up to `slots` trials at a time, whose data and threads go away at the end of the block."""
     with ThreadPoolExecutor(slots, thread_name_prefix="trial") as pool:
@@ -87,7 +87,7 @@ def trial_runner(
 
 def run_trial(
     data: TrialData,
-    type_: str,
+    type_: ModelType,
     task: str,
     metric: str,
     seed: int,
@@ -98,9 +98,7 @@ def run_trial(
     began = time.monotonic()
     watch = CurveWatch(limits)
     try:
-        fitted = model_type(type_).fit(
-            data.train, task, parameters, seed, validation=data.validation, watch=watch
-        )
+        fitted = type_.fit(data.train, task, parameters, seed, validation=data.validation, watch=watch)
     except PrunedError:
         return TrialResult(None, watch.curve[-1][0], time.monotonic() - began, watch.curve)
     except (FitError, ParameterError) as error:

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from giornata.documents.model import ModelSpec, Scalar, Search
 from giornata.documents.record import SearchRecord, TrialRecord
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
-from giornata.models import model_type
+from giornata.models import ModelType
 from giornata.models.search import best_trial, search
 from giornata.models.search_report import parameter_importances
 from jobs.progress import Progress
@@ -20,11 +20,11 @@ from jobs.trials import TrialData, trial_runner
 __all__ = ["best_of", "plan_of", "tune"]
 
 
-def plan_of(spec: ModelSpec, trials: int | None) -> Search:
+def plan_of(spec: ModelSpec, type_: ModelType, trials: int | None) -> Search:
     """The search of the document with another number of trials, or, without one, one trial of its own parameters."""
     if spec.search:
         return spec.search.model_copy(update={"trials": trials or spec.search.trials})
-    space = model_type(spec.type).default_space()
+    space = type_.default_space()
     return Search(trials=trials or 1, metric=LOSS[spec.task], space=space)
 
 
@@ -41,6 +41,7 @@ def best_of(record: SearchRecord | None, count: int) -> list[dict[str, Scalar]]:
 def tune(
     spark: SparkSession,
     spec: ModelSpec,
+    type_: ModelType,
     plan: Search,
     own: Mapping[str, Scalar],
     first: Sequence[Mapping[str, Scalar]],
@@ -55,7 +56,7 @@ def tune(
     if known:
         progress.stage(f"{len(known)} trials were finished before an interruption")
     records: list[TrialRecord] = []
-    with trial_runner(spark, slots, data, spec.type, spec.task, plan.metric, plan.seed) as runner:
+    with trial_runner(spark, slots, data, type_, spec.task, plan.metric, plan.seed) as runner:
         for record in search(runner.submit, own, plan, slots, first, known):
             records.append(record)
             tracking.trial(record, plan.metric)

@@ -1,7 +1,7 @@
 """Loads the documents of a project folder, reporting everything that is wrong in them at once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from giornata import names
 from giornata.documents.compile import compile_problems
+from giornata.documents.custom_code import CustomCode
 from giornata.documents.feature_group import FeatureGroup, Source
 from giornata.documents.files import Documents, Drafts
 from giornata.documents.model import ModelSpec
@@ -29,7 +30,10 @@ D = TypeVar("D", bound=BaseModel)
 
 @dataclass(frozen=True)
 class ProjectDocuments:
-    """The checked documents of a project; the mappings are from name to document, `udfs` its functions if any."""
+    """The checked documents of a project; the mappings are from name to document, `udfs` its functions if any.
+
+    `classes` are those of the models of type custom, by the model's name.
+    """
 
     name: str
     folder: Path
@@ -38,6 +42,7 @@ class ProjectDocuments:
     groups: Mapping[str, FeatureGroup]
     models: Mapping[str, ModelSpec]
     udfs: "Udfs | None" = None
+    classes: Mapping[str, CustomCode] = field(default_factory=dict)
 
     def table(self, name: str) -> Table:
         """The table called `name`. Raises NotFoundError."""
@@ -119,6 +124,11 @@ def load_project(folder: Path) -> ProjectDocuments:
         groups=groups.valid,
         models=models.valid,
         udfs=udfs,
+        classes={
+            name: CustomCode.read(folder, model.class_)
+            for name, model in models.valid.items()
+            if model.class_
+        },
     )
 
 

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from giornata.documents.base import Deadline, Document, Duration, MailAddress, NameText, Share, Text
 
@@ -24,6 +24,16 @@ Scalar = bool | int | float | str
 def _null_is_a_word(value: object) -> object:
     """YAML's `null` as the word that it stands for here."""
     return "null" if value is None else value
+
+
+def _check_class(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*\.[A-Za-z][A-Za-z0-9_]*", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a class of the project: write module.Class, for models/module.py")
+    return text
+
+
+ClassPath = Annotated[str, AfterValidator(_check_class)]
+"""A class of a project, as `module.Class`: it is in the project's file `models/<module>.py`."""
 
 
 class Data(Document):
@@ -214,13 +224,16 @@ class Monitor(Document):
 class ModelSpec(Document):
     """A model: the data it is asked about, the label, the features, how it is trained, deployed and watched.
 
+    `class` is the class that a model of type custom is.
+
     `features`, `define` and `partition.by` are expressions of the feature language. All of them may use a feature or
     an expression of `define` by its bare name; what is in `define` only is no feature.
     """
 
     description: Text
     owner: Text
-    type: Literal["xgboost"]
+    type: Literal["xgboost", "deep_net", "custom"]
+    class_: ClassPath | None = Field(default=None, alias="class")
     task: Literal["regression", "binary"]
     data: Data
     label: Label

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from giornata import names
 from giornata.documents.base import format_duration
+from giornata.documents.custom_code import code_file, code_problems
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
@@ -38,6 +39,8 @@ def reference_problems(drafts: Drafts) -> Iterator[Problem]:
         yield from _window_problems(group, file, drafts)
     for name, model in drafts.models.valid.items():
         yield from _model_problems(model, drafts.models.files[name], drafts)
+        yield from _class_problems(model, drafts.models.files[name], drafts.folder)
+    yield from _unused_classes(drafts)
     yield from _clashes(drafts)
 
 
@@ -253,6 +256,33 @@ def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
         for place, level in enumerate(levels):
             if level in levels[:place]:
                 yield file.value_problem(("partition", "by", place), f"level '{level}' is there twice")
+
+
+def _class_problems(model: ModelSpec, file: YamlFile, folder: Path) -> Iterator[Problem]:
+    """A model of type custom has a class, in a file of the project; no other has one."""
+    if model.class_ is None:
+        if model.type == "custom":
+            yield file.key_problem(("type",), "a model of type custom needs its class", "class: module.Class")
+        return
+    if model.type != "custom":
+        yield file.key_problem(("class",), "only a model of type custom has a class", "type: custom")
+        return
+    path = code_file(model.class_)
+    if not (folder / path).is_file():
+        yield file.value_problem(("class",), f"there is no file {path} in the project")
+        return
+    yield from code_problems(folder, model.class_, str(Path(file.name).parent.parent / path))
+
+
+def _unused_classes(drafts: Drafts) -> Iterator[Problem]:
+    """Files that look like the class of a model and would be passed over in silence."""
+    if drafts.models.files.keys() != drafts.models.valid.keys():
+        return
+    used = {code_file(model.class_) for model in drafts.models.valid.values() if model.class_}
+    shown = next((Path(file.name).parent for file in drafts.models.files.values()), Path("models"))
+    for path in sorted((drafts.folder / "models").glob("*.py")):
+        if f"models/{path.name}" not in used and path.stem != "__init__":
+            yield Problem(str(shown / path.name), 1, 1, "no model's class is in it")
 
 
 def _data_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:

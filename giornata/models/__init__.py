@@ -1,16 +1,26 @@
 """Model types behind one small interface, and the tree of parts that any of them may be divided into."""
 
+from giornata.documents.custom_code import CustomCode
 from giornata.errors import NotFoundError
 from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
+from giornata.models.custom import CustomType
+from giornata.models.deep_net import DeepNetType
 
 __all__ = ["Examples", "Fitted", "ModelType", "model_type"]
 
-_TYPES: dict[str, ModelType] = {"xgboost": BoostedTreesType()}
+_TYPES: dict[str, ModelType] = {
+    "xgboost": BoostedTreesType(),
+    "deep_net": DeepNetType(),
+    "custom": CustomType(),
+}
 
 
-def model_type(name: str) -> ModelType:
-    """The model type that documents call `name`. Raises NotFoundError listing those there are."""
+def model_type(name: str, code: CustomCode | None = None) -> ModelType:
+    """The model type that documents call `name`; `code` is the model's class, where the type is custom.
+
+    Raises NotFoundError listing the types there are.
+    """
     if name not in _TYPES:
         raise NotFoundError(f"there is no model type {name!r}; there are: {', '.join(_TYPES)}")
-    return _TYPES[name]
+    return CustomType(code) if name == "custom" else _TYPES[name]

@@ -1,6 +1,6 @@
 """What a model type is: how it is fitted, how it answers, and the open formats it is kept in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -11,6 +11,7 @@ from giornata.documents.model import Dimension, Scalar
 from giornata.errors import GiornataError
 
 __all__ = [
+    "DEVICE",
     "Examples",
     "FitError",
     "Fitted",
@@ -18,6 +19,7 @@ __all__ = [
     "ModelType",
     "ParameterError",
     "Parameters",
+    "PredictionError",
     "PrunedError",
     "Vector",
     "Watch",
@@ -28,6 +30,10 @@ Matrix = NDArray[
 ]  # one row a request, one column a feature; NaN is missing, infinity does not occur
 Vector = NDArray[np.float64]
 Parameters = Mapping[str, Scalar]
+
+DEVICE = "GIORNATA_DEVICE"
+"""The environment variable by which a process says where model types that can use a GPU learn: `cuda`, else the
+processor. Models answer on the processor always."""
 
 Watch = Callable[[int, float], None]
 """Told after every round of a fit its number, from 1, and the loss on the validation rows (lower is better: root mean
@@ -42,6 +48,10 @@ class FitError(GiornataError):
     """A model type could not be fitted to the data with the parameters."""
 
 
+class PredictionError(GiornataError):
+    """A model type of a project's own has no answer to a row."""
+
+
 class PrunedError(GiornataError):
     """A search ended a fit, because others did better after as many rounds."""
 
@@ -51,12 +61,14 @@ class Examples:
     """Rows to learn from: a matrix of features and the label of each row.
 
     `categories` maps the columns that hold codes of categories, not amounts, to how many codes there are: codes
-    are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts.
+    are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts. `names` are those of the
+    columns, where they are known.
     """
 
     matrix: Matrix
     target: Vector
     categories: Mapping[int, int] = field(default_factory=dict)
+    names: Sequence[str] = ()
 
 
 class Fitted(Protocol):
@@ -70,7 +82,8 @@ class Fitted(Protocol):
     def predict(self, matrix: Matrix) -> Vector:
         """One answer a row: the value (regression) or the probability of true (binary), always finite.
 
-        A row's answer does not depend on the rows beside it, down to the last bit.
+        A row's answer does not depend on the rows beside it, down to the last bit. A type of a project's own may
+        raise PredictionError.
         """
         ...
 

@@ -7,12 +7,17 @@ from datetime import datetime
 import orjson
 
 from dsl import UdfError
+from giornata.errors import GiornataError
+from giornata.models.base import PredictionError
 from giornata.scorer import Prediction, Scorer
 from giornata.serving.metrics import Metrics
 from giornata.serving.online_store import OnlineStore
 from giornata.serving.prediction_log import Entry, PredictionLog
 from giornata.serving.requests import PredictRequest, RefusedError
 from giornata.serving.routing import Route
+
+_FAILURES = (UdfError, PredictionError)
+"""What code of the project raises about a row."""
 
 
 class Predictor:
@@ -26,7 +31,8 @@ class Predictor:
     def answer(self, route: Route, body: bytes, now: datetime) -> bytes:
         """The answer to `body`, with one prediction per row, in their order.
 
-        A row for which a function of the project (UDF) fails has an error instead, and the others their predictions.
+        A row for which a function of the project (UDF) fails, or the model's own class (type custom), has an error
+        instead, and the others their predictions.
 
         A feature group that could not be read, and whose features are null because the model's document wants that,
         is named in `missing_groups`, which other answers do not have.
@@ -37,10 +43,10 @@ class Predictor:
         model = route.model
         request = model.reader.read(body, now)
         missing = self._store.add_features(model, request) if model.reads_store else []
-        failed: dict[int, UdfError] = {}
+        failed: dict[int, GiornataError] = {}
         try:
             predictions = model.scorer.rows(request.rows)
-        except UdfError:
+        except _FAILURES:
             request, predictions, failed = _one_by_one(model.scorer, request)
         identities = [str(uuid.uuid4()) for _ in predictions]
         for index, prediction in enumerate(predictions):
@@ -84,17 +90,17 @@ class Predictor:
 
 def _one_by_one(
     scorer: Scorer, request: PredictRequest
-) -> tuple[PredictRequest, list[Prediction], dict[int, UdfError]]:
-    """The rows that can be answered, their answers, and by place the rows for which a function of the project fails.
+) -> tuple[PredictRequest, list[Prediction], dict[int, GiornataError]]:
+    """The rows that can be answered, their answers, and by place the rows for which code of the project fails.
 
     Raises RefusedError when no row can be answered.
     """
     sound, predictions = PredictRequest([], [], []), []
-    failed: dict[int, UdfError] = {}
+    failed: dict[int, GiornataError] = {}
     for index, row in enumerate(request.rows):
         try:
             predictions += scorer.rows([row])
-        except UdfError as error:
+        except _FAILURES as error:
             failed[index] = error
             continue
         sound.rows.append(row)

@@ -28,6 +28,7 @@ HEAVY = (
     "xgboost",
     "polars",
     "optuna",
+    "torch",
 )
 
 

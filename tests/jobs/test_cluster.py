@@ -40,7 +40,11 @@ def test_each_master_gets_the_executors_in_its_own_way() -> None:
         "spark.executor.cores": "2",
         "spark.executor.memory": "1g",
     }
-    gpus = {"spark.executor.resource.gpu.amount": "1", "spark.task.resource.gpu.amount": "0.5"}
+    gpus = {
+        "spark.executor.resource.gpu.amount": "1",
+        "spark.task.resource.gpu.amount": "0.5",
+        "spark.executorEnv.GIORNATA_DEVICE": "cuda",
+    }
     found = {
         master: sizes(master, Asked(gpus=1)) for master in ("yarn", "spark://a:7077", "k8s://https://a:6443")
     }
@@ -54,6 +58,7 @@ def test_each_master_gets_the_executors_in_its_own_way() -> None:
     }  # fmt: skip
     here = sizes("local-cluster[1,1,512]", Asked())
     assert here["spark.master"] == "local-cluster[3,2,1024]"
+    assert "spark.executorEnv.GIORNATA_DEVICE" not in here
 
 
 def test_executors_elsewhere_get_no_path_and_no_loopback_address() -> None:

@@ -87,6 +87,27 @@ deploy: {tag: production, modes: [batch, online], gate: {rmse: {max: 40}}}
 """,
 }
 
+# A model type of the project's own: the example's class, asked about the city, the carrier and how windy it is.
+FILES["models/usual.py"] = (ROOT / "projects/flights/models/usual.py").read_text()
+FILES["models/usual_minutes.yaml"] = """
+description: Usual minutes of a trip
+owner: tests
+type: custom
+class: usual.MedianOfSimilar
+task: regression
+data: {table: departures, key: [trip_id], event_time: left_at}
+label: {table: arrivals, value: minutes, event_time: arrived_at}
+split: {train: 30d, validation: 0.2, test: 10d}
+features:
+  pace: bucketize(row.distance, 250, 400, 550, 700, 850)
+  wind: bucketize(coalesce(store.weather.wind, 0), 10, 20)
+  carrier: vocabulary(row.carrier)
+partition: {by: [row.city, row.state], min_rows: 100}
+parameters: {min_rows: 30}
+search: {trials: 3, metric: mae, space: {min_rows: {choice: [10, 10000]}}}
+resources: {executors: 2, cores: 1, memory: 600m}
+"""
+
 
 @dataclass(frozen=True)
 class World:
@@ -455,3 +476,35 @@ def test_scores_every_live_version(spark, world, version):
     assert inputs["distance"] == asked["distance"][0]
     days = {row[0] for row in spark.sql(f"SHOW PARTITIONS {world.project}.minutes_predictions").collect()}
     assert days == {f"day=2013-04-0{day}/mode=batch/model_uuid={version.uuid}" for day in (7, 8, 9)}
+
+
+def test_a_model_type_of_the_project(spark, world):
+    """Search, parts, metrics of its own and bundle, by the ordinary job; the answers again by hand."""
+    training = train.Training(f"{world.project}/usual_minutes", AS_OF, str(uuid.uuid4()), "anna")
+    found = train.run(spark, world.settings, training, clock)
+    assert found.configuration.class_ == "usual.MedianOfSimilar"
+    assert found.parameters["min_rows"] in (10, 30), "a median of everything is worse"
+    assert all(trial.state == "complete" for trial in found.search.trials)
+    kept = {part.name: part for part in found.parts if part.kept}
+    assert {"all", "state=Hilly", "city=Steep"} <= set(kept)
+    assert kept["city=Steep"].size["medians"] > 6
+    assert found.metrics["mae"] < 0.6 * found.baseline_metrics["mae"]
+    with cassandra.session(world.settings) as opened:
+        bundle = open_bundle(Repository(opened).bundle(found.uuid))
+    scorer = Scorer(bundle)
+    scorer.check_self_test()
+    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    answers = scorer.columns(test.with_columns(weather__wind=pl.col("seen_wind")))["prediction"].to_numpy()
+    near = np.abs(answers - test["minutes"].to_numpy()) <= 10
+    assert found.metrics["within_10_minutes"] == pytest.approx(near.mean())
+    for level in found.metrics_by_level:
+        assert 0 <= level.metrics["within_10_minutes"] <= 1
+    learned = pl.concat(
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+    )
+    steep = learned.filter(
+        (pl.col("city") == "Steep") & pl.col("distance").is_between(250, 400, closed="left")
+    )
+    part = next(part for part in bundle.parts if part.key == ("Hilly", "Steep"))
+    medians = {tuple(key): value for key, value in json.loads(part.files["medians.json"])}
+    assert medians[(1,)] == pytest.approx(steep["minutes"].median())

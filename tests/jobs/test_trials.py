@@ -5,6 +5,7 @@ import pytest
 import xgboost
 
 from giornata.models.base import Examples, FitError
+from giornata.models.boosted_trees import BoostedTreesType
 from jobs.trials import TrialData, run_trial, trial_runner
 
 
@@ -17,7 +18,7 @@ def data():
 
 
 def test_trials_equal_plain_xgboost(spark, data):
-    with trial_runner(spark, 2, data, "xgboost", "regression", "rmse", seed=0) as runner:
+    with trial_runner(spark, 2, data, BoostedTreesType(), "regression", "rmse", seed=0) as runner:
         futures = {
             depth: runner.submit({"n_estimators": 8, "max_depth": depth}, {}) for depth in (1, 2, 3, 4)
         }
@@ -31,21 +32,19 @@ def test_trials_equal_plain_xgboost(spark, data):
 
 
 def test_a_trial_that_fails_says_why(spark, data):
-    with trial_runner(spark, 2, data, "xgboost", "regression", "rmse", seed=0) as runner:
+    with trial_runner(spark, 2, data, BoostedTreesType(), "regression", "rmse", seed=0) as runner:
         wrong = runner.submit({"max_deph": 2}, {})
         right = runner.submit({"n_estimators": 2}, {})
         with pytest.raises(FitError, match="did you mean max_depth"):
             wrong.result(60)
         assert right.result(60).rounds == 2
-    with trial_runner(spark, 1, data, "nosuch", "regression", "rmse", seed=0) as runner:
+    with trial_runner(spark, 1, data, BoostedTreesType(), "ranking", "rmse", seed=0) as runner:
         crashed = runner.submit({}, {})
-        with pytest.raises(
-            FitError, match=r"Spark task failed: .*NotFoundError: there is no model type 'nosuch'"
-        ):
+        with pytest.raises(FitError, match=r"Spark task failed: .*KeyError: 'ranking'"):
             crashed.result(60)
 
 
 def test_early_stopping_reports_its_rounds(data):
     parameters = {"n_estimators": 500, "learning_rate": 0.5, "early_stopping_rounds": 3}
-    result = run_trial(data, "xgboost", "regression", "rmse", 0, parameters, {})
+    result = run_trial(data, BoostedTreesType(), "regression", "rmse", 0, parameters, {})
     assert 1 <= result.rounds < 500

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from giornata.models.base import PredictionError
+from giornata.models.boosted_trees import BoostedTrees
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import open_model
 from giornata.serving.online_store import OnlineStore
@@ -58,3 +60,17 @@ def test_a_request_none_of_whose_rows_can_be_answered_is_refused(ask):
             ask(*distances)
         assert (caught.value.status, caught.value.kind, caught.value.row) == (500, "function_failed", 0)
         assert str(caught.value) == "udfs.root(-1.0): raises ValueError: math domain error"
+
+
+def test_a_class_of_the_project_that_fails_refuses_its_row_alone(ask, monkeypatch):
+    def predict(self, matrix):
+        if (matrix[:, 0] > 2).any():
+            raise PredictionError("class Half fails to answer: models/half.py, line 7: KeyError: 9")
+        return matrix[:, 0].astype(float)
+
+    monkeypatch.setattr(BoostedTrees, "predict", predict)
+    predictions, _, page = ask(4.0, 9.0)
+    assert predictions[0]["prediction"] == 2.0
+    failed = {"error": "class Half fails to answer: models/half.py, line 7: KeyError: 9", "status": 500}
+    assert predictions[1] == failed
+    assert 'kind="function_failed"} 1.0' in page

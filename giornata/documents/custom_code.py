@@ -1,0 +1,67 @@
+"""The source of a model's own class, `models/<module>.py`: read, with its mistakes at their places. Not run here."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from giornata.errors import Problem
+
+__all__ = ["METHODS", "CustomCode", "code_file", "code_problems"]
+
+METHODS = ("fit", "predict", "save", "load")
+"""What a class must have; see `giornata.models.custom.CustomModel`."""
+
+
+@dataclass(frozen=True)
+class CustomCode:
+    """A class of a project: the file it is in, as people know it (`models/usual.py`), and the text of that file."""
+
+    class_name: str
+    file: str
+    source: str
+
+    @classmethod
+    def read(cls, folder: Path, path: str) -> "CustomCode":
+        """The class that a document in the project `folder` calls `module.Class`."""
+        file = code_file(path)
+        return cls(path.partition(".")[2], file, (folder / file).read_text(encoding="utf-8"))
+
+    @cached_property
+    def version(self) -> str:
+        """SHA-256 of the source."""
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+
+def code_file(path: str) -> str:
+    """The file in the project's folder that holds the class `module.Class`."""
+    return f"models/{path.partition('.')[0]}.py"
+
+
+def code_problems(folder: Path, path: str, shown: str) -> Iterator[Problem]:
+    """What is wrong with the file of the class `module.Class`, which is there; `shown` is how messages name it."""
+    try:
+        code = CustomCode.read(folder, path)
+        tree = ast.parse(code.source)
+    except UnicodeDecodeError as error:
+        yield Problem(shown, 1, 1, f"not text in UTF-8: {error.reason}")
+        return
+    except (SyntaxError, ValueError) as error:
+        line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
+        yield Problem(shown, line, column, f"not valid Python: {getattr(error, 'msg', error)}")
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            message = "a model's class travels alone: it cannot import other files of the project"
+            yield Problem(shown, node.lineno, node.col_offset + 1, message)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == code.class_name]
+    if not classes:
+        yield Problem(shown, 1, 1, f"there is no class {code.class_name} in it")
+        return
+    defined = {node.name for node in classes[-1].body if isinstance(node, ast.FunctionDef)}
+    missing = [name for name in METHODS if name not in defined]
+    if missing and not classes[-1].bases:
+        message = f"class {code.class_name} has no method {', '.join(missing)}"
+        yield Problem(shown, classes[-1].lineno, classes[-1].col_offset + 1, message)

@@ -1,0 +1,71 @@
+"""Makes a class of the source of a project's own model type, and tells its mistakes by file and line.
+
+This runs what the source says, with all that the process may do: whoever may train models is trusted so far.
+"""
+
+import linecache
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from giornata.documents.custom_code import METHODS, CustomCode
+from giornata.errors import GiornataError
+
+__all__ = ["load_class", "told_as"]
+
+
+def load_class(code: CustomCode, kind: type[GiornataError]) -> Any:
+    """The class; the same source gives the same one. Raises `kind` where there is none, or its file fails."""
+    with told_as(kind, code, "cannot be loaded"):
+        found = getattr(_module(code), code.class_name, None)
+    if not isinstance(found, type):
+        raise kind(f"there is no class {code.class_name} in {code.file}")
+    missing = [name for name in METHODS if not callable(getattr(found, name, None))]
+    if missing:
+        raise kind(f"class {code.class_name} of {code.file} has no method {', '.join(missing)}")
+    return found
+
+
+@contextmanager
+def told_as(kind: type[GiornataError], code: CustomCode, what: str) -> Iterator[None]:
+    """Raise what the class raises in the block as `kind`, which says what failed, where and how."""
+    try:
+        yield
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        where = _place(error, code)
+        raise kind(f"class {code.class_name} {what}: {code.file}{where}: {said}") from error
+
+
+@lru_cache(maxsize=64)
+def _module(code: CustomCode) -> ModuleType:
+    name, shown = f"giornata_custom_{code.version[:16]}", _shown(code)
+    # So that tracebacks show lines of a file that is on no disk.
+    linecache.cache[shown] = (len(code.source), None, code.source.splitlines(keepends=True), shown)
+    module = ModuleType(name)
+    sys.modules[name] = module  # dataclasses look their module up there
+    try:
+        exec(compile(code.source, shown, "exec"), vars(module))  # noqa: S102 - the operator's code
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _shown(code: CustomCode) -> str:
+    return f"<{code.file} {code.version[:16]}>"
+
+
+def _place(error: BaseException, code: CustomCode) -> str:
+    """The last line of the source that an error passed through."""
+    shown, place, step = _shown(code), "", error.__traceback__
+    if isinstance(error, SyntaxError) and error.filename == shown:
+        return f", line {error.lineno}"
+    while step:
+        if step.tb_frame.f_code.co_filename == shown:
+            place = f", line {step.tb_lineno}"
+        step = step.tb_next
+    return place
