@@ -13,6 +13,13 @@ METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("auc", "log_loss", "accuracy"),
 }
 
+TYPES: dict[str, tuple[str, ...]] = {
+    "xgboost": ("regression", "binary"),
+    "linear": ("regression",),
+    "logistic": ("binary",),
+}
+"""The types of models, and the tasks that each may be given."""
+
 CONSISTENCY = "consistency"
 """Share of the feature values served online that the offline join computes alike: an alert may watch it, whatever
 the task; training does not measure it."""
@@ -194,7 +201,7 @@ class ModelSpec(Document):
 
     description: Text
     owner: Text
-    type: Literal["xgboost"]
+    type: Literal["xgboost", "linear", "logistic"]
     task: Literal["regression", "binary"]
     data: Data
     label: Label

@@ -3,10 +3,16 @@
 from giornata.errors import NotFoundError
 from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
+from giornata.models.linear import LinearType
+from giornata.models.logistic import LogisticType
 
 __all__ = ["Examples", "Fitted", "ModelType", "model_type"]
 
-_TYPES: dict[str, ModelType] = {"xgboost": BoostedTreesType()}
+_TYPES: dict[str, ModelType] = {
+    "xgboost": BoostedTreesType(),
+    "linear": LinearType(),
+    "logistic": LogisticType(),
+}
 
 
 def model_type(name: str) -> ModelType:
