@@ -13,6 +13,13 @@ METRICS: dict[str, tuple[str, ...]] = {
     "binary": ("auc", "log_loss", "accuracy"),
 }
 
+TYPES: dict[str, tuple[str, ...]] = {
+    "xgboost": ("regression", "binary"),
+    "linear": ("regression",),
+    "logistic": ("binary",),
+}
+"""The types of models, and the tasks that each may be given."""
+
 CONSISTENCY = "consistency"
 """Share of the feature values served online that the offline join computes alike: an alert may watch it, whatever
 the task; training does not measure it."""
@@ -232,7 +239,7 @@ class ModelSpec(Document):
 
     description: Text
     owner: Text
-    type: Literal["xgboost", "deep_net", "custom"]
+    type: Literal["xgboost", "linear", "logistic", "deep_net", "custom"]
     class_: ClassPath | None = Field(default=None, alias="class")
     task: Literal["regression", "binary"]
     data: Data

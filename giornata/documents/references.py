@@ -10,7 +10,7 @@ from giornata.documents.custom_code import code_file, code_problems
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
-from giornata.documents.model import CONSISTENCY, METRICS, ModelSpec, level_name
+from giornata.documents.model import CONSISTENCY, METRICS, TYPES, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import YamlFile
@@ -248,6 +248,13 @@ def _expectation_problems(
 
 
 def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
+    if model.task not in TYPES[model.type]:
+        fitting = [type_ for type_, tasks in TYPES.items() if model.task in tasks]
+        yield file.value_problem(
+            ("type",),
+            f"type {model.type} cannot be used for task {model.task}",
+            f"use {' or '.join(fitting)}",
+        )
     yield from _data_problems(model, file, drafts)
     yield from _label_problems(model, file, drafts)
     yield from _metric_problems(model, file)

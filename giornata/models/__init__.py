@@ -6,6 +6,8 @@ from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
 from giornata.models.custom import CustomType
 from giornata.models.deep_net import DeepNetType
+from giornata.models.linear import LinearType
+from giornata.models.logistic import LogisticType
 
 __all__ = ["Examples", "Fitted", "ModelType", "model_type"]
 
@@ -13,6 +15,8 @@ _TYPES: dict[str, ModelType] = {
     "xgboost": BoostedTreesType(),
     "deep_net": DeepNetType(),
     "custom": CustomType(),
+    "linear": LinearType(),
+    "logistic": LogisticType(),
 }
 
 

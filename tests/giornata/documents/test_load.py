@@ -346,6 +346,17 @@ MISTAKES = {
         [("shop/models/hours.yaml", 6, "damaged",
           "column 'damaged' is bool; the label of a regression model is float or int", "")],
     ),
+    "type that the task does not fit": (
+        "models/hours.yaml", "type: xgboost", "type: logistic",
+        [("shop/models/hours.yaml", 3, "logistic", "type logistic cannot be used for task regression",
+          "use xgboost or linear")],
+    ),
+    "unknown type": (
+        "models/hours.yaml", "type: xgboost", "type: logistics",
+        [("shop/models/hours.yaml", 3, "logistics",
+          "'logistics' is not one of xgboost, linear, logistic",
+          "did you mean 'logistic'?")],
+    ),
     "label that cannot be joined": (
         "tables/deliveries.yaml", "columns: {order_id: str", "columns: {order_id: int",
         [("shop/models/hours.yaml", 5, "order_id",

@@ -1,0 +1,138 @@
+"""Logistic regression with the penalties of linear regression; scikit-learn fits it, NumPy alone answers.
+
+The fit minimises, over the standardised columns of `linear_design`,
+
+    mean log loss + alpha · (ratio · Σ|w| + ½ · (1 - ratio) · Σw²)
+
+with ratio 0 for the penalty l2, 1 for l1 and l1_ratio for elasticnet. The intercept is not penalised. With
+`class_weight` balanced, both labels weigh as much, however rare one of them is: the answers rank rows better, but
+are no longer the chances with which the label is true.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from giornata.documents.model import Dimension, Scalar
+from giornata.models.base import Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.models.linear_design import Design
+from giornata.models.linear_score import LinearScore
+from giornata.models.parameters import ParameterTable
+from giornata.models.penalty import DEFAULT_SPACE, PENALTIES, Penalty
+from giornata.models.scikit_learn import fitting, random_state
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+__all__ = ["Logistic", "LogisticType"]
+
+_FILE = "logistic.json"
+
+_PARAMETERS = ParameterTable(
+    "logistic",
+    whole={"max_iterations": (1, None)},
+    real={"alpha": (0, None), "l1_ratio": (0, 1), "tolerance": (0, None)},
+    choices={"penalty": PENALTIES, "class_weight": ("none", "balanced")},
+)
+
+
+class Logistic:
+    """A fitted logistic regression."""
+
+    rounds = 1
+
+    def __init__(self, score: LinearScore):
+        self._score = score
+
+    def predict(self, matrix: Matrix) -> Vector:
+        # Not NumPy's exp: which of its versions runs, and so the last bit, depends on the processor.
+        return np.array([_chance(score) for score in self._score(matrix).tolist()], np.float64)
+
+    def to_files(self) -> dict[str, bytes]:
+        return {_FILE: self._score.to_json()}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        return cls(LinearScore.from_files(files, _FILE))
+
+    def importance(self) -> dict[int, float]:
+        return self._score.importance()
+
+    def size(self) -> dict[str, int]:
+        return {"coefficients": self._score.coefficients()}
+
+
+class LogisticType:
+    """Logistic regression; its parameters are explained above and in the reference of the documents."""
+
+    tasks = ("binary",)
+    fitted = Logistic
+
+    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
+        _PARAMETERS.check(parameters, space)
+
+    def default_space(self) -> dict[str, Dimension]:
+        return dict(DEFAULT_SPACE)
+
+    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
+        return dict(parameters)
+
+    def fit(
+        self,
+        examples: Examples,
+        task: str,
+        parameters: Parameters,
+        seed: int,
+        threads: int = 1,
+        validation: Examples | None = None,
+        watch: Watch | None = None,
+    ) -> Logistic:
+        if task != "binary":
+            raise FitError(f"type logistic cannot be used for task {task}: use linear")
+        self.check(parameters, {})
+        if not np.isin(examples.target, (0, 1)).all():
+            raise FitError("the labels of a logistic model must be 0 or 1 (false or true); others were found")
+        balanced = parameters.get("class_weight") == "balanced"
+        design = Design.of(examples)
+        rows, columns = design.values.shape
+        positives = int(examples.target.sum())
+        if positives in (0, rows):
+            # One label alone is no reason to be certain: as if one more row of each had been seen.
+            return Logistic(design.score(_log_odds(positives + 1, rows + 2), np.zeros(columns)))
+        if not columns:
+            return Logistic(design.score(0.0 if balanced else _log_odds(positives, rows), np.zeros(0)))
+        estimator = _estimator(Penalty.of(parameters), rows, balanced, seed)
+        with fitting(rows, threads):
+            estimator.fit(design.values, examples.target)
+        return Logistic(design.score(float(estimator.intercept_[0]), estimator.coef_[0]))
+
+
+def _estimator(penalty: Penalty, rows: int, balanced: bool, seed: int) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression
+
+    # It adds up the losses of all rows, and weighs them, not the penalty.
+    strength = penalty.alpha * rows
+    smooth = penalty.alpha == 0 or penalty.l1_ratio == 0
+    return LogisticRegression(
+        C=1 / strength if strength else np.inf,
+        l1_ratio=0.0 if smooth else penalty.l1_ratio,
+        class_weight="balanced" if balanced else None,
+        solver="lbfgs" if smooth else "saga",
+        max_iter=penalty.max_iterations,
+        tol=penalty.tolerance,
+        random_state=random_state(seed),
+    )
+
+
+def _chance(score: float) -> float:
+    """The logistic function, without overflow."""
+    if score >= 0:
+        return 1 / (1 + math.exp(-score))
+    odds = math.exp(score)
+    return odds / (1 + odds)
+
+
+def _log_odds(true: float, rows: float) -> float:
+    return math.log(true / (rows - true))
