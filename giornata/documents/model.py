@@ -17,6 +17,8 @@ TYPES: dict[str, tuple[str, ...]] = {
     "xgboost": ("regression", "binary"),
     "linear": ("regression",),
     "logistic": ("binary",),
+    "decision_tree": ("regression", "binary"),
+    "random_forest": ("regression", "binary"),
 }
 """The types of models, and the tasks that each may be given."""
 
@@ -201,7 +203,7 @@ class ModelSpec(Document):
 
     description: Text
     owner: Text
-    type: Literal["xgboost", "linear", "logistic"]
+    type: Literal["xgboost", "linear", "logistic", "decision_tree", "random_forest"]
     task: Literal["regression", "binary"]
     data: Data
     label: Label

@@ -3,6 +3,7 @@
 from giornata.errors import NotFoundError
 from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
+from giornata.models.decision_trees import DecisionTreeType, RandomForestType
 from giornata.models.linear import LinearType
 from giornata.models.logistic import LogisticType
 
@@ -12,6 +13,8 @@ _TYPES: dict[str, ModelType] = {
     "xgboost": BoostedTreesType(),
     "linear": LinearType(),
     "logistic": LogisticType(),
+    "decision_tree": DecisionTreeType(),
+    "random_forest": RandomForestType(),
 }
 
 
