@@ -17,6 +17,10 @@ TYPES: dict[str, tuple[str, ...]] = {
     "xgboost": ("regression", "binary"),
     "linear": ("regression",),
     "logistic": ("binary",),
+    "decision_tree": ("regression", "binary"),
+    "random_forest": ("regression", "binary"),
+    "deep_net": ("regression", "binary"),
+    "custom": ("regression", "binary"),
 }
 """The types of models, and the tasks that each may be given."""
 
@@ -239,7 +243,7 @@ class ModelSpec(Document):
 
     description: Text
     owner: Text
-    type: Literal["xgboost", "linear", "logistic", "deep_net", "custom"]
+    type: Literal["xgboost", "linear", "logistic", "decision_tree", "random_forest", "deep_net", "custom"]
     class_: ClassPath | None = Field(default=None, alias="class")
     task: Literal["regression", "binary"]
     data: Data

@@ -5,6 +5,7 @@ from giornata.errors import NotFoundError
 from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
 from giornata.models.custom import CustomType
+from giornata.models.decision_trees import DecisionTreeType, RandomForestType
 from giornata.models.deep_net import DeepNetType
 from giornata.models.linear import LinearType
 from giornata.models.logistic import LogisticType
@@ -17,6 +18,8 @@ _TYPES: dict[str, ModelType] = {
     "custom": CustomType(),
     "linear": LinearType(),
     "logistic": LogisticType(),
+    "decision_tree": DecisionTreeType(),
+    "random_forest": RandomForestType(),
 }
 
 

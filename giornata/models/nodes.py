@@ -1,0 +1,205 @@
+"""Decision trees as arrays with one entry a node, which NumPy alone walks, to the same bits for one row and for many.
+
+The nodes of a tree lie together, its root first, and the right child of a node lies just after its left one. A row
+goes left where its value is at most the node's threshold, compared as float32; a missing value goes where the node
+says. The answer is the mean of the leaves that the row comes to, added up in the order of the trees.
+"""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giornata.errors import BundleError, DataError
+from giornata.models.base import Matrix, Vector
+
+__all__ = ["NODE_FILES", "Nodes", "Walk", "read_nodes"]
+
+_TYPES = {
+    "roots": "<i4",
+    "left": "<i4",
+    "feature": "<i4",
+    "missing_left": "|b1",
+    "threshold": "<f4",
+    "value": "<f8",
+}
+NODE_FILES = tuple(f"{name}.npy" for name in _TYPES)
+
+_LANES = 2**16  # rows times trees that NumPy walks at a time
+_FEW = 40  # rows times trees that a loop walks faster than NumPy
+_FEW_NODES = 2**14  # nodes that the loop has as Python's numbers, at some 200 bytes a node
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of all trees, those of the first tree first.
+
+    `roots` is the place of each tree's first node. Of an inner node, `left` is the place of its left child,
+    `feature` the column that it looks at, `threshold` the largest value that goes left, `missing_left` whether
+    missing values do. Of a leaf, `left` is -1 and `value` its answer. What a node has no use for is 0.
+    """
+
+    roots: NDArray[np.int32]
+    left: NDArray[np.int32]
+    feature: NDArray[np.int32]
+    missing_left: NDArray[np.bool_]
+    threshold: NDArray[np.float32]
+    value: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, trees: Sequence[Self]) -> Self:
+        """The nodes of trees one after the other."""
+        starts = np.cumsum([0, *(len(tree.left) for tree in trees)])[:-1]
+        moved = [
+            np.where(tree.left < 0, -1, tree.left + start) for tree, start in zip(trees, starts, strict=True)
+        ]
+        return cls(
+            roots=starts.astype(np.int32),
+            left=np.concatenate(moved).astype(np.int32),
+            feature=np.concatenate([tree.feature for tree in trees]),
+            missing_left=np.concatenate([tree.missing_left for tree in trees]),
+            threshold=np.concatenate([tree.threshold for tree in trees]),
+            value=np.concatenate([tree.value for tree in trees]),
+        )
+
+    def to_files(self) -> dict[str, bytes]:
+        """One .npy file an array."""
+        files = {}
+        for name, type_ in _TYPES.items():
+            buffer = io.BytesIO()
+            np.lib.format.write_array(
+                buffer, getattr(self, name).astype(type_), version=(1, 0), allow_pickle=False
+            )
+            files[f"{name}.npy"] = buffer.getvalue()
+        return files
+
+
+def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
+    """The nodes that `to_files` wrote, of trees over as many features.
+
+    Raises BundleError, which names the file, when they are no trees: a walk through what comes back ends.
+    """
+    arrays = {name: _array(f"{name}.npy", files, type_) for name, type_ in _TYPES.items()}
+    nodes = Nodes(**arrays)
+    count = len(nodes.left)
+    for name in ("feature", "missing_left", "threshold", "value"):
+        if len(arrays[name]) != count:
+            raise BundleError(f"{name}.npy has {len(arrays[name])} nodes, and left.npy {count}")
+    roots = nodes.roots
+    if not len(roots) or roots[0] != 0 or (np.diff(roots) <= 0).any() or roots[-1] >= count:
+        raise BundleError("roots.npy does not hold the places of trees")
+    places = np.arange(count)
+    ends = np.append(roots, count)[np.searchsorted(roots, places, side="right")]
+    inner = nodes.left >= 0
+    forward = (nodes.left > places) & (nodes.left + 1 < ends)
+    if (nodes.left < -1).any() or not forward[inner].all():
+        raise BundleError("left.npy holds a node whose children do not come after it in its tree")
+    if (nodes.feature < 0).any() or (nodes.feature[inner] >= features).any():
+        raise BundleError(f"feature.npy holds a feature that is none of the {features}")
+    for name in ("threshold", "value"):
+        if not np.isfinite(arrays[name]).all():
+            raise BundleError(f"{name}.npy holds a number that is not finite")
+    return nodes
+
+
+def _array(name: str, files: Mapping[str, bytes], type_: str) -> NDArray:
+    try:
+        array = np.lib.format.read_array(io.BytesIO(files[name]), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise BundleError(f"{name} is no array: {error}") from error
+    if array.dtype != np.dtype(type_) or array.ndim != 1:
+        raise BundleError(
+            f"{name} holds {array.ndim} dimensions of {array.dtype}, not one of {np.dtype(type_)}"
+        )
+    return array
+
+
+class Walk:
+    """Answers with the trees of `nodes`, over as many features. Immutable.
+
+    A missing value becomes minus infinity where it goes left, infinity where it goes right: each row is laid out
+    twice, once for either, and a node looks at one of them. A leaf is its own left child, and nothing passes it by.
+    """
+
+    def __init__(self, nodes: Nodes, features: int):
+        leaf = nodes.left < 0
+        self._features = features
+        self._depth = _depth(nodes)
+        self._roots = nodes.roots.astype(np.intp)
+        self._left = np.where(leaf, np.arange(len(leaf)), nodes.left)
+        self._seen = np.where(leaf | nodes.missing_left, nodes.feature, nodes.feature + features).astype(
+            np.intp
+        )
+        self._threshold = np.where(leaf, np.inf, nodes.threshold).astype(np.float32)
+        self._value = nodes.value
+        # For the loop, of an inner node what it sees, its threshold and children; of a leaf -1 and its value.
+        self._loop = None
+        if len(leaf) <= _FEW_NODES and len(nodes.roots) <= _FEW:
+            first = np.where(leaf, -1, self._seen).tolist()
+            second = np.where(leaf, nodes.value, nodes.threshold).tolist()
+            self._loop = list(zip(first, second, self._left.tolist(), (self._left + 1).tolist(), strict=True))
+
+    def __call__(self, matrix: Matrix) -> Vector:
+        """The mean over the trees for each row. Raises DataError when the matrix has another number of columns."""
+        rows, columns = matrix.shape
+        trees = len(self._roots)
+        if columns != self._features:
+            raise DataError(f"the model takes {self._features} features, and rows have {columns}")
+        if self._loop and rows * trees <= _FEW:
+            return np.array([self._sum_of(row, self._loop) / trees for row in matrix.tolist()], np.float64)
+        step = max(1, _LANES // trees)
+        blocks = [self._sums(matrix[at : at + step]) for at in range(0, max(rows, 1), step)]
+        return np.concatenate(blocks) / trees
+
+    def _sum_of(self, row: list[float], nodes: list[tuple[int, float, int, int]]) -> float:
+        values = [each if each == each else -math.inf for each in row]
+        values += [each if each == each else math.inf for each in row]
+        total = 0.0
+        for root in self._roots.tolist():
+            seen, number, left, right = nodes[root]
+            while seen >= 0:
+                seen, number, left, right = nodes[left if values[seen] <= number else right]
+            total += number
+        return total
+
+    def _sums(self, matrix: Matrix) -> Vector:
+        rows = len(matrix)
+        values = np.empty((rows, 2, self._features), np.float32)
+        values[:] = matrix[:, None]
+        lacking = np.isnan(matrix)
+        np.copyto(values[:, 0], -np.inf, where=lacking)
+        np.copyto(values[:, 1], np.inf, where=lacking)
+        flat = values.ravel()
+        node = np.tile(self._roots, rows)
+        start = np.repeat(np.arange(rows) * (2 * self._features), len(self._roots))
+        seen, left = np.empty_like(node), np.empty_like(node)
+        value, threshold = np.empty(len(node), np.float32), np.empty(len(node), np.float32)
+        right = np.empty(len(node), np.bool_)
+        # No place is out of bounds: clipping is how NumPy takes without looking first.
+        for _ in range(self._depth):
+            self._seen.take(node, out=seen, mode="clip")
+            if rows > 1:
+                np.add(seen, start, out=seen)
+            flat.take(seen, out=value, mode="clip")
+            self._threshold.take(node, out=threshold, mode="clip")
+            np.greater(value, threshold, out=right)
+            self._left.take(node, out=left, mode="clip")
+            np.add(left, right, out=node)
+        leaves = self._value.take(node).reshape(rows, -1)
+        # From 0, as the loop: a sum of nothing but -0 is 0.
+        return np.add.accumulate(leaves, axis=1)[:, -1] + 0.0
+
+
+def _depth(nodes: Nodes) -> int:
+    """How many steps the longest way from a root to a leaf takes."""
+    level, depth = nodes.roots, -1
+    while level.size:
+        depth += 1
+        left = nodes.left[level]
+        left = left[left >= 0]
+        level = np.concatenate([left, left + 1])
+    return depth

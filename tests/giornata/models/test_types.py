@@ -1,0 +1,87 @@
+"""Every model type: documents know it and its tasks, the reference its parameters, and it answers with NumPy alone."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from giornata.documents.model import TYPES, ModelSpec
+from giornata.errors import NotFoundError
+from giornata.models import _TYPES, model_type
+from giornata.models.base import Examples, ParameterError
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "documents.md").read_text()
+SECTION = PAGE.split("### Model types")[1].split("\n## ")[0]
+
+
+def test_documents_know_the_types_and_their_tasks():
+    assert {name: type_.tasks for name, type_ in _TYPES.items()} == TYPES
+    assert list(get_args(ModelSpec.model_fields["type"].annotation)) == list(TYPES)
+    with pytest.raises(NotFoundError, match="there are: xgboost, linear, logistic"):
+        model_type("guess")
+
+
+def test_the_reference_names_the_types_and_their_tasks():
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|", SECTION.split("\n####")[0], re.MULTILINE)
+    assert {name: tuple(tasks.split(", ")) for name, tasks in rows} == TYPES
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_the_reference_names_every_parameter(name):
+    with pytest.raises(ParameterError) as caught:
+        model_type(name).check({"?": 1}, {})
+    parameters = set(str(caught.value).split("there are ")[1].split(", "))
+    listed = re.search(rf"^#### [^\n]*`{name}`[^\n]*\n(.*?)(?=^####|\Z)", SECTION, re.MULTILINE | re.DOTALL)[
+        1
+    ]
+    cells = re.findall(r"^\| (`.*?) \|", listed, re.MULTILINE)
+    rows = {word for cell in cells for word in re.findall(r"`(\w+)`", cell)}
+    only = {
+        word: set(re.findall(r"`(\w+)`", types))
+        for cell, types in re.findall(r"^\| (`[^|\n]*) \|[^|\n]*\(only ([^)\n]*)\)", listed, re.MULTILINE)
+        for word in re.findall(r"`(\w+)`", cell)
+    }
+    assert {word for word in rows if name in only.get(word, {name})} == parameters
+
+
+ANSWER = """
+import base64, json, sys
+import numpy as np
+from giornata.models import model_type
+name, files, matrix = json.loads(sys.stdin.read())
+fitted = model_type(name).fitted.from_files({key: base64.b64decode(value) for key, value in files.items()})
+answers = [*fitted.predict(np.array(matrix, np.float32)), *fitted.predict(np.array(matrix[:1], np.float32))]
+heavy = [each for each in ("sklearn", "scipy", "joblib", "pandas", "xgboost", "optuna") if each in sys.modules]
+print(json.dumps([answers, heavy]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "task"), [(name, tasks[-1]) for name, tasks in TYPES.items() if name != "xgboost"]
+)
+def test_answering_takes_no_library_that_fits(name, task):
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(300, 3)).astype(np.float32)
+    matrix[:40, 1] = np.nan
+    target = matrix[:, 0] + random.normal(size=300)
+    learned = Examples(matrix, target if task == "regression" else (target > 0).astype(np.float64))
+    fitted = model_type(name).fit(learned, task, {}, seed=0)
+    files = {key: base64.b64encode(value).decode() for key, value in fitted.to_files().items()}
+    done = subprocess.run(
+        [sys.executable, "-c", ANSWER],
+        input=json.dumps([name, files, matrix.tolist()]),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    answers, heavy = json.loads(done.stdout)
+    expected = fitted.predict(matrix).tolist()
+    assert answers == [*expected, expected[0]]
+    assert heavy == []
