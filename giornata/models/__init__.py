@@ -14,12 +14,12 @@ __all__ = ["Examples", "Fitted", "ModelType", "model_type"]
 
 _TYPES: dict[str, ModelType] = {
     "xgboost": BoostedTreesType(),
-    "deep_net": DeepNetType(),
-    "custom": CustomType(),
     "linear": LinearType(),
     "logistic": LogisticType(),
     "decision_tree": DecisionTreeType(),
     "random_forest": RandomForestType(),
+    "deep_net": DeepNetType(),
+    "custom": CustomType(),
 }
 
 
