@@ -269,7 +269,7 @@ def test_a_group_from_a_function(
         "g_import fails in features/g_import.py, line 1: ModuleNotFoundError",
         "the function of feature group h_later fails: [DIVIDE_BY_ZERO]",
         "the function of feature group i_udf fails: ZeroDivisionError: division by zero",
-        "[materialize] j_fine: 1 days, 24 rows published",
+        "[materialize] j_fine: 1 of 1 days, 24 rows published",
     ):
         assert any(part in line for line in printed.out.splitlines()), part
     assert "Traceback" in printed.err
