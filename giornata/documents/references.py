@@ -144,6 +144,10 @@ def _window_problems(group: FeatureGroup, file: YamlFile, drafts: Drafts) -> Ite
             )
     if not group.events:
         return
+    if group.looks_back is not None:
+        yield file.key_problem(
+            ("looks_back",), "the windows say how far this group looks back", "leave looks_back out"
+        )
     if group.ttl is not None and group.ttl < group.longest_window:
         yield file.value_problem(
             ("ttl",),

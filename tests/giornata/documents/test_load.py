@@ -121,6 +121,10 @@ def test_the_source_of_a_group(shop):
 
 # Every row: what is replaced in WINDOWS, by what; then line and marked text of each problem, and its wording.
 WINDOW_MISTAKES = {
+    "looks back": (
+        "ttl: 2d", "ttl: 2d\nlooks_back: 1d",
+        [(5, "looks_back", "the windows say how far this group looks back", "leave looks_back out")],
+    ),
     "unknown table": (
         "table: orders", "table: ordes",
         [(5, "ordes", "unknown table 'ordes'", "did you mean 'orders'?")],
