@@ -153,6 +153,11 @@ def keyspace(project: str) -> str:
     return f"features_{check_project_name(project)}"
 
 
+def online_table(project: str, group: str) -> str:
+    """Cassandra table of a feature group, `features_flights.origin_weather`."""
+    return f"{keyspace(project)}.{check_name(group)}"
+
+
 def dag_id(project: str, *rest: str) -> str:
     """Airflow's id of a DAG, `flights.trip_minutes.train`."""
     return ".".join([check_project_name(project), *map(check_name, rest)])
