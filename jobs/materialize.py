@@ -32,6 +32,7 @@ from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs.columns import check_rows, conform, day_of
+from jobs.evolution import check_document, vanished
 from jobs.feature_statistics import publish_statistics, push_statistics
 from jobs.group_rows import group_rows, source_of
 from jobs.metastore import metastore
@@ -112,8 +113,15 @@ def run(
         except GiornataError as error:
             say(JOB, f"{name}: failed: {error}")
             failed.append(name)
+    # A push that failed has said already when Cassandra cannot be asked.
+    gone = {} if groups or failed else vanished(settings, documents)
+    for name, problems in gone.items():
+        say(JOB, f"{name}: failed: {problems}")
+    failed += gone
     if failed:
-        raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
+        raise StoreError(
+            f"{len(failed)} of {len(chosen) + len(gone)} feature groups failed: {', '.join(failed)}."
+        )
 
 
 def _reopened(task: Task, since: datetime | None) -> list[Task]:
@@ -126,9 +134,10 @@ def _reopened(task: Task, since: datetime | None) -> list[Task]:
 def materialize(task: Task, since: datetime | None = None) -> None:
     """Compute, validate, publish and push one group, without the days that were published after `since`.
 
-    Raises DataError when its rows break a rule, with nothing of their step published; StoreError when a
-    store fails.
+    Raises DataError when a live version reads what the document no longer has, with nothing published, or when
+    rows break a rule, with nothing of their step published; StoreError when a store fails.
     """
+    check_document(task.spark, task.settings, task.project, task.name, task.group)
     published = _published(task) if since else {}
     done = {day for day in task.days if day in published and published[day] > since}
     due = [day for day in task.days if day not in done]
@@ -150,6 +159,8 @@ def materialize(task: Task, since: datetime | None = None) -> None:
     pushed = push(task.spark, task.settings, task.project, task.name, task.group)
     deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
+    for feature in pushed.dropped:
+        say(JOB, f"{task.name}: no live version reads {feature}, which left Cassandra; Hive keeps its past")
     push_statistics(task.spark, task.settings, task.project, task.name)
 
 

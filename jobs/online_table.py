@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 import pyarrow as pa
 from cassandra.cluster import PreparedStatement, Session
@@ -17,7 +18,7 @@ from giornata.stores.cassandra import CASSANDRA_FAULTS, connect_to
 from jobs.cassandra_writer import Patience, execute, prepare, write_batches
 from jobs.columns import SQL_TYPES
 
-__all__ = ["WRITTEN_AT", "OnlineTable", "write_time"]
+__all__ = ["WRITTEN_AT", "OnlineTable", "PushedDay", "write_time"]
 
 WRITTEN_AT = "_written_at"
 """The column of rows that are to be written or deleted which holds Cassandra's write time, as `write_time` gives it."""
@@ -37,6 +38,13 @@ _KEYS = {"str": pa.string(), "int": pa.int64(), "timestamp": pa.timestamp("us", 
 def write_time(moment: datetime) -> int:
     """A moment as Cassandra's write time: microseconds from 1970."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+class PushedDay(NamedTuple):
+    """The location in Hive that a day was pushed from, and the moment that is its rows' write time."""
+
+    location: str
+    moment: datetime
 
 
 @dataclass(frozen=True)
@@ -121,14 +129,17 @@ class OnlineTable:
             read_task, ", ".join(f"{column} {SQL_TYPES[type_]}" for column, type_ in types.items())
         )
 
-    def pushed(self, session: Session) -> dict[str, str]:
-        """The location in Hive of every day as it was last pushed."""
+    def pushed(self, session: Session) -> dict[str, PushedDay]:
+        """Every day as it was last pushed."""
         try:
             rows = session.execute(
-                "SELECT day, location FROM giornata.pushed_partitions WHERE project = %s AND group_name = %s",
+                "SELECT day, location, WRITETIME(location) AS written FROM giornata.pushed_partitions "
+                "WHERE project = %s AND group_name = %s",
                 (self.project, self.name),
             )
-            return {row.day: row.location for row in rows}
+            return {
+                row.day: PushedDay(row.location, _EPOCH + timedelta(microseconds=row.written)) for row in rows
+            }
         except CASSANDRA_FAULTS as fault:
             raise StoreError(
                 f"Cassandra does not say what was pushed of {self.project}/{self.name}: {fault}"

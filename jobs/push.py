@@ -15,7 +15,7 @@ delete of now, hides nothing that is pushed later.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -25,10 +25,11 @@ from giornata import names
 from giornata.documents import FeatureGroup
 from giornata.settings import Settings
 from giornata.stores.cassandra import apply
-from giornata.stores.features import ensure_feature_table
+from giornata.stores.features import dropped_until, ensure_feature_table
 from jobs import folders
 from jobs.cassandra_writer import Patience, patient_session
 from jobs.columns import day_of
+from jobs.evolution import check_features_online, drop_unread
 from jobs.metastore import metastore
 from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
 from jobs.publish import published_at
@@ -38,14 +39,20 @@ SCHEMA = ROOT / "sql" / "cassandra" / "features.cql"
 
 DEFAULT_PATIENCE = Patience()
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class Pushed:
-    """What one push did: the days that were not online before, the rows written and the rows deleted."""
+    """What one push did: the days that were not online before, the rows written and the rows deleted.
+
+    `dropped` are the features whose columns left Cassandra.
+    """
 
     days: tuple[str, ...]
     rows: int
     deleted: int
+    dropped: tuple[str, ...] = ()
 
 
 def push(
@@ -56,8 +63,9 @@ def push(
     group: FeatureGroup,
     patience: Patience = DEFAULT_PATIENCE,
 ) -> Pushed:
-    """Bring Cassandra's table of a feature group to what Hive has published of it.
+    """Bring Cassandra's table of a feature group to what Hive has published of it, and to the document's features.
 
+    Raises DataError, with nothing pushed, when a live version reads a feature that the document does not have.
     Raises StoreError when Cassandra still does not answer after limited retries; what was written until
     then is written again by the next push, to the same effect.
     """
@@ -65,22 +73,30 @@ def push(
     online = OnlineTable(settings, project, name, group, patience)
     with patient_session(settings, patience) as session:
         apply(session, SCHEMA)
+        check_features_online(session, project, name, group)
         ensure_feature_table(session, project, name, group)
         wanted = to_be_online(spark, settings, table, group)
+        # What has come back to a column that was dropped is seen only when it is written later than that.
+        hidden = dropped_until(session, project, name, group.features) or _EPOCH
         before = online.pushed(session)
-        due = {day: location for day, location in wanted.items() if before.get(day) != location}
-        if not due:
-            return Pushed((), 0, 0)
-        moments = {day: published_at(location) for day, location in due.items()}
-        rows = _stamped(rows_in(spark, table, due.values()), moments)
-        written = online.insert(rows)
-        replaced = [before[day] for day in due if day in before and folders.exists(spark, before[day])]
-        deleted = 0
-        if replaced:
-            gone = rows_in(spark, table, replaced).join(rows, on=online.key, how="left_anti")
-            deleted = online.delete(_stamped(gone, moments))
-        online.record(session, due, moments)
-    return Pushed(tuple(due), written, deleted)
+        due = {
+            day: location
+            for day, location in wanted.items()
+            if day not in before or before[day].location != location or before[day].moment < hidden
+        }
+        written = deleted = 0
+        if due:
+            moments = {day: max(published_at(location), hidden) for day, location in due.items()}
+            rows = _stamped(rows_in(spark, table, due.values()), moments)
+            written = online.insert(rows)
+            replaced = [before[day].location for day in due if day in before]
+            replaced = [location for location in replaced if folders.exists(spark, location)]
+            if replaced:
+                gone = rows_in(spark, table, replaced).join(rows, on=online.key, how="left_anti")
+                deleted = online.delete(_stamped(gone, moments))
+            online.record(session, due, moments)
+        dropped = drop_unread(session, project, name, group)
+    return Pushed(tuple(due), written, deleted, dropped)
 
 
 def to_be_online(spark: SparkSession, settings: Settings, table: str, group: FeatureGroup) -> dict[str, str]:

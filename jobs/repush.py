@@ -27,6 +27,7 @@ from giornata.stores.cassandra import apply
 from giornata.stores.features import ensure_feature_table
 from jobs.cassandra_writer import patient_session
 from jobs.columns import day_of
+from jobs.evolution import check_features_online
 from jobs.feature_statistics import push_statistics
 from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
 from jobs.push import DEFAULT_PATIENCE, SCHEMA, Pushed, oldest_day_online, rows_in, to_be_online
@@ -63,7 +64,8 @@ def run(spark: SparkSession, settings: Settings, project: str, groups: Sequence[
 def repush(spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup) -> Pushed:
     """Make Cassandra's rows of the days that should be online those of Hive, every one written anew.
 
-    Raises StoreError when Cassandra still does not answer after limited retries; running it again completes it.
+    Raises DataError when a live version reads a feature that the document does not have, and StoreError when
+    Cassandra still does not answer after limited retries; running it again completes it.
     """
     table = names.group_table(project, name)
     online = OnlineTable(settings, project, name, group, DEFAULT_PATIENCE)
@@ -71,6 +73,7 @@ def repush(spark: SparkSession, settings: Settings, project: str, name: str, gro
     written = deleted = 0
     with patient_session(settings, online.patience) as session:
         apply(session, SCHEMA)
+        check_features_online(session, project, name, group)
         ensure_feature_table(session, project, name, group)
         while True:
             # Before the list: what is published from now on has a later write time.

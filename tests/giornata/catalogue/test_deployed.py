@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from giornata.catalogue.deployed import deployed_problems
+from giornata.catalogue.deployed import KEEP, RENAME, deployed_problems
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import ProjectDocuments
 
@@ -76,7 +76,10 @@ def test_what_is_gone_or_changed(
     problems: list[str],
 ) -> None:
     start = f"version {live.version.uuid} of minutes, live as production, "
-    assert deployed_problems(load(change), [live]) == [start + problem for problem in problems]
+    remedies = {True: RENAME, False: KEEP}
+    assert deployed_problems(load(change), [live]) == [
+        f"{start}{problem}: {remedies['now have' in problem]}" for problem in problems
+    ]
 
 
 def test_rows_of_online_requests_are_the_callers_affair(
@@ -105,4 +108,4 @@ def test_a_record_without_groups_is_compared_by_the_names_of_the_entity(
     old = replace(live, version=live.version.model_copy(update={"groups": {}}))
     assert deployed_problems(load(), [old]) == []
     (problem,) = deployed_problems(load(with_({"stops": "int"}, WEATHER, "entity")), [old])
-    assert problem.endswith("by the entity origin, which the documents now have as stops (int)")
+    assert "by the entity origin, which the documents now have as stops (int): " in problem
