@@ -14,19 +14,18 @@ from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.errors import DataError
 from giornata.settings import Settings
 from giornata.stores import cassandra
-from giornata.stores.features import drop_features, features_online
+from giornata.stores.features import check_key, drop_features, features_online
 from jobs.columns import SQL_TYPES
 
 __all__ = ["check_document", "check_features_online", "drop_unread", "vanished"]
 
 
-def check_document(
-    spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup
-) -> None:
-    """Raise DataError when the document changes the type of a column in Hive or lacks a feature in use.
+def check_document(spark: SparkSession, settings: Settings, documents: ProjectDocuments, name: str) -> None:
+    """Raise DataError when the document changes the type of a column in Hive or the entity, or lacks a feature in use.
 
     Cassandra is asked only where the document lacks a column of the table. Raises StoreError.
     """
+    project, group = documents.name, documents.group(name)
     table = names.group_table(project, name)
     if not spark.catalog.tableExists(table):
         return
@@ -40,13 +39,15 @@ def check_document(
         for column, type_ in wanted.items()
         if present.get(column, SQL_TYPES[type_]) != SQL_TYPES[type_]
     ]
+    changed += [f"{column} of the entity is not in Hive" for column in group.entity if column not in present]
     if changed:
         raise DataError(
-            f"{'; '.join(changed)}. A type cannot change in place: give the feature another name. "
+            f"{'; '.join(changed)}. This cannot change in place: {names.proposal(name, documents.groups)}. "
             "Nothing was published."
         )
     if present.keys() - wanted.keys():
         with cassandra.session(settings) as session:
+            check_key(session, project, name, group)
             _check_unread(session, project, name, group)
 
 

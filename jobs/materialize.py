@@ -137,7 +137,7 @@ def materialize(task: Task, since: datetime | None = None) -> None:
     Raises DataError when a live version reads what the document no longer has, with nothing published, or when
     rows break a rule, with nothing of their step published; StoreError when a store fails.
     """
-    check_document(task.spark, task.settings, task.project, task.name, task.group)
+    check_document(task.spark, task.settings, task.documents, task.name)
     published = _published(task) if since else {}
     done = {day for day in task.days if day in published and published[day] > since}
     due = [day for day in task.days if day not in done]

@@ -7,9 +7,10 @@ from dsl.types import AGE
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.documents.record import ModelVersion, StoreInput
+from giornata.names import group_file, group_version, newest_versions, proposal
 
 KEEP = "put it back until a version that does without is live in its place"
-RENAME = "leave it as it is and give what is new another name"
+RENAME = "leave it as it is and give the new column another name"
 
 
 class Lack(NamedTuple):
@@ -46,6 +47,26 @@ def group_problems(
     ]
 
 
+def superseded(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list[str]:
+    """Of each version of a group that has a newer one, what live versions still read it or that none does."""
+    readers: dict[str, list[str]] = {}
+    for each in live:
+        if each.project == documents.name:
+            for name in sorted({read.group for read in each.version.signature.store.values()}):
+                reader = f"version {each.version.uuid} of {each.model}, live as {', '.join(each.tags)}"
+                readers.setdefault(name, []).append(reader)
+    newest = newest_versions(documents.groups)
+    lines = []
+    for name in sorted(documents.groups.keys() - set(newest.values())):
+        file = f"features/{group_file(name)}.yaml"
+        by = f"has a newer version, features/{group_file(newest[group_version(name)[0]])}.yaml"
+        if name in readers:
+            lines.append(f"{file} {by}, and is still read: {'; '.join(readers[name])}")
+        else:
+            lines.append(f"{file} {by}, and no live version reads it: it may be removed, with its source")
+    return lines
+
+
 def version_lacks(documents: ProjectDocuments, version: ModelVersion) -> list[Lack]:
     """What a version reads of feature groups and the documents of its project do not have."""
     return list(_store_lacks(documents.groups, version))
@@ -68,13 +89,14 @@ def _store_lacks(
         features = {name: feature.type for name, feature in group.features.items()}
         for name, type_ in read.features.items():
             if name != AGE:
-                yield from _column(f"{read.group}.{name}", type_, features.get(name))
+                remedy = proposal(read.group, groups)
+                yield from _column(f"{read.group}.{name}", type_, features.get(name), remedy)
         known = _entity(version, read)
         if known != _comparable(group.entity, known):
             yield Lack(
                 f"reads {read.group} by the entity {_listed(known)}, "
                 f"which the documents now have as {_listed(group.entity)}",
-                RENAME,
+                proposal(read.group, groups),
             )
 
 
@@ -105,11 +127,11 @@ def _row_lacks(documents: ProjectDocuments, live: LiveVersion) -> Iterator[Lack]
     read |= {column: str(found.type) for column, found in signature.inputs.items()}
     for column, type_ in read.items():
         found = table.columns.get(column)
-        yield from _column(f"{name}.{column}", type_, str(found) if found else None)
+        yield from _column(f"{name}.{column}", type_, str(found) if found else None, RENAME)
 
 
-def _column(name: str, type_: str, found: str | None) -> Iterator[Lack]:
+def _column(name: str, type_: str, found: str | None, remedy: str) -> Iterator[Lack]:
     if found is None:
         yield Lack(f"reads {name} ({type_}), which the documents no longer have", KEEP)
     elif found != type_:
-        yield Lack(f"reads {name} as {type_}, which the documents now have as {found}", RENAME)
+        yield Lack(f"reads {name} as {type_}, which the documents now have as {found}", remedy)

@@ -69,23 +69,30 @@ def ensure_feature_table(session: Session, project: str, name: str, group: Featu
             session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
         table = session.cluster.metadata.keyspaces[keyspace].tables[name]
         present = {column: described.cql_type for column, described in table.columns.items()}
-        key = [column.name for column in table.partition_key]
-        if key != list(group.entity):
-            raise StoreError(
-                f"Cassandra table {keyspace}.{name} has the key {', '.join(key)}, the group's entity is "
-                f"{', '.join(group.entity)}. A key cannot change: give the group another name."
-            )
+        check_key(session, project, name, group)
         for column, type_ in columns.items():
             if present.get(column, type_) != type_:
                 raise StoreError(
                     f"Cassandra table {keyspace}.{name} has {column} as {present[column]}, the document says "
                     f"{type_}. "
-                    "A type cannot change in place: give the feature another name."
+                    f"A type cannot change in place: {names.proposal(name)}."
                 )
         for column in columns.keys() - present.keys():
             session.execute(f"ALTER TABLE {keyspace}.{name} ADD IF NOT EXISTS {column} {columns[column]}")
     except CASSANDRA_FAULTS as fault:
         raise StoreError(f"Cassandra does not make the table {keyspace}.{name}: {fault}") from fault
+
+
+def check_key(session: Session, project: str, name: str, group: FeatureGroup) -> None:
+    """Raise StoreError when the group has a table in Cassandra with another key than the document's entity."""
+    keyspace = session.cluster.metadata.keyspaces.get(names.keyspace(project))
+    table = keyspace.tables.get(name) if keyspace else None
+    key = [column.name for column in table.partition_key] if table else list(group.entity)
+    if key != list(group.entity):
+        raise StoreError(
+            f"Cassandra table {names.online_table(project, name)} has the key {', '.join(key)}, the group's entity "
+            f"is {', '.join(group.entity)}. A key cannot change in place: {names.proposal(name)}."
+        )
 
 
 def features_online(session: Session, project: str, name: str) -> dict[str, str] | None:

@@ -16,11 +16,14 @@ from giornata.deployment import deploy
 from giornata.documents import compile_model, load_project
 from giornata.documents.record import ModelVersion, PartRecord, Window
 from giornata.errors import SignatureError, StoreError
+from giornata.scorer import inputs_of
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
+from giornata.stores.features import OnlineFeatures
 from giornata.stores.repository import Repository
 from giornata.stores.statistics import Statistics
 from jobs.materialize import run
+from jobs.point_in_time import join
 from jobs.publish import ensure_table, publish
 from jobs.training_data import merged_inputs, signature
 
@@ -287,3 +290,91 @@ def test_a_feature_that_a_live_version_reads_stays_until_it_is_replaced(
         "reads feature group tides, which the documents no longer have: put it back"
         in capsys.readouterr().out
     )
+
+
+FUNCTION = """
+from ..levels import HEIGHTENED
+
+def compute(spark, start, end):
+    rows = spark.table("readings").where(f"observed_at >= '{start}' AND observed_at < '{end}'")
+    return rows.selectExpr("place", "observed_at AS event_time", f"level * {HEIGHTENED} AS level")
+"""
+
+
+def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
+    spark: SparkSession,
+    project: str,
+    write_project: WriteProject,
+    readings: None,
+    session: Session,
+    train: Callable[[Settings], ModelVersion],
+    put_live: Live,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    heights = model(level="store.tides(place=row.place).level")
+    settings = write_project(group("level", "waves") | heights)
+    run(spark, settings, project, START, START + 2 * DAY)
+    first = train(settings)
+    put_live(settings, first)
+
+    in_place = group("level", "waves")["features/tides.yaml"].replace(
+        "waves: {type: int", "waves: {type: float"
+    )
+    write_project({"features/tides.yaml": in_place})
+    capsys.readouterr()
+    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+        run(spark, settings, project, START, END)
+    assert capsys.readouterr().out == (
+        "[materialize] tides: failed: waves is bigint in Hive and float in the document. This cannot change in "
+        "place: leave features/tides.yaml as it is and write what changes as a new version of the group, "
+        "features/tides.v2.yaml. Nothing was published.\n"
+    )
+    by_pier = in_place.replace("type: float, description: Number", "type: int, description: Number")
+    write_project({"features/tides.yaml": by_pier.replace("{place: str}", "{place: str, pier: int}")})
+    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+        run(spark, settings, project, START, END)
+    assert "pier of the entity is not in Hive. This cannot change in place: leave" in capsys.readouterr().out
+    assert offline(settings, project, "tides", "level") == truth(48, "level")
+
+    second_group = group("level")["features/tides.yaml"].replace("Metres", "Tenths of a metre")
+    beside = {"features/tides.v2.yaml": second_group, "features/tides.v2.py": FUNCTION}
+    write_project(group("level", "waves") | beside | {"levels.py": "HEIGHTENED = 10\n"})
+    run(spark, settings, project, START, END)
+    tenfold = [(each * 10,) for (each,) in truth(72, "level")]
+    assert offline(settings, project, "tides", "level", "waves") == truth(72, "level", "waves")
+    assert online(session, project, "tides", "level", "waves") == truth(72, "level", "waves")
+    assert offline(settings, project, "tides_v2", "level") == tenfold
+    assert online(session, project, "tides_v2", "level") == tenfold
+
+    # The same expression is frozen as the version that it meant.
+    second = train(settings)
+    assert [read.group for read in first.signature.store.values()] == ["tides"]
+    assert {use: read.group for use, read in second.signature.store.items()} == {"tides_v2": "tides_v2"}
+    at = START + timedelta(hours=50, minutes=1)
+    asked = spark.createDataFrame([("a", at)], "place string, at timestamp")
+    for version, expected in ((first, 50.0), (second, 500.0)):
+        inputs = inputs_of(version.signature)
+        (served,) = OnlineFeatures(session, project, version.groups, deadline=10.0).read(
+            inputs, [{"place": "a"}], [at]
+        )
+        (joined,) = join(spark, asked, "at", inputs, version.groups, project).collect()
+        assert list(served.values()) == [expected]
+        assert joined.asDict().items() >= served.items()
+
+    # The old one goes when no live version reads it, not before.
+    for path in group():
+        (settings.projects / project / path).unlink()
+    capsys.readouterr()
+    with pytest.raises(StoreError, match="1 of 2 feature groups failed: tides"):
+        run(spark, settings, project, START, END)
+    said = capsys.readouterr().out
+    assert (
+        f"tides: failed: version {first.uuid} of heights, live as production, reads feature group tides,"
+        in said
+    )
+    put_live(settings, second)
+    run(spark, settings, project, START, END)
+    with pytest.raises(
+        SignatureError, match="it reads feature group tides, which the documents no longer have"
+    ):
+        put_live(settings, first)
