@@ -124,6 +124,8 @@ def push_statistics(
     Raises StoreError when Cassandra still does not answer after limited retries.
     """
     table = names.statistics_table(project)
+    if not spark.catalog.tableExists(table):
+        return 0
     with metastore(spark, settings) as hive:
         rows = {day for (day,) in hive.locations(names.group_table(project, group))}
         measured = {day: at for (day, name), at in hive.locations(table).items() if name == group}

@@ -9,8 +9,8 @@ was when it is told `--since` the moment at which it first began: days published
 for themselves: when one fails the others go on, and the job ends with exit code 1 and the names of those that
 failed.
 
-Days after the range are computed again, too, where they are published and windows of theirs reach back into
-the range: events may have come late.
+Days after the range are computed again, too, where they are published and look back on the range: events may
+have come late.
 
 The times of feature rows (event_time and features of type timestamp) are cut to whole milliseconds, because
 that is how Cassandra keeps them and both stores must say the same.
@@ -32,12 +32,13 @@ from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs.columns import check_rows, conform, day_of
+from jobs.evolution import check_document, vanished
 from jobs.feature_statistics import publish_statistics, push_statistics
 from jobs.group_rows import group_rows, source_of
 from jobs.metastore import metastore
 from jobs.publish import Published, create_table, ensure_table, publish, published_at
 from jobs.push import push
-from jobs.reopen import reopened
+from jobs.reopen import reach, reopened
 from jobs.session import ROOT, add_range, days_between, explained, job_main, parse_moment, say
 from jobs.session import start as start_spark
 from jobs.steps import in_steps
@@ -106,35 +107,39 @@ def run(
         try:
             task = Task(spark, settings, documents, name, start, end)
             materialize(task, since)
-            for later in _reopened(task):
-                say(
-                    JOB,
-                    f"{name}: windows of later days reach back, so {' and '.join(later.days)} follow again",
-                )
+            for later in _reopened(task, since):
+                say(JOB, f"{name}: later days look back on these, so {' and '.join(later.days)} follow again")
                 materialize(later)
         except GiornataError as error:
             say(JOB, f"{name}: failed: {error}")
             failed.append(name)
+    # A push that failed has said already when Cassandra cannot be asked.
+    gone = {} if groups or failed else vanished(settings, documents)
+    for name, problems in gone.items():
+        say(JOB, f"{name}: failed: {problems}")
+    failed += gone
     if failed:
-        raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
+        raise StoreError(
+            f"{len(failed)} of {len(chosen) + len(gone)} feature groups failed: {', '.join(failed)}."
+        )
 
 
-def _reopened(task: Task) -> list[Task]:
-    """The published days after a task's own that have its events in their windows."""
-    table = names.group_table(task.project, task.name)
-    with metastore(task.spark, task.settings) as hive:
-        published = [day for (day,) in hive.locations(table)]
-    spans = reopened(task.end, task.group.longest_window, published)
+def _reopened(task: Task, since: datetime | None) -> list[Task]:
+    """The published days after a task's own that look back on these, without those published after `since`."""
+    due = [day for day, moment in _published(task).items() if since is None or moment <= since]
+    spans = reopened(task.end, reach(task.documents, task.name), due)
     return [replace(task, start=start, end=end) for start, end in spans]
 
 
 def materialize(task: Task, since: datetime | None = None) -> None:
     """Compute, validate, publish and push one group, without the days that were published after `since`.
 
-    Raises DataError when its rows break a rule, with nothing of their step published; StoreError when a
-    store fails.
+    Raises DataError when a live version reads what the document no longer has, with nothing published, or when
+    rows break a rule, with nothing of their step published; StoreError when a store fails.
     """
-    done = _published_after(task, since) if since else set()
+    check_document(task.spark, task.settings, task.documents, task.name)
+    published = _published(task) if since else {}
+    done = {day for day in task.days if day in published and published[day] > since}
     due = [day for day in task.days if day not in done]
     if done:
         say(
@@ -154,17 +159,18 @@ def materialize(task: Task, since: datetime | None = None) -> None:
     pushed = push(task.spark, task.settings, task.project, task.name, task.group)
     deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
+    for feature in pushed.dropped:
+        say(JOB, f"{task.name}: no live version reads {feature}, which left Cassandra; Hive keeps its past")
     push_statistics(task.spark, task.settings, task.project, task.name)
 
 
-def _published_after(task: Task, since: datetime) -> set[str]:
-    """The days of the task whose publication began after `since`."""
+def _published(task: Task) -> dict[str, datetime]:
+    """When the publication of each day of the task's group began."""
     table = names.group_table(task.project, task.name)
     if not task.spark.catalog.tableExists(table):
-        return set()
+        return {}
     with metastore(task.spark, task.settings) as hive:
-        locations = hive.locations(table)
-    return {day for (day,), location in locations.items() if published_at(location) > since} & set(task.days)
+        return {day: published_at(location) for (day,), location in hive.locations(table).items()}
 
 
 def _materialize_days(task: Task) -> int:

@@ -12,6 +12,7 @@ from giornata.catalogue.uses import Use, Uses
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.documents.base import format_duration
+from giornata.names import group_file
 
 
 @dataclass(frozen=True)
@@ -159,10 +160,10 @@ def source_of(documents: ProjectDocuments, group: str) -> Source:
     documents.group(group)
     folder = documents.folder / "features"
     for suffix, kind in ((".sql", "SQL"), (".py", "Python")):
-        file = folder / f"{group}{suffix}"
+        file = folder / f"{group_file(group)}{suffix}"
         if file.is_file():
             return Source(kind, file.read_text(encoding="utf-8").strip())
-    return Source("document", (folder / f"{group}.yaml").read_text(encoding="utf-8").strip())
+    return Source("document", (folder / f"{group_file(group)}.yaml").read_text(encoding="utf-8").strip())
 
 
 def _flow(arguments: Mapping[str, object]) -> str:

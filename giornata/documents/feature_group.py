@@ -125,6 +125,8 @@ class FeatureGroup(Document):
     `history` is how far back from its newest published day the group can be asked online about the past; a group
     without `ttl` does not age and is online as a whole.
     `sla` is how long after its end a day (UTC) must be published (None: nobody waits for it).
+    `looks_back` is how much older than a row what a query or function reads for it may be (None: it is of the
+    row's own day); windows say it themselves.
     """
 
     description: Text
@@ -134,6 +136,7 @@ class FeatureGroup(Document):
     ttl: Duration | None = None
     history: Duration = timedelta(days=7)
     sla: Duration | None = None
+    looks_back: Duration | None = None
     events: Events | None = None
     features: Annotated[dict[NameText, Feature], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)

@@ -10,7 +10,7 @@ Cassandra keeps times to the millisecond. The times of feature rows are whole mi
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -69,23 +69,81 @@ def ensure_feature_table(session: Session, project: str, name: str, group: Featu
             session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
         table = session.cluster.metadata.keyspaces[keyspace].tables[name]
         present = {column: described.cql_type for column, described in table.columns.items()}
-        key = [column.name for column in table.partition_key]
-        if key != list(group.entity):
-            raise StoreError(
-                f"Cassandra table {keyspace}.{name} has the key {', '.join(key)}, the group's entity is "
-                f"{', '.join(group.entity)}. A key cannot change: give the group another name."
-            )
+        check_key(session, project, name, group)
         for column, type_ in columns.items():
             if present.get(column, type_) != type_:
                 raise StoreError(
                     f"Cassandra table {keyspace}.{name} has {column} as {present[column]}, the document says "
                     f"{type_}. "
-                    "A type cannot change in place: give the feature another name."
+                    f"A type cannot change in place: {names.proposal(name)}."
                 )
         for column in columns.keys() - present.keys():
             session.execute(f"ALTER TABLE {keyspace}.{name} ADD IF NOT EXISTS {column} {columns[column]}")
     except CASSANDRA_FAULTS as fault:
         raise StoreError(f"Cassandra does not make the table {keyspace}.{name}: {fault}") from fault
+
+
+def check_key(session: Session, project: str, name: str, group: FeatureGroup) -> None:
+    """Raise StoreError when the group has a table in Cassandra with another key than the document's entity."""
+    keyspace = session.cluster.metadata.keyspaces.get(names.keyspace(project))
+    table = keyspace.tables.get(name) if keyspace else None
+    key = [column.name for column in table.partition_key] if table else list(group.entity)
+    if key != list(group.entity):
+        raise StoreError(
+            f"Cassandra table {names.online_table(project, name)} has the key {', '.join(key)}, the group's entity "
+            f"is {', '.join(group.entity)}. A key cannot change in place: {names.proposal(name)}."
+        )
+
+
+def features_online(session: Session, project: str, name: str) -> dict[str, str] | None:
+    """The columns of a group's table in Cassandra that are features, with CQL types; None where there is no table.
+
+    Asked of Cassandra, since what a session remembers of a schema may be seconds old. Raises StoreError.
+    """
+    try:
+        columns = list(
+            session.execute(
+                "SELECT column_name, kind, type FROM system_schema.columns "
+                "WHERE keyspace_name = %s AND table_name = %s",
+                (names.keyspace(project), name),
+            )
+        )
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(
+            f"Cassandra does not say what columns the feature group {name} has: {fault}"
+        ) from fault
+    if not columns:
+        return None
+    return {column.column_name: column.type for column in columns if column.kind == "regular"}
+
+
+def drop_features(session: Session, project: str, name: str, features: Iterable[str]) -> None:
+    """Drop the columns of features from a group's table, with all their values. Raises StoreError."""
+    table = names.online_table(project, name)
+    try:
+        for feature in features:
+            session.execute(f"ALTER TABLE {table} DROP IF EXISTS {feature}")
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not drop {', '.join(features)} of {table}: {fault}") from fault
+
+
+def dropped_until(session: Session, project: str, name: str, features: Collection[str]) -> datetime | None:
+    """When the last of these features was dropped from a group's table, None where none ever was.
+
+    Cassandra goes on hiding whatever was written to such a column at an earlier write time, also when the feature
+    has come back. Raises StoreError.
+    """
+    try:
+        rows = session.execute(
+            "SELECT column_name, dropped_time FROM system_schema.dropped_columns "
+            "WHERE keyspace_name = %s AND table_name = %s",
+            (names.keyspace(project), name),
+        )
+        moments = [row.dropped_time.replace(tzinfo=UTC) for row in rows if row.column_name in features]
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not say what was dropped of {name}: {fault}") from fault
+    # It is kept to the millisecond, cut.
+    return max(moments) + _MILLISECOND if moments else None
 
 
 def _create_table(table: str, entity: Sequence[str], columns: Mapping[str, str]) -> str:

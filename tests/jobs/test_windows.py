@@ -164,7 +164,7 @@ def test_late_events_reopen_the_days_whose_windows_hold_them(
     capsys.readouterr()
     run(spark, settings, project, START, START + DAY)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "[materialize] met: windows of later days reach back, so 2013-01-03 follow again"
+    assert lines[2] == "[materialize] met: later days look back on these, so 2013-01-03 follow again"
     reopened_rows = offline(settings, project)
     run(spark, settings, project, START, START + 3 * DAY)
     assert reopened_rows == offline(settings, project)
