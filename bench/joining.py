@@ -1,0 +1,173 @@
+"""The point-in-time join beside Feast's local offline engines, and how its time grows with the rows."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from bench.feast_peer import FeastFault, Peer, describe
+from bench.figures import show
+from bench.flights_year import ASKED, AT, KEYS, PROJECT, asking_rows, inputs
+from giornata.documents import FeatureGroup
+from giornata.names import group_table
+from jobs import point_in_time
+from jobs.slices import SLICE
+
+GIGABYTE = 2**30
+MEMORY = 8 * GIGABYTE
+LIMIT = 300.0
+ROUNDS = 3
+COPIES = 10
+
+# Spark's database of views that last as long as the session: the copied groups need no tables.
+VIEWS = "global_temp"
+
+FEW = (1_000, 3_000, 10_000, 30_000)
+"""The numbers of asking rows with which Feast's dask engine is tried, until it fails."""
+
+
+def beside_feast(
+    spark: SparkSession, groups: Mapping[str, FeatureGroup], python: str, folder: Path, most: int
+) -> None:
+    """Print the join of up to `most` asking rows beside Feast's engines, and in how many rows the answers differ."""
+    asks, number = _write_asks(spark, folder, most)
+    describe(folder, {name: groups[name] for name in ASKED})
+    known = 0
+    for name in ASKED:
+        rows = spark.table(group_table(PROJECT, name)).drop("day").toArrow()
+        pq.write_table(rows, folder / f"{name}.parquet")
+        known += len(rows)
+    print(f"{number} asking rows, {known} feature rows in {len(ASKED)} groups")
+    ours, answer = _ours(spark, groups, asks)
+    name = f"join of {number} rows, x of Feast's duckdb"
+    try:
+        feast, found = _feast(python, folder, "duckdb", asks)
+        _show(name, ours, feast, answer, found)
+    except FeastFault as fault:
+        print(f"{name:<44} {ours:>12.1f} s   Feast fails: {fault}")
+    for few in FEW:
+        asks_few = str(folder / "few.parquet")
+        pl.read_parquet(asks).head(few).write_parquet(asks_few)
+        name = f"join of {few} rows, x of Feast's dask"
+        try:
+            feast, found = _feast(python, folder, "dask", asks_few)
+        except FeastFault as fault:
+            print(f"{name:<44} Feast fails: {fault}")
+            break
+        ours, answer = _ours(spark, groups, asks_few)
+        _show(name, ours, feast, answer, found)
+
+
+def _write_asks(spark: SparkSession, folder: Path, most: int) -> tuple[str, int]:
+    """A file of at most so many asking rows, in an order that has nothing to do with time, and their number."""
+    file = str(folder / "asks.parquet")
+    rows = pl.from_arrow(asking_rows(spark).toArrow())
+    assert isinstance(rows, pl.DataFrame)
+    chosen = rows.sort(pl.col("flight_id").hash(0)).head(most)
+    chosen.write_parquet(file)
+    return file, len(chosen)
+
+
+def _ours(spark: SparkSession, groups: Mapping[str, FeatureGroup], asks: str) -> tuple[float, pl.DataFrame]:
+    """Seconds of our join with its answer in this process's memory, the least of some rounds, and the answer."""
+    seconds, found = [], None
+    for _ in range(ROUNDS):
+        began = perf_counter()
+        entities = spark.read.parquet(asks)
+        found = point_in_time.join(spark, entities, AT, inputs(groups), groups, PROJECT).toArrow()
+        seconds.append(perf_counter() - began)
+    frame = pl.from_arrow(found)
+    assert isinstance(frame, pl.DataFrame)
+    return min(seconds), frame
+
+
+def _feast(python: str, folder: Path, engine: str, asks: str) -> tuple[dict[str, Any], pl.DataFrame]:
+    """What Feast says of its join, made in a process of its own, and its answer. Raises FeastFault."""
+    with Peer(python, folder) as peer:
+        answer = str(folder / f"{engine}.parquet")
+        told = peer.tell("historical", LIMIT, engine=engine, asks=asks, answer=answer, memory=MEMORY)
+    return told, pl.read_parquet(answer)
+
+
+def _show(
+    name: str, ours: float, feast: Mapping[str, Any], answer: pl.DataFrame, found: pl.DataFrame
+) -> None:
+    seconds = feast["seconds"]
+    show(name, f"{ours:.1f} s", f"{seconds:.1f} s", seconds / ours, 5)
+    lost, different = differences(answer, found)
+    print(
+        f"    of {len(answer)} rows Feast does not give back {lost}; of the others {different} differ; "
+        f"Feast's process needs {feast['peak'] / GIGABYTE:.1f} GiB"
+    )
+
+
+def differences(ours: pl.DataFrame, feasts: pl.DataFrame) -> tuple[int, int]:
+    """How many of our rows are missing in Feast's, and in how many of the others a feature differs."""
+    features = [column for column in ours.columns if "__" in column]
+    kinds = dict.fromkeys(features, pl.Float64)
+    both = (
+        ours.cast(kinds)
+        .join(feasts.select("flight_id", *features).cast(kinds).fill_nan(None), on="flight_id", suffix=":feast")
+    )  # fmt: skip
+    differ = pl.any_horizontal(pl.col(feature).ne_missing(pl.col(f"{feature}:feast")) for feature in features)
+    return len(ours) - len(both), both.filter(differ).height
+
+
+def growth(spark: SparkSession, groups: Mapping[str, FeatureGroup], folder: Path, most: int) -> None:
+    """Print how much longer the join takes when asking rows and feature rows are ten times as many."""
+    tenfold = str(folder / "tenfold_asks")
+    once, number = _write_asks(spark, folder, most)
+    _copied(spark.read.parquet(once)).write.parquet(tenfold)
+    for name in ASKED:
+        rows = _copied(spark.table(group_table(PROJECT, name)))
+        rows.hint("rebalance", "day").write.partitionBy("day").parquet(str(folder / name))
+        spark.read.parquet(str(folder / name)).createOrReplaceGlobalTempView(name)
+
+    def seconds(asks: str, project: str) -> float:
+        began = perf_counter()
+        joined = point_in_time.join(spark, spark.read.parquet(asks), AT, inputs(groups), groups, project)
+        joined.write.format("noop").mode("overwrite").save()
+        return perf_counter() - began
+
+    taken: dict[str, list[float]] = {"once": [], "once uncounted": [], "tenfold": [], "tenfold uncounted": []}
+    for _ in range(2):
+        taken["once"].append(seconds(once, PROJECT))
+        taken["tenfold"].append(seconds(tenfold, VIEWS))
+        with _uncounted():
+            taken["once uncounted"].append(seconds(once, PROJECT))
+            taken["tenfold uncounted"].append(seconds(tenfold, VIEWS))
+    least = {name: min(rounds) for name, rounds in taken.items()}
+    show(
+        f"join of {COPIES * number} rows, x of {number}",
+        f"{least['tenfold']:.1f} s", f"{least['once']:.1f} s", least["tenfold"] / least["once"], 11, at_most=True,
+    )  # fmt: skip
+    for name, rows in (("once", number), ("tenfold", COPIES * number)):
+        all_of_it, without = least[name], least[f"{name} uncounted"]
+        share = (all_of_it - without) / all_of_it
+        print(
+            f"    looking for large entities costs {all_of_it - without:.1f} s, {share:.0%} of the join of {rows}"
+        )
+
+
+def _copied(rows: DataFrame) -> DataFrame:
+    """Ten copies of the rows, each with keys of its own."""
+    copies = rows.crossJoin(rows.sparkSession.range(COPIES).select(F.col("id").alias("copy")))
+    keys = [key for key in KEYS if key in rows.columns]
+    return copies.withColumns({key: F.concat_ws("-", key, "copy") for key in keys}).drop("copy")
+
+
+@contextmanager
+def _uncounted() -> Iterator[None]:
+    """The join without the look for entities that are to be cut in slices."""
+    sliced = point_in_time.sliced
+    point_in_time.sliced = lambda sequence, *_: sequence.withColumn(SLICE, F.lit(0))
+    try:
+        yield
+    finally:
+        point_in_time.sliced = sliced
