@@ -17,7 +17,6 @@ that is how Cassandra keeps them and both stores must say the same.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from giornata import names
 from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
+from jobs import feature_statistics, validation_results
 from jobs.columns import check_rows, conform, day_of
 from jobs.evolution import check_document, vanished
 from jobs.feature_statistics import publish_statistics, push_statistics
@@ -43,10 +43,14 @@ from jobs.session import ROOT, add_range, days_between, explained, job_main, par
 from jobs.session import start as start_spark
 from jobs.steps import in_steps
 from jobs.validation import Outcome, Validated, validate
+from jobs.validation_results import publish_results, push_results
 
 JOB = "materialize"
 
-SQL = ROOT / "sql" / "hive"
+QUARANTINE = ROOT / "sql" / "hive" / "quarantined_rows.sql"
+
+# The tables of a project beside those of its groups.
+TABLES = (validation_results.TABLE, QUARANTINE, feature_statistics.TABLE)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ def run(
     documents = load_project(settings.projects / project)
     days_between(start, end)
     chosen = {name: documents.group(name) for name in groups} if groups else documents.groups
+    for file in TABLES:
+        create_table(spark, file, project)
     failed = []
     for name in chosen:
         try:
@@ -155,7 +161,11 @@ def materialize(task: Task, since: datetime | None = None) -> None:
         done.update(days)
         say(JOB, f"{task.name}: {len(done)} of {len(task.days)} days, {rows} rows published")
 
-    in_steps(due, step)
+    try:
+        in_steps(due, step)
+    finally:
+        # What was found is seen also where it forbade to publish.
+        push_results(task.spark, task.settings, task.project, task.name)
     pushed = push(task.spark, task.settings, task.project, task.name, task.group)
     deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
@@ -216,20 +226,8 @@ def _publish_rows(task: Task, rows: DataFrame) -> Published:
 
 
 def _publish_outcomes(task: Task, outcomes: Sequence[Outcome]) -> None:
-    """Publish what was found, replacing what the last run over the same range found, and say what was not
-    met.
-
-    Raises DataError when an expectation failed.
-    """
-    table = names.validation_table(task.project)
-    partition = {"day": task.days[0], "until_day": f"{task.end:%Y-%m-%d}", "group_name": task.name}
-    create_table(task.spark, SQL / "validation_results.sql", task.project)
-    with metastore(task.spark, task.settings) as hive:
-        stale = tuple(partition.values()) in hive.locations(table)
-    if outcomes or stale:
-        records = [{**_record(outcome), **partition} for outcome in outcomes]
-        rows = task.spark.createDataFrame(records, task.spark.table(table).schema)
-        publish(task.spark, rows, table, list(partition), settings=task.settings, expected=[partition])
+    """Publish what was found and say what was not met. Raises DataError when an expectation failed."""
+    publish_results(task.spark, task.settings, task.project, task.name, task.days, outcomes)
     for outcome in outcomes:
         if outcome.verdict != "met":
             say(JOB, f"{task.name}: {outcome.verdict}: {outcome}")
@@ -238,23 +236,9 @@ def _publish_outcomes(task: Task, outcomes: Sequence[Outcome]) -> None:
         raise DataError(f"not met: {', '.join(failures)}. Nothing of the range was published.")
 
 
-def _record(outcome: Outcome) -> dict[str, object]:
-    return {
-        "expectation": outcome.expectation.name,
-        "about": outcome.columns,
-        "arguments": json.dumps(outcome.expectation.arguments, sort_keys=True, default=str),
-        "policy": outcome.expectation.policy,
-        "verdict": outcome.verdict,
-        "row_count": outcome.rows,
-        "unexpected_count": outcome.unexpected,
-        "observed": outcome.observed,
-    }
-
-
 def _publish_quarantined(task: Task, validated: Validated) -> None:
     """Publish the rows set aside, and empty those days of the range where an earlier run had some."""
     table = names.quarantine_table(task.project)
-    create_table(task.spark, SQL / "quarantined_rows.sql", task.project)
     with metastore(task.spark, task.settings) as hive:
         present = hive.locations(table)
     stale = {day for day, name in present if name == task.name and day in set(task.days)}

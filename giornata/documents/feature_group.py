@@ -4,6 +4,7 @@ Its rows come from one of three sources: the query `features/<name>.sql` beside 
 `features/<name>.py`, or sliding windows over events that the document itself states.
 """
 
+import json
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -111,6 +112,11 @@ class Expectation(Document):
         return {"name": name, "arguments": value[name]} | {
             key: value[key] for key in value if key == "policy"
         }
+
+    @property
+    def arguments_text(self) -> str:
+        """Its arguments as JSON, keys in order: with name and policy, what tells it from others."""
+        return json.dumps(self.arguments, sort_keys=True, default=str)
 
     @model_serializer
     def _to_yaml(self) -> dict[str, object]:
