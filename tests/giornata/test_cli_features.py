@@ -167,8 +167,13 @@ def test_a_feature_that_a_live_version_reads_cannot_go_or_change_its_type(projec
     file.write_text(GROUP.replace("wind_speed: {type: float", "wind_speed: {type: int"))
     done = run("check", folder, application=cli, code=1)
     assert done.stdout == (
-        f"{project}: 1 problem\n\n{start} as float, which the documents now have as int\n\n"
+        f"{project}: 1 problem\n\n{start} as float, which the documents now have as int: leave "
+        "features/origin_weather.yaml as it is and write what changes as a new version of the group, "
+        "features/origin_weather.v2.yaml\n\n"
     )
     file.write_text(GROUP.replace("wind_speed", "wind"))
     done = run("check", folder, application=cli, code=1)
-    assert done.stdout == f"{project}: 1 problem\n\n{start} (float), which the documents no longer have\n\n"
+    assert done.stdout == (
+        f"{project}: 1 problem\n\n{start} (float), which the documents no longer have: put it back until a "
+        "version that does without is live in its place\n\n"
+    )
