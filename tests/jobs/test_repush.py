@@ -143,11 +143,11 @@ def test_a_day_that_is_published_meanwhile_is_not_lost(
     insert = module.OnlineTable.insert
 
     def interrupted(self: Any, rows: Any) -> int:
+        monkeypatch.setattr(module.OnlineTable, "insert", insert)
         written = insert(self, rows)
         with metastore(spark, settings) as opened:
             opened.point(f"{project}.tides", newer)
         run_first(spark, settings, project)
-        monkeypatch.setattr(module.OnlineTable, "insert", insert)
         return written
 
     monkeypatch.setattr(module.OnlineTable, "insert", interrupted)
