@@ -31,7 +31,7 @@ REQUESTS = {1: 100, 100: 15}
 
 # A session of two threads writes with two tasks at a time.
 AT_ONCE = 2 * CONCURRENCY
-PUSHED = 100_000
+PUSHED = 30_000
 
 
 def beside_feast(

@@ -21,7 +21,7 @@ from giornata.stores import cassandra
 
 KEYSPACE = "bench_packed"
 WIDTHS = (7, 50)
-ENTITIES, EVENTS = 10_000, 5
+ENTITIES, EVENTS = 4_000, 5
 START = datetime(2013, 1, 1, tzinfo=UTC)
 AT = START + timedelta(hours=EVENTS)
 AT_ONCE = 64
@@ -170,7 +170,8 @@ def on_disk(session: Session, data: Path, table: str) -> int:
     """Bytes of a table's files, once Cassandra was told to write its memory to disk and the files do not grow."""
     flush = f"ALTER TABLE {KEYSPACE}.{table} WITH memtable_flush_period_in_ms"
     session.execute(f"{flush} = 1000")
-    folder = next((data / KEYSPACE).glob(f"{table}-*"))
+    described = "SELECT id FROM system_schema.tables WHERE keyspace_name = %s AND table_name = %s"
+    folder = data / KEYSPACE / f"{table}-{session.execute(described, (KEYSPACE, table)).one().id.hex}"
     size, since, until = -1, monotonic(), monotonic() + FLUSHED
     while monotonic() < until and monotonic() - since < QUIET:
         found = sum(file.stat().st_size for file in folder.glob("*.db"))
