@@ -27,7 +27,7 @@ from jobs.point_in_time import join
 from jobs.publish import ensure_table, publish
 from jobs.training_data import merged_inputs, signature
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 
 DAY = timedelta(days=1)
 START = datetime(2013, 1, 1, tzinfo=UTC)

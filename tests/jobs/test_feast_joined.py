@@ -20,7 +20,7 @@ from giornata.settings import Settings
 from jobs.point_in_time import join
 from jobs.publish import ensure_table, publish
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 CASE = json.loads((Path(__file__).parent / "feast_joined.json").read_text())
 GROUPS = {

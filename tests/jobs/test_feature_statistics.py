@@ -19,7 +19,7 @@ from jobs.feature_statistics import measure, publish_statistics, push_statistics
 from jobs.materialize import run
 from jobs.publish import ensure_table, publish
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 DAY = timedelta(days=1)
 START = datetime(2013, 1, 1, tzinfo=UTC)

@@ -106,7 +106,7 @@ def assert_everywhere(
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_late_reading_is_in_every_later_day_that_looks_back_on_it(
     spark: SparkSession, rainy: Settings, project: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

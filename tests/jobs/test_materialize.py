@@ -19,7 +19,7 @@ from jobs.publish import ensure_table, publish
 from jobs.validation import Outcome
 from jobs.validation_results import publish_results, push_results
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 DAY = timedelta(days=1)
 START = datetime(2013, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from jobs.publish import ensure_table, publish
 from jobs.push import push
 from jobs.repush import run
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 DAY = timedelta(days=1)
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)

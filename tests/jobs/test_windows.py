@@ -77,7 +77,7 @@ def offline(stores: Settings, project: str) -> list[tuple]:
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_windows_from_events_to_both_stores(
     spark: SparkSession, project: str, write_project: WriteProject, write_calls: WriteCalls, capsys
 ) -> None:
@@ -125,7 +125,7 @@ def test_windows_from_events_to_both_stores(
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_the_rule_of_time_makes_windows_exact_at_every_moment(
     spark: SparkSession, project: str, write_project: WriteProject, write_calls: WriteCalls
 ) -> None:
@@ -149,7 +149,7 @@ def test_the_rule_of_time_makes_windows_exact_at_every_moment(
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_late_events_reopen_the_days_whose_windows_hold_them(
     spark: SparkSession, project: str, write_project: WriteProject, write_calls: WriteCalls, capsys
 ) -> None:
@@ -232,7 +232,7 @@ def compute(spark, start, end):
 
 
 @pytest.mark.stack
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_group_from_a_function(
     spark: SparkSession, project: str, write_project: WriteProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
