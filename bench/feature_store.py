@@ -49,9 +49,11 @@ def main() -> None:
                         f"and statistics included; tables loaded before in {done.loading:.0f} s"
                     )
                 elif part == "join":
-                    joining.beside_feast(spark, groups, arguments.feast, folder, arguments.rows)
+                    joining.beside_feast(
+                        spark, groups, arguments.feast, folder, arguments.days, arguments.rows
+                    )
                 elif part == "growth":
-                    joining.growth(spark, groups, folder, arguments.rows)
+                    joining.growth(spark, groups, folder, arguments.days, arguments.rows)
                 elif part == "online":
                     online.beside_feast(spark, settings, groups, arguments.feast, folder, arguments.days)
                 elif part == "push":

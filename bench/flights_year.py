@@ -81,8 +81,8 @@ def inputs(groups: Mapping[str, FeatureGroup]) -> Inputs:
     )
 
 
-def asking_rows(spark: SparkSession) -> DataFrame:
-    """Flights, each asking half a minute after its push-back.
+def asking_rows(spark: SparkSession, days: int = DAYS) -> DataFrame:
+    """Flights of the first `days`, each asking half a minute after its push-back.
 
     All event times are whole minutes, so no feature row has the moment of asking, which Feast would see and Giornata
     would not. A plane asks once a moment, since Feast's dask engine keeps one of rows with equal keys.
@@ -90,6 +90,7 @@ def asking_rows(spark: SparkSession) -> DataFrame:
     departures = spark.table(data_table(PROJECT, "departures"))
     return (
         departures.where("tailnum IS NOT NULL AND pushed_back_at IS NOT NULL")
+        .where(F.col("pushed_back_at") < F.lit(START + timedelta(days=days)))
         .dropDuplicates(["tailnum", "pushed_back_at"])
         .select("flight_id", *KEYS, (F.col("pushed_back_at") + F.expr("INTERVAL 30 SECONDS")).alias(AT))
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 
 from bench.feast_peer import FeastFault, Peer, describe
 from bench.figures import show
-from bench.flights_year import ASKED, AT, KEYS, PROJECT, asking_rows, inputs
+from bench.flights_year import ASKED, AT, KEYS, PROJECT, START, asking_rows, inputs
 from giornata.documents import FeatureGroup
 from giornata.names import group_table
 from jobs import point_in_time
@@ -33,19 +34,23 @@ FEW = (1_000, 10_000)
 
 
 def beside_feast(
-    spark: SparkSession, groups: Mapping[str, FeatureGroup], python: str, folder: Path, most: int
+    spark: SparkSession, groups: Mapping[str, FeatureGroup], python: str, folder: Path, days: int, most: int
 ) -> None:
-    """Print the join of up to `most` asking rows beside Feast's engines, and in how many rows the answers differ."""
-    asks, number = _write_asks(spark, folder, most)
+    """Print the join of up to `most` asking rows beside Feast's engines, and in how many rows the answers differ.
+
+    Feast gets the feature rows of the first `days`; of ours, the join itself leaves out days that nobody asks about.
+    """
+    asks, number = _write_asks(spark, folder, days, most)
     describe(folder, {name: groups[name] for name in ASKED})
     known = 0
     for name in ASKED:
-        rows = spark.table(group_table(PROJECT, name)).drop("day").toArrow()
+        asked = F.col("day") < f"{START + timedelta(days=days):%Y-%m-%d}"
+        rows = spark.table(group_table(PROJECT, name)).where(asked).drop("day").toArrow()
         pq.write_table(rows, folder / f"{name}.parquet")
         known += len(rows)
     print(f"{number} asking rows, {known} feature rows in {len(ASKED)} groups")
     ours: dict[int, tuple[float, pl.DataFrame]] = {}
-    for engine, sizes in (("dask", FEW), ("duckdb", (*FEW, most))):
+    for engine, sizes in (("duckdb", (*FEW, number)), ("dask", (*FEW, number))):
         for few in sizes:
             asks_few = str(folder / "few.parquet")
             pl.read_parquet(asks).head(few).write_parquet(asks_few)
@@ -61,14 +66,14 @@ def beside_feast(
                 )
                 break
             _show(name, seconds, feast, answer, found)
-    if most not in ours:
+    if number not in ours:
         print(f"{f'join of {number} rows':<44} {_ours(spark, groups, asks)[0]:>12.1f} s", flush=True)
 
 
-def _write_asks(spark: SparkSession, folder: Path, most: int) -> tuple[str, int]:
+def _write_asks(spark: SparkSession, folder: Path, days: int, most: int) -> tuple[str, int]:
     """A file of at most so many asking rows, in an order that has nothing to do with time, and their number."""
     file = str(folder / "asks.parquet")
-    rows = pl.from_arrow(asking_rows(spark).toArrow())
+    rows = pl.from_arrow(asking_rows(spark, days).toArrow())
     assert isinstance(rows, pl.DataFrame)
     chosen = rows.sort(pl.col("flight_id").hash(0)).head(most)
     chosen.write_parquet(file)
@@ -120,13 +125,16 @@ def differences(ours: pl.DataFrame, feasts: pl.DataFrame) -> tuple[int, int]:
     return len(ours) - len(both), both.filter(differ).height
 
 
-def growth(spark: SparkSession, groups: Mapping[str, FeatureGroup], folder: Path, most: int) -> None:
+def growth(
+    spark: SparkSession, groups: Mapping[str, FeatureGroup], folder: Path, days: int, most: int
+) -> None:
     """Print how much longer the join takes when asking rows and feature rows are ten times as many."""
     tenfold = str(folder / "tenfold_asks")
-    once, number = _write_asks(spark, folder, most)
+    once, number = _write_asks(spark, folder, days, most)
     _copied(spark.read.parquet(once)).write.parquet(tenfold)
     for name in ASKED:
-        rows = _copied(spark.table(group_table(PROJECT, name)))
+        asked = F.col("day") < f"{START + timedelta(days=days):%Y-%m-%d}"
+        rows = _copied(spark.table(group_table(PROJECT, name)).where(asked))
         rows.hint("rebalance", "day").write.partitionBy("day").parquet(str(folder / name))
         spark.read.parquet(str(folder / name)).createOrReplaceGlobalTempView(name)
 
