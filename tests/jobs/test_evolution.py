@@ -330,6 +330,9 @@ def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
         "features/tides.v2.yaml. Nothing was published.\n"
     )
     by_pier = in_place.replace("type: float, description: Number", "type: int, description: Number")
+    # Without the model, whose document would say so first: it asks by the place alone.
+    asking = settings.projects / project / "models" / "heights.yaml"
+    asking.unlink()
     write_project({"features/tides.yaml": by_pier.replace("{place: str}", "{place: str, pier: int}")})
     with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
         run(spark, settings, project, START, END)
@@ -338,7 +341,7 @@ def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
 
     second_group = group("level")["features/tides.yaml"].replace("Metres", "Tenths of a metre")
     beside = {"features/tides.v2.yaml": second_group, "features/tides.v2.py": FUNCTION}
-    write_project(group("level", "waves") | beside | {"levels.py": "HEIGHTENED = 10\n"})
+    write_project(group("level", "waves") | beside | heights | {"levels.py": "HEIGHTENED = 10\n"})
     run(spark, settings, project, START, END)
     tenfold = [(each * 10,) for (each,) in truth(72, "level")]
     assert offline(settings, project, "tides", "level", "waves") == truth(72, "level", "waves")
