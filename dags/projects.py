@@ -14,6 +14,7 @@ from dags.features import features_dag, group_dags
 from dags.files import write_dag_files
 from dags.ingest import ingest_dag
 from dags.monitor import monitor_dag
+from dags.repush import repush_dag
 from dags.score import score_dag
 from dags.spark import after, by_clock
 from dags.train import train_dag
@@ -34,6 +35,7 @@ def project_dags(folder: str) -> None:
         schedule = after(asset) if asset else schedule
     monitor_dag(documents, schedule)
     group_dags(documents)
+    repush_dag(documents)
     for model in documents.models:
         train_dag(documents, model)
 

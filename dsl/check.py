@@ -229,7 +229,7 @@ class Checker:
             if column is None:
                 return None
             keys.append((entity, column))
-        return StoreFeature(group, node.attr, tuple(keys), Type(features[node.attr]))
+        return StoreFeature(schema.name or group, node.attr, tuple(keys), Type(features[node.attr]))
 
     def key_by_name(self, node: ast.expr, group: str, entity: str, kind: str) -> RowColumn | None:
         """The row column that has the name and the type of an entity."""

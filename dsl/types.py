@@ -64,10 +64,15 @@ def _typed(columns: Mapping[str, str], where: str) -> dict[str, Type]:
 
 @dataclass(frozen=True)
 class GroupSchema:
-    """A feature group: the names and types of its entity (its key) and of its features."""
+    """A feature group: the names and types of its entity (its key) and of its features.
+
+    `name` is what it is called once compiled, where that is not its name in expressions: of groups that have
+    versions, the one that is meant.
+    """
 
     entity: Mapping[str, str]
     features: Mapping[str, str]
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ class Schema:
         object.__setattr__(self, "row", _typed(self.row, "row"))
         groups = {
             name: GroupSchema(
-                _typed(group.entity, f"store.{name} entity"), _typed(group.features, f"store.{name}")
+                _typed(group.entity, f"store.{name} entity"),
+                _typed(group.features, f"store.{name}"),
+                group.name or name,
             )
             for name, group in self.store.items()
         }

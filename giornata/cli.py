@@ -13,7 +13,7 @@ from rich.console import Console
 from dsl import CompiledFeatures
 from giornata import cli_features
 from giornata.bundle import open_bundle
-from giornata.catalogue.deployed import deployed_problems
+from giornata.catalogue.deployed import deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
 from giornata.cli_live import NotReachedError, live_now
 from giornata.documents import ProjectDocuments, compile_model, load_project, load_projects
@@ -49,7 +49,8 @@ def check(
     """Check the documents of projects and print everything that is wrong in them.
 
     Functions of a project that have a twin over columns are tried out on drawn rows. What live versions of the
-    models read must still be there, if Cassandra can be asked which these are.
+    models read must still be there, if Cassandra can be asked which these are; it is told, too, which old versions of
+    feature groups none of them reads any more.
     """
     results = {name: _with_twins(result) for name, result in _load(projects).items()}
     live, reason = _live([name for name, result in results.items() if isinstance(result, ProjectDocuments)])
@@ -63,6 +64,8 @@ def check(
             typer.echo(_report(name, problems))
         else:
             typer.echo(_summary(result))
+            for line in [] if reason else superseded(result, live):
+                typer.echo(f"  {line}")
     if reason:
         typer.echo(f"Deployed versions were not compared: {reason}", err=True)
     if broken:

@@ -13,7 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from giornata.catalogue.entries import FeatureEntry, GroupEntry, entries, expectations, search, source_of
+from giornata.catalogue.entries import FeatureEntry, GroupEntry, entries, search, source_of
+from giornata.catalogue.validation import LATELY, Judged, Validation, judged
 from giornata.cli_live import NotReachedError, reached_session
 from giornata.documents import ProjectDocuments, load_project, load_projects
 from giornata.errors import NotFoundError
@@ -46,7 +47,7 @@ def features(
     documents = _documents(project)
     if group:
         documents[0].group(group)
-    published, live, reason = _asked(documents)
+    published, live, validations, reason = _asked(documents, group)
     now = datetime.now(UTC)
     found = [
         entry
@@ -62,7 +63,7 @@ def features(
         _print_head(console, entry, known=published is not None)
         _print_indented(console, _features(entry.features, known=published is not None))
         if group:
-            _print_rest(console, entry, documents[0])
+            _print_rest(console, entry, documents[0], validations)
     if not found:
         where = f"project {project}" if project else "any project"
         wanted = f" in which all of '{text}' is found" if text else ""
@@ -86,22 +87,27 @@ def _documents(project: str) -> list[ProjectDocuments]:
 
 
 def _asked(
-    documents: Sequence[ProjectDocuments],
-) -> tuple[Published | None, "list[LiveVersion]", str]:
-    """The newest statistics by project and group, the live versions, and why both are not there."""
+    documents: Sequence[ProjectDocuments], group: str
+) -> tuple[Published | None, "list[LiveVersion]", list[Validation] | None, str]:
+    """The newest statistics by project and group, the live versions, what was lately found in the rows of `group` (None
+    where none is meant), and why all of it is not there.
+    """
     try:
         with reached_session() as session:
             from giornata.catalogue.live import live_versions
             from giornata.stores.statistics import Statistics
+            from giornata.stores.validations import Validations
 
             statistics = Statistics(session)
             published = {
                 each.name: {group: statistics.newest(each.name, group) for group in each.groups}
                 for each in documents
             }
-            return published, live_versions(session, [each.name for each in documents]), ""
+            live = live_versions(session, [each.name for each in documents])
+            found = Validations(session).lately(documents[0].name, group) if group else None
+            return published, live, found, ""
     except NotReachedError as error:
-        return None, [], str(error)
+        return None, [], None, str(error)
 
 
 def _print_head(console: Console, entry: GroupEntry, known: bool) -> None:
@@ -142,8 +148,16 @@ def _features(found: Sequence[FeatureEntry], known: bool) -> Table:
     return table
 
 
-def _print_rest(console: Console, entry: GroupEntry, documents: ProjectDocuments) -> None:
-    """What is shown of a group that was asked for by its name: values, expectations, what computes it."""
+def _print_rest(
+    console: Console,
+    entry: GroupEntry,
+    documents: ProjectDocuments,
+    validations: Sequence[Validation] | None,
+) -> None:
+    """What is shown of a group that was asked for by its name: values, expectations, what computes it.
+
+    `validations` is what was lately found in its rows, None where that is not known.
+    """
     group = entry.document
     known = [feature for feature in entry.features if feature.statistics]
     if known and entry.rows:
@@ -153,13 +167,26 @@ def _print_rest(console: Console, entry: GroupEntry, documents: ProjectDocuments
     _print_indented(console, Text(entry.history))
     if group.expect:
         _print_title(console, "Expectations, and what happens when they are not met")
-        for name, arguments, policy in expectations(group):
-            _print_indented(console, Text(f"{policy}: {name} {arguments}"))
+        for each in judged(group, validations or []):
+            policy, name = each.expectation.policy, each.expectation.name
+            _print_indented(console, Text(f"{policy}: {name} {each.arguments}"))
+            if validations is not None:
+                console.print(Padding(Text(found_by(each)), (0, 0, 0, 6), expand=False))
     source = source_of(documents, entry.name)
     _print_title(console, f"Computed by {'its document' if source.kind == 'document' else source.kind}")
     for line in source.text.splitlines():
         # Not wrapped: it is there to be copied.
         console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def found_by(each: Judged) -> str:
+    """What was found by an expectation, on one line."""
+    if each.result is None:
+        return "not judged yet as it is stated now"
+    first, last = each.first_day, each.last_day
+    days = f"{last}" if first == last else f"{first} to {last}"
+    lately = f"; in the last {LATELY} days {each.lately}" if each.lately else ""
+    return f"{each.result.verdict} on {days}: {each.found}{lately}"
 
 
 def _print_title(console: Console, title: str) -> None:

@@ -13,15 +13,28 @@ from pathlib import Path
 from cassandra.cluster import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from dsl.types import AGE
 from giornata.bundle import digest
+from giornata.catalogue.deployed import version_lacks
+from giornata.documents import load_project
 from giornata.documents.model import Bounds
-from giornata.documents.record import Metrics, Signature
-from giornata.errors import BundleError, GateError, NotFoundError, SignatureError, StoreError
+from giornata.documents.record import Metrics, ModelVersion, Signature
+from giornata.errors import (
+    BundleError,
+    DocumentErrors,
+    GateError,
+    NotFoundError,
+    SettingsError,
+    SignatureError,
+    StoreError,
+)
+from giornata.names import parse_model_name
 from giornata.settings import Settings
 from giornata.stores.deployments import Deployment, Deployments
+from giornata.stores.features import features_online
 from giornata.stores.repository import Repository
 
-__all__ = ["check_gate", "check_signature", "deploy", "project_to_disk", "rollback"]
+__all__ = ["check_features", "check_gate", "check_signature", "deploy", "project_to_disk", "rollback"]
 
 ROUTES = "deployments.json"
 LOCK_TIMEOUT = 30.0
@@ -44,7 +57,7 @@ def deploy(
     Tag and modes are those of the version's own document unless given. The timeline is the truth and is written
     first; a run that dies before the folder is written is mended by running it again, which adds no second row.
     Raises NotFoundError, GateError when a metric misses its bound, SignatureError when callers of the tag could
-    not stay as they are, and StoreError.
+    not stay as they are or features that the version reads are gone, and StoreError.
     """
     repository, deployments = Repository(session), Deployments(session)
     version = repository.get(uuid)
@@ -56,6 +69,7 @@ def deploy(
     check_gate(planned.gate if planned else {}, version.metrics)
     live = deployments.current(version.model, tag)
     if live is None or live.uuid != uuid or set(live.modes) != set(modes):
+        check_features(settings, session, version)
         if live:
             check_signature(
                 repository.get(live.uuid).signature, version.signature, f"{version.model}, tag {tag}"
@@ -118,6 +132,32 @@ def check_signature(live: Signature, new: Signature, where: str) -> None:
         raise SignatureError(
             f"{where}: the version does not fit the one that is live: {'; '.join(problems)}. "
             "Deploy it under another tag, or mend its features"
+        )
+
+
+def check_features(settings: Settings, session: Session, version: ModelVersion) -> None:
+    """Raise SignatureError, listing every reason, when features that a version reads are gone.
+
+    They are when the project's documents no longer have them as they were at training, or when their columns were
+    dropped from Cassandra. Documents that are not here or in disorder, and a group that was never pushed, say
+    nothing of this.
+    """
+    project = parse_model_name(version.model).project
+    problems = []
+    try:
+        problems += [lack.what for lack in version_lacks(load_project(settings.projects / project), version)]
+    except (NotFoundError, DocumentErrors, SettingsError):
+        logger.warning(
+            "the documents of %s cannot be read: what %s reads is not compared", project, version.uuid
+        )
+    for read in version.signature.store.values():
+        online = features_online(session, project, read.group)
+        gone = [] if online is None else sorted(read.features.keys() - online.keys() - {AGE})
+        problems += [f"reads {read.group}.{name}, whose column Cassandra does not have" for name in gone]
+    if problems:
+        raise SignatureError(
+            f"version {version.uuid} of {version.model} cannot be live: it {'; it '.join(problems)}. "
+            "Train a version that does without, or put back what is missing and compute its days again"
         )
 
 

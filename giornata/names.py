@@ -6,6 +6,7 @@ injective: two documents never meet in one table, column or DAG.
 
 import keyword
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from giornata.errors import InvalidNameError
@@ -22,6 +23,10 @@ PROJECT_TABLES = (
     "quarantined_rows",
     "validation_results",
 )
+
+# The name of a version of a feature group, from its second on: `origin_weather_v2`.
+_VERSION = re.compile(r"(.+)_v([2-9]|[1-9][0-9]+)", re.ASCII)
+_VERSION_FILE = re.compile(r"(.+)\.v([2-9]|[1-9][0-9]+)", re.ASCII)
 
 _LEGAL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 
@@ -148,9 +153,57 @@ def group_table(project: str, group: str) -> str:
     return f"{check_project_name(project)}.{check_name(group)}"
 
 
+def group_version(group: str) -> tuple[str, int]:
+    """What expressions call a feature group, and its version: `origin_weather_v2` is `origin_weather` and 2."""
+    found = _VERSION.fullmatch(group)
+    return (found[1], int(found[2])) if found else (group, 1)
+
+
+def next_version(group: str, groups: Iterable[str] = ()) -> str:
+    """The name of the version after `group` and after all that there are of it among `groups`."""
+    base, number = group_version(group)
+    numbers = [other for name, other in map(group_version, groups) if name == base]
+    return f"{base}_v{max([number, *numbers]) + 1}"
+
+
+def proposal(group: str, groups: Iterable[str] = ()) -> str:
+    """What to do instead of changing the meaning of a feature group in place."""
+    return (
+        f"leave features/{group_file(group)}.yaml as it is and write what changes as a new version of the group, "
+        f"features/{group_file(next_version(group, groups))}.yaml"
+    )
+
+
+def newest_versions(groups: Iterable[str]) -> dict[str, str]:
+    """The name of the newest version of each feature group, by what expressions call it."""
+    ordered = sorted(groups, key=group_version)
+    return {group_version(group)[0]: group for group in ordered}
+
+
+def group_file(group: str) -> str:
+    """What the files of a feature group are called, without their endings: `origin_weather.v2`."""
+    base, number = group_version(group)
+    return group if number == 1 else f"{base}.v{number}"
+
+
+def group_of_file(stem: str) -> str:
+    """The feature group whose files are called `stem`: the inverse of `group_file`. Raises InvalidNameError."""
+    found = _VERSION_FILE.fullmatch(stem)
+    group = f"{check_name(found[1])}_v{found[2]}" if found else stem
+    check_name(group)
+    if group_file(group) != stem:
+        raise InvalidNameError(f"{stem!r} names a version of a group: call the file {group_file(group)!r}")
+    return group
+
+
 def keyspace(project: str) -> str:
     """Cassandra keyspace of the features of a project, `features_flights`."""
     return f"features_{check_project_name(project)}"
+
+
+def online_table(project: str, group: str) -> str:
+    """Cassandra table of a feature group, `features_flights.origin_weather`."""
+    return f"{keyspace(project)}.{check_name(group)}"
 
 
 def dag_id(project: str, *rest: str) -> str:

@@ -54,6 +54,7 @@ def remove_project(settings: Settings, session: Session, project: str) -> Iterat
         series = sum(_delete(session, table, key, is_ours) for table, key in _OF_MODELS.items())
         yield f"{series} series of metrics, alerts and runs of training"
         _delete_statistics(session, project)
+        _delete(session, "validations", ("project", "group_name"), project.__eq__)
         pushed = _delete(session, "pushed_partitions", ("project", "group_name"), project.__eq__)
         session.execute(f"DROP KEYSPACE IF EXISTS {keyspace(project)}", timeout=DROP_TIMEOUT)
         yield f"{pushed} feature groups in Cassandra"

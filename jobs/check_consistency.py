@@ -2,10 +2,11 @@
 
     spark-submit jobs/check_consistency.py --project flights --from 2013-11-01 --to 2013-11-02
 
-It reads the logged online answers that asked about these days, of every version that gave some, and writes what it
-finds to the Hive table `<project>.feature_consistency` and, as shares over time, to `giornata.metric_series`, where
-charts and alert rules find it. Running a range again gives the same, unless answers, features or both were added
-since: then it gives what holds now. What counts as equal, and why a late event counts as a difference, is said in
+It reads the logged online answers that asked about these days, of every version that gave some, and those about
+earlier days that have come since these were checked (one may ask today about yesterday). It writes what it finds to
+the Hive table `<project>.feature_consistency` and, as shares over time, to `giornata.metric_series`, where charts and
+alert rules find it. Running a range again gives the same, unless answers, features or both were added since: then it
+gives what holds now. What counts as equal, and why a late event counts as a difference, is said in
 giornata.monitoring.consistency.
 """
 
@@ -31,7 +32,7 @@ from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from jobs.metastore import metastore
-from jobs.publish import create_table, publish
+from jobs.publish import create_table, publish, published_at
 from jobs.recompute import compared
 from jobs.session import ROOT, add_range, days_between, job_main, say
 from jobs.session import start as start_spark
@@ -76,10 +77,9 @@ def _check(
     if not spark.catalog.tableExists(predictions_table(name)):
         say(JOB, f"{name}: nothing was predicted yet")
         return
+    checked = sorted({*days, *_unchecked(spark, settings, name, days[0])})
     answers = (
-        spark.table(predictions_table(name))
-        .where(F.col("mode") == ONLINE)
-        .where(F.col("day").between(days[0], days[-1]))
+        spark.table(predictions_table(name)).where(F.col("mode") == ONLINE).where(F.col("day").isin(checked))
     )
     found = [
         compared(
@@ -87,13 +87,30 @@ def _check(
         ).withColumn("model_name", F.lit(model))
         for version in _versions(answers, Repository(session))
     ]
-    _publish(spark, settings, documents.name, model, found, days)
+    _publish(spark, settings, documents.name, model, found, checked)
     windows = {1, *consistency_windows(documents.model(model))}
-    counts = _counts(spark, documents.name, model, days, max(windows))
-    points = consistency_points(str(name), counts, windows, [date.fromisoformat(day) for day in days])
-    after = date.fromisoformat(days[-1]) + timedelta(days=1)
-    Series(session).replace(str(name), points, date.fromisoformat(days[0]), after, SERIES)
-    say(JOB, f"{name}: {_summary([count for count in counts if count.day.isoformat() >= days[0]])}")
+    first, after = date.fromisoformat(checked[0]), date.fromisoformat(days[-1]) + timedelta(days=1)
+    span = [first + timedelta(days=number) for number in range((after - first).days)]
+    counts = _counts(spark, documents.name, model, span, max(windows))
+    points = consistency_points(str(name), counts, windows, span)
+    Series(session).replace(str(name), points, first, after, SERIES)
+    say(JOB, f"{name}: {_summary([count for count in counts if count.day.isoformat() in checked])}")
+
+
+def _unchecked(spark: SparkSession, settings: Settings, model: Name, before: str) -> set[str]:
+    """The days before `before` with online answers that were published after the day was last checked."""
+    with metastore(spark, settings) as hive:
+        answered = {
+            day: published_at(location)
+            for (day, mode, _), location in hive.locations(predictions_table(model)).items()
+            if mode == ONLINE and day < before
+        }
+        checked = {
+            day: published_at(location)
+            for (day, owner), location in hive.locations(consistency_table(model.project)).items()
+            if owner == model.name
+        }
+    return {day for day, at in answered.items() if day not in checked or checked[day] < at}
 
 
 def _versions(answers: DataFrame, repository: Repository) -> list[ModelVersion]:
@@ -124,11 +141,17 @@ def _publish(
     rows.unpersist()
 
 
-def _counts(spark: SparkSession, project: str, model: str, days: Sequence[str], longest: int) -> list[Counts]:
+def _counts(
+    spark: SparkSession, project: str, model: str, days: Sequence[date], longest: int
+) -> list[Counts]:
     """What is published of a model on these days and on those before that windows of `longest` days reach."""
-    reach = (date.fromisoformat(days[0]) - timedelta(days=longest - 1)).isoformat()
+    reach = days[0] - timedelta(days=longest - 1)
     table = spark.table(consistency_table(project))
-    rows = table.where(F.col("model_name") == model).where(F.col("day").between(reach, days[-1])).collect()
+    rows = (
+        table.where(F.col("model_name") == model)
+        .where(F.col("day").between(f"{reach}", f"{days[-1]}"))
+        .collect()
+    )
     return [
         Counts(
             day=date.fromisoformat(row.day),

@@ -7,7 +7,7 @@ partitions, as the features themselves do (see `jobs/push.py`): nothing that a r
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -23,7 +23,7 @@ from giornata.stores.statistics import Statistics
 from jobs.cassandra_writer import Patience, patient_session
 from jobs.columns import day_of
 from jobs.metastore import metastore
-from jobs.publish import create_table, publish, published_at
+from jobs.publish import publish_records, published_at
 from jobs.session import ROOT
 
 TABLE = ROOT / "sql" / "hive" / "feature_statistics.sql"
@@ -32,6 +32,9 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 # Spark's bound on the rank of a quantile: it may be 1 / ACCURACY of the values away, and keeps as many in memory.
 ACCURACY = 10_000
+
+# Fields of FeatureStatistics that a column in Hive calls otherwise.
+_RENAMED = {"rows": "row_count", "distinct": "distinct_count"}
 
 _DEFAULT_PATIENCE = Patience()
 
@@ -46,16 +49,12 @@ def publish_statistics(
 ) -> None:
     """Measure the rows that are about to be published for `days` and replace these days' statistics in Hive.
 
-    Raises StoreError.
+    The table, TABLE, is there. Raises StoreError.
     """
-    spark = rows.sparkSession
-    table = names.statistics_table(project)
-    create_table(spark, TABLE, project)
-    records = [_record(found, group) for found in measure(rows, features, days)]
-    publish(
-        spark,
-        spark.createDataFrame(records, spark.table(table).schema),
-        table,
+    publish_records(
+        rows.sparkSession,
+        [_record(found, group) for found in measure(rows, features, days)],
+        names.statistics_table(project),
         PARTITIONS,
         settings=settings,
         expected=[{"day": day, "group_name": group} for day in days],
@@ -110,10 +109,10 @@ def _statistics(name: str, type_: str, day: str, row: Mapping[str, Any]) -> Feat
     )
 
 
-def _record(found: FeatureStatistics, group: str) -> tuple[Any, ...]:
-    """A row of the table in Hive: its columns are the fields in order, but for the day, which comes last."""
-    feature, type_, day, *values = astuple(found)
-    return (feature, type_, *values, day.isoformat(), group)
+def _record(found: FeatureStatistics, group: str) -> dict[str, Any]:
+    """A row of the table in Hive."""
+    values = asdict(found) | {"day": found.day.isoformat(), "group_name": group}
+    return {_RENAMED.get(field, field): value for field, value in values.items()}
 
 
 def push_statistics(
@@ -124,6 +123,8 @@ def push_statistics(
     Raises StoreError when Cassandra still does not answer after limited retries.
     """
     table = names.statistics_table(project)
+    if not spark.catalog.tableExists(table):
+        return 0
     with metastore(spark, settings) as hive:
         rows = {day for (day,) in hive.locations(names.group_table(project, group))}
         measured = {day: at for (day, name), at in hive.locations(table).items() if name == group}

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from giornata.documents import ProjectDocuments
 from giornata.errors import DataError
+from giornata.names import group_file
 from jobs import project_code
 from jobs.windows import windows
 
@@ -43,9 +44,9 @@ def group_rows(
 def _of_function(
     spark: SparkSession, documents: ProjectDocuments, name: str, start: datetime, end: datetime
 ) -> DataFrame:
-    """What `compute` in features/<name>.py returns; when it fails, its author finds the traceback in the log."""
+    """What `compute` in the group's Python file returns; when it fails, its author finds the traceback in the log."""
     try:
-        rows = project_code.load(documents.folder, "features", name).compute(spark, start, end)
+        rows = project_code.load(documents.folder, "features", group_file(name)).compute(spark, start, end)
     except PySparkException:
         raise
     except Exception as error:

@@ -9,15 +9,14 @@ was when it is told `--since` the moment at which it first began: days published
 for themselves: when one fails the others go on, and the job ends with exit code 1 and the names of those that
 failed.
 
-Days after the range are computed again, too, where they are published and windows of theirs reach back into
-the range: events may have come late.
+Days after the range are computed again, too, where they are published and look back on the range: events may
+have come late.
 
 The times of feature rows (event_time and features of type timestamp) are cut to whole milliseconds, because
 that is how Cassandra keeps them and both stores must say the same.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,21 +30,27 @@ from giornata import names
 from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
+from jobs import feature_statistics, validation_results
 from jobs.columns import check_rows, conform, day_of
+from jobs.evolution import check_document, vanished
 from jobs.feature_statistics import publish_statistics, push_statistics
 from jobs.group_rows import group_rows, source_of
 from jobs.metastore import metastore
 from jobs.publish import Published, create_table, ensure_table, publish, published_at
 from jobs.push import push
-from jobs.reopen import reopened
+from jobs.reopen import reach, reopened
 from jobs.session import ROOT, add_range, days_between, explained, job_main, parse_moment, say
 from jobs.session import start as start_spark
 from jobs.steps import in_steps
 from jobs.validation import Outcome, Validated, validate
+from jobs.validation_results import publish_results, push_results
 
 JOB = "materialize"
 
-SQL = ROOT / "sql" / "hive"
+QUARANTINE = ROOT / "sql" / "hive" / "quarantined_rows.sql"
+
+# The tables of a project beside those of its groups.
+TABLES = (validation_results.TABLE, QUARANTINE, feature_statistics.TABLE)
 
 
 @dataclass(frozen=True)
@@ -101,40 +106,46 @@ def run(
     documents = load_project(settings.projects / project)
     days_between(start, end)
     chosen = {name: documents.group(name) for name in groups} if groups else documents.groups
+    for file in TABLES:
+        create_table(spark, file, project)
     failed = []
     for name in chosen:
         try:
             task = Task(spark, settings, documents, name, start, end)
             materialize(task, since)
-            for later in _reopened(task):
-                say(
-                    JOB,
-                    f"{name}: windows of later days reach back, so {' and '.join(later.days)} follow again",
-                )
+            for later in _reopened(task, since):
+                say(JOB, f"{name}: later days look back on these, so {' and '.join(later.days)} follow again")
                 materialize(later)
         except GiornataError as error:
             say(JOB, f"{name}: failed: {error}")
             failed.append(name)
+    # A push that failed has said already when Cassandra cannot be asked.
+    gone = {} if groups or failed else vanished(settings, documents)
+    for name, problems in gone.items():
+        say(JOB, f"{name}: failed: {problems}")
+    failed += gone
     if failed:
-        raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
+        raise StoreError(
+            f"{len(failed)} of {len(chosen) + len(gone)} feature groups failed: {', '.join(failed)}."
+        )
 
 
-def _reopened(task: Task) -> list[Task]:
-    """The published days after a task's own that have its events in their windows."""
-    table = names.group_table(task.project, task.name)
-    with metastore(task.spark, task.settings) as hive:
-        published = [day for (day,) in hive.locations(table)]
-    spans = reopened(task.end, task.group.longest_window, published)
+def _reopened(task: Task, since: datetime | None) -> list[Task]:
+    """The published days after a task's own that look back on these, without those published after `since`."""
+    due = [day for day, moment in _published(task).items() if since is None or moment <= since]
+    spans = reopened(task.end, reach(task.documents, task.name), due)
     return [replace(task, start=start, end=end) for start, end in spans]
 
 
 def materialize(task: Task, since: datetime | None = None) -> None:
     """Compute, validate, publish and push one group, without the days that were published after `since`.
 
-    Raises DataError when its rows break a rule, with nothing of their step published; StoreError when a
-    store fails.
+    Raises DataError when a live version reads what the document no longer has, with nothing published, or when
+    rows break a rule, with nothing of their step published; StoreError when a store fails.
     """
-    done = _published_after(task, since) if since else set()
+    check_document(task.spark, task.settings, task.documents, task.name)
+    published = _published(task) if since else {}
+    done = {day for day in task.days if day in published and published[day] > since}
     due = [day for day in task.days if day not in done]
     if done:
         say(
@@ -150,21 +161,26 @@ def materialize(task: Task, since: datetime | None = None) -> None:
         done.update(days)
         say(JOB, f"{task.name}: {len(done)} of {len(task.days)} days, {rows} rows published")
 
-    in_steps(due, step)
+    try:
+        in_steps(due, step)
+    finally:
+        # What was found is seen also where it forbade to publish.
+        push_results(task.spark, task.settings, task.project, task.name)
     pushed = push(task.spark, task.settings, task.project, task.name, task.group)
     deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
+    for feature in pushed.dropped:
+        say(JOB, f"{task.name}: no live version reads {feature}, which left Cassandra; Hive keeps its past")
     push_statistics(task.spark, task.settings, task.project, task.name)
 
 
-def _published_after(task: Task, since: datetime) -> set[str]:
-    """The days of the task whose publication began after `since`."""
+def _published(task: Task) -> dict[str, datetime]:
+    """When the publication of each day of the task's group began."""
     table = names.group_table(task.project, task.name)
     if not task.spark.catalog.tableExists(table):
-        return set()
+        return {}
     with metastore(task.spark, task.settings) as hive:
-        locations = hive.locations(table)
-    return {day for (day,), location in locations.items() if published_at(location) > since} & set(task.days)
+        return {day: published_at(location) for (day,), location in hive.locations(table).items()}
 
 
 def _materialize_days(task: Task) -> int:
@@ -210,20 +226,8 @@ def _publish_rows(task: Task, rows: DataFrame) -> Published:
 
 
 def _publish_outcomes(task: Task, outcomes: Sequence[Outcome]) -> None:
-    """Publish what was found, replacing what the last run over the same range found, and say what was not
-    met.
-
-    Raises DataError when an expectation failed.
-    """
-    table = names.validation_table(task.project)
-    partition = {"day": task.days[0], "until_day": f"{task.end:%Y-%m-%d}", "group_name": task.name}
-    create_table(task.spark, SQL / "validation_results.sql", task.project)
-    with metastore(task.spark, task.settings) as hive:
-        stale = tuple(partition.values()) in hive.locations(table)
-    if outcomes or stale:
-        records = [{**_record(outcome), **partition} for outcome in outcomes]
-        rows = task.spark.createDataFrame(records, task.spark.table(table).schema)
-        publish(task.spark, rows, table, list(partition), settings=task.settings, expected=[partition])
+    """Publish what was found and say what was not met. Raises DataError when an expectation failed."""
+    publish_results(task.spark, task.settings, task.project, task.name, task.days, outcomes)
     for outcome in outcomes:
         if outcome.verdict != "met":
             say(JOB, f"{task.name}: {outcome.verdict}: {outcome}")
@@ -232,23 +236,9 @@ def _publish_outcomes(task: Task, outcomes: Sequence[Outcome]) -> None:
         raise DataError(f"not met: {', '.join(failures)}. Nothing of the range was published.")
 
 
-def _record(outcome: Outcome) -> dict[str, object]:
-    return {
-        "expectation": outcome.expectation.name,
-        "about": outcome.columns,
-        "arguments": json.dumps(outcome.expectation.arguments, sort_keys=True, default=str),
-        "policy": outcome.expectation.policy,
-        "verdict": outcome.verdict,
-        "row_count": outcome.rows,
-        "unexpected_count": outcome.unexpected,
-        "observed": outcome.observed,
-    }
-
-
 def _publish_quarantined(task: Task, validated: Validated) -> None:
     """Publish the rows set aside, and empty those days of the range where an earlier run had some."""
     table = names.quarantine_table(task.project)
-    create_table(task.spark, SQL / "quarantined_rows.sql", task.project)
     with metastore(task.spark, task.settings) as hive:
         present = hive.locations(table)
     stale = {day for day, name in present if name == task.name and day in set(task.days)}

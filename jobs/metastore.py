@@ -54,8 +54,8 @@ class Metastore:
         """The folder of every partition of `database.table`, by the values of its partition columns."""
         return self._read(self._list(table))
 
-    def point(self, table: str, folders: Mapping[tuple[str, ...], str]) -> None:
-        """Make `folders` the partitions of these values.
+    def point(self, table: str, folders: Mapping[tuple[str, ...], str]) -> dict[tuple[str, ...], str]:
+        """Make `folders` the partitions of these values; returns the folders that all partitions have then.
 
         All new partitions appear in one call, then all others move in another: each is one transaction.
         """
@@ -72,6 +72,7 @@ class Metastore:
                 moved.add(partition)
         if moved:
             self._client.alter_partitions(*table.split("."), moved, self._environment())
+        return {**present, **folders}
 
     def _list(self, table: str) -> Any:
         """Java's list of the partitions of a table."""

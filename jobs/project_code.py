@@ -6,6 +6,7 @@ relative imports, a copied project uses its own files, and no project can hide a
 
 import importlib
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,7 @@ PACKAGE = "giornata_projects"
 
 
 def load(folder: Path, part: str, name: str) -> ModuleType:
-    """The module of the file `<part>/<name>.py` in the project `folder`, imported anew.
+    """The module of the file `<part>/<name>.py` in the project `folder`, imported anew; `name` may hold a dot.
 
     What goes wrong in the file goes on as it is: its author needs the traceback.
     """
@@ -27,4 +28,13 @@ def load(folder: Path, part: str, name: str) -> ModuleType:
     # Executors know no such package: functions that Spark sends them travel with their code.
     cloudpickle.register_pickle_by_value(package)
     importlib.invalidate_caches()
-    return importlib.import_module(f"{PACKAGE}.{folder.name}.{part}.{name}")
+    parent = f"{PACKAGE}.{folder.name}.{part}"
+    if "." not in name:
+        return importlib.import_module(f"{parent}.{name}")
+    importlib.import_module(parent)
+    spec = spec_from_file_location(f"{parent}.{name.replace('.', '_')}", folder / part / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

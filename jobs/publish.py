@@ -8,7 +8,8 @@ that publish the same partition at once the last one wins, whole.
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from giornata.errors import DataError, StoreError
 from giornata.settings import Settings
 from jobs import folders
 from jobs.columns import SQL_TYPES, check_columns
-from jobs.metastore import Metastore, metastore
+from jobs.metastore import metastore
 
 # A query that runs goes on reading the folders it began with, and the push to Cassandra compares a new
 # folder with the one it pushed before.
@@ -107,18 +108,60 @@ def publish(
     Raises DataError, with nothing published, when columns, types or partition values are not the table's or
     the expected ones.
     """
-    columns = {column.name: column.dataType for column in spark.catalog.listColumns(table)}
+    columns = dict(spark.table(table).dtypes)
     check_columns(frame, columns, f"what is to be published in Hive table {table}")
     frame = frame.select(*columns)
+
+    def write(location: str) -> dict[tuple[str, ...], int]:
+        return write_run(spark, frame, location, partitions)
+
+    return _publish(spark, table, partitions, write, settings, expected)
+
+
+def publish_records(
+    spark: SparkSession,
+    records: Sequence[Mapping[str, object]],
+    table: str,
+    partitions: Sequence[str],
+    *,
+    settings: Settings,
+    expected: Sequence[Mapping[str, str]],
+) -> Published:
+    """As `publish`, for a few thousand rows that the driver has: one task writes them, and nobody counts them again.
+
+    A record names every column of `table`.
+    """
+    frame = spark.createDataFrame([dict(record) for record in records], spark.table(table).schema)
+    counts = Counter(tuple(str(record[name]) for name in partitions) for record in records)
+
+    def write(location: str) -> dict[tuple[str, ...], int]:
+        frame.coalesce(1).write.partitionBy(*partitions).parquet(location)
+        return dict(counts)
+
+    return _publish(spark, table, partitions, write, settings, expected)
+
+
+def _publish(
+    spark: SparkSession,
+    table: str,
+    partitions: Sequence[str],
+    write: Callable[[str], dict[tuple[str, ...], int]],
+    settings: Settings,
+    expected: Sequence[Mapping[str, str]] | None,
+) -> Published:
+    """Publish what `write` writes below the folder it is given; it returns the rows of each partition."""
     run = new_run_id()
     with metastore(spark, settings) as hive:
-        location = f"{hive.location(table)}/{_RUNS}/{run}"
-        rows = write_run(spark, frame, location, partitions)
+        home = hive.location(table)
+        location = f"{home}/{_RUNS}/{run}"
+        rows = write(location)
         values = _responsible(table, partitions, rows, expected)
         empty = values - rows.keys()
         folders.make(spark, (partition_folder(location, partitions, value) for value in empty))
-        hive.point(table, {value: partition_folder(location, partitions, value) for value in values})
-        tidy(spark, hive, table, run)
+        pointed = hive.point(
+            table, {value: partition_folder(location, partitions, value) for value in values}
+        )
+        tidy(spark, home, pointed.values(), run)
     spark.catalog.refreshTable(table)
     return Published(tuple(sorted(values)), sum(rows.values()))
 
@@ -178,10 +221,12 @@ def published_at(location: str) -> datetime:
     return datetime.strptime(found[1], _RUN_TIME).replace(tzinfo=UTC)
 
 
-def tidy(spark: SparkSession, hive: Metastore, table: str, run: str) -> None:
-    """Remove the folders of runs that no partition points at and that are a grace period older than `run`."""
-    runs = f"{hive.location(table)}/{_RUNS}"
-    used = {found[0] for location in hive.locations(table).values() if (found := _RUN_ID.search(location))}
+def tidy(spark: SparkSession, location: str, used: Iterable[str], run: str) -> None:
+    """Remove the folders of runs below the folder of a table that are a grace period older than `run`, except where
+    one of the folders in `used`, those of its partitions, lies.
+    """
+    runs = f"{location}/{_RUNS}"
+    kept = {found[0] for folder in used if (found := _RUN_ID.search(folder))}
     for name in folders.entries(spark, runs):
-        if _RUN_ID.fullmatch(name) and name not in used and published_at(name) < published_at(run) - GRACE:
+        if _RUN_ID.fullmatch(name) and name not in kept and published_at(name) < published_at(run) - GRACE:
             folders.remove(spark, f"{runs}/{name}")

@@ -13,46 +13,46 @@ publication stands. Rows that a publication no longer has are deleted with its w
 delete of now, hides nothing that is pushed later.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-import pyarrow as pa
-from cassandra.cluster import Session
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from giornata import names
 from giornata.documents import FeatureGroup
-from giornata.errors import StoreError
 from giornata.settings import Settings
-from giornata.stores.cassandra import CASSANDRA_FAULTS, apply
-from giornata.stores.features import ensure_feature_table
+from giornata.stores.cassandra import apply
+from giornata.stores.features import dropped_until, ensure_feature_table
 from jobs import folders
-from jobs.cassandra_writer import Patience, execute, patient_session, prepare, write_batches
+from jobs.cassandra_writer import Patience, patient_session
 from jobs.columns import day_of
+from jobs.evolution import check_features_online, drop_unread
 from jobs.metastore import metastore
+from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
 from jobs.publish import published_at
 from jobs.session import ROOT
 
 SCHEMA = ROOT / "sql" / "cassandra" / "features.cql"
 
-# Tasks that write at once: with the bounds of jobs.cassandra_writer, what Cassandra may have to bear.
-WRITERS = 4
-
 DEFAULT_PATIENCE = Patience()
 
-_OUTCOME = pa.schema({"written": pa.int64(), "fault": pa.string()})
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What one push did: the days that were not online before, the rows written and the rows deleted."""
+    """What one push did: the days that were not online before, the rows written and the rows deleted.
+
+    `dropped` are the features whose columns left Cassandra.
+    """
 
     days: tuple[str, ...]
     rows: int
     deleted: int
+    dropped: tuple[str, ...] = ()
 
 
 def push(
@@ -63,54 +63,48 @@ def push(
     group: FeatureGroup,
     patience: Patience = DEFAULT_PATIENCE,
 ) -> Pushed:
-    """Bring Cassandra's table of a feature group to what Hive has published of it.
+    """Bring Cassandra's table of a feature group to what Hive has published of it, and to the document's features.
 
+    Raises DataError, with nothing pushed, when a live version reads a feature that the document does not have.
     Raises StoreError when Cassandra still does not answer after limited retries; what was written until
     then is written again by the next push, to the same effect.
     """
     table = names.group_table(project, name)
+    online = OnlineTable(settings, project, name, group, patience)
     with patient_session(settings, patience) as session:
         apply(session, SCHEMA)
+        check_features_online(session, project, name, group)
         ensure_feature_table(session, project, name, group)
-        with metastore(spark, settings) as hive:
-            published = {values[0]: location for values, location in hive.locations(table).items()}
-        online = _pushed(session, project, name)
-        oldest = oldest_day_online(published, group)
+        wanted = to_be_online(spark, settings, table, group)
+        # What has come back to a column that was dropped is seen only when it is written later than that.
+        hidden = dropped_until(session, project, name, group.features) or _EPOCH
+        before = online.pushed(session)
         due = {
             day: location
-            for day, location in sorted(published.items())
-            if day >= oldest and online.get(day) != location
+            for day, location in wanted.items()
+            if day not in before or before[day].location != location or before[day].moment < hidden
         }
-        if not due:
-            return Pushed((), 0, 0)
-        online_table = f"{names.keyspace(project)}.{name}"
-        key = [*group.entity, "event_time"]
-        columns = [*key, *group.features]
-        rows = _stamped(spark, _rows(spark, table, due.values()), due)
-        written = write(
-            rows,
-            settings.cassandra,
-            f"INSERT INTO {online_table} ({', '.join(columns)}) VALUES ({', '.join('?' for _ in columns)}) "
-            "USING TIMESTAMP ?",
-            [*columns, "published"],
-            list(group.entity),
-            patience,
-        )
-        replaced = [online[day] for day in due if day in online and folders.exists(spark, online[day])]
-        deleted = 0
-        if replaced:
-            gone = _rows(spark, table, replaced).join(rows, on=key, how="left_anti")
-            deleted = write(
-                _stamped(spark, gone, due),
-                settings.cassandra,
-                f"DELETE FROM {online_table} USING TIMESTAMP ? "
-                f"WHERE {' AND '.join(f'{column} = ?' for column in key)}",
-                ["published", *key],
-                list(group.entity),
-                patience,
-            )
-        _record(session, project, name, due, patience)
-    return Pushed(tuple(due), written, deleted)
+        written = deleted = 0
+        if due:
+            moments = {day: max(published_at(location), hidden) for day, location in due.items()}
+            rows = _stamped(rows_in(spark, table, due.values()), moments)
+            written = online.insert(rows)
+            replaced = [before[day].location for day in due if day in before]
+            replaced = [location for location in replaced if folders.exists(spark, location)]
+            if replaced:
+                gone = rows_in(spark, table, replaced).join(rows, on=online.key, how="left_anti")
+                deleted = online.delete(_stamped(gone, moments))
+            online.record(session, due, moments)
+        dropped = drop_unread(session, project, name, group)
+    return Pushed(tuple(due), written, deleted, dropped)
+
+
+def to_be_online(spark: SparkSession, settings: Settings, table: str, group: FeatureGroup) -> dict[str, str]:
+    """The published days of which rows may be asked for online, in order, with their folders in Hive."""
+    with metastore(spark, settings) as hive:
+        published = {day: location for (day,), location in hive.locations(table).items()}
+    oldest = oldest_day_online(published, group)
+    return {day: location for day, location in sorted(published.items()) if day >= oldest}
 
 
 def oldest_day_online(published: Iterable[str], group: FeatureGroup) -> str:
@@ -122,70 +116,15 @@ def oldest_day_online(published: Iterable[str], group: FeatureGroup) -> str:
     return f"{oldest:%Y-%m-%d}"
 
 
-def _pushed(session: Session, project: str, name: str) -> dict[str, str]:
-    """The location of every day as it was last pushed."""
-    try:
-        rows = session.execute(
-            "SELECT day, location FROM giornata.pushed_partitions WHERE project = %s AND group_name = %s",
-            (project, name),
-        )
-        return {row.day: row.location for row in rows}
-    except CASSANDRA_FAULTS as fault:
-        raise StoreError(f"Cassandra does not say what was pushed of {project}/{name}: {fault}") from fault
-
-
-def _record(session: Session, project: str, name: str, pushed: Mapping[str, str], patience: Patience) -> None:
-    statement = prepare(
-        session,
-        "INSERT INTO giornata.pushed_partitions (project, group_name, day, location) VALUES (?, ?, ?, ?) "
-        "USING TIMESTAMP ?",
-        patience,
-    )
-    rows = [(project, name, day, location, _microseconds(location)) for day, location in pushed.items()]
-    execute(session, map(statement.bind, rows), patience)
-
-
-def _microseconds(location: str) -> int:
-    """When the publication of a partition's folder began, in microseconds from 1970."""
-    return (published_at(location) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def _rows(spark: SparkSession, table: str, locations: Iterable[str]) -> DataFrame:
+def rows_in(spark: SparkSession, table: str, locations: Iterable[str]) -> DataFrame:
     """The rows in these folders of `table`, read past the metastore, which may point elsewhere meanwhile."""
     schema = StructType([field for field in spark.table(table).schema if field.name != "day"])
     return spark.read.schema(schema).option("recursiveFileLookup", True).parquet(*locations)
 
 
-def _stamped(spark: SparkSession, rows: DataFrame, locations: Mapping[str, str]) -> DataFrame:
-    """`rows` with the column `published`: the write time of the publication that their day has now."""
-    moments = [(day, _microseconds(location)) for day, location in locations.items()]
-    published = spark.createDataFrame(moments, "day string, published bigint")
+def _stamped(rows: DataFrame, moments: Mapping[str, datetime]) -> DataFrame:
+    """`rows` with WRITTEN_AT: the write time of the moment of their day."""
+    times = [(day, write_time(moment)) for day, moment in moments.items()]
+    by_day = rows.sparkSession.createDataFrame(times, f"day string, {WRITTEN_AT} bigint")
     dated = rows.withColumn("day", day_of("event_time"))
-    return dated.join(F.broadcast(published), on="day").drop("day")
-
-
-def write(
-    rows: DataFrame,
-    address: str,
-    statement: str,
-    parameters: Sequence[str],
-    entity: Sequence[str],
-    patience: Patience = DEFAULT_PATIENCE,
-) -> int:
-    """Execute `statement` for every row of `rows`, from the executors; `parameters` are its columns in order.
-
-    Rows of one entity are neighbours in Cassandra and are sent together. Returns the number of rows written; raises
-    StoreError with the first fault that outlasted the patience of a task.
-    """
-    neighbours = rows.select(*parameters).repartition(WRITERS, *entity).sortWithinPartitions(*entity)
-    places = [parameters.index(column) for column in entity]
-
-    def write_task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        written, fault = write_batches(address, statement, places, batches, patience)
-        yield pa.RecordBatch.from_pydict({"written": [written], "fault": [fault]}, _OUTCOME)
-
-    outcomes = neighbours.mapInArrow(write_task, "written bigint, fault string").collect()
-    for outcome in outcomes:
-        if outcome["fault"] is not None:
-            raise StoreError(outcome["fault"])
-    return sum(outcome["written"] for outcome in outcomes)
+    return dated.join(F.broadcast(by_day), on="day").drop("day")

@@ -1,19 +1,33 @@
-"""Which later days are to be computed again when days of a group of windows are, since events may have come late."""
+"""Which later days are to be computed again when days of a group are, since events may have come late."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from giornata.documents import ProjectDocuments
 from jobs.session import days_between
 
-__all__ = ["reopened"]
+__all__ = ["reach", "reopened"]
 
 _DAY = timedelta(days=1)
 
 
-def reopened(end: datetime, reach: timedelta, published: Iterable[str]) -> list[tuple[datetime, datetime]]:
-    """The spans of `published` days from `end` on in which a window of length `reach` holds events before `end`.
+def reach(documents: ProjectDocuments, name: str) -> timedelta:
+    """How long after the days of a run a row of a group may still depend on what is filed under them.
 
-    Days are written `YYYY-MM-DD`. A row counts events that are up to `reach` older, itself less than that after `end`.
+    Of windows that is the longest one, and before it the time that an event may be filed ahead.
+    """
+    group = documents.group(name)
+    if group.events is None:
+        return group.looks_back or timedelta()
+    if group.events.event_time == documents.table(group.events.table).event_time:
+        return group.longest_window
+    return group.longest_window + group.events.filed_ahead
+
+
+def reopened(end: datetime, reach: timedelta, published: Iterable[str]) -> list[tuple[datetime, datetime]]:
+    """The spans of `published` days from `end` on in which a row that looks back for `reach` sees events before `end`.
+
+    Days are written `YYYY-MM-DD`. A row is about events up to `reach` older, itself less than that after `end`.
     """
     spans: list[tuple[datetime, datetime]] = []
     known = set(published)

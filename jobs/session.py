@@ -46,6 +46,10 @@ LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0
 # its collector take more than they give back (training flights/trip_minutes on two cores: 158 s with, 121 s without).
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
+# On this machine's file system Hadoop starts a process, `chmod`, for every file and folder that it makes, and twice as
+# many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for.
+LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
+
 
 def start(
     settings: Settings, name: str, master: str | None = None, resources: Resources | None = None
@@ -100,6 +104,7 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.warehouse.dir": str(settings.warehouse),
         "spark.hadoop.hive.metastore.uris": settings.metastore,
+        "spark.hadoop.fs.file.impl": LOCAL_FILES,
         **SQL_SETTINGS,
         **(LOOPBACK if is_local(master) else {}),
         **sizes(master, resources),

@@ -1,14 +1,16 @@
 """Divides the days of a long range into steps that are published one by one: what is done when a job is killed."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 
 __all__ = ["in_steps"]
 
-# Days of the first step, and the seconds that later ones are to take: what a killed job repeats at most, about.
+# Days of the first step, and the seconds that later ones are to take: what a killed job repeats at most, about. A step
+# costs several seconds whatever its days: with shorter ones a backfill of months would mostly wait for the metastore.
 FIRST_STEP = 31
-SECONDS = 60.0
+SECONDS = 180.0
 
 
 def in_steps(
@@ -16,13 +18,15 @@ def in_steps(
 ) -> None:
     """Call `do` with one run of consecutive days after the other, until all of `days` (sorted) are done.
 
-    How many days a step has follows from how long a day took in the step before. What `do` raises goes on.
+    How many days a step has follows from how long a day took in the step before; those that are left are divided
+    evenly, so that the last step is no stump. What `do` raises goes on.
     """
     size = FIRST_STEP
     for run in _consecutive(days):
         done = 0
         while done < len(run):
-            step = run[done : done + size]
+            left = len(run) - done
+            step = run[done : done + math.ceil(left / max(1, round(left / size)))]
             began = clock()
             do(step)
             size = max(1, int(len(step) * SECONDS / max(clock() - began, 0.001)))

@@ -33,7 +33,7 @@ Verdict = Literal["met", "warned", "quarantined", "failed"]
 class Outcome:
     """What became of one expectation.
 
-    `rows` were looked at and `unexpected` of them do not meet it, `observed` being a few of their values;
+    `rows` were looked at and `unexpected` of them do not meet it, `observed` being a few of their values, none twice;
     for an expectation on the table as a whole both are None and `observed` is what was found instead.
     """
 
@@ -56,7 +56,7 @@ class Outcome:
             found = f"found {self.observed}"
         else:
             found = f"{self.unexpected} of {self.rows} rows do not meet it"
-            if self.unexpected:
+            if self.observed:
                 found += f", with values such as {self.observed}"
         return f"{self.expectation.name}({self.columns}): {found}"
 
@@ -142,7 +142,8 @@ def _outcome(expectation: Expectation, result: ExpectationValidationResult) -> O
     if unexpected is None:
         observed = str(found.get("observed_value", ""))
     else:
-        observed = ", ".join(str(value) for value in found.get("partial_unexpected_list", [])[:_EXAMPLES])
+        known = [value for value in found.get("partial_unexpected_list", [])[:_EXAMPLES] if value is not None]
+        observed = ", ".join(dict.fromkeys(map(str, known)))
     verdict = _verdict(expectation, bool(result.success), rows, unexpected)
     return Outcome(expectation, verdict, rows, unexpected, observed)
 

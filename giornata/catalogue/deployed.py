@@ -1,11 +1,23 @@
 """What versions that are live read, against what the documents still have: a feature in use cannot silently go."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from dsl.types import AGE
 from giornata.catalogue.versions import LiveVersion
-from giornata.documents import ProjectDocuments
-from giornata.documents.record import StoreInput
+from giornata.documents import FeatureGroup, ProjectDocuments
+from giornata.documents.record import ModelVersion, StoreInput
+from giornata.names import group_file, group_version, newest_versions, proposal
+
+KEEP = "put it back until a version that does without is live in its place"
+RENAME = "leave it as it is and give the new column another name"
+
+
+class Lack(NamedTuple):
+    """What a version reads and the documents do not have as it knows it: `reads …, which …`, and what to do."""
+
+    what: str
+    remedy: str
 
 
 def deployed_problems(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list[str]:
@@ -15,34 +27,82 @@ def deployed_problems(documents: ProjectDocuments, live: Iterable[LiveVersion]) 
     the columns of its table: the rows of online requests are the caller's affair.
     """
     return [
-        f"version {each.version.uuid} of {each.model}, live as {', '.join(each.tags)}, {problem}"
+        _sentence(each, lack)
         for each in live
         if each.project == documents.name
-        for problem in [*_store_problems(documents, each), *_row_problems(documents, each)]
+        for lack in [*_store_lacks(documents.groups, each.version), *_row_lacks(documents, each)]
     ]
 
 
-def _store_problems(documents: ProjectDocuments, live: LiveVersion) -> Iterator[str]:
-    for read in live.version.signature.store.values():
-        group = documents.groups.get(read.group)
+def group_problems(
+    project: str, name: str, group: FeatureGroup | None, live: Iterable[LiveVersion]
+) -> list[str]:
+    """What live versions read of one group and its document (None: there is none) does not have, a sentence each."""
+    groups = {name: group} if group else {}
+    return [
+        _sentence(each, lack)
+        for each in live
+        if each.project == project
+        for lack in _store_lacks(groups, each.version, name)
+    ]
+
+
+def superseded(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list[str]:
+    """Of each version of a group that has a newer one, what live versions still read it or that none does."""
+    readers: dict[str, list[str]] = {}
+    for each in live:
+        if each.project == documents.name:
+            for name in sorted({read.group for read in each.version.signature.store.values()}):
+                reader = f"version {each.version.uuid} of {each.model}, live as {', '.join(each.tags)}"
+                readers.setdefault(name, []).append(reader)
+    newest = newest_versions(documents.groups)
+    lines = []
+    for name in sorted(documents.groups.keys() - set(newest.values())):
+        file = f"features/{group_file(name)}.yaml"
+        by = f"has a newer version, features/{group_file(newest[group_version(name)[0]])}.yaml"
+        if name in readers:
+            lines.append(f"{file} {by}, and is still read: {'; '.join(readers[name])}")
+        else:
+            lines.append(f"{file} {by}, and no live version reads it: it may be removed, with its source")
+    return lines
+
+
+def version_lacks(documents: ProjectDocuments, version: ModelVersion) -> list[Lack]:
+    """What a version reads of feature groups and the documents of its project do not have."""
+    return list(_store_lacks(documents.groups, version))
+
+
+def _sentence(live: LiveVersion, lack: Lack) -> str:
+    return f"version {live.version.uuid} of {live.model}, live as {', '.join(live.tags)}, {lack.what}: {lack.remedy}"
+
+
+def _store_lacks(
+    groups: Mapping[str, FeatureGroup], version: ModelVersion, only: str | None = None
+) -> Iterator[Lack]:
+    for read in version.signature.store.values():
+        if only not in (None, read.group):
+            continue
+        group = groups.get(read.group)
         if group is None:
-            yield f"reads feature group {read.group}, which the documents no longer have"
+            yield Lack(f"reads feature group {read.group}, which the documents no longer have", KEEP)
             continue
         features = {name: feature.type for name, feature in group.features.items()}
         for name, type_ in read.features.items():
             if name != AGE:
-                yield from _column(f"{read.group}.{name}", type_, features.get(name))
-        known = _entity(live, read)
+                remedy = proposal(read.group, groups)
+                yield from _column(f"{read.group}.{name}", type_, features.get(name), remedy)
+        known = _entity(version, read)
         if known != _comparable(group.entity, known):
-            yield (
+            yield Lack(
                 f"reads {read.group} by the entity {_listed(known)}, "
-                f"which the documents now have as {_listed(group.entity)}"
+                f"which the documents now have as {_listed(group.entity)}",
+                proposal(read.group, groups),
             )
 
 
-def _entity(live: LiveVersion, read: StoreInput) -> dict[str, str]:
+def _entity(version: ModelVersion, read: StoreInput) -> dict[str, str]:
     """The entity that a version knows a group by; its types are not in records from before these held groups."""
-    group = live.version.groups.get(read.group)
+    group = version.groups.get(read.group)
     return dict(group.entity) if group else dict.fromkeys(read.keys, "")
 
 
@@ -54,24 +114,24 @@ def _listed(entity: Mapping[str, str]) -> str:
     return ", ".join(f"{name} ({type_})" if type_ else name for name, type_ in entity.items())
 
 
-def _row_problems(documents: ProjectDocuments, live: LiveVersion) -> Iterator[str]:
+def _row_lacks(documents: ProjectDocuments, live: LiveVersion) -> Iterator[Lack]:
     if "batch" not in live.modes:
         return
     name, signature = live.version.configuration.data.table, live.version.signature
     table = documents.tables.get(name)
     if table is None:
-        yield f"scores the rows of table {name}, which the documents no longer have"
+        yield Lack(f"scores the rows of table {name}, which the documents no longer have", KEEP)
         return
     identifying = [*signature.key, signature.event_time]
     read = {column: str(live.version.table.columns[column]) for column in identifying}
     read |= {column: str(found.type) for column, found in signature.inputs.items()}
     for column, type_ in read.items():
         found = table.columns.get(column)
-        yield from _column(f"{name}.{column}", type_, str(found) if found else None)
+        yield from _column(f"{name}.{column}", type_, str(found) if found else None, RENAME)
 
 
-def _column(name: str, type_: str, found: str | None) -> Iterator[str]:
+def _column(name: str, type_: str, found: str | None, remedy: str) -> Iterator[Lack]:
     if found is None:
-        yield f"reads {name} ({type_}), which the documents no longer have"
+        yield Lack(f"reads {name} ({type_}), which the documents no longer have", KEEP)
     elif found != type_:
-        yield f"reads {name} as {type_}, which the documents now have as {found}"
+        yield Lack(f"reads {name} as {type_}, which the documents now have as {found}", remedy)

@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-import yaml
-
 from giornata.catalogue.freshness import late_since
 from giornata.catalogue.statistics import FeatureStatistics
 from giornata.catalogue.uses import Use, Uses
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.documents.base import format_duration
+from giornata.names import group_file
 
 
 @dataclass(frozen=True)
@@ -159,17 +158,7 @@ def source_of(documents: ProjectDocuments, group: str) -> Source:
     documents.group(group)
     folder = documents.folder / "features"
     for suffix, kind in ((".sql", "SQL"), (".py", "Python")):
-        file = folder / f"{group}{suffix}"
+        file = folder / f"{group_file(group)}{suffix}"
         if file.is_file():
             return Source(kind, file.read_text(encoding="utf-8").strip())
-    return Source("document", (folder / f"{group}.yaml").read_text(encoding="utf-8").strip())
-
-
-def _flow(arguments: Mapping[str, object]) -> str:
-    """Arguments as one writes them in a document, on one line: `{column: temp, min_value: -40}`."""
-    return yaml.safe_dump(dict(arguments), default_flow_style=True, sort_keys=False, width=10_000).strip()
-
-
-def expectations(group: FeatureGroup) -> list[tuple[str, str, str]]:
-    """What is expected of a group's rows: expectation, its arguments in words, and the policy."""
-    return [(each.name, _flow(each.arguments), each.policy) for each in group.expect]
+    return Source("document", (folder / f"{group_file(group)}.yaml").read_text(encoding="utf-8").strip())

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from giornata.catalogue.entries import GroupEntry
 from giornata.catalogue.statistics import FeatureStatistics
+from giornata.catalogue.validation import Validation
 from giornata.console.accuracy import EVER
-from giornata.console.features import catalogue, documents_of, group_entry
+from giornata.console.features import catalogue, documents_of, expectations_of, group_entry
 from giornata.console.origin import require_same_origin
 from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
@@ -47,6 +48,7 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
     routes.add_api_route("/features", all_features)
     routes.add_api_route("/features/{project}/{group}", feature_group)
     routes.add_api_route("/features/{project}/{group}/statistics", feature_statistics)
+    routes.add_api_route("/features/{project}/{group}/validations", validations)
 
     @routes.post("/deployments", status_code=201, dependencies=[Depends(require_same_origin)])
     def make_deployment(
@@ -130,9 +132,9 @@ def all_features(source: From, search: str = "") -> list[dict[str, Any]]:
 
 
 def feature_group(source: From, project: str, group: str) -> dict[str, Any]:
-    """One feature group: its document, its newest day, its features and their uses."""
+    """One feature group: its document, its newest day, its features and their uses, and what its expectations found."""
     entry = group_entry(source, documents_of(source, project, group), group)
-    return {**_group(entry), "document": entry.document}
+    return {**_group(entry), "document": entry.document, "expectations": expectations_of(source, entry)}
 
 
 def feature_statistics(
@@ -141,6 +143,14 @@ def feature_statistics(
     """What was measured of a group's features on the days with `start` <= day < `end`, oldest first."""
     documents_of(source, project, group)
     return source.stores.statistics.read(project, group, start, end)
+
+
+def validations(
+    source: From, project: str, group: str, start: date = EVER[0], end: date = EVER[1]
+) -> list[Validation]:
+    """What expectations found in the ranges that have days with `start` <= day < `end`, oldest first."""
+    documents_of(source, project, group)
+    return source.stores.validations.read(project, group, start, end)
 
 
 def _group(entry: GroupEntry) -> dict[str, Any]:

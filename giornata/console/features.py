@@ -6,9 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from giornata.catalogue.entries import GroupEntry, entries, expectations, search, source_of
+from giornata.catalogue.entries import GroupEntry, entries, search, source_of
 from giornata.catalogue.live import live_versions
 from giornata.catalogue.statistics import FeatureStatistics
+from giornata.catalogue.validation import LATELY, Judged, judged
 from giornata.console.charts import Chart, Day, day_chart
 from giornata.console.rendering import number, page, percent
 from giornata.console.sources import Sources, sources
@@ -51,7 +52,8 @@ def group_page(request: Request, source: From, project: str, group: str) -> Resp
         "rows_chart": _rows_chart(statistics),
         "features": [(feature, _charts(by_feature[feature.name])) for feature in entry.features],
         "shown_days": SHOWN_DAYS,
-        "expectations": expectations(entry.document),
+        "expectations": expectations_of(source, entry),
+        "lately": LATELY,
         "source": source_of(documents, group),
     }
     return page(request, "group.html", values)
@@ -91,6 +93,11 @@ def recent(source: Sources, entry: GroupEntry) -> list[FeatureStatistics]:
         return []
     end = entry.newest + timedelta(days=1)
     return source.stores.statistics.read(entry.project, entry.name, end - timedelta(days=SHOWN_DAYS), end)
+
+
+def expectations_of(source: Sources, entry: GroupEntry) -> list[Judged]:
+    """What is expected of a group's rows, with what was found lately."""
+    return judged(entry.document, source.stores.validations.lately(entry.project, entry.name))
 
 
 def _rows_chart(statistics: list[FeatureStatistics]) -> Chart | None:

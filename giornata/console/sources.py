@@ -16,6 +16,7 @@ from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from giornata.stores.statistics import Statistics
+from giornata.stores.validations import Validations
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Stores:
     def statistics(self) -> Statistics:
         """Statistics of features, prepared when they are first asked for: the pages of models do without them."""
         return Statistics(self.session)
+
+    @cached_property
+    def validations(self) -> Validations:
+        """What expectations found, prepared when it is first asked for."""
+        return Validations(self.session)
 
 
 class Sources:

@@ -10,6 +10,7 @@ from giornata.documents.model import ModelSpec, level_name
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import Place, YamlFile
 from giornata.errors import Problem
+from giornata.names import group_version, newest_versions
 
 if TYPE_CHECKING:
     from dsl import CompiledFeatures, LanguageError, Schema, Udfs
@@ -49,11 +50,12 @@ def _schema(table: Table, groups: Mapping[str, FeatureGroup], udfs: "Udfs | None
     return Schema(
         row=dict(table.columns),
         store={
-            name: GroupSchema(
-                entity=dict(group.entity),
-                features={feature: declared.type for feature, declared in group.features.items()},
+            called: GroupSchema(
+                entity=dict(groups[name].entity),
+                features={feature: declared.type for feature, declared in groups[name].features.items()},
+                name=name,
             )
-            for name, group in groups.items()
+            for called, name in newest_versions(groups).items()
         },
         udfs=udfs,
     )
@@ -69,7 +71,7 @@ def compile_problems(drafts: Drafts) -> Iterator[Problem]:
         table = drafts.tables.valid.get(model.data.table)
         texts = [*model.define.values(), *model.features.values()]
         texts += model.partition.by if model.partition else ()
-        broken = drafts.groups.files.keys() - drafts.groups.valid.keys()
+        broken = {group_version(name)[0] for name in drafts.groups.files.keys() - drafts.groups.valid.keys()}
         used = {group for text in texts for group in re.findall(r"\bstore\s*\.\s*(\w+)", text)}
         if drafts.has_broken_udfs and any(re.search(r"\budfs\s*\.", text) for text in texts):
             continue

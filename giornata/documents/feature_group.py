@@ -4,6 +4,7 @@ Its rows come from one of three sources: the query `features/<name>.sql` beside 
 `features/<name>.py`, or sliding windows over events that the document itself states.
 """
 
+import json
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -112,6 +113,11 @@ class Expectation(Document):
             key: value[key] for key in value if key == "policy"
         }
 
+    @property
+    def arguments_text(self) -> str:
+        """Its arguments as JSON, keys in order: with name and policy, what tells it from others."""
+        return json.dumps(self.arguments, sort_keys=True, default=str)
+
     @model_serializer
     def _to_yaml(self) -> dict[str, object]:
         return {self.name: self.arguments, "policy": self.policy}
@@ -125,6 +131,8 @@ class FeatureGroup(Document):
     `history` is how far back from its newest published day the group can be asked online about the past; a group
     without `ttl` does not age and is online as a whole.
     `sla` is how long after its end a day (UTC) must be published (None: nobody waits for it).
+    `looks_back` is how much older than a row what a query or function reads for it may be (None: it is of the
+    row's own day); windows say it themselves.
     """
 
     description: Text
@@ -134,6 +142,7 @@ class FeatureGroup(Document):
     ttl: Duration | None = None
     history: Duration = timedelta(days=7)
     sla: Duration | None = None
+    looks_back: Duration | None = None
     events: Events | None = None
     features: Annotated[dict[NameText, Feature], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)

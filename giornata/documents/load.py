@@ -1,6 +1,6 @@
 """Loads the documents of a project folder, reporting everything that is wrong in them at once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -32,6 +32,7 @@ D = TypeVar("D", bound=BaseModel)
 class ProjectDocuments:
     """The checked documents of a project; the mappings are from name to document, `udfs` its functions if any.
 
+    Each version of a feature group is a group of its own here, `origin_weather` and `origin_weather_v2`.
     `classes` are those of the models of type custom, by the model's name.
     """
 
@@ -68,12 +69,15 @@ class ProjectDocuments:
         """Where the rows of a feature group come from. Raises NotFoundError."""
         if self.group(group).events:
             return "windows"
-        return "query" if (self.folder / "features" / f"{group}.sql").is_file() else "function"
+        return "query" if self._query(group).is_file() else "function"
 
     def query(self, group: str) -> str:
         """The text of the query of a feature group that has one."""
         self.group(group)
-        return (self.folder / "features" / f"{group}.sql").read_text(encoding="utf-8")
+        return self._query(group).read_text(encoding="utf-8")
+
+    def _query(self, group: str) -> Path:
+        return self.folder / "features" / f"{names.group_file(group)}.sql"
 
     def has_loader(self, table: str) -> bool:
         """Whether the project itself loads this table; if not, others fill it."""
@@ -104,7 +108,7 @@ def load_project(folder: Path) -> ProjectDocuments:
         raise NotFoundError(f"there is no project folder at {folder}")
     project_file, project = _read(Project, folder / "project.yaml", folder)
     tables = _read_folder(Table, folder, "tables")
-    groups = _read_folder(FeatureGroup, folder, "features")
+    groups = _read_folder(FeatureGroup, folder, "features", names.group_of_file)
     models = _read_folder(ModelSpec, folder, "models")
     udfs, udf_problems = read_udfs(folder / "udfs.py", shown_path(folder / "udfs.py"))
     drafts = Drafts(folder, tables, groups, models, udfs, bool(udf_problems))
@@ -142,17 +146,22 @@ def _read(kind: type[D], path: Path, folder: Path) -> tuple[YamlFile, D | None]:
     return file, validate(kind, file)
 
 
-def _read_folder(kind: type[D], folder: Path, part: str) -> Documents[D]:
+def _read_folder(
+    kind: type[D], folder: Path, part: str, name_of: Callable[[str], str] = names.check_name
+) -> Documents[D]:
+    """The documents in a folder; `name_of` says what a file's stem names, or raises InvalidNameError."""
     files: dict[str, YamlFile] = {}
     valid: dict[str, D] = {}
     for path in sorted((folder / part).glob("*.yaml")):
-        files[path.stem], document = _read(kind, path, folder)
+        file, document = _read(kind, path, folder)
         try:
-            names.check_name(path.stem)
+            name = name_of(path.stem)
         except InvalidNameError as error:
-            files[path.stem].problems.append(Problem(shown_path(path), 1, 1, f"the file's name: {error}"))
+            file.problems.append(Problem(shown_path(path), 1, 1, f"the file's name: {error}"))
+            name = path.stem if path.stem not in files else path.name
+        files[name] = file
         if document is not None:
-            valid[path.stem] = document
+            valid[name] = document
     return Documents(files, valid)
 
 

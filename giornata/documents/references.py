@@ -108,7 +108,8 @@ def _function_problems(path: Path, name: str, file: YamlFile) -> Iterator[Proble
 
 def _source_problems(name: str, group: FeatureGroup, file: YamlFile, folder: Path) -> Iterator[Problem]:
     """A group has one source of its rows: a query, a function or windows; and what is wrong in a query or function."""
-    query, function = folder / f"{name}.sql", folder / f"{name}.py"
+    stem = names.group_file(name)
+    query, function = folder / f"{stem}.sql", folder / f"{stem}.py"
     sources = [path.name for path in (query, function) if path.is_file()]
     windows = any(feature.window for feature in group.features.values())
     if group.events and sources:
@@ -147,6 +148,10 @@ def _window_problems(group: FeatureGroup, file: YamlFile, drafts: Drafts) -> Ite
             )
     if not group.events:
         return
+    if group.looks_back is not None:
+        yield file.key_problem(
+            ("looks_back",), "the windows say how far this group looks back", "leave looks_back out"
+        )
     if group.ttl is not None and group.ttl < group.longest_window:
         yield file.value_problem(
             ("ttl",),

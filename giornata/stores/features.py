@@ -10,7 +10,7 @@ Cassandra keeps times to the millisecond. The times of feature rows are whole mi
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -30,6 +30,13 @@ CQL_TYPES = {"int": "bigint", "float": "double", "bool": "boolean", "str": "text
 # Reads under way at once in one request, and the seconds that each of them may take.
 MAX_IN_FLIGHT = 128
 DEADLINE = 2.0
+
+# Entities that one read asks for: a statement costs the driver more than a row does, and no server is asked for so
+# many that the others have nothing to do.
+TOGETHER = 25
+
+# Types of which Cassandra gives back a value that is equal to the one asked for, so that rows find their keys.
+_FOUND_AGAIN = ("str", "int")
 
 _LONGEST_KEY = 65_535
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -69,23 +76,81 @@ def ensure_feature_table(session: Session, project: str, name: str, group: Featu
             session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
         table = session.cluster.metadata.keyspaces[keyspace].tables[name]
         present = {column: described.cql_type for column, described in table.columns.items()}
-        key = [column.name for column in table.partition_key]
-        if key != list(group.entity):
-            raise StoreError(
-                f"Cassandra table {keyspace}.{name} has the key {', '.join(key)}, the group's entity is "
-                f"{', '.join(group.entity)}. A key cannot change: give the group another name."
-            )
+        check_key(session, project, name, group)
         for column, type_ in columns.items():
             if present.get(column, type_) != type_:
                 raise StoreError(
                     f"Cassandra table {keyspace}.{name} has {column} as {present[column]}, the document says "
                     f"{type_}. "
-                    "A type cannot change in place: give the feature another name."
+                    f"A type cannot change in place: {names.proposal(name)}."
                 )
         for column in columns.keys() - present.keys():
             session.execute(f"ALTER TABLE {keyspace}.{name} ADD IF NOT EXISTS {column} {columns[column]}")
     except CASSANDRA_FAULTS as fault:
         raise StoreError(f"Cassandra does not make the table {keyspace}.{name}: {fault}") from fault
+
+
+def check_key(session: Session, project: str, name: str, group: FeatureGroup) -> None:
+    """Raise StoreError when the group has a table in Cassandra with another key than the document's entity."""
+    keyspace = session.cluster.metadata.keyspaces.get(names.keyspace(project))
+    table = keyspace.tables.get(name) if keyspace else None
+    key = [column.name for column in table.partition_key] if table else list(group.entity)
+    if key != list(group.entity):
+        raise StoreError(
+            f"Cassandra table {names.online_table(project, name)} has the key {', '.join(key)}, the group's entity "
+            f"is {', '.join(group.entity)}. A key cannot change in place: {names.proposal(name)}."
+        )
+
+
+def features_online(session: Session, project: str, name: str) -> dict[str, str] | None:
+    """The columns of a group's table in Cassandra that are features, with CQL types; None where there is no table.
+
+    Asked of Cassandra, since what a session remembers of a schema may be seconds old. Raises StoreError.
+    """
+    try:
+        columns = list(
+            session.execute(
+                "SELECT column_name, kind, type FROM system_schema.columns "
+                "WHERE keyspace_name = %s AND table_name = %s",
+                (names.keyspace(project), name),
+            )
+        )
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(
+            f"Cassandra does not say what columns the feature group {name} has: {fault}"
+        ) from fault
+    if not columns:
+        return None
+    return {column.column_name: column.type for column in columns if column.kind == "regular"}
+
+
+def drop_features(session: Session, project: str, name: str, features: Iterable[str]) -> None:
+    """Drop the columns of features from a group's table, with all their values. Raises StoreError."""
+    table = names.online_table(project, name)
+    try:
+        for feature in features:
+            session.execute(f"ALTER TABLE {table} DROP IF EXISTS {feature}")
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not drop {', '.join(features)} of {table}: {fault}") from fault
+
+
+def dropped_until(session: Session, project: str, name: str, features: Collection[str]) -> datetime | None:
+    """When the last of these features was dropped from a group's table, None where none ever was.
+
+    Cassandra goes on hiding whatever was written to such a column at an earlier write time, also when the feature
+    has come back. Raises StoreError.
+    """
+    try:
+        rows = session.execute(
+            "SELECT column_name, dropped_time FROM system_schema.dropped_columns "
+            "WHERE keyspace_name = %s AND table_name = %s",
+            (names.keyspace(project), name),
+        )
+        moments = [row.dropped_time.replace(tzinfo=UTC) for row in rows if row.column_name in features]
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not say what was dropped of {name}: {fault}") from fault
+    # It is kept to the millisecond, cut.
+    return max(moments) + _MILLISECOND if moments else None
 
 
 def _create_table(table: str, entity: Sequence[str], columns: Mapping[str, str]) -> str:
@@ -115,9 +180,14 @@ def _can_be_stored(key: Key) -> bool:
 
 
 class _Plan(NamedTuple):
-    """How one use of a group is read: the columns of the answer for the row's values, and for its age if asked for."""
+    """How one use of a group is read: the columns of the answer for the row's values, and for its age if asked for.
 
-    statement: PreparedStatement
+    `one` reads the row of one key; `several` those of keys that differ only in the entity's last column, and gives
+    that column after the row. It is None where such values cannot be told apart.
+    """
+
+    one: PreparedStatement
+    several: PreparedStatement | None
     columns: tuple[str, ...]
     age: str | None
 
@@ -218,26 +288,42 @@ class OnlineFeatures:
         keys: Mapping[str, Sequence[Key]],
         missing: dict[str, str],
     ) -> dict[str, dict[Key, _Visible | None]]:
-        """The row of every use and key; a group of which a read fails is missing and not asked any further."""
-        reads = [(use, key) for use in plans for key in dict.fromkeys(keys[use]) if _can_be_stored(key)]
+        """The rows of every use by key; a group of which a read fails is missing and not asked any further."""
+        reads = [
+            (use, together)
+            for use, plan in plans.items()
+            for together in _together(
+                filter(_can_be_stored, keys[use]), 1 if plan.several is None else TOGETHER
+            )
+        ]
         found: dict[str, dict[Key, _Visible | None]] = {use: {} for use in keys}
         for first in range(0, len(reads), MAX_IN_FLIGHT):
             batch = [
-                (use, key)
-                for use, key in reads[first : first + MAX_IN_FLIGHT]
+                (use, together)
+                for use, together in reads[first : first + MAX_IN_FLIGHT]
                 if inputs.store[use].group not in missing
             ]
-            futures = [
-                self._session.execute_async(plans[use].statement, key, timeout=self._deadline)
-                for use, key in batch
-            ]
-            for (use, key), future in zip(batch, futures, strict=True):
+            futures = [self._ask(plans[use], together) for use, together in batch]
+            for (use, together), future in zip(batch, futures, strict=True):
                 store = inputs.store[use]
                 try:
-                    found[use][key] = self._visible(store, key, future)
+                    rows = future.result()
                 except CASSANDRA_FAULTS as fault:
                     missing.setdefault(store.group, self._unanswered(store.group, str(fault)))
+                    continue
+                *begin, _, moment = together[0]
+                for row in rows:
+                    key = together[0] if len(together) == 1 else (*begin, row[-1], moment)
+                    found[use][key] = self._visible(store, moment, row)
         return found
+
+    def _ask(self, plan: _Plan, together: Sequence[Key]) -> ResponseFuture:
+        """Begin to read the rows of these keys, which `_together` put together."""
+        if len(together) == 1 or plan.several is None:
+            return self._session.execute_async(plan.one, together[0], timeout=self._deadline)
+        *begin, _, moment = together[0]
+        asked = (*begin, [key[-2] for key in together], moment)
+        return self._session.execute_async(plan.several, asked, timeout=self._deadline)
 
     def _unanswered(self, group: str, reason: str) -> str:
         return (
@@ -245,17 +331,15 @@ class OnlineFeatures:
             f"within {self._deadline:g} s: {reason}"
         )
 
-    def _visible(self, store: StoreInput, key: Key, future: ResponseFuture) -> _Visible | None:
-        row = future.result().one()
-        if row is None:
-            return None
+    def _visible(self, store: StoreInput, moment: int, row: Sequence[Any]) -> _Visible | None:
+        """What a row that begins with event time and features is at a moment: None where it is too old."""
         ttl = self._groups[store.group].ttl
         event = row[0].replace(tzinfo=UTC)
-        if ttl is not None and milliseconds(event) < key[-1] - ttl // _MILLISECOND:
+        if ttl is not None and milliseconds(event) < moment - ttl // _MILLISECOND:
             return None
         values = tuple(
             value.replace(tzinfo=UTC) if type_ == "timestamp" and value is not None else value
-            for value, type_ in zip(row[1:], store.stored.values(), strict=True)
+            for value, type_ in zip(row[1:], store.stored.values(), strict=False)
         )
         return _Visible(event, values)
 
@@ -291,18 +375,29 @@ class OnlineFeatures:
         columns = tuple(names.store_column(use, feature) for feature in stored)
         age = names.store_column(use, AGE) if AGE in store.features else None
         try:
-            plan.set_result(_Plan(self._prepare(store.group, stored), columns, age))
+            plan.set_result(_Plan(*self._prepare(store.group, stored), columns, age))
         except Exception as fault:  # noqa: BLE001 (whoever waits for the plan raises it)
             plan.set_exception(fault)
 
-    def _prepare(self, name: str, features: tuple[str, ...]) -> PreparedStatement:
+    def _prepare(
+        self, name: str, features: tuple[str, ...]
+    ) -> tuple[PreparedStatement, PreparedStatement | None]:
+        """The statements `one` and `several` of a plan."""
         table = f"{names.keyspace(self._project)}.{name}"
-        entity = " AND ".join(f"{column} = ?" for column in self._groups[name].entity)
+        *begin, last = self._groups[name].entity
         columns = ", ".join(("event_time", *features))
+        where = "".join(f"{column} = ? AND " for column in begin)
         try:
-            return self._session.prepare(
-                f"SELECT {columns} FROM {table} WHERE {entity} AND event_time < ? LIMIT 1"
+            one = self._session.prepare(
+                f"SELECT {columns} FROM {table} WHERE {where}{last} = ? AND event_time < ? LIMIT 1"
             )
+            if self._groups[name].entity[last] not in _FOUND_AGAIN:
+                return one, None
+            several = self._session.prepare(
+                f"SELECT {columns}, {last} FROM {table} WHERE {where}{last} IN ? AND event_time < ? "
+                "PER PARTITION LIMIT 1"
+            )
+            return one, several
         except InvalidRequest as fault:
             raise StoreError(
                 f"Cassandra has no {table} with {', '.join(features)}: "
@@ -310,6 +405,15 @@ class OnlineFeatures:
             ) from fault
         except CASSANDRA_FAULTS as fault:
             raise StoreError(f"Cassandra does not answer: {fault}") from fault
+
+
+def _together(keys: Iterable[Key], most: int) -> list[list[Key]]:
+    """The different keys, in lists of at most `most` that have all but the entity's last column in common."""
+    alike: dict[Key, list[Key]] = {}
+    for key in dict.fromkeys(keys):
+        *begin, _, moment = key
+        alike.setdefault((*begin, moment), []).append(key)
+    return [some[first : first + most] for some in alike.values() for first in range(0, len(some), most)]
 
 
 def _has_failed(plan: "Future[_Plan]") -> bool:

@@ -53,6 +53,8 @@ CASES: dict[str, tuple[str, dict[str, Any], SimpleNamespace]] = {
             data_interval_end=pendulum.datetime(2024, 2, 7, 14),
         ),
     ),
+    "repush all": ("visits.repush", {}, run()),
+    "repush some": ("visits.repush", {"groups": ["shop_load", "shop_size"]}, run()),
     "score by asset": ("visits.score", {}, run(partition_key="2024-02-01/2024-02-04")),
     "monitor by asset": ("visits.monitor", {}, run(partition_key="2024-02-01/2024-02-04")),
     "train as it stands": ("visits.large.train", {}, run()),

@@ -33,5 +33,17 @@ def test_a_group_with_a_schedule_is_computed_alone_for_the_whole_day(airflow: An
     ]
 
 
+def test_what_is_online_is_written_again_on_request(airflow: Any):
+    dag = airflow.dags["visits.repush"]
+    assert (dag["cron"], dag["after"]) == (None, None)
+    assert dag["params"]["groups"]["items"]["enum"] == ["shop_load"]
+    arguments = ["--project", "visits", "--groups"]
+    for case, groups in (("repush all", ""), ("repush some", "shop_load,shop_size")):
+        task = airflow.rendered[case]["repush"]
+        assert task["application"].endswith("/jobs/repush.py")
+        assert task["application_args"] == [*arguments, groups]
+
+
 def test_no_dag_without_a_group(airflow: Any):
     assert "bare.features" not in airflow.dags
+    assert "bare.repush" not in airflow.dags

@@ -18,6 +18,7 @@ def test_every_dag_tells_whose_it_is_and_what_it_does(airflow: Any):
         "visits.shop_load.features": "shops-team",
         "visits.score": "visits-team",
         "visits.monitor": "visits-team",
+        "visits.repush": "visits-team",
         "visits.amount.train": "money-team",
         "visits.large.train": "money-team",
     }

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from giornata import cli
 
 PROJECTS = Path(__file__).parents[2] / "projects"
 
@@ -116,6 +119,22 @@ def test_check_does_not_wait_for_a_cassandra_that_hangs(root, cassandra_proxy):
     assert done.returncode == 0
     assert done.stderr.startswith(
         f"Deployed versions were not compared: Cassandra at {cassandra_proxy.address}"
+    )
+
+
+def test_check_tells_which_old_versions_of_groups_may_go(root, monkeypatch):
+    """What is live is stubbed: `tests/giornata/catalogue` has the cases, `tests/jobs/test_evolution.py` the stores."""
+    features = root / "projects" / "flights" / "features"
+    for suffix in (".yaml", ".sql"):
+        shutil.copy(features / f"plane{suffix}", features / f"plane.v2{suffix}")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(cli, "live_now", lambda projects: [])
+    done = CliRunner().invoke(cli.app, ["check", "projects/flights"])
+    assert (done.exit_code, done.output) == (
+        0,
+        "flights: ok (4 tables, 9 feature groups, 2 models)\n"
+        "  features/plane.yaml has a newer version, features/plane.v2.yaml, and no live version reads it: "
+        "it may be removed, with its source\n",
     )
 
 

@@ -1,13 +1,14 @@
 """`giornata features` and `giornata check` on real stores, run as a person runs them."""
 
 import uuid
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from giornata.catalogue.statistics import FeatureStatistics
+from giornata.catalogue.validation import ExpectationResult, Validation
 from giornata.cli import app as cli
 from giornata.cli_features import app
 from giornata.errors import NotFoundError
@@ -15,6 +16,7 @@ from giornata.stores import cassandra
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.statistics import Statistics
+from giornata.stores.validations import Validations
 
 DAY = date(2013, 11, 30)
 AT = datetime(2013, 12, 1, tzinfo=UTC)
@@ -63,6 +65,18 @@ def version(stores, schema, trained, project, monkeypatch):
             FeatureStatistics("colour", "str", DAY, 72, 0.0, distinct=3),
         ]
         Statistics(opened).replace(project, "origin_weather", DAY, measured, "/a", AT)
+        warned = ExpectationResult(
+            "expect_column_values_to_be_between",
+            '{"column": "wind_speed", "max_value": 200, "min_value": 0}',
+            "wind_speed",
+            "warn",
+            "warned",
+            144,
+            2,
+            "201.5, 300.0",
+        )
+        days = Validation(DAY - timedelta(days=1), DAY + timedelta(days=1), AT, (warned,))
+        Validations(opened).replace(project, "origin_weather", days, "/a")
         Repository(opened).save(found, b"bundle")
         Deployments(opened).append(found.model, "production", found.uuid, "anna", "first", ["online"], AT)
         yield found
@@ -112,7 +126,12 @@ def test_one_group_in_full(project, version):
         ["stormy", "true:", "12.5%"],
         ["colour", "3", "values"],
     ]
-    assert "  warn: expect_column_values_to_be_between {column: wind_speed, min_value: 0," in said
+    expected = said.index("  warn: expect_column_values_to_be_between {column: wind_speed, min_value: 0,")
+    assert said[expected + 1 : expected + 4] == [
+        "  max_value: 200}",
+        "      warned on 2013-11-29 to 2013-11-30: 2 of 144 rows do not meet it, such as",
+        "      201.5, 300.0; in the last 30 days 2 days warned",
+    ]
     assert said[-3:] == ["Computed by SQL", *(f"  {line}" for line in QUERY.splitlines())]
     with pytest.raises(NotFoundError, match="did you mean 'origin_weather'"):
         run(f"{project}/origin_wether")
@@ -148,8 +167,13 @@ def test_a_feature_that_a_live_version_reads_cannot_go_or_change_its_type(projec
     file.write_text(GROUP.replace("wind_speed: {type: float", "wind_speed: {type: int"))
     done = run("check", folder, application=cli, code=1)
     assert done.stdout == (
-        f"{project}: 1 problem\n\n{start} as float, which the documents now have as int\n\n"
+        f"{project}: 1 problem\n\n{start} as float, which the documents now have as int: leave "
+        "features/origin_weather.yaml as it is and write what changes as a new version of the group, "
+        "features/origin_weather.v2.yaml\n\n"
     )
     file.write_text(GROUP.replace("wind_speed", "wind"))
     done = run("check", folder, application=cli, code=1)
-    assert done.stdout == f"{project}: 1 problem\n\n{start} (float), which the documents no longer have\n\n"
+    assert done.stdout == (
+        f"{project}: 1 problem\n\n{start} (float), which the documents no longer have: put it back until a "
+        "version that does without is live in its place\n\n"
+    )

@@ -72,6 +72,34 @@ def test_mapped_names_are_legal_in_every_system(project, name):
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,250}", names.dag_id(project, name, "train"))  # Airflow
 
 
+def test_versions_of_a_group():
+    assert names.group_version("origin_weather") == ("origin_weather", 1)
+    assert names.group_version("origin_weather_v12") == ("origin_weather", 12)
+    assert names.group_version("origin_v1") == ("origin_v1", 1)
+    assert names.group_file("origin_weather_v2") == "origin_weather.v2"
+    assert names.next_version("origin_weather") == "origin_weather_v2"
+    assert (
+        names.next_version("weather_v2", ["weather", "weather_v2", "weather_v9", "plane_v30"])
+        == "weather_v10"
+    )
+    groups = ["weather_v10", "weather", "weather_v9", "plane", "hub_v3"]
+    assert names.newest_versions(groups) == {"hub": "hub_v3", "plane": "plane", "weather": "weather_v10"}
+
+
+@given(words, st.integers(1, 120))
+def test_versions_have_one_name_and_one_file(base, number):
+    group = base if number == 1 else f"{names.group_version(base)[0]}_v{number}"
+    assert names.group_of_file(names.group_file(group)) == group
+
+
+@pytest.mark.parametrize(
+    "stem", ["weather_v2", "weather.v1", "weather.v02", "weather.v", "weather.v2.v3", ".v2"]
+)
+def test_a_version_has_no_other_file(stem):
+    with pytest.raises(InvalidNameError):
+        names.group_of_file(stem)
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_a_name_or_refused(text):
     try:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from giornata.catalogue.statistics import FeatureStatistics
+from giornata.catalogue.validation import Validation
 from giornata.deployment import deploy
 from giornata.documents import FeatureGroup
 from giornata.monitoring.points import Point
@@ -17,6 +18,7 @@ from giornata.stores.features import ensure_feature_table
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from giornata.stores.statistics import Statistics
+from giornata.stores.validations import Validations
 
 AT = datetime(2013, 11, 1, 6, tzinfo=UTC)
 DAY = date(2013, 11, 1)
@@ -69,6 +71,8 @@ def fill(settings, session, trained):
         )
         measured = FeatureStatistics("wind", "float", DAY, 5, 0.0)
         Statistics(session).replace(project, "weather", DAY, [measured], "/s", AT)
+        # A group whose rows never met its expectations has nothing else in Cassandra.
+        Validations(session).replace(project, "planes", Validation(DAY, DAY, AT, ()), "/v")
         hive.query(settings, f"CREATE DATABASE {project}")
         hive.query(settings, f"CREATE TABLE {project}.weather (origin STRING) STORED AS PARQUET")
         folder = settings.prediction_log / project / "minutes"
@@ -96,6 +100,7 @@ def remains(settings, session, project):
             if row.project == project
         ],
         "statistics": Statistics(session).newest(project, "weather"),
+        "validations": Validations(session).locations(project, "planes"),
         "keyspace": list(
             session.execute(
                 "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s",
@@ -117,7 +122,8 @@ def test_all_of_one_project_goes_and_its_neighbour_stays(settings, session, fill
     version = fill(name)
     fill(neighbour)
     everything = {
-        "versions", "deployments", "series", "pushed", "statistics", "keyspace", "hive", "log", "served",
+        "versions", "deployments", "series", "pushed", "statistics", "validations", "keyspace", "hive", "log",
+        "served",
     }  # fmt: skip
     assert remains(settings, session, name) == everything
     told = list(remove_project(settings, session, name))

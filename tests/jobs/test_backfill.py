@@ -20,7 +20,7 @@ from jobs import steps
 from jobs.materialize import run
 from jobs.publish import ensure_table, publish
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 START, DAYS = datetime(2013, 1, 1, tzinfo=UTC), 30

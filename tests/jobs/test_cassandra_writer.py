@@ -14,7 +14,7 @@ from giornata.settings import Settings
 from giornata.stores import cassandra
 from jobs.cassandra_writer import ROWS_TOGETHER, Patience, write_batches
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 IMPATIENT = Patience(attempts=2, longest_wait=0.1)
 NOON = datetime(2013, 1, 1, 12, tzinfo=UTC)

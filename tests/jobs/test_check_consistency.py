@@ -452,19 +452,29 @@ def state(installed: Installation) -> tuple[object, ...]:
     return sorted(map(repr, rows)), [installed.points(metric) for metric in SERIES]
 
 
-def test_answers_that_were_withdrawn_leave_no_findings(installed: Installation) -> None:
+def test_answers_that_come_later_and_answers_that_were_withdrawn(installed: Installation) -> None:
     """And a model whose group is gone from Hive is named, with what was found before left as it was."""
-    installed.ask(asked(1))
-    installed.run(1, 2)
+    installed.ask(asked(1)[:100])
+    installed.ask(asked(2)[:50])
+    installed.run(2, 3)
+    assert counts(installed.found(1)["weather.gusts"]) == (100, 0, 0, 0, 0), "a day that was never checked"
+    installed.ask(asked(1)[100:])
+    installed.run(2, 3)
+    assert counts(installed.found(1)["weather.gusts"]) == (ANSWERS, 0, 0, 0, 0), "answers that came since"
+    assert installed.points()[1, "all"] == (1.0, ANSWERS)
+    assert installed.points()[2, "all"] == (1.0, 50)
+    table = f"{installed.project}.trip_predictions"
+    second = {"day": "2013-11-02", "mode": "online", "model_uuid": installed.version.uuid}
+    empty = installed.spark.table(table).limit(0)
+    publish(installed.spark, empty, table, tuple(second), settings=installed.settings, expected=[second])
+    installed.run(1, 3)
     before = state(installed)
     spark, project = installed.spark, installed.project
     spark.sql(f"DROP TABLE {project}.plane")
     with pytest.raises(StoreError, match=r"1 of 1 models were not checked: trip\."):
         installed.run(1, 2)
     assert state(installed) == before
-    table = f"{project}.trip_predictions"
     day = {"day": "2013-11-01", "mode": "online", "model_uuid": installed.version.uuid}
-    empty = spark.table(table).limit(0)
     publish(spark, empty, table, tuple(day), settings=installed.settings, expected=[day])
     installed.run(1, 2)
     assert state(installed) == ([], [{}, {}, {}, {}])

@@ -26,7 +26,7 @@ from jobs.predictions import PARTITIONS
 from jobs.publish import publish
 from jobs.session import ROOT
 
-pytestmark = pytest.mark.timeout(280)
+pytestmark = pytest.mark.timeout(600)
 
 VERSION = "0b7f7a5e-9d3c-4a51-9a3c-2f6f0a1d4c11"
 START = datetime(2013, 11, 1, 22, 30, 0, 123456, tzinfo=UTC)

@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 from giornata.errors import DataError
 from jobs.columns import conform
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COLUMNS = {"count": "int", "share": "float", "name": "str", "at": "timestamp", "on": "bool"}
 

@@ -11,7 +11,7 @@ from giornata.settings import Settings
 from giornata.stores import hive
 from jobs.ingest import run
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 WriteProject = Callable[[Mapping[str, str]], Settings]
 START = datetime(2013, 1, 1, tzinfo=UTC)

@@ -2,20 +2,24 @@
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
 
 from giornata import names
+from giornata.documents import load_project
 from giornata.errors import NotFoundError, StoreError
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
+from giornata.stores.validations import Validations
 from jobs.materialize import run
 from jobs.publish import ensure_table, publish
+from jobs.validation import Outcome
+from jobs.validation_results import publish_results, push_results
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 DAY = timedelta(days=1)
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -92,6 +96,21 @@ def verdicts(stores: Settings, project: str) -> list[tuple[Any, ...]]:
         f"FROM {project}.validation_results WHERE group_name = 'tides' ORDER BY expectation, day",
     )
     return [tuple(row.values()) for row in rows]
+
+
+def verdicts_online(stores: Settings, project: str) -> list[tuple[Any, ...]]:
+    """The same as the catalogue has them."""
+    with cassandra.session(stores) as session:
+        found = Validations(session).read(project, "tides", date(1970, 1, 1), date(9999, 1, 1))
+    rows = [
+        (
+            result.name, result.columns, result.policy, result.verdict, result.rows, result.unexpected,
+            result.observed, each.start.isoformat(), each.end.isoformat(),
+        )
+        for each in found
+        for result in each.results
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (row[0], row[-2]))
 
 
 def test_both_stores_have_the_rows_of_the_query_however_often_it_runs(
@@ -199,6 +218,7 @@ def test_a_bad_row_is_quarantined_and_comes_back_when_mended(
             (*between, "quarantined", 72, 1, "1048.36", "2013-01-01", "2013-01-04"),
             count,
         ]
+        assert verdicts_online(settings, project) == verdicts(settings, project)
     write_readings(hourly())
     run(spark, settings, project, START, END)
     assert offline(settings, project) == hourly()
@@ -208,6 +228,39 @@ def test_a_bad_row_is_quarantined_and_comes_back_when_mended(
         (*between, "met", 72, 0, "", "2013-01-01", "2013-01-04"),
         count,
     ]
+    assert verdicts_online(settings, project) == verdicts(settings, project)
+
+
+def test_what_was_found_reaches_cassandra_by_and_by(
+    spark: SparkSession,
+    project: str,
+    write_project: WriteProject,
+    write_readings: Callable[[list[Reading]], None],
+) -> None:
+    """A range that a run did not come to is brought by the next; one whose expectations are gone is emptied."""
+    settings = write_project(
+        {"features/tides.yaml": GROUP + EXPECT.format(policy="warn"), "features/tides.sql": QUERY}
+    )
+    write_readings(hourly())
+    run(spark, settings, project, START, START + DAY)
+    run(spark, settings, project, START + DAY, END)
+    known = verdicts(settings, project)
+    assert [row[-2:] for row in known] == [("2013-01-01", "2013-01-02"), ("2013-01-02", "2013-01-04")] * 2
+    assert verdicts_online(settings, project) == known
+    expectation = load_project(settings.projects / project).groups["tides"].expect[1]
+    outcome = Outcome(expectation, "warned", None, None, "0")
+    publish_results(spark, settings, project, "tides", ["2013-01-01"], [outcome])
+    assert verdicts_online(settings, project) == known
+    known = verdicts(settings, project)
+    assert [row[3] for row in known] == ["met", "warned", "met"]
+    assert push_results(spark, settings, project, "tides") == 1
+    assert push_results(spark, settings, project, "tides") == 0
+    assert verdicts_online(settings, project) == known
+
+    write_project({"features/tides.yaml": GROUP, "features/tides.sql": QUERY})
+    run(spark, settings, project, START + DAY, END)
+    assert verdicts_online(settings, project) == [row for row in known if row[-1] == "2013-01-02"]
+    assert push_results(spark, settings, project, "tides") == 0
 
 
 @pytest.mark.parametrize(
@@ -242,6 +295,7 @@ def test_policies(
         policy
     ]
     assert verdicts(settings, project)[0][3:6] == (verdict, 72, bad)
+    assert verdicts_online(settings, project) == verdicts(settings, project)
 
 
 def test_one_failing_group_does_not_stop_the_others(

@@ -24,7 +24,7 @@ from jobs.point_in_time import join
 from jobs.publish import ensure_table, publish
 from jobs.push import push
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 START = datetime(2013, 3, 30, 22, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -17,7 +17,7 @@ from jobs.metastore import metastore
 from jobs.publish import Published, ensure_table, publish, published_at
 from jobs.session import ROOT
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 COLUMNS = {"number": "int", "text": "str"}
 

@@ -17,7 +17,7 @@ from jobs.metastore import metastore
 from jobs.publish import ensure_table, publish
 from jobs.push import Pushed, push
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 GROUP = FeatureGroup(
     description="d",

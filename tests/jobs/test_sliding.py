@@ -201,3 +201,21 @@ def test_a_window_by_hand():
         ("b", 180_000, None, 0, 7.0),
         ("b", 240_000, None, 0, None),
     ]
+
+
+def test_of_tied_newest_events_last_takes_the_greatest():
+    """In whatever order they come; an older one that is greater does not count."""
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        times = [0, 60_000, 60_000, 60_000]
+        numbers, words = [99.0, 5.0, None, 7.0], ["z", "b", None, "c"]
+        events = pa.table(
+            {
+                "place": ["a"] * 4,
+                "_time": [times[number] for number in order],
+                "number": pa.array([numbers[number] for number in order]),
+                "word": pa.array([words[number] for number in order]),
+            }
+        )
+        asked = {name: Window(last=name, over="2m") for name in ("number", "word")}
+        found = slide(events, "_time", ["place"], asked, 60_000, 60_001).to_pylist()
+        assert found == [{"place": "a", "_time": 60_000, "number": 7.0, "word": "c"}]

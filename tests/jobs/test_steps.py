@@ -30,13 +30,15 @@ def taken(seconds_a_day, given):
 @pytest.mark.parametrize(
     ("seconds_a_day", "sizes"),
     [
-        (0.0, [31, 334]),
-        (0.5, [31, 120, 120, 94]),
-        (30.0, [31, *[2] * 167]),
+        (0.0, [31, 334]),  # all that is left
+        (0.5, [31, 334]),  # 360 days would take 180 s
+        (1.2, [31, 167, 167]),  # 150 days would; what is left is divided evenly
+        (1.6, [31, 112, 111, 111]),  # 112 days, after which 222 are left
+        (60.0, [31, 4, *[3] * 110]),
         (1000.0, [31, *[1] * 334]),
     ],
 )
-def test_later_steps_take_about_a_minute(seconds_a_day, sizes):
+def test_later_steps_take_about_three_minutes(seconds_a_day, sizes):
     year = days(*range(365))
     assert taken(seconds_a_day, year) == (sizes, year)
 

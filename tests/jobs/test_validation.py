@@ -10,7 +10,7 @@ from giornata.documents import Expectation
 from giornata.errors import DataError
 from jobs.validation import QUARANTINE_ROWS, validate
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
 KEY = ["place", "event_time"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from giornata.catalogue.deployed import deployed_problems
+from giornata.catalogue.deployed import KEEP, RENAME, deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
-from giornata.documents import ProjectDocuments
+from giornata.documents import ProjectDocuments, load_project
 
 WEATHER, TABLE = "features/origin_weather.yaml", "tables/departures.yaml"
 
@@ -36,6 +36,17 @@ def with_(value: object, path: str, *keys: str) -> Callable[[dict[str, Any]], No
 def no_weather(documents: dict[str, Any]) -> None:
     documents[WEATHER] = None
     documents["models/minutes.yaml"]["features"].pop("temp")
+
+
+def remedy(problem: str) -> str:
+    if "now have" not in problem:
+        return KEEP
+    if "departures" in problem:
+        return RENAME
+    return (
+        "leave features/origin_weather.yaml as it is and write what changes as a new version of the group, "
+        "features/origin_weather.v2.yaml"
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +87,9 @@ def test_what_is_gone_or_changed(
     problems: list[str],
 ) -> None:
     start = f"version {live.version.uuid} of minutes, live as production, "
-    assert deployed_problems(load(change), [live]) == [start + problem for problem in problems]
+    assert deployed_problems(load(change), [live]) == [
+        f"{start}{problem}: {remedy(problem)}" for problem in problems
+    ]
 
 
 def test_rows_of_online_requests_are_the_callers_affair(
@@ -105,4 +118,27 @@ def test_a_record_without_groups_is_compared_by_the_names_of_the_entity(
     old = replace(live, version=live.version.model_copy(update={"groups": {}}))
     assert deployed_problems(load(), [old]) == []
     (problem,) = deployed_problems(load(with_({"stops": "int"}, WEATHER, "entity")), [old])
-    assert problem.endswith("by the entity origin, which the documents now have as stops (int)")
+    assert "by the entity origin, which the documents now have as stops (int): " in problem
+
+
+def test_old_versions_of_groups_and_who_still_reads_them(
+    load: Callable[..., ProjectDocuments], live: LiveVersion
+) -> None:
+    def change(documents: dict[str, Any]) -> None:
+        documents["features/origin_weather.v3.yaml"] = documents[WEATHER]
+        documents["features/city_size.v2.yaml"] = documents["features/city_size.yaml"]
+
+    assert superseded(load(), [live]) == []
+    documents = load(change)
+    assert deployed_problems(documents, [live]) == []
+    assert superseded(documents, [live]) == [
+        "features/city_size.yaml has a newer version, features/city_size.v2.yaml, and no live version reads it: "
+        "it may be removed, with its source",
+        "features/origin_weather.yaml has a newer version, features/origin_weather.v3.yaml, and is still read: "
+        f"version {live.version.uuid} of minutes, live as production",
+    ]
+    assert "no live version reads it" in superseded(documents, [])[1]
+    (documents.folder / WEATHER).unlink()
+    (documents.folder / WEATHER).with_suffix(".sql").unlink()
+    (problem,) = deployed_problems(load_project(documents.folder), [live])
+    assert "reads feature group origin_weather, which the documents no longer have" in problem

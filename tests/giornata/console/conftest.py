@@ -65,6 +65,12 @@ ARRIVALS = {
     "event_time": "arrived_at",
     "columns": {"flight_id": "str", "arrived_at": "timestamp", "gate_minutes": "float"},
 }
+ORIGIN_WEATHER = {
+    "description": "Weather at the airport of departure",
+    "owner": "flights-team",
+    "entity": {"origin": "str"},
+    "features": {"wind_speed": {"type": "float", "description": "Wind, mph"}},
+}
 
 
 def version(model: str, spec: ModelSpec, rmse: float, parts: int, **other: object) -> ModelVersion:
@@ -247,6 +253,11 @@ def world(stores: Settings, session: Session, projects: Callable[..., str], tmp_
 @pytest.fixture
 def trained(world: World) -> World:
     """The model trained twice, deployed, and measured over three weeks in which an alert came and went."""
+    # A version is live only where the project has the features that it reads.
+    group = world.settings.projects / world.project / "features" / "origin_weather.yaml"
+    group.parent.mkdir(exist_ok=True)
+    group.write_text(yaml.safe_dump(ORIGIN_WEATHER, sort_keys=False))
+    group.with_suffix(".sql").write_text("SELECT 1 WHERE :from < :to")
     old = world.train(15.3)
     new = world.train(14.6, finished_at=TRAINED + timedelta(days=9))
     world.deploy(old, datetime(2013, 11, 1, 7, tzinfo=UTC), reason="the first one")

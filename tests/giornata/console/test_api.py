@@ -112,10 +112,10 @@ def test_a_viewer_cannot_deploy(trained: Any, client: TestClient) -> None:
     ],
 )
 def test_where_a_change_may_come_from(
-    world: Any, client: TestClient, headers: dict[str, str], status: int
+    trained: Any, client: TestClient, headers: dict[str, str], status: int
 ) -> None:
-    world.user = "anna"
-    body = {"uuid": world.train(15.0).uuid, "reason": "x", "modes": ["batch"]}
+    trained.user = "anna"
+    body = {"uuid": trained.train(15.0).uuid, "reason": "x", "modes": ["batch"]}
     assert client.post("/api/deployments", json=body, headers=headers).status_code == status
 
 

@@ -1,5 +1,6 @@
 """The catalogue's pages and API over real Cassandra: a group with three weeks of days, and one never computed."""
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -8,8 +9,10 @@ import yaml
 from fastapi.testclient import TestClient
 
 from giornata.catalogue.statistics import FeatureStatistics
+from giornata.catalogue.validation import ExpectationResult, Validation, Verdict
 from giornata.stores import cassandra
 from giornata.stores.statistics import Statistics
+from giornata.stores.validations import Validations
 from tests.giornata.console.reading import get, row, text
 
 FIRST = date(2013, 11, 1)
@@ -109,7 +112,7 @@ def test_a_group(groups: Any, client: TestClient) -> None:
     )
     assert row(page, "Used by") == "Used by trip_minutes production no longer in its document"
     assert row(page, "expect_column_values_to_not_be_null").endswith(
-        "{column: origin} such rows are set aside"
+        "{column: origin} such rows are set aside not judged yet as it is stated now – –"
     )
     assert "SELECT &#39;&lt;origin_weather&gt;&#39; WHERE" in page
     # Rows; then for each feature what is missing, and of all but the timestamp its values.
@@ -125,6 +128,59 @@ def test_a_group(groups: Any, client: TestClient) -> None:
         assert f"<title>{said}</title>" in page
     assert "<title>2013-11-11: 72 rows</title>" not in page
     assert "2013-11-21: mean" not in page
+
+
+def found(verdict: Verdict, unexpected: int, policy: str = "quarantine") -> ExpectationResult:
+    name, arguments = "expect_column_values_to_not_be_null", '{"column": "origin"}'
+    return ExpectationResult(name, arguments, "origin", policy, verdict, 2000, unexpected, "<None>")
+
+
+def test_what_expectations_found(groups: Any, client: TestClient) -> None:
+    page = f"/features/{groups.project}/origin_weather"
+    name = "expect_column_values_to_not_be_null"
+    assert row(get(client, page), name) == (
+        f"{name} {{column: origin}} such rows are set aside not judged yet as it is stated now – –"
+    )
+    store = Validations(groups.session)
+
+    def say(first: int, last: int, hour: int, result: ExpectationResult) -> None:
+        start, end = (FIRST + timedelta(days=number - 1) for number in (first, last + 1))
+        at = datetime(2013, 12, 1, hour, tzinfo=UTC)
+        store.replace(groups.project, "origin_weather", Validation(start, end, at, (result,)), f"/{at}")
+
+    say(1, 20, 8, found("quarantined", 2))
+    say(11, 20, 9, found("met", 0))
+    assert row(get(client, page), name).endswith(
+        "met 0 of 2,000 rows do not meet it, such as <None> 2013-11-11 to 2013-11-20 10 days quarantined"
+    )
+    assert "were not published" not in get(client, page)
+    say(21, 21, 10, found("failed", 1500))
+    shown = get(client, page)
+    assert row(shown, name).endswith(
+        "failed 1,500 of 2,000 rows do not meet it, such as <None> 2013-11-21 "
+        "1 day failed, 10 days quarantined"
+    )
+    assert (
+        f"The rows of 2013-11-21 were not published at 2013-12-01 10:00 UTC: {name} failed, "
+        "1,500 of 2,000 rows do not meet it, such as <None>."
+    ) in text(shown)
+
+    path = f"/api{page}"
+    (judged,) = client.get(path).json()["expectations"]
+    assert judged == {
+        "expectation": {name: {"column": "origin"}, "policy": "quarantine"},
+        "result": asdict(found("failed", 1500)),
+        "first_day": "2013-11-21",
+        "last_day": "2013-11-21",
+        "at": "2013-12-01T10:00:00Z",
+        "days": {"quarantined": 10, "met": 10, "failed": 1},
+    }
+    days = client.get(f"{path}/validations", params={"start": "2013-11-15", "end": "2013-11-21"}).json()
+    assert [(one["start"], one["end"]) for one in days] == [
+        ("2013-11-01", "2013-11-21"),
+        ("2013-11-11", "2013-11-21"),
+    ]
+    assert days[1]["results"] == [asdict(found("met", 0))]
 
 
 def test_a_group_that_was_never_computed(groups: Any, client: TestClient) -> None:
@@ -149,6 +205,7 @@ def test_a_group_that_is_not_there(groups: Any, client: TestClient, path: str) -
     assert "Not found" in get(client, f"/features/{path}", 404)
     assert client.get(f"/api/features/{path}").status_code == 404
     assert client.get(f"/api/features/{path}/statistics").status_code == 404
+    assert client.get(f"/api/features/{path}/validations").status_code == 404
 
 
 def test_the_api_says_the_same(groups: Any, client: TestClient) -> None:

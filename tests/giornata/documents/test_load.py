@@ -119,8 +119,56 @@ def test_the_source_of_a_group(shop):
     assert window.over == timedelta(days=1)
 
 
+def test_expressions_mean_the_newest_version_of_a_group(shop):
+    model = shop / "models/hours.yaml"
+    model.write_text(
+        model.read_text().replace(
+            "  weight: row.weight\n",
+            "  weight: row.weight\n  far: store.shop_load(shop=row.order_id).orders_1h\n",
+        )
+    )
+    features = compile_model(load_project(shop), "hours").features
+    assert set(features.inputs.store) == {"shop_load", "shop_load__order_id"}
+    for number in (2, 10):
+        (shop / f"features/shop_load.v{number}.yaml").write_text(
+            (shop / "features/shop_load.yaml").read_text()
+        )
+        (shop / f"features/shop_load.v{number}.sql").write_text(f"SELECT {number} WHERE :from < :to\n")
+    documents = load_project(shop)
+    assert list(documents.groups) == ["shop_load_v10", "shop_load_v2", "shop_load"]
+    assert [documents.query(name) for name in ("shop_load_v10", "shop_load_v2")] == [
+        "SELECT 10 WHERE :from < :to\n", "SELECT 2 WHERE :from < :to\n",
+    ]  # fmt: skip
+    features = compile_model(documents, "hours").features
+    assert {use: read.group for use, read in features.inputs.store.items()} == {
+        "shop_load_v10": "shop_load_v10",
+        "shop_load_v10__order_id": "shop_load_v10",
+    }
+    assert '"store": "shop_load_v10"' in json.dumps(features.to_json())
+
+
+def test_a_version_of_a_group_has_one_way_to_be_written(shop):
+    text = (shop / "features/shop_load.yaml").read_text()
+    for stem in ("shop_load.v2", "shop_load_v2", "shop_load.v1", "shop_load.new"):
+        (shop / f"features/{stem}.yaml").write_text(text)
+        (shop / f"features/{stem}.sql").write_text("SELECT 1 WHERE :from < :to\n")
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    named = [
+        (problem.file, problem.message) for problem in caught.value.problems if "name" in problem.message
+    ]
+    assert [file for file, _ in named] == [
+        "shop/features/shop_load.new.yaml", "shop/features/shop_load.v1.yaml", "shop/features/shop_load_v2.yaml",
+    ]  # fmt: skip
+    assert named[2][1].endswith("names a version of a group: call the file 'shop_load.v2'")
+
+
 # Every row: what is replaced in WINDOWS, by what; then line and marked text of each problem, and its wording.
 WINDOW_MISTAKES = {
+    "looks back": (
+        "ttl: 2d", "ttl: 2d\nlooks_back: 1d",
+        [(5, "looks_back", "the windows say how far this group looks back", "leave looks_back out")],
+    ),
     "unknown table": (
         "table: orders", "table: ordes",
         [(5, "ordes", "unknown table 'ordes'", "did you mean 'orders'?")],

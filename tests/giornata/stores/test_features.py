@@ -222,8 +222,40 @@ def test_equal_keys_are_read_once(session: Session, project: str) -> None:
     online = OnlineFeatures(counting, project, GROUPS, deadline=10.0)  # type: ignore[arg-type]
     rows = [{"airport": "EWR", "flight": number % 2} for number in range(1200)]
     answers = online.read(INPUTS, rows, [NOON + HOUR] * 1200)
-    assert counting.reads == 3, "one airport, two routes"
+    assert counting.reads == 2, "one airport, and two of its routes together"
     assert [answer["weather__wind"] for answer in answers] == [20.0] * 1200
+
+
+def test_many_keys_are_read_together_and_find_their_own_rows(session: Session, project: str) -> None:
+    """By two columns and by one; of entities without rows, with a row too old, and of keys twice; at two moments."""
+    keyspace = names.keyspace(project)
+    for number in range(0, 100, 2):
+        session.execute(
+            f"INSERT INTO {keyspace}.route (origin, number, event_time, flights) VALUES (%s, %s, %s, %s)",
+            ("LGA" if number % 3 else "HPN", number, NOON, number * 10),
+        )
+        for hours in (0, 1):
+            session.execute(
+                f"INSERT INTO {keyspace}.weather (origin, event_time, wind) VALUES (%s, %s, %s)",
+                (f"field {number}", NOON - number * HOUR / 10 + hours * HOUR, float(number + hours)),
+            )
+    rows = [{"airport": f"field {number % 120}", "flight": number % 100} for number in range(130)]
+    routes = [{"airport": "LGA" if number % 3 else "HPN", "flight": number} for number in range(100)]
+    moments = [NOON + HOUR + (number % 2) * HOUR for number in range(230)]
+    counting = CountingSession(session)
+    online = OnlineFeatures(counting, project, GROUPS, deadline=10.0)  # type: ignore[arg-type]
+    answers = online.read(INPUTS, [*rows, *routes], moments)
+    assert counting.reads < 140, "routes of 120 airports are alone, the 220 other keys go together"
+
+    def wind_of(number: int, at: datetime) -> float | None:
+        events = [NOON - number * HOUR / 10 + hours * HOUR for hours in (0, 1)]
+        seen = [place for place, event in enumerate(events) if at - 3 * HOUR <= event < at]
+        return float(number + seen[-1]) if seen and number % 2 == 0 and number < 100 else None
+
+    for row, at, answer in zip(rows, moments, answers, strict=False):
+        assert answer["weather__wind"] == wind_of(int(row["airport"].split()[1]), at), (row, at)  # type: ignore[attr-defined]
+    for row, answer in zip(routes, answers[130:], strict=True):
+        assert answer["route__flights"] == (None if row["flight"] % 2 else row["flight"] * 10)  # type: ignore[operator]
 
 
 def test_more_keys_than_may_be_under_way_at_once(online: OnlineFeatures) -> None:

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from giornata.documents import ProjectDocuments, load_project
 from jobs.group_rows import group_rows
+from jobs.reopen import reach
 
 DAY = datetime(2013, 11, 12, tzinfo=UTC)  # a bad day, with delays of many hours
 NEXT = DAY + timedelta(days=1)
@@ -202,6 +203,23 @@ def test_the_history_of_a_route(tables, documents, events):
     assert found.keys() == expected.keys()
     for place, row in expected.items():
         assert found[place] == pytest.approx(row)
+
+
+def test_a_late_flight_reopens_every_day_that_has_it_in_its_rows(nycflights, documents):
+    """Of a whole year: the last row that a flight is in, against the days that follow when its day is loaded again."""
+    flights = nycflights.flights()
+    last_rows = {
+        "origin_delays": ("sched_dep", flights.pushed_back_at + timedelta(hours=3)),
+        "route_history": ("arrived_at", flights.arrived_at.dt.floor("D") + timedelta(days=28)),
+        "last_flight": ("arrived_at", flights.arrived_at),
+    }
+    for group, (filed, last_row) in last_rows.items():
+        loaded_until = flights[filed].dt.floor("D") + timedelta(days=1)
+        lag = (last_row.dt.floor("D") - loaded_until).max()  # of the day that the last row lies in
+        # The days that follow are those that begin less than that after the days loaded.
+        assert lag < reach(documents, group) or (lag < timedelta() and not reach(documents, group)), group
+    assert not reach(documents, "origin_weather")
+    assert not reach(documents, "plane")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""What expectations found in the rows of a group: of each the newest result, and how it went in the last days.
+
+Rows are validated by ranges of days, and ranges may overlap: of what was said of a day, the newest holds.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+import yaml
+
+from giornata.documents import Expectation, FeatureGroup
+
+__all__ = ["LATELY", "ExpectationResult", "Judged", "Validation", "Verdict", "judged"]
+
+Verdict = Literal["met", "warned", "quarantined", "failed"]
+
+_WORST_FIRST: tuple[Verdict, ...] = ("failed", "quarantined", "warned")
+
+# How many days back from the newest that was validated `Judged.days` looks.
+LATELY = 30
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class ExpectationResult:
+    """What one expectation found; `name`, `arguments` (JSON, keys in order) and `policy` as it was stated then.
+
+    `rows` were looked at and `unexpected` of them do not meet it, `observed` being a few of their values; of an
+    expectation on the table as a whole both are None, and `observed` is what was found instead. `columns` are those
+    that it is about.
+    """
+
+    name: str
+    arguments: str
+    columns: str
+    policy: str
+    verdict: Verdict
+    rows: int | None
+    unexpected: int | None
+    observed: str
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was found in the rows of the days start <= day < end, by the run that said so `at` this moment."""
+
+    start: date
+    end: date
+    at: datetime
+    results: tuple[ExpectationResult, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An expectation of a document, as it is stated now, and what was found by it on the newest day it was judged on.
+
+    `result` is of the rows from `first_day` to `last_day`, found `at` this moment; all None where it was not judged
+    yet. `days` counts, of the LATELY days up to the last that was validated, those of each verdict.
+    """
+
+    expectation: Expectation
+    result: ExpectationResult | None
+    first_day: date | None
+    last_day: date | None
+    at: datetime | None
+    days: Mapping[Verdict, int]
+
+    @property
+    def arguments(self) -> str:
+        """The arguments as one writes them in a document, on one line: `{column: temp, min_value: -40}`."""
+        arguments = self.expectation.arguments
+        return yaml.safe_dump(arguments, default_flow_style=True, sort_keys=False, width=10_000).strip()
+
+    @property
+    def found(self) -> str:
+        """What was found, in words: `3 of 72 rows do not meet it, such as -4, -3`."""
+        result = self.result
+        if result is None:
+            return ""
+        if result.unexpected is None:
+            return f"found {result.observed}"
+        rows = f"{result.unexpected:,} of {result.rows:,} rows do not meet it"
+        return f"{rows}, such as {result.observed}" if result.observed else rows
+
+    @property
+    def lately(self) -> str:
+        """The days on which it was not met, in words, worst first: `1 day failed, 3 days warned`."""
+        unmet = [(self.days[verdict], verdict) for verdict in _WORST_FIRST if self.days.get(verdict)]
+        return ", ".join(f"{count} day{'' if count == 1 else 's'} {verdict}" for count, verdict in unmet)
+
+
+def judged(group: FeatureGroup, validations: Iterable[Validation]) -> list[Judged]:
+    """The expectations of a group in the order of its document, with what `validations` of it say of each."""
+    newest = _newest_by_day(validations)
+    return [_judged(expectation, newest) for expectation in group.expect]
+
+
+def _judged(expectation: Expectation, newest: Mapping[date, Validation]) -> Judged:
+    results = {day: result for day in newest if (result := _result(newest[day], expectation))}
+    if not results:
+        return Judged(expectation, None, None, None, None, {})
+    last = max(results)
+    source = newest[last]
+    days = Counter(result.verdict for result in results.values())
+    return Judged(expectation, results[last], source.start, source.end - _DAY, source.at, dict(days))
+
+
+def _newest_by_day(validations: Iterable[Validation]) -> dict[date, Validation]:
+    """The validation that holds for each of the last days, counted back from the last that was validated."""
+    by_age = sorted(validations, key=lambda each: each.at)
+    end = max((each.end for each in by_age), default=date.min)
+    found: dict[date, Validation] = {}
+    for each in by_age:
+        day = max(each.start, end - LATELY * _DAY)
+        while day < each.end:
+            found[day] = each
+            day += _DAY
+    return found
+
+
+def _result(validation: Validation, expectation: Expectation) -> ExpectationResult | None:
+    stated = (expectation.name, expectation.arguments_text, expectation.policy)
+    for result in validation.results:
+        if (result.name, result.arguments, result.policy) == stated:
+            return result
+    return None

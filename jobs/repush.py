@@ -1,0 +1,128 @@
+"""Writes feature groups to Cassandra anew from Hive, whatever was pushed before: for when rows there are lost or wrong.
+
+`spark-submit jobs/repush.py --project flights [--groups origin_weather,planes]`
+
+All that should be online of a group is written with the moment of this job as Cassandra's write time, so that it
+stands over what somebody wrote or deleted there by hand, and gives way to whatever is published later. Rows of
+days that should be online which Hive does not have are deleted. Rows are replaced while they are read, and none
+is missing in between.
+
+A day that is published while the job runs is written again at its end. A publication that has begun before the
+job and appears only after it loses to it: let a run that computes the group end first.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from giornata import names
+from giornata.documents import FeatureGroup, load_project
+from giornata.errors import GiornataError, StoreError
+from giornata.settings import Settings, load_settings
+from giornata.stores.cassandra import apply
+from giornata.stores.features import ensure_feature_table
+from jobs.cassandra_writer import patient_session
+from jobs.columns import day_of
+from jobs.evolution import check_features_online
+from jobs.feature_statistics import push_statistics
+from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
+from jobs.push import DEFAULT_PATIENCE, SCHEMA, Pushed, oldest_day_online, rows_in, to_be_online
+from jobs.session import explained, job_main, say
+from jobs.session import start as start_spark
+
+JOB = "repush"
+
+
+def run(spark: SparkSession, settings: Settings, project: str, groups: Sequence[str] | None = None) -> None:
+    """Push feature groups of a project (all, or `groups`) again, features and statistics.
+
+    Raises NotFoundError for a group that does not exist, and at the end StoreError naming the groups that failed.
+    """
+    documents = load_project(settings.projects / project)
+    chosen = {name: documents.group(name) for name in groups or documents.groups}
+    failed = []
+    for name, group in chosen.items():
+        try:
+            if not spark.catalog.tableExists(names.group_table(project, name)):
+                say(JOB, f"{name}: nothing is published yet")
+                continue
+            pushed = repush(spark, settings, project, name, group)
+            deleted = f", {pushed.deleted} that Hive does not have deleted" if pushed.deleted else ""
+            say(JOB, f"{name}: {len(pushed.days)} days, {pushed.rows} rows pushed again{deleted}")
+            push_statistics(spark, settings, project, name)
+        except GiornataError as error:
+            say(JOB, f"{name}: failed: {error}")
+            failed.append(name)
+    if failed:
+        raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
+
+
+def repush(spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup) -> Pushed:
+    """Make Cassandra's rows of the days that should be online those of Hive, every one written anew.
+
+    Raises DataError when a live version reads a feature that the document does not have, and StoreError when
+    Cassandra still does not answer after limited retries; running it again completes it.
+    """
+    table = names.group_table(project, name)
+    online = OnlineTable(settings, project, name, group, DEFAULT_PATIENCE)
+    done: dict[str, str] = {}
+    written = deleted = 0
+    with patient_session(settings, online.patience) as session:
+        apply(session, SCHEMA)
+        check_features_online(session, project, name, group)
+        ensure_feature_table(session, project, name, group)
+        while True:
+            # Before the list: what is published from now on has a later write time.
+            moment = datetime.now(UTC)
+            wanted = to_be_online(spark, settings, table, group)
+            due = {day: location for day, location in wanted.items() if done.get(day) != location}
+            if not due:
+                return Pushed(tuple(done), written, deleted)
+            at = F.lit(write_time(moment))
+            rows = rows_in(spark, table, due.values()).withColumn(WRITTEN_AT, at)
+            written += online.insert(rows)
+            settled = wanted.keys() - due.keys()
+            strays = _strays(spark, online, rows, oldest_day_online(wanted, group), settled).withColumn(
+                WRITTEN_AT, at
+            )
+            with explained(f"comparing {online.full_name} with Hive"):
+                deleted += online.delete(strays)
+            online.record(session, due, dict.fromkeys(due, moment))
+            done |= due
+
+
+def _strays(
+    spark: SparkSession, online: OnlineTable, rows: DataFrame, oldest: str, settled: set[str]
+) -> DataFrame:
+    """The keys online from the day `oldest` on that are not among `rows`, but for those of `settled` days."""
+    keys = online.keys(spark)
+    day = day_of("event_time")
+    return keys.where((day >= oldest) & ~day.isin(*settled)).join(rows, on=online.key, how="left_anti")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line of the job."""
+    parser = argparse.ArgumentParser(
+        prog=JOB, description="Push feature groups from Hive to Cassandra again."
+    )
+    parser.add_argument("--project", required=True, help="name of the project")
+    parser.add_argument(
+        "--groups",
+        type=lambda text: [name for name in text.split(",") if name],
+        help="feature groups, a,b (default: all)",
+    )
+    arguments = parser.parse_args(argv)
+    settings = load_settings()
+    spark = start_spark(settings, f"{JOB} {arguments.project}")
+    try:
+        run(spark, settings, arguments.project, arguments.groups)
+    finally:
+        spark.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(job_main(main))
