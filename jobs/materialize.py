@@ -163,9 +163,14 @@ def materialize(task: Task, since: datetime | None = None) -> None:
 
     try:
         in_steps(due, step)
-    finally:
+    except DataError as refusal:
         # What was found is seen also where it forbade to publish.
-        push_results(task.spark, task.settings, task.project, task.name)
+        try:
+            push_results(task.spark, task.settings, task.project, task.name)
+        except StoreError as error:
+            raise DataError(f"{refusal} What was found is in Hive alone until the next run: {error}") from error
+        raise
+    push_results(task.spark, task.settings, task.project, task.name)
     pushed = push(task.spark, task.settings, task.project, task.name, task.group)
     deleted = f", {pushed.deleted} deleted there" if pushed.deleted else ""
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")

@@ -118,6 +118,10 @@ PROMISES = {
         ("store.g(s=row.r).x - store.g.x", {"g__r__x": 2.0, "g__x": 0.5}, 1.5),
         "../giornata/serving/test_model.py::test_a_version_may_read_one_group_by_several_keys",
     ],
+    "Of a group that has versions": [
+        "../giornata/documents/test_load.py::test_expressions_mean_the_newest_version_of_a_group",
+        "../jobs/test_evolution.py::test_a_changed_meaning_is_a_new_version_beside_the_old_one",
+    ],
     "is the age of the row that was found, in seconds": [
         ("store.g.event_age / 60", {"g__event_age": 90.0}, 1.5),
         "../giornata/stores/test_features.py::test_the_age_of_the_row_found",

@@ -263,6 +263,32 @@ def test_what_was_found_reaches_cassandra_by_and_by(
     assert push_results(spark, settings, project, "tides") == 0
 
 
+def test_with_cassandra_gone_too_the_expectation_is_what_failed(
+    spark: SparkSession,
+    project: str,
+    write_project: WriteProject,
+    write_readings: Callable[[list[Reading]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Cassandra answers when the group begins and no longer when what was found is brought to it."""
+    settings = write_project(
+        {"features/tides.yaml": GROUP + EXPECT.format(policy="fail"), "features/tides.sql": QUERY}
+    )
+    write_readings([(place, at, -1.0, number) for number, (place, at, _, _) in enumerate(hourly())])
+    nobody = Settings(settings.home, {**settings.variables, "GIORNATA_CASSANDRA": "127.0.0.1:1"})
+    monkeypatch.setattr(
+        "jobs.materialize.push_results", lambda spark, _, *rest: push_results(spark, nobody, *rest)
+    )
+    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+        run(spark, settings, project, START, END)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("[materialize] tides: failed: not met: ")
+    assert "is in Hive alone until the next run: Cassandra at 127.0.0.1:1 does not answer" in last
+    assert [row[3] for row in verdicts(settings, project)][0] == "failed"
+    assert verdicts_online(settings, project) == []
+
+
 @pytest.mark.parametrize(
     ("policy", "bad", "published"),
     [("warn", 10, True), ("fail", 1, False), ("quarantine", 3, True), ("quarantine", 4, False)],
