@@ -132,7 +132,7 @@ def test_check_tells_which_old_versions_of_groups_may_go(root, monkeypatch):
     done = CliRunner().invoke(cli.app, ["check", "projects/flights"])
     assert (done.exit_code, done.output) == (
         0,
-        "flights: ok (4 tables, 9 feature groups, 2 models)\n"
+        "flights: ok (4 tables, 9 feature groups, 3 models)\n"
         "  features/plane.yaml has a newer version, features/plane.v2.yaml, and no live version reads it: "
         "it may be removed, with its source\n",
     )

@@ -397,12 +397,12 @@ MISTAKES = {
     "type that the task does not fit": (
         "models/hours.yaml", "type: xgboost", "type: logistic",
         [("shop/models/hours.yaml", 3, "logistic", "type logistic cannot be used for task regression",
-          "use xgboost or linear or decision_tree or random_forest")],
+          "use xgboost or linear or decision_tree or random_forest or deep_net or custom")],
     ),
     "unknown type": (
         "models/hours.yaml", "type: xgboost", "type: logistics",
         [("shop/models/hours.yaml", 3, "logistics",
-          "'logistics' is not one of xgboost, linear, logistic, decision_tree, random_forest",
+          "'logistics' is not one of xgboost, linear, logistic, decision_tree, random_forest, deep_net, custom",
           "did you mean 'logistic'?")],
     ),
     "label that cannot be joined": (
