@@ -21,7 +21,7 @@ _OF_MODELS = {
     "metric_series": ("model", "tag", "mode", "metric", "time_window"),
     "alerts": ("model", "tag", "mode", "rule"),
     "training_runs": ("model",),
-    "training_trials": ("model", "uuid", "of"),
+    "training_trials": ("model", "uuid", "search"),
 }
 
 

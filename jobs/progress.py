@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Self
 
 from giornata.documents.record import TrialRecord
+from giornata.errors import StoreError
 from giornata.stores.training_runs import TrainingRun, TrainingRuns
 from jobs.session import say
 
@@ -41,21 +42,25 @@ class Progress:
         self._stage = text
         self._runs.note(self._model, self._uuid, text, self._now())
 
-    def trials(self, of: str) -> Mapping[int, TrialRecord]:
-        """The trials that an interrupted run of this uuid finished, of a search that depends on the same `of`."""
-        return self._runs.kept(self._model, self._uuid, of)
+    def trials(self, search: str) -> Mapping[int, TrialRecord]:
+        """The trials that an interrupted run of this uuid finished, of a search that depends on the same `search`."""
+        return self._runs.kept(self._model, self._uuid, search)
 
-    def keep(self, of: str, trial: TrialRecord) -> None:
+    def keep(self, search: str, trial: TrialRecord) -> None:
         """Keep a finished trial for a run that goes on after an interruption."""
-        self._runs.keep(self._model, self._uuid, of, trial)
+        self._runs.keep(self._model, self._uuid, search, trial)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None:
             self._end("trained", "")
-        elif isinstance(error, KeyboardInterrupt):
-            self._end("cancelled", "stopped by a signal")
-        else:
-            self._end("failed", str(error) or type(error).__name__)
+            return
+        state = "cancelled" if isinstance(error, KeyboardInterrupt) else "failed"
+        reason = str(error) or ("stopped by a signal" if state == "cancelled" else type(error).__name__)
+        try:
+            self._end(state, reason)
+        except StoreError as fault:
+            # The run ends by its own error, whether or not that could be recorded.
+            say("train", f"{self._model}: that the run {state} is not recorded: {fault}")
 
     def _end(self, state: str, reason: str) -> None:
         self._runs.note(self._model, self._uuid, self._stage, self._now(), state, reason)

@@ -53,10 +53,10 @@ class TrainingRuns:
                 f"SELECT {', '.join(_COLUMNS)} FROM giornata.training_runs WHERE model = ?"
             )
             self._insert_trial = session.prepare(
-                "INSERT INTO giornata.training_trials (model, uuid, of, number, record) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO giornata.training_trials (model, uuid, search, number, record) VALUES (?, ?, ?, ?, ?)"
             )
             self._trials = session.prepare(
-                "SELECT number, record FROM giornata.training_trials WHERE model = ? AND uuid = ? AND of = ?"
+                "SELECT number, record FROM giornata.training_trials WHERE model = ? AND uuid = ? AND search = ?"
             )
         except CASSANDRA_FAULTS as fault:
             raise _fault(fault) from fault
@@ -76,13 +76,13 @@ class TrainingRuns:
         runs = [_run(row) for row in self._rows(self._list, (model,))]
         return sorted(runs, key=lambda run: (run.started_at, run.uuid), reverse=True)
 
-    def keep(self, model: str, uuid: str, of: str, trial: TrialRecord) -> None:
+    def keep(self, model: str, uuid: str, search: str, trial: TrialRecord) -> None:
         """Keep a finished trial of a run, for a month. Raises StoreError."""
-        self._rows(self._insert_trial, (model, uuid, of, trial.number, trial.model_dump_json()))
+        self._rows(self._insert_trial, (model, uuid, search, trial.number, trial.model_dump_json()))
 
-    def kept(self, model: str, uuid: str, of: str) -> Mapping[int, TrialRecord]:
-        """The trials of a run that were kept for the same `of`, by number. Raises StoreError."""
-        rows = self._rows(self._trials, (model, uuid, of))
+    def kept(self, model: str, uuid: str, search: str) -> Mapping[int, TrialRecord]:
+        """The trials of a run that were kept for the same `search`, by number. Raises StoreError."""
+        rows = self._rows(self._trials, (model, uuid, search))
         return {row.number: TrialRecord.model_validate_json(row.record) for row in rows}
 
     def _rows(self, statement: object, values: Sequence[object]) -> Sequence[Any]:

@@ -404,7 +404,7 @@ def test_on_separate_executors_the_same_training_gives_the_same_model(world, ver
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "[train] trial 4 of 4: rmse" in done.stdout
+    assert f"[train] {world.model}: trial 4 of 4: rmse" in done.stdout
     with cassandra.session(world.settings) as opened:
         again = Repository(opened).get(other)
         bundles = [open_bundle(Repository(opened).bundle(each)) for each in (version.uuid, other)]
