@@ -285,7 +285,7 @@ def test_with_cassandra_gone_too_the_expectation_is_what_failed(
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("[materialize] tides: failed: not met: ")
     assert "is in Hive alone until the next run: Cassandra at 127.0.0.1:1 does not answer" in last
-    assert [row[3] for row in verdicts(settings, project)][0] == "failed"
+    assert verdicts(settings, project)[0][3] == "failed"
     assert verdicts_online(settings, project) == []
 
 
