@@ -168,7 +168,9 @@ def materialize(task: Task, since: datetime | None = None) -> None:
         try:
             push_results(task.spark, task.settings, task.project, task.name)
         except StoreError as error:
-            raise DataError(f"{refusal} What was found is in Hive alone until the next run: {error}") from error
+            raise DataError(
+                f"{refusal} What was found is in Hive alone until the next run: {error}"
+            ) from error
         raise
     push_results(task.spark, task.settings, task.project, task.name)
     pushed = push(task.spark, task.settings, task.project, task.name, task.group)
