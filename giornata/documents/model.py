@@ -11,15 +11,22 @@ from giornata.documents.base import Deadline, Document, Duration, MailAddress, N
 METRICS: dict[str, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2", "rmsle"),
     "binary": ("auc", "log_loss", "accuracy"),
+    "multiclass": ("log_loss", "accuracy", "macro_f1"),
+    "quantile": ("pinball", "mae", "coverage"),
+    "forecasting": ("mae", "rmse", "smape", "coverage"),
+    "clustering": ("distance", "largest_share"),
 }
+"""The metrics of each task; see `giornata.evaluation.metrics`."""
 
 TYPES: dict[str, tuple[str, ...]] = {
-    "xgboost": ("regression", "binary"),
+    "xgboost": ("regression", "binary", "multiclass", "quantile"),
     "linear": ("regression",),
-    "logistic": ("binary",),
-    "decision_tree": ("regression", "binary"),
-    "random_forest": ("regression", "binary"),
-    "deep_net": ("regression", "binary"),
+    "logistic": ("binary", "multiclass"),
+    "decision_tree": ("regression", "binary", "multiclass"),
+    "random_forest": ("regression", "binary", "multiclass"),
+    "deep_net": ("regression", "binary", "multiclass"),
+    "k_means": ("clustering",),
+    "forecast": ("forecasting",),
     "custom": ("regression", "binary"),
 }
 """The types of models, and the tasks that each may be given."""
@@ -27,6 +34,8 @@ TYPES: dict[str, tuple[str, ...]] = {
 CONSISTENCY = "consistency"
 """Share of the feature values served online that the offline join computes alike: an alert may watch it, whatever
 the task; training does not measure it."""
+
+Task = Literal["regression", "binary", "multiclass", "quantile", "forecasting", "clustering"]
 
 Number = int | float
 Scalar = bool | int | float | str
@@ -235,7 +244,8 @@ class Monitor(Document):
 class ModelSpec(Document):
     """A model: the data it is asked about, the label, the features, how it is trained, deployed and watched.
 
-    `class` is the class that a model of type custom is.
+    `class` is the class that a model of type custom is. Only the task clustering has no `label`; `quantiles` are the
+    shares that the task quantile answers, 0.1, 0.5 and 0.9 unless it says others.
 
     `features`, `define` and `partition.by` are expressions of the feature language. All of them may use a feature or
     an expression of `define` by its bare name; what is in `define` only is no feature.
@@ -243,11 +253,22 @@ class ModelSpec(Document):
 
     description: Text
     owner: Text
-    type: Literal["xgboost", "linear", "logistic", "decision_tree", "random_forest", "deep_net", "custom"]
+    type: Literal[
+        "xgboost",
+        "linear",
+        "logistic",
+        "decision_tree",
+        "random_forest",
+        "deep_net",
+        "k_means",
+        "forecast",
+        "custom",
+    ]
     class_: ClassPath | None = Field(default=None, alias="class")
-    task: Literal["regression", "binary"]
+    task: Task
+    quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] | None = None
     data: Data
-    label: Label
+    label: Label | None = None
     split: Split
     define: dict[NameText, Text] = Field(default_factory=dict)
     features: Annotated[dict[NameText, Text], Field(min_length=1)]
@@ -258,3 +279,20 @@ class ModelSpec(Document):
     deploy: Deploy | None = None
     online: Online = Online()
     monitor: Monitor = Monitor()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.label is None and self.task != "clustering":
+            raise ValueError(f"a {self.task} model needs a label: write label: {{table, value, event_time}}")
+        if self.label is not None and self.task == "clustering":
+            raise ValueError("a clustering model learns without a label: leave label out")
+        if self.quantiles and self.task != "quantile":
+            raise ValueError(f"quantiles belong to the task quantile, not to {self.task}")
+        if self.quantiles and sorted(set(self.quantiles)) != self.quantiles:
+            raise ValueError("quantiles must be in order and different, such as [0.1, 0.5, 0.9]")
+        return self
+
+    @property
+    def shares(self) -> list[float]:
+        """The quantiles that are asked for; none but for the task quantile."""
+        return (self.quantiles or [0.1, 0.5, 0.9]) if self.task == "quantile" else []

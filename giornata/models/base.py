@@ -12,6 +12,7 @@ from giornata.errors import GiornataError
 
 __all__ = [
     "DEVICE",
+    "Answers",
     "Examples",
     "FitError",
     "Fitted",
@@ -29,6 +30,9 @@ Matrix = NDArray[
     np.float32
 ]  # one row a request, one column a feature; NaN is missing, infinity does not occur
 Vector = NDArray[np.float64]
+Answers = NDArray[
+    np.float64
+]  # one row a request: a number each, or a column for each of the outputs of the examples
 Parameters = Mapping[str, Scalar]
 
 DEVICE = "GIORNATA_DEVICE"
@@ -37,7 +41,7 @@ processor. Models answer on the processor always."""
 
 Watch = Callable[[int, float], None]
 """Told after every round of a fit its number, from 1, and the loss on the validation rows (lower is better: root mean
-squared error for regression, log loss for binary). Raises PrunedError to end the fit."""
+squared error for regression, log loss for binary and multiclass, pinball loss for quantile). Raises PrunedError to end the fit."""
 
 
 class ParameterError(GiornataError):
@@ -63,12 +67,16 @@ class Examples:
     `categories` maps the columns that hold codes of categories, not amounts, to how many codes there are: codes
     are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts. `names` are those of the
     columns, where they are known.
+
+    `outputs` names the numbers of an answer, where these are several (see `giornata.models.outputs`): the classes of
+    the task multiclass, whose target holds their places 0, 1, …, and the shares of the task quantile, "0.1" ….
     """
 
     matrix: Matrix
     target: Vector
     categories: Mapping[int, int] = field(default_factory=dict)
     names: Sequence[str] = ()
+    outputs: Sequence[str] = ()
 
 
 class Fitted(Protocol):
@@ -79,8 +87,11 @@ class Fitted(Protocol):
         """Rounds of training that the model holds (boosting rounds, epochs, iterations); 1 where there are none."""
         ...
 
-    def predict(self, matrix: Matrix) -> Vector:
-        """One answer a row: the value (regression) or the probability of true (binary), always finite.
+    def predict(self, matrix: Matrix) -> Answers:
+        """One answer a row, always finite: the value (regression) or the probability of true (binary); or a row of
+        numbers: the probability of every class, which add up to 1 (multiclass), the value of every share, none below
+        the one before it (quantile), the number of the nearest centre and the distance to it (clustering), the
+        forecast and the bounds that it lies between (forecasting).
 
         A row's answer does not depend on the rows beside it, down to the last bit. A type of a project's own may
         raise PredictionError.
@@ -110,7 +121,7 @@ class ModelType(Protocol):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that it can be given: regression, binary."""
+        """The tasks that it can be given (see `giornata.documents.model.TYPES`)."""
         ...
 
     @property
