@@ -69,9 +69,10 @@ class SelfTestRow:
     """Inputs as JSON (times as ISO text) and the answer that they must get, bit for bit."""
 
     inputs: Mapping[str, Any]
-    prediction: float
+    prediction: float | str
     part: str
     level: str
+    outputs: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,17 @@ def _files(bundle: Bundle) -> dict[str, bytes]:
         "record.json": _json(record),
         "features.json": _json(bundle.features),
         "parts.json": _json(index),
-        "self_test.json": _json([vars(row) for row in bundle.self_test]),
+        "self_test.json": _json([_self_test_row(row) for row in bundle.self_test]),
     }
     if bundle.partition is not None:
         files["partition.json"] = _json(bundle.partition)
     for number, part in enumerate(bundle.parts):
         files |= {f"parts/{number:05}/{name}": content for name, content in part.files.items()}
     return files
+
+
+def _self_test_row(row: SelfTestRow) -> dict[str, Any]:
+    return {name: value for name, value in vars(row).items() if name != "outputs" or value is not None}
 
 
 def _json(value: object) -> bytes:

@@ -5,6 +5,7 @@ takes neither Polars nor XGBoost; they come with the first columns and the first
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 
 from dsl import CompiledFeatures, Inputs, StoreInput
 from giornata.bundle import Bundle, SelfTestRow
 from giornata.documents.record import ModelVersion, Signature
 from giornata.errors import BundleError, DataError
 from giornata.models import model_type
-from giornata.models.base import Matrix
+from giornata.models.base import Answers, Matrix
+from giornata.models.outputs import predictions
 from giornata.models.partitions import PartIndex
 from giornata.names import store_column
 
@@ -40,11 +43,15 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """An answer, and which part of the model, on which level of the partition tree, gave it."""
+    """An answer, and which part of the model, on which level of the partition tree, gave it.
 
-    value: float
+    `value` is a number, or the likeliest class; `outputs` are all numbers of an answer that has several, by name.
+    """
+
+    value: float | str
     part: str
     level: str
+    outputs: Mapping[str, float] | None = None
 
 
 class Scorer:
@@ -60,6 +67,7 @@ class Scorer:
         self._models = [fitted.from_files(part.files) for part in bundle.parts]
         self._names = [part.name for part in bundle.parts]
         self._levels = [part.level for part in bundle.parts]
+        self._outputs = tuple(bundle.version.signature.outputs)
 
     @property
     def version(self) -> ModelVersion:
@@ -83,25 +91,38 @@ class Scorer:
             positions = [0] * len(rows)
         else:
             positions = [self._index.find(self._partition.row(row)) for row in rows]
-        values = self._predict(matrix, positions)
+        answers = self._predict(matrix, positions)
+        values = predictions(self.signature.task, self._outputs, answers).tolist()
+        outputs = self._named(answers) if self._outputs else itertools.repeat(None)
         return [
-            Prediction(value, self._names[position], self._levels[position])
-            for value, position in zip(values.tolist(), positions, strict=True)
+            Prediction(value, self._names[position], self._levels[position], numbers)
+            for value, position, numbers in zip(values, positions, outputs, strict=False)
         ]
 
     def columns(self, frame: "pl.DataFrame") -> "pl.DataFrame":
-        """`prediction` (float), `part` and `level` (str) for each row of a frame that holds the columns `inputs`."""
+        """`prediction` (float, or str where it is a class), `part` and `level` (str) for each row of a frame that
+        holds the columns `inputs`; with them `outputs` (JSON of all numbers by name) where an answer has several."""
         import polars as pl
 
-        positions = self._positions(frame)
-        values = self._predict(matrix_of_columns(self._features.columns(frame)), positions)
+        answers, positions = self.answers(frame)
+        values = predictions(self.signature.task, self._outputs, answers)
+        named = [orjson.dumps(numbers).decode() for numbers in self._named(answers)] if self._outputs else []
         return pl.DataFrame(
             {
-                "prediction": pl.Series(values, dtype=pl.Float64),
+                "prediction": pl.Series(
+                    values, dtype=pl.String if self.signature.task == "multiclass" else pl.Float64
+                ),
+                **({"outputs": pl.Series(named, dtype=pl.String)} if self._outputs else {}),
                 "part": pl.Series([self._names[position] for position in positions], dtype=pl.String),
                 "level": pl.Series([self._levels[position] for position in positions], dtype=pl.String),
             }
         )
+
+    def answers(self, frame: "pl.DataFrame") -> tuple[Answers, list[int]]:
+        """The numbers of the answers to the rows of a frame as in `columns`, a row each (a number each where there is
+        but one), and the places of the parts of the bundle that gave them."""
+        positions = self._positions(frame)
+        return self._predict(matrix_of_columns(self._features.columns(frame)), positions), positions
 
     def unpartitioned(self) -> "Scorer":
         """The same version answering everything by its root."""
@@ -113,7 +134,7 @@ class Scorer:
         """Ask the rows that the bundle carries. Raises BundleError where an answer is not the recorded one's bits."""
         rows = [_typed(row.inputs, self.inputs) for row in self._bundle.self_test]
         for number, (row, answer) in enumerate(zip(self._bundle.self_test, self.rows(rows), strict=True)):
-            expected = Prediction(row.prediction, row.part, row.level)
+            expected = Prediction(row.prediction, row.part, row.level, row.outputs)
             if answer != expected:
                 raise BundleError(
                     f"version {self.version.uuid} of {self.version.model} answers {answer} to row {number} of its "
@@ -132,11 +153,13 @@ class Scorer:
             positions.append(position)
         return positions
 
-    def _predict(self, matrix: Matrix, positions: Sequence[int]) -> np.ndarray:
-        if not positions:
-            return np.empty(0, np.float64)
+    def _named(self, answers: Answers) -> list[dict[str, float]]:
+        return [dict(zip(self._outputs, numbers, strict=True)) for numbers in answers.tolist()]
+
+    def _predict(self, matrix: Matrix, positions: Sequence[int]) -> Answers:
+        width = (len(self._outputs),) if self._outputs else ()
+        values = np.empty((len(positions), *width), np.float64)
         chosen = np.asarray(positions)
-        values = np.empty(len(chosen), np.float64)
         for position in set(positions):
             rows = np.flatnonzero(chosen == position)
             values[rows] = self._models[position].predict(matrix[rows])
@@ -187,7 +210,7 @@ def with_self_test(bundle: Bundle, rows: Iterable[Mapping[str, object]]) -> Bund
     inputs = [{name: _plain(row[name]) for name in scorer.inputs} for row in rows]
     answers = scorer.rows([_typed(row, scorer.inputs) for row in inputs])
     self_test = [
-        SelfTestRow(row, answer.value, answer.part, answer.level)
+        SelfTestRow(row, answer.value, answer.part, answer.level, answer.outputs)
         for row, answer in zip(inputs, answers, strict=True)
     ]
     return dataclasses.replace(bundle, self_test=tuple(self_test))

@@ -8,11 +8,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 
+import numpy as np
+import orjson
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from giornata.documents import METRICS
+from giornata.documents import METRICS, ModelSpec
 from giornata.evaluation.metrics import metrics
 from giornata.monitoring.alerts import ALL_ROWS
 from giornata.monitoring.observations import LABEL_COVERAGE
@@ -36,7 +38,7 @@ def measure(
     predictions: DataFrame,
     outcomes: DataFrame,
     model: str,
-    task: str,
+    spec: ModelSpec,
     windows: Iterable[int],
     days: Sequence[str],
 ) -> list[Point]:
@@ -50,7 +52,7 @@ def measure(
     measured = (
         _by_window(_by_part(_labelled(predictions, outcomes)), windows, days)
         .groupBy(*_GROUP)
-        .applyInPandas(_measure_group(task), _MEASURED)
+        .applyInPandas(_measure_group(spec), _MEASURED)
     )
     return [
         Point(
@@ -73,8 +75,9 @@ def _labelled(predictions: DataFrame, outcomes: DataFrame) -> DataFrame:
     """Every prediction with its label or null, once for each tag that stood for its version ("" for none)."""
     one = ["day", "mode", "model_uuid", "prediction_id"]
     labels = outcomes.select(*one, "label")
+    answer = [name for name in ("prediction", "outputs") if name in predictions.columns]
     tags = F.explode(F.split(F.coalesce("tag", F.lit("")), ","))
-    return predictions.select(*one, tags.alias("tag"), "level", "part", "prediction").join(
+    return predictions.select(*one, tags.alias("tag"), "level", "part", *answer).join(
         labels, on=one, how="left"
     )
 
@@ -105,9 +108,9 @@ def _ends(length: int) -> Column:
     )
 
 
-def _measure_group(task: str) -> Callable[[tuple, pd.DataFrame], pd.DataFrame]:
+def _measure_group(spec: ModelSpec) -> Callable[[tuple, pd.DataFrame], pd.DataFrame]:
     def measure_group(group: tuple, rows: pd.DataFrame) -> pd.DataFrame:
-        measured = list(_measurements(task, dict(zip(_GROUP, group, strict=True))["part"], rows))
+        measured = list(_measurements(spec, dict(zip(_GROUP, group, strict=True))["part"], rows))
         frame = pd.DataFrame(measured, columns=["metric", "value", "row_count"])
         for place, (name, value) in enumerate(zip(_GROUP, group, strict=True)):
             frame.insert(place, name, value)
@@ -116,7 +119,7 @@ def _measure_group(task: str) -> Callable[[tuple, pd.DataFrame], pd.DataFrame]:
     return measure_group
 
 
-def _measurements(task: str, part: str, rows: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
+def _measurements(spec: ModelSpec, part: str, rows: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
     # In one order, whatever order the rows came in: sums of floats, and so metrics, are the same in every
     # run.
     labelled = rows[rows["label"].notna()].sort_values("prediction_id")
@@ -124,7 +127,23 @@ def _measurements(task: str, part: str, rows: pd.DataFrame) -> Iterator[tuple[st
     if not whole and len(labelled) < MIN_PART_ROWS:
         return
     yield LABEL_COVERAGE, len(labelled) / len(rows), len(rows)
-    values = metrics(task, labelled["label"].to_numpy(float), labelled["prediction"].to_numpy(float))
-    for name, value in values.items():
+    for name, value in _values(spec, labelled).items():
         if math.isfinite(value):
             yield name, value, len(labelled)
+
+
+def _values(spec: ModelSpec, labelled: pd.DataFrame) -> dict[str, float]:
+    """The metrics of labelled predictions, by the names of the numbers that the answers hold."""
+    if "outputs" not in labelled:
+        return metrics(spec.task, labelled["label"].to_numpy(float), labelled["prediction"].to_numpy(float))
+    if labelled.empty:
+        return {}
+    answers = [orjson.loads(text) for text in labelled["outputs"]]
+    outputs = list(answers[0])  # of one version, so that all rows have the same
+    numbers = np.array([[answer[name] for name in outputs] for answer in answers], np.float64)
+    if spec.task == "multiclass":
+        places = {name: place for place, name in enumerate(outputs)}
+        actual = np.array([places.get(label, -1) for label in labelled["label"]], np.float64)
+    else:
+        actual = labelled["label"].to_numpy(float)
+    return metrics(spec.task, actual, numbers, outputs)

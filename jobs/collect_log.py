@@ -48,7 +48,6 @@ _FIELDS = {
     "uuid": "string",
     "part": "string",
     "level": "string",
-    "prediction": "double",
     "event_time": "timestamp",
     "predicted_at": "timestamp",
     "inputs": "string",
@@ -101,9 +100,7 @@ def publish_segments(
     table = predictions_table(model)
     ensure_table(spark, table, columns, PARTITIONS)
     torn = sum(set_torn_tail_aside(path) for path in segments)
-    with _cached(
-        read_lines(spark, segments, model, {name: columns[name] for name in spec.data.key})
-    ) as lines:
+    with _cached(read_lines(spark, segments, model, columns, spec.data.key)) as lines:
         rejected = set_rejected_aside(lines, segments)
         rows = lines.where("is_good").dropDuplicates(["prediction_id"])
         number = rows.count()
@@ -128,14 +125,18 @@ def set_torn_tail_aside(segment: Path) -> bool:
 
 
 def read_lines(
-    spark: SparkSession, segments: Sequence[Path], model: Name, key: Mapping[str, str]
+    spark: SparkSession, segments: Sequence[Path], model: Name, columns: Mapping[str, str], key: Sequence[str]
 ) -> DataFrame:
     """Every line of the segments: `segment`, its text `line`, its fields, and whether it `is_good`.
 
+    `columns` are those of the predictions table, `key` among them.
+
     A line is good when it is JSON with the fields of the prediction log in their types and is about `model`.
     """
-    keys = ", ".join(f"{name}: {SQL_TYPES[type_]}" for name, type_ in key.items())
-    fields = _FIELDS | {"tag": "string", "key": f"struct<{keys}>", "broken": "string"}
+    keys = ", ".join(f"{name}: {SQL_TYPES[columns[name]]}" for name in key)
+    answer = {name: SQL_TYPES[columns[name]] for name in ("prediction", "outputs") if name in columns}
+    needed = _FIELDS | answer
+    fields = needed | {"tag": "string", "key": f"struct<{keys}>", "broken": "string"}
     schema = ", ".join(f"{name} {type_}" for name, type_ in fields.items())
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "broken"}
     text = spark.read.text([str(path) for path in segments], lineSep="\n")
@@ -145,7 +146,7 @@ def read_lines(
         F.from_json("value", schema, options).alias("fields"),
     ).select("segment", "line", "fields.*")
     present = F.lit(True)
-    for name in _FIELDS:
+    for name in needed:
         present &= F.col(name).isNotNull()
     good = present & F.col("broken").isNull() & (F.col("model") == str(model)) & F.col("uuid").rlike(_UUID)
     return lines.withColumn("is_good", F.coalesce(good, F.lit(False)))

@@ -1,6 +1,6 @@
 """Asks a bundle about the rows of the test period, on executors, by the scorer that will answer later on."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ OwnMetrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics on the test rows: of the whole model, by level, by part (with rows), of its root alone, of a constant,
+    """Metrics on the test rows: of the whole model, by level, by part (with rows), of its root alone, of a baseline,
     and of an earlier version where one was asked."""
 
     whole: Metrics
@@ -41,24 +41,26 @@ def evaluate(
     rows: int,
     bundle: bytes,
     columns: Mapping[str, str],
-    constant: float,
+    baseline: Sequence[float] | bytes,
     previous: bytes | None = None,
     own: OwnMetrics | None = None,
 ) -> Evaluation:
-    """Evaluate a bundle on `rows` labelled test rows; `constant` is what the baseline answers to all of them.
+    """Evaluate a bundle on `rows` labelled test rows. The baseline is a bundle, or what it answers to all of them.
 
-    `previous` is the bundle of an earlier version that reads nothing but `columns`; `own` gives further metrics for
-    actual and predicted values, those of a class of the project.
+    `previous` is the bundle of an earlier version that reads nothing but `columns`, and answers the same outputs;
+    `own` gives further metrics for actual and predicted values, those of a class of the project.
     """
-    answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns, previous)
-    task = open_bundle(bundle).version.signature.task
-    actual = answers["actual"].to_numpy()
+    others = {"previous": previous, "baseline": baseline if isinstance(baseline, bytes) else None}
+    answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns, others)
+    asked = open_bundle(bundle).version.signature
 
     def measured(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
-        return defined(metrics(task, actual, predicted) | (own(actual, predicted) if own else {}))
+        found = metrics(asked.task, actual, predicted, asked.outputs)
+        return defined(found | (own(actual, predicted) if own else {}))
 
-    def of(frame: pl.DataFrame, column: str = "prediction") -> Metrics:
-        return measured(frame["actual"].to_numpy(), frame[column].to_numpy())
+    def of(frame: pl.DataFrame, column: str = "answer") -> Metrics:
+        given = frame[column].to_numpy()
+        return measured(frame["actual"].to_numpy(), given if asked.outputs else given[:, 0])
 
     levels = answers.partition_by("level", as_dict=True)
     parts = answers.partition_by("part", as_dict=True)
@@ -70,35 +72,59 @@ def evaluate(
         ],
         parts={str(part): (frame.height, of(frame)) for (part,), frame in parts.items()},
         single=of(answers, "root"),
-        baseline=measured(actual, np.full(len(actual), constant)),
+        baseline=of(answers if isinstance(baseline, bytes) else _constant(answers, baseline), "baseline"),
         previous=of(answers, "previous") if previous else None,
     )
 
 
 def _answers(
-    test: DataFrame, bundle: bytes, columns: Mapping[str, str], previous: bytes | None
+    test: DataFrame, bundle: bytes, columns: Mapping[str, str], others: Mapping[str, bytes | None]
 ) -> pl.DataFrame:
-    sent = test.sparkSession.sparkContext.broadcast((bundle, previous))
+    """For each row `actual`, the `part` and `level` that answered, and the numbers of the answers of the model
+    (`answer`), its `root` and the `others` that there are, in arrays of fixed width."""
+    further = {name: other for name, other in others.items() if other is not None}
+    sent = test.sparkSession.sparkContext.broadcast((bundle, further))
 
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        asked, earlier = sent.value
-        scorer = Scorer(open_bundle(asked))
-        root = scorer.unpartitioned()
-        before = Scorer(open_bundle(earlier)) if earlier else root
+        asked, further = sent.value
+        opened = open_bundle(asked)
+        scorer = Scorer(opened)
+        asking = {"root": scorer.unpartitioned()}
+        asking |= {name: Scorer(open_bundle(other)) for name, other in further.items()}
         for batch in batches:
             frame = pl.from_arrow(batch)
-            answered = scorer.columns(frame).with_columns(
-                actual=frame[LABEL],
-                order=frame[ORDER],
-                root=root.columns(frame)["prediction"],
-                previous=before.columns(frame)["prediction"],
+            numbers, places = scorer.answers(frame)
+            answered = {"answer": numbers} | {name: other.answers(frame)[0] for name, other in asking.items()}
+            yield pa.RecordBatch.from_pydict(
+                {
+                    "actual": frame[LABEL].to_arrow(),
+                    "order": frame[ORDER].to_arrow(),
+                    "part": pa.array([opened.parts[place].name for place in places], pa.string()),
+                    "level": pa.array([opened.parts[place].level for place in places], pa.string()),
+                    **{name: _lists(numbers) for name, numbers in answered.items()},
+                }
             )
-            yield from answered.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
 
-    schema = "prediction double, part string, level string, actual double, order bigint, root double, previous double"
+    answers = ", ".join(f"{name} array<double>" for name in ("answer", "root", *further))
+    schema = f"actual double, order bigint, part string, level string, {answers}"
     collected = input_frame(test, columns, LABEL, ORDER).mapInArrow(answer, schema).toArrow()
     sent.destroy()
     frame = pl.from_arrow(collected)
     assert isinstance(frame, pl.DataFrame)
+    width = max(len(open_bundle(bundle).version.signature.outputs), 1)
+    fixed = pl.col(*("answer", "root", *further)).list.to_array(width)
     # In the order of the keys, so that sums do not depend on how Spark moved the rows.
-    return frame.sort("order", maintain_order=True)
+    return frame.sort("order", maintain_order=True).with_columns(fixed)
+
+
+def _lists(answers: np.ndarray) -> pa.Array:
+    """Answers as a column of lists of numbers."""
+    width = answers.shape[1] if answers.ndim == 2 else 1
+    offsets = np.arange(0, (len(answers) + 1) * width, width, dtype=np.int32)
+    return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(answers).reshape(-1))
+
+
+def _constant(answers: pl.DataFrame, numbers: Sequence[float]) -> pl.DataFrame:
+    """`answers` with the same numbers for every row as `baseline`."""
+    constant = np.tile(np.asarray(numbers, np.float64), (answers.height, 1))
+    return answers.with_columns(baseline=pl.Series(constant, dtype=pl.Array(pl.Float64, len(numbers))))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
@@ -28,9 +28,15 @@ from giornata.models.partitions import (
 from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, path_rows, validation_losses
 from jobs.progress import Progress
 
-__all__ = ["Learned", "learn", "parameter_sets"]
+__all__ = ["PLAINEST", "Learned", "learn", "parameter_sets", "plain_parts"]
 
 _TASKS_PER_SLOT = 4
+
+PLAINEST: Mapping[str, Mapping[str, Scalar]] = {
+    "forecasting": {"method": "seasonal_naive"},
+    "clustering": {"clusters": 1},
+}
+"""By task, the parameters of the models that a model is compared with, where no constant answer is its baseline."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def learn(
     progress: Progress,
 ) -> Learned:
     """Fit and choose the parts of a model. Raises DataError when the root cannot be fitted."""
-    tasks = spec.resources.executors * spec.resources.cores * _TASKS_PER_SLOT
+    tasks = _tasks(spec)
     levels = list(partition.names) if partition else []
     rows, dropped = candidates(path_rows(matrix), spec.partition.min_rows if spec.partition else 1)
     tried = [key for key in rows if key not in dropped]
@@ -93,6 +99,28 @@ def learn(
     names = part_names(rows, levels)
     parts = tuple(Part(key, level_of(key, levels), names[key], files[key]) for key in chosen.kept)
     return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, files))
+
+
+def plain_parts(
+    matrix: DataFrame, spec: ModelSpec, recipe: Recipe, parts: Sequence[Part]
+) -> tuple[Part, ...]:
+    """The same parts with models of PLAINEST; those that cannot be fitted are left out.
+
+    Raises DataError when the root cannot be fitted.
+    """
+    plain = replace(recipe, sets=[{**recipe.sets[0], **PLAINEST[spec.task]}])
+    fitted = fit_parts(
+        matrix, [(part.key, 0) for part in parts], ["train", "validation"], plain, _tasks(spec)
+    )
+    if fitted[parts[0].key, 0].problem:
+        raise DataError(f"the baseline cannot be fitted: {fitted[parts[0].key, 0].problem}")
+    return tuple(
+        replace(part, files=fitted[part.key, 0].files) for part in parts if not fitted[part.key, 0].problem
+    )
+
+
+def _tasks(spec: ModelSpec) -> int:
+    return spec.resources.executors * spec.resources.cores * _TASKS_PER_SLOT
 
 
 def _choose(

@@ -36,7 +36,7 @@ from giornata.stores.alerts import Alerts
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
 from jobs.accuracy import ACCURACY_METRICS, measure
-from jobs.outcomes import OUTCOME_COLUMNS, known_labels, outcomes
+from jobs.outcomes import known_labels, outcome_columns, outcomes
 from jobs.predictions import PARTITIONS, predictions_columns
 from jobs.publish import create_table, ensure_table, publish
 from jobs.session import add_range, days_between, job_main, say
@@ -57,7 +57,7 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
     points = {
         model: _measure_model(spark, settings, documents, model, days, end)
         for model in documents.models
-        if spark.catalog.tableExists(predictions_table(Name(project, model)))
+        if documents.model(model).label and spark.catalog.tableExists(predictions_table(Name(project, model)))
     }
     for model in documents.models.keys() - points.keys():
         say("monitor", f"{project}/{model}: nothing was predicted yet")
@@ -90,7 +90,7 @@ def _measure_model(
         _days(spark.table(predictions_table(name)), reach, days[-1]),
         _days(spark.table(outcomes_table(name)), reach, days[-1]),
         model=str(name),
-        task=spec.task,
+        spec=spec,
         windows=windows,
         days=days,
     )
@@ -112,7 +112,7 @@ def _publish_outcomes(
     labels_table = documents.table(spec.label.table)
     table = outcomes_table(name)
     columns = predictions_columns(spec, documents.table(spec.data.table))
-    ensure_table(spark, table, {**columns, **OUTCOME_COLUMNS}, PARTITIONS)
+    ensure_table(spark, table, {**columns, **outcome_columns(spec.task)}, PARTITIONS)
     predictions = _days(spark.table(predictions_table(name)), days[0], days[-1])
     labels = known_labels(_table(spark, documents.name, spec.label.table), labels_table, spec, days[0], end)
     partitions = predictions.select(*PARTITIONS).union(

@@ -7,17 +7,22 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from giornata.documents import ModelSpec, Table
+from jobs.columns import SQL_TYPES
 
 LABEL = "label"
 KNOWN_AT = "label_known_at"
-OUTCOME_COLUMNS = {LABEL: "float", KNOWN_AT: "timestamp"}
+
+
+def outcome_columns(task: str) -> dict[str, str]:
+    """Name and type of what an outcome has beside a prediction's columns; the label of classes is text."""
+    return {LABEL: "str" if task == "multiclass" else "float", KNOWN_AT: "timestamp"}
 
 
 def known_labels(
     rows: DataFrame, table: Table, spec: ModelSpec, first_day: str, known_before: datetime
 ) -> DataFrame:
-    """The label of each key as it was known before a moment: the key columns, `label` (double),
-    `label_known_at`.
+    """The label of each key as it was known before a moment: the key columns, `label` (double, or string where
+    labels are classes), `label_known_at`.
 
     `rows`, `first_day` and the choice among several labels of a key are as in `newest_labels`.
     """
@@ -29,17 +34,18 @@ def newest_labels(
     rows: DataFrame, table: Table, spec: ModelSpec, first_day: str, moments: Mapping[str, datetime]
 ) -> DataFrame:
     """The key columns of every label known before the last of `moments`, and for each moment, under its name, a
-    struct of `label_known_at` and `label` (double) as known before it, or null.
+    struct of `label_known_at` and `label` (as in `known_labels`) as known before it, or null.
 
     `rows` are those of the label's table. Where a key has several labels (a correction), the newest counts;
     of two known at the same instant the greater. Labels of a table that is filed by the day they become known
     are looked for from `first_day` on, since a prediction is made before its label is known.
     """
     label, known_at = spec.label, F.col(spec.label.event_time)
+    value = F.col(label.value).cast(SQL_TYPES[outcome_columns(spec.task)[LABEL]])
     known = rows.where(known_at < F.lit(max(moments.values()))).where(F.col(label.value).isNotNull())
     if table.event_time == label.event_time:
         known = known.where(F.col("day") >= first_day)
-    told = F.struct(known_at.alias(KNOWN_AT), F.col(label.value).cast("double").alias(LABEL))
+    told = F.struct(known_at.alias(KNOWN_AT), value.alias(LABEL))
     newest = (F.max(F.when(known_at < F.lit(moment), told)).alias(name) for name, moment in moments.items())
     return known.groupBy(*spec.data.key).agg(*newest)
 

@@ -28,7 +28,7 @@ Candidate = tuple[Key, int]
 @dataclass(frozen=True)
 class Recipe:
     """How each part is fitted: the model type, its task, the sets of parameters to choose from, the number of
-    features, which of them are codes of categories, and their names (see `Examples`)."""
+    features, which of them are codes of categories, their names and those of outputs (see `Examples`)."""
 
     type: ModelType
     task: str
@@ -37,6 +37,7 @@ class Recipe:
     features: int
     categories: Mapping[int, int]
     names: Sequence[str] = ()
+    outputs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def fit_parts(
 
     def fit(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
         part, number = (value.as_py() for value in key)
-        learned = examples(table, recipe.features, recipe.categories, recipe.names)
+        learned = examples(table, recipe.features, recipe.categories, recipe.names, recipe.outputs)
         try:
             fitted = recipe.type.fit(learned, recipe.task, recipe.sets[number], recipe.seed)
         except FitError as error:
@@ -125,7 +126,8 @@ def validation_losses(
                 inside = np.flatnonzero(parts == path)
                 for part in _prefix_texts(path):
                     for depth, number, model in loaded.get(part, ()):
-                        loss = part_losses(recipe.task, actual[inside], model.predict(features[inside]))
+                        answers = model.predict(features[inside])
+                        loss = part_losses(recipe.task, actual[inside], answers, recipe.outputs)
                         sums.append((path, depth, number, len(inside), float(loss.sum())))
             yield pa.RecordBatch.from_pydict(
                 {

@@ -17,6 +17,7 @@ PARTITIONS = ("day", "mode", "model_uuid")
 _COLUMNS = {
     "event_time": "timestamp",
     "prediction": "float",
+    "outputs": "str",
     "prediction_id": "str",
     "predicted_at": "timestamp",
     "tag": "str",
@@ -29,7 +30,8 @@ _COLUMNS = {
 def predictions_columns(spec: ModelSpec, table: Table) -> dict[str, str]:
     """Name and type of the columns of a model's prediction table, without its partitions: the key columns first.
 
-    `event_time` is the moment the model was asked about; `prediction` the value, or the probability of true;
+    `event_time` is the moment the model was asked about; `prediction` the value, the probability of true, or the
+    likeliest class as text; `outputs` is JSON of the numbers of an answer by name, for tasks that answer several;
     `tag` the tags that stood for the version, joined by commas; `part` and `level` say which part of a
     partitioned model answered; `inputs` is JSON of the inputs as used (see `inputs_json`).
     The partition `day` is that of the asking; in batch the day its row is filed under, if that is later.
@@ -40,7 +42,12 @@ def predictions_columns(spec: ModelSpec, table: Table) -> dict[str, str]:
             raise DataError(
                 f"key column {name} of table {spec.data.table} has the name of a prediction's own column"
             )
-    return {**{name: str(table.columns[name]) for name in spec.data.key}, **_COLUMNS}
+    own = dict(_COLUMNS)
+    if spec.task == "multiclass":
+        own["prediction"] = "str"
+    if spec.task in ("regression", "binary"):
+        del own["outputs"]
+    return {**{name: str(table.columns[name]) for name in spec.data.key}, **own}
 
 
 def prediction_id(model_uuid: str, key: Sequence[object], event_time: datetime) -> str:

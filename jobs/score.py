@@ -147,7 +147,7 @@ def _predictions(
             answers = scorer.columns(frame)
             scored = frame.select(pl.col(key).alias(key.removeprefix("_key_")) for key in keys).with_columns(
                 pl.Series("event_time", frame["_event_time"]),
-                answers["prediction"],
+                *(answers[name] for name in ("prediction", "outputs") if name in answers.columns),
                 pl.Series(
                     "prediction_id",
                     [

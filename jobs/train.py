@@ -44,16 +44,19 @@ from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs.evaluate import Evaluation, evaluate
-from jobs.learning import Learned, learn, parameter_sets
+from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts
 from jobs.parts import Recipe
 from jobs.point_in_time import join
 from jobs.progress import Progress
 from jobs.session import job_main, parse_day, say, start
 from jobs.tracking import Tracking
 from jobs.training_data import (
+    LABEL,
     ORDER,
     WINDOW,
     RowCounts,
+    classes_of,
+    coded,
     examples,
     fit_features,
     input_frame,
@@ -164,10 +167,13 @@ def _train(
     when = windows(spec.split, training.as_of)
     labelled = labelled_rows(spark, documents, spec, inputs, when).persist(StorageLevel.MEMORY_AND_DISK)
     counts = row_counts(labelled, spec, inputs, when)
+    classes = classes_of(labelled, spec)
     progress.stage(", ".join(f"{counts.rows[name]} {name} rows" for name in when.bounds))
-    asked = signature(spec, inputs, counts.nullable)
+    asked = signature(spec, inputs, counts.nullable, classes)
     columns = input_columns(asked)
-    joined = join(spark, labelled, spec.data.event_time, inputs, documents.groups, documents.name)
+    joined = join(
+        spark, coded(labelled, classes), spec.data.event_time, inputs, documents.groups, documents.name
+    )
     joined = joined.persist(StorageLevel.MEMORY_AND_DISK)
     learning = joined.where(F.col(WINDOW) != "test")
     fitted = fit_features(joined.where(F.col(WINDOW) == "train"), compiled.features, columns)
@@ -175,7 +181,7 @@ def _train(
     matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
     categories = _categories(features)
-    data = _trial_data(matrix, counts, features.names, categories)
+    data = _trial_data(matrix, counts, features.names, categories, asked.outputs)
     progress.stage(
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
@@ -186,7 +192,9 @@ def _train(
     first = best_of(earlier.version.search if earlier else None, plan.warm_start)
     found = tune(spark, spec, type_, plan, own, first, data, tracking, progress)
     sets = parameter_sets(spec, type_, found)
-    recipe = Recipe(type_, spec.task, sets, plan.seed, len(features.names), categories, features.names)
+    recipe = Recipe(
+        type_, spec.task, sets, plan.seed, len(features.names), categories, features.names, asked.outputs
+    )
     learned = learn(matrix, spec, recipe, compiled.partition, progress)
 
     version = ModelVersion(
@@ -223,15 +231,15 @@ def _train(
         learned.parts,
     )
     test = joined.where(F.col(WINDOW) == "test")
-    share = _mean_label(learning)
+    baseline = _baseline(matrix, spec, recipe, bundle)
     own_metrics = type_.evaluate if isinstance(type_, CustomType) else None
-    comparable = earlier if earlier and _reads(earlier.version, spec, columns) else None
+    comparable = earlier if earlier and _comparable(earlier.version, version, columns) else None
     measured = evaluate(
         test,
         counts.rows["test"],
         write_bundle(bundle),
         columns,
-        share,
+        baseline,
         comparable.bundle if comparable else None,
         own_metrics,
     )
@@ -249,12 +257,16 @@ def _categories(features: CompiledFeatures) -> dict[int, int]:
 
 
 def _trial_data(
-    matrix: DataFrame, counts: RowCounts, features: Sequence[str], categories: Mapping[int, int]
+    matrix: DataFrame,
+    counts: RowCounts,
+    features: Sequence[str],
+    categories: Mapping[int, int],
+    outputs: Sequence[str],
 ) -> TrialData:
     learned = counts.rows["train"] + counts.rows["validation"]
     chosen = sample(matrix, learned, MAX_SEARCH_ROWS)
     train, validation = (
-        examples(chosen.where(F.col(WINDOW) == name).toArrow(), len(features), categories, features)
+        examples(chosen.where(F.col(WINDOW) == name).toArrow(), len(features), categories, features, outputs)
         for name in ("train", "validation")
     )
     return TrialData(train, validation)
@@ -272,15 +284,32 @@ def _importances(type_: ModelType, features: CompiledFeatures, learned: Learned)
     return combined_importance(features.names, shares, [answered[part.key] for part in learned.parts])
 
 
-def _mean_label(learning: DataFrame) -> float:
-    (row,) = learning.agg(F.avg("_label").alias("mean")).collect()
-    return float(row["mean"])
+def _baseline(matrix: DataFrame, spec: ModelSpec, recipe: Recipe, bundle: Bundle) -> list[float] | bytes:
+    """What a model is compared with: the mean, the share of true or of each class, or the quantiles of the labels it
+    learned from; or a bundle whose parts learned with the plainest parameters of their task."""
+    if spec.task in PLAINEST:
+        return write_bundle(
+            dataclasses.replace(bundle, parts=plain_parts(matrix, spec, recipe, bundle.parts))
+        )
+    if spec.task == "quantile":
+        (row,) = matrix.agg(F.percentile(LABEL, F.array(*map(F.lit, spec.shares))).alias("values")).collect()
+        return list(row["values"])
+    if spec.task == "multiclass":
+        places = [F.avg((F.col(LABEL) == place).cast("double")) for place in range(len(recipe.outputs))]
+        (row,) = matrix.agg(*places).collect()
+        return list(row)
+    (row,) = matrix.agg(F.avg(LABEL).alias("mean")).collect()
+    return [float(row["mean"])]
 
 
-def _reads(version: ModelVersion, spec: ModelSpec, columns: Mapping[str, str]) -> bool:
-    """Whether a version can be asked about rows with these columns, and answers the same question."""
-    same = version.signature.task == spec.task and version.configuration.label == spec.label
-    return same and input_columns(version.signature).items() <= columns.items()
+def _comparable(earlier: ModelVersion, version: ModelVersion, columns: Mapping[str, str]) -> bool:
+    """Whether a version can be asked about rows with these columns, and answers the same question alike."""
+    same = earlier.configuration.label == version.configuration.label
+    alike = (earlier.signature.task, earlier.signature.outputs) == (
+        version.signature.task,
+        version.signature.outputs,
+    )
+    return same and alike and input_columns(earlier.signature).items() <= columns.items()
 
 
 def _with_metrics(

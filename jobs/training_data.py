@@ -23,6 +23,7 @@ from giornata.documents.record import InputColumn, Signature
 from giornata.documents.record import StoreInput as RecordStoreInput
 from giornata.errors import DataError
 from giornata.models.base import Examples
+from giornata.models.outputs import outputs_of
 from giornata.models.partitions import key_text, path_of, prefixes
 from giornata.names import data_table
 from giornata.scorer import matrix_of_columns
@@ -34,12 +35,15 @@ from jobs.outcomes import newest_labels
 __all__ = [
     "FOLDS",
     "LABEL",
+    "MAX_CLASSES",
     "ORDER",
     "PARTS",
     "WINDOW",
     "Fitted",
     "RowCounts",
     "Windows",
+    "classes_of",
+    "coded",
     "examples",
     "fit_features",
     "input_frame",
@@ -61,6 +65,9 @@ PARTS = "_parts"  # the parts a row lies in, as key texts, the root first
 
 FOLDS = 5
 """Into so many parts training rows are dealt where features learn from labels."""
+
+MAX_CLASSES = 100
+"""The most classes that a model may tell apart."""
 
 _FOLD = "_fold"
 _BEFORE_TEST = "_before_test"
@@ -135,11 +142,24 @@ def labelled_rows(
 
     A row belongs to a window by its event time. Its label must be known before the model that uses it exists:
     before `when.test` for training and validation, before `when.end` for the test. Rows without an event time
-    (nothing was asked), or whose label is null, NaN or not finite, are left out.
+    (nothing was asked), or whose label is null, NaN or not finite, are left out. A label that is a class is text
+    (see `coded`); without a label (clustering) LABEL is 0 everywhere.
     """
     event_time = F.col(spec.data.event_time)
     columns = [*spec.data.key, *inputs.row]
     asked = filed_rows(spark, documents.name, spec.data, columns, when.train, when.end)
+    window = (
+        F.when(event_time >= F.lit(when.test), "test")
+        .when(event_time >= F.lit(when.validation), "validation")
+        .otherwise("train")
+    )
+    asked = (
+        asked.where((event_time >= F.lit(when.train)) & (event_time < F.lit(when.end)))
+        .withColumns({WINDOW: window, ORDER: F.xxhash64(*spec.data.key)})
+        .drop(FILED_DAY)
+    )
+    if spec.label is None:
+        return asked.withColumn(LABEL, F.lit(0.0))
     labels = newest_labels(
         spark.table(data_table(documents.name, spec.label.table)),
         documents.table(spec.label.table),
@@ -147,21 +167,38 @@ def labelled_rows(
         _day(when.train),
         {_BEFORE_TEST: when.test, _BEFORE_END: when.end},
     )
-    window = (
-        F.when(event_time >= F.lit(when.test), "test")
-        .when(event_time >= F.lit(when.validation), "validation")
-        .otherwise("train")
-    )
     known = F.when(F.col(WINDOW) == "test", F.col(_BEFORE_END)).otherwise(F.col(_BEFORE_TEST))
+    usable = F.col(LABEL).isNotNull() if spec.task == "multiclass" else F.abs(LABEL) < float("inf")
     return (
-        asked.where((event_time >= F.lit(when.train)) & (event_time < F.lit(when.end)))
-        .withColumns({WINDOW: window, ORDER: F.xxhash64(*spec.data.key)})
-        .drop(FILED_DAY)
-        .join(labels, spec.data.key)
+        asked.join(labels, spec.data.key)
         .withColumn(LABEL, known[KNOWN_LABEL])
-        .where(F.abs(LABEL) < float("inf"))
+        .where(usable)
         .drop(_BEFORE_TEST, _BEFORE_END)
     )
+
+
+def classes_of(rows: DataFrame, spec: ModelSpec) -> list[str]:
+    """The classes of labelled rows, in order of their text; none unless the task is multiclass.
+
+    Raises DataError when there are fewer than two classes, or more than MAX_CLASSES.
+    """
+    if spec.task != "multiclass":
+        return []
+    found = sorted(row[LABEL] for row in rows.select(LABEL).distinct().limit(MAX_CLASSES + 1).collect())
+    if not 2 <= len(found) <= MAX_CLASSES:
+        count = f"more than {MAX_CLASSES}" if len(found) > MAX_CLASSES else len(found)
+        raise DataError(
+            f"the label {spec.label.value} has {count} different values: a multiclass model has from 2 to {MAX_CLASSES}"
+        )
+    return found
+
+
+def coded(rows: DataFrame, classes: Sequence[str]) -> DataFrame:
+    """Labelled rows with the places of their classes, 0, 1, … as doubles, in LABEL; as they are without classes."""
+    if not classes:
+        return rows
+    place = F.array_position(F.array(*(F.lit(name) for name in classes)), F.col(LABEL)) - 1
+    return rows.withColumn(LABEL, place.cast("double"))
 
 
 def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) -> RowCounts:
@@ -174,7 +211,9 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
         for row in rows.groupBy(WINDOW)
         .agg(
             F.count("*").alias("_rows"),
-            F.count_if(~F.col(LABEL).isin(0.0, 1.0)).alias("_not_binary"),
+            F.count_if(~F.col(LABEL).isin(0.0, 1.0) if spec.task == "binary" else F.lit(False)).alias(
+                "_not_binary"
+            ),
             *(F.count_if(F.col(name).isNull()).alias(name) for name in inputs.row),
         )
         .collect()
@@ -188,8 +227,8 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
     counts = list(found.values())
     if not rows.groupBy(*spec.data.key).count().where(F.col("count") > 1).isEmpty():
         raise DataError(
-            f"the key {', '.join(spec.data.key)} occurs more than once in {spec.data.table} joined to "
-            f"{spec.label.table}: a key must name one row and one label"
+            f"the key {', '.join(spec.data.key)} occurs more than once in {spec.data.table}"
+            f"{f' joined to {spec.label.table}' if spec.label else ''}: a key must name one row and one label"
         )
     if spec.task == "binary" and any(row["_not_binary"] for row in counts):
         raise DataError(f"the label {spec.label.value} of a binary model must be 0 or 1 (false or true)")
@@ -198,8 +237,10 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
     return RowCounts({window: row["_rows"] for window, row in found.items()}, nullable)
 
 
-def signature(spec: ModelSpec, inputs: Inputs, nullable: frozenset[str]) -> Signature:
-    """What a version trained on these inputs needs.
+def signature(
+    spec: ModelSpec, inputs: Inputs, nullable: frozenset[str], classes: Sequence[str] = ()
+) -> Signature:
+    """What a version trained on these inputs, and labels of these `classes`, needs and answers.
 
     A column may be null where it was in training, or where no expression needs it (see `dsl.types.Inputs`).
     """
@@ -220,6 +261,7 @@ def signature(spec: ModelSpec, inputs: Inputs, nullable: frozenset[str]) -> Sign
         key=list(spec.data.key),
         event_time=spec.data.event_time,
         task=spec.task,
+        outputs=list(outputs_of(spec.task, classes, spec.shares)),
     )
 
 
@@ -328,13 +370,17 @@ def sample(frame: DataFrame, rows: int, bound: int) -> DataFrame:
 
 
 def examples(
-    table: pa.Table, features: int, categories: Mapping[int, int], names: Sequence[str] = ()
+    table: pa.Table,
+    features: int,
+    categories: Mapping[int, int],
+    names: Sequence[str] = (),
+    outputs: Sequence[str] = (),
 ) -> Examples:
     """The rows of a frame of `matrix_frame`, in ORDER: the same rows give the same arrays."""
     order = np.argsort(table.column(ORDER).to_numpy(), kind="stable")
     columns = [table.column(name).to_numpy() for name in matrix_columns(features)]
     target = table.column(LABEL).to_numpy()[order]
-    return Examples(np.column_stack(columns)[order], target, categories, names)
+    return Examples(np.column_stack(columns)[order], target, categories, names, outputs)
 
 
 def _parts(levels: CompiledFeatures | None, frame: pl.DataFrame) -> pa.Array:

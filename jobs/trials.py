@@ -103,7 +103,8 @@ def run_trial(
         return TrialResult(None, watch.curve[-1][0], time.monotonic() - began, watch.curve)
     except (FitError, ParameterError) as error:
         return str(error)
-    value = metrics(task, data.validation.target, fitted.predict(data.validation.matrix))[metric]
+    rows = data.validation
+    value = metrics(task, rows.target, fitted.predict(rows.matrix), rows.outputs)[metric]
     return TrialResult(value, fitted.rounds, time.monotonic() - began, watch.curve)
 
 

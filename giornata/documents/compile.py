@@ -91,6 +91,9 @@ def _expression_problems(
     compiled = yield from _compiled(model.features, model.define, places, file, schema)
     if compiled:
         yield from _type_problems(compiled.types, places, model.features, _FEATURE_TYPES, file)
+        if compiled.learns_target and model.task in ("multiclass", "clustering"):
+            message = f"features learn the mean of the label (target_mean), and a {model.task} model has none"
+            yield file.value_problem(("task",), message, "use vocabulary, or another task")
     texts = [(text, places[name]) for name, text in _usable(model).items()]
     if model.partition:
         # By place, since a level can have the name of an expression that it uses.

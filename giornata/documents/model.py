@@ -18,6 +18,9 @@ METRICS: dict[str, tuple[str, ...]] = {
 }
 """The metrics of each task; see `giornata.evaluation.metrics`."""
 
+NO_GOAL = frozenset({"coverage", "largest_share"})
+"""Metrics of which neither more nor less is better, so that no search can improve them."""
+
 TYPES: dict[str, tuple[str, ...]] = {
     "xgboost": ("regression", "binary", "multiclass", "quantile"),
     "linear": ("regression",),

@@ -10,7 +10,7 @@ from giornata.documents.custom_code import code_file, code_problems
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
-from giornata.documents.model import CONSISTENCY, METRICS, TYPES, ModelSpec, level_name
+from giornata.documents.model import CONSISTENCY, METRICS, NO_GOAL, TYPES, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import YamlFile
@@ -20,10 +20,16 @@ from giornata.errors import Problem
 _PARTITION_COLUMNS = ("day",)
 _GROUP_COLUMNS = ("event_time", "day", "event_age")
 _PREDICTION_COLUMNS = (
-    "event_time", "prediction", "prediction_id", "predicted_at", "tag", "part", "level", "inputs",
+    "event_time", "prediction", "outputs", "prediction_id", "predicted_at", "tag", "part", "level", "inputs",
     "day", "mode", "model_uuid", "actual", "label_at",
 )  # fmt: skip
-_LABEL_TYPES = {"regression": ("float", "int"), "binary": ("bool",)}
+_LABEL_TYPES = {
+    "regression": ("float", "int"),
+    "binary": ("bool",),
+    "multiclass": ("str", "int"),
+    "quantile": ("float", "int"),
+    "forecasting": ("float", "int"),
+}
 
 
 def reference_problems(drafts: Drafts) -> Iterator[Problem]:
@@ -314,6 +320,8 @@ def _data_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator
 
 def _label_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
     label = model.label
+    if label is None:
+        return
     if label.table not in drafts.tables.files:
         yield _unknown(file, ["label", "table"], "table", label.table, drafts.tables.files)
     table = drafts.tables.valid.get(label.table)
@@ -342,9 +350,16 @@ def _label_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
 
 def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
     known = METRICS[model.task]
-    if model.search and model.search.metric not in known:
+    improved = [metric for metric in known if metric not in NO_GOAL]
+    if model.search and model.search.metric in NO_GOAL.intersection(known):
+        yield file.value_problem(
+            ("search", "metric"),
+            f"a search cannot improve {model.search.metric}: neither more of it is better nor less",
+            f"use {' or '.join(improved)}",
+        )
+    elif model.search and model.search.metric not in known:
         yield _unknown(
-            file, ["search", "metric"], f"metric of a {model.task} model", model.search.metric, known
+            file, ["search", "metric"], f"metric of a {model.task} model", model.search.metric, improved
         )
     for metric in model.deploy.gate if model.deploy else ():
         if metric not in known:

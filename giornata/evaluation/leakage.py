@@ -18,8 +18,11 @@ EQUAL = 0.99
 EXPLAINED = 0.995
 """Squared correlation of a feature with a numeric label."""
 
+ROWS_OF_A_VALUE = 5
+"""Rows that a value of a feature has on average at least, for it to be judged whether it tells a class."""
+
 SEPARATED = 0.995
-"""AUC of a feature alone, whichever way round, for a binary label."""
+"""AUC of a feature alone, whichever way round, for a binary label; for classes, the share of rows that it tells."""
 
 
 def leakage(names: Sequence[str], examples: Examples, task: str) -> list[str]:
@@ -27,7 +30,9 @@ def leakage(names: Sequence[str], examples: Examples, task: str) -> list[str]:
 
     Real features of a real problem do not: most often such a column is filled in after the moment of asking.
     """
-    found = []
+    found: list[str] = []
+    if task in ("forecasting", "clustering"):
+        return found
     for column, name in enumerate(names):
         values, target = examples.matrix[:, column].astype(np.float64), examples.target
         present = ~np.isnan(values)
@@ -44,9 +49,12 @@ def leakage(names: Sequence[str], examples: Examples, task: str) -> list[str]:
 def _alone(values: Vector, target: Vector, task: str) -> str | None:
     if len(values) < LEAST_ROWS or np.ptp(values) == 0 or np.ptp(target) == 0:
         return None
-    equal = float(np.mean(np.isclose(values, target, rtol=1e-6, atol=0)))
+    equal = 0.0 if task == "multiclass" else float(np.mean(np.isclose(values, target, rtol=1e-6, atol=0)))
     if equal >= EQUAL:
         return f"it equals the label in {equal:.1%} of the rows"
+    if task == "multiclass":
+        share = _majorities(values, target)
+        return f"it tells the class alone (in {share:.1%} of the rows)" if share >= SEPARATED else None
     if task == "binary":
         auc = _separation(values, target)
         return f"it separates the labels alone (AUC {auc:.4f})" if auc and auc >= SEPARATED else None
@@ -56,6 +64,17 @@ def _alone(values: Vector, target: Vector, task: str) -> str | None:
         if explained >= EXPLAINED
         else None
     )
+
+
+def _majorities(values: Vector, target: Vector) -> float:
+    """The share of rows that have the commonest class of their value; 0 where values hardly ever repeat."""
+    pairs, counts = np.unique(np.column_stack([values, target]), axis=0, return_counts=True)
+    different, of_value = np.unique(pairs[:, 0], return_inverse=True)
+    if len(different) > len(values) / ROWS_OF_A_VALUE:
+        return 0.0
+    largest = np.zeros(len(different))
+    np.maximum.at(largest, of_value, counts)
+    return float(largest.sum() / len(values))
 
 
 def _separation(values: Vector, target: Vector) -> float | None:

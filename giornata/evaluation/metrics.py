@@ -1,26 +1,39 @@
 """Accuracy of predictions against what came true, with NumPy alone."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from giornata.errors import DataError
+from giornata.models.outputs import predictions
 
 __all__ = [
     "HIGHER_IS_BETTER",
     "LOSS",
     "binary_metrics",
+    "clustering_metrics",
     "defined",
+    "forecasting_metrics",
     "metrics",
+    "multiclass_metrics",
     "part_losses",
+    "quantile_metrics",
     "regression_metrics",
 ]
 
-HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy"})
+HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy", "macro_f1"})
 
 # The error that decides between a part and its parent: it is a mean over rows, so that parts can be added up.
-LOSS = {"regression": "rmse", "binary": "log_loss"}
+LOSS = {
+    "regression": "rmse",
+    "binary": "log_loss",
+    "multiclass": "log_loss",
+    "quantile": "pinball",
+    "forecasting": "mae",
+    "clustering": "distance",
+}
 
 _EPSILON = np.finfo(np.float64).eps
 
@@ -68,18 +81,115 @@ def binary_metrics(actual: NDArray, predicted: NDArray) -> dict[str, float]:
     }
 
 
-def metrics(task: str, actual: NDArray, predicted: NDArray) -> dict[str, float]:
-    """The metrics of a task: those of `regression_metrics` or of `binary_metrics`."""
-    return {"regression": regression_metrics, "binary": binary_metrics}[task](actual, predicted)
+def multiclass_metrics(actual: NDArray, answers: NDArray) -> dict[str, float]:
+    """log_loss, accuracy and macro_f1 of `answers`, a probability for each class, against `actual`.
+
+    `actual` holds the places of the classes; a place outside of them is a class that the model does not know, whose
+    probability is 0. log_loss = -mean(log p of the actual class), p kept off 0 by the precision of a double; accuracy
+    is the share of rows whose likeliest class is the actual one; macro_f1 the mean, over the classes that are actual
+    or answered somewhere, of 2 · both / (actual + answered). Without rows all are NaN. Raises DataError.
+    """
+    actual, answers = _checked_rows(actual, answers)
+    if not len(actual):
+        return dict.fromkeys(("log_loss", "accuracy", "macro_f1"), math.nan)
+    likeliest = np.argmax(answers, axis=1)
+    f1 = []
+    for place in np.union1d(actual, likeliest):
+        is_actual, is_answer = actual == place, likeliest == place
+        f1.append(2 * np.sum(is_actual & is_answer) / (is_actual.sum() + is_answer.sum()))
+    return {
+        "log_loss": float(np.mean(part_losses("multiclass", actual, answers))),
+        "accuracy": float(np.mean(likeliest == actual)),
+        "macro_f1": float(np.mean(f1)),
+    }
 
 
-def part_losses(task: str, actual: NDArray, predicted: NDArray) -> Floats:
-    """The loss of every row: squared error (regression) or log loss (binary); its mean decides about parts."""
-    actual, predicted = _checked(actual, predicted)
-    if task == "regression":
-        return np.square(predicted - actual)
-    chance = np.clip(predicted, _EPSILON, 1 - _EPSILON)
-    return -(actual * np.log(chance) + (1 - actual) * np.log1p(-chance))
+def quantile_metrics(actual: NDArray, answers: NDArray, outputs: Sequence[str]) -> dict[str, float]:
+    """pinball, mae and coverage of `answers`, a value for each of the shares `outputs`, against actual values.
+
+    pinball = mean over rows and shares q of max(q · (a - p), (q - 1) · (a - p)) (Koenker and Bassett 1978); mae is
+    that of the share nearest to 0.5; coverage the share of rows from the first to the last value, both included.
+    Without rows all are NaN. Raises DataError.
+    """
+    actual, answers = _checked_rows(actual, answers)
+    if not len(actual):
+        return dict.fromkeys(("pinball", "mae", "coverage"), math.nan)
+    middle = predictions("quantile", outputs, answers)
+    return {
+        "pinball": float(np.mean(part_losses("quantile", actual, answers, outputs))),
+        "mae": float(np.mean(np.abs(middle - actual))),
+        "coverage": _coverage(actual, answers[:, 0], answers[:, -1]),
+    }
+
+
+def forecasting_metrics(actual: NDArray, answers: NDArray) -> dict[str, float]:
+    """mae, rmse, smape and coverage of `answers`, which are forecast, low and high, against actual values.
+
+    smape = mean 2 |p - a| / (|p| + |a|), 0 where both are 0; coverage is the share of rows from low to high.
+    Without rows all are NaN. Raises DataError.
+    """
+    actual, answers = _checked_rows(actual, answers)
+    if not len(actual):
+        return dict.fromkeys(("mae", "rmse", "smape", "coverage"), math.nan)
+    forecast = answers[:, 0]
+    error = np.abs(forecast - actual)
+    size = np.abs(forecast) + np.abs(actual)
+    return {
+        "mae": float(np.mean(error)),
+        "rmse": math.sqrt(np.mean(error**2)),
+        "smape": float(np.mean(np.divide(2 * error, size, out=np.zeros_like(error), where=size > 0))),
+        "coverage": _coverage(actual, answers[:, 1], answers[:, 2]),
+    }
+
+
+def clustering_metrics(answers: NDArray) -> dict[str, float]:
+    """distance and largest_share of `answers`, which are cluster and distance to its centre.
+
+    distance is the mean of the distances, largest_share the share of rows in the cluster that has most. Without
+    rows both are NaN.
+    """
+    if not len(answers):
+        return dict.fromkeys(("distance", "largest_share"), math.nan)
+    _, counts = np.unique(answers[:, 0], return_counts=True)
+    return {"distance": float(np.mean(answers[:, 1])), "largest_share": float(counts.max() / len(answers))}
+
+
+def metrics(task: str, actual: NDArray, answers: NDArray, outputs: Sequence[str] = ()) -> dict[str, float]:
+    """The metrics of a task (see the functions above). `answers` are what `Fitted.predict` gives, `outputs` the names
+    of their columns; `actual` is not looked at for clustering. Raises DataError."""
+    if task == "multiclass":
+        return multiclass_metrics(actual, answers)
+    if task == "quantile":
+        return quantile_metrics(actual, answers, outputs)
+    if task == "forecasting":
+        return forecasting_metrics(actual, answers)
+    if task == "clustering":
+        return clustering_metrics(answers)
+    return {"regression": regression_metrics, "binary": binary_metrics}[task](actual, answers)
+
+
+def part_losses(task: str, actual: NDArray, answers: NDArray, outputs: Sequence[str] = ()) -> Floats:
+    """The loss of every row, whose mean decides about parts: squared error (regression), log loss (binary and
+    multiclass), mean pinball loss (quantile), absolute error (forecasting) or distance (clustering)."""
+    if task == "clustering":
+        return np.asarray(answers[:, 1], np.float64)
+    if task in ("regression", "binary"):
+        actual, answers = _checked(actual, answers)
+        if task == "regression":
+            return np.square(answers - actual)
+        chance = np.clip(answers, _EPSILON, 1 - _EPSILON)
+        return -(actual * np.log(chance) + (1 - actual) * np.log1p(-chance))
+    actual, answers = _checked_rows(actual, answers)
+    if task == "forecasting":
+        return np.abs(answers[:, 0] - actual)
+    if task == "quantile":
+        above = actual[:, None] - answers
+        shares = np.array([float(share) for share in outputs])
+        return np.maximum(shares * above, (shares - 1) * above).mean(axis=1)
+    places = actual.astype(int)
+    known = (actual >= 0) & (actual < answers.shape[1])
+    chance = np.where(known, answers[np.arange(len(answers)), np.where(known, places, 0)], 0.0)
+    return -np.log(np.clip(chance, _EPSILON, 1))
 
 
 def defined(values: dict[str, float]) -> dict[str, float | None]:
@@ -96,6 +206,19 @@ def _checked(actual: NDArray, predicted: NDArray) -> tuple[Floats, Floats]:
     if not (np.isfinite(actual).all() and np.isfinite(predicted).all()):
         raise DataError("metrics need a number in every row: leave out rows without a label or a prediction")
     return actual, predicted
+
+
+def _checked_rows(actual: NDArray, answers: NDArray) -> tuple[Floats, Floats]:
+    actual, answers = np.asarray(actual, np.float64), np.asarray(answers, np.float64)
+    if answers.ndim != 2 or actual.shape != answers.shape[:1]:
+        raise DataError(f"metrics need as many labels as answers, not {actual.shape} and {answers.shape}")
+    if not (np.isfinite(actual).all() and np.isfinite(answers).all()):
+        raise DataError("metrics need a number in every row: leave out rows without a label or a prediction")
+    return actual, answers
+
+
+def _coverage(actual: Floats, low: Floats, high: Floats) -> float:
+    return float(np.mean((low <= actual) & (actual <= high)))
 
 
 def _rmsle(actual: Floats, predicted: Floats) -> float:

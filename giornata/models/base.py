@@ -41,7 +41,8 @@ processor. Models answer on the processor always."""
 
 Watch = Callable[[int, float], None]
 """Told after every round of a fit its number, from 1, and the loss on the validation rows (lower is better: root mean
-squared error for regression, log loss for binary and multiclass, pinball loss for quantile). Raises PrunedError to end the fit."""
+squared error for regression, log loss for binary and multiclass, pinball loss for quantile). Raises PrunedError to
+end the fit."""
 
 
 class ParameterError(GiornataError):

@@ -162,6 +162,8 @@ def log_lines(entry: Entry) -> list[bytes]:
             # Text, in the form that the inputs of batch predictions have in Hive.
             "inputs": orjson.dumps(inputs, option=orjson.OPT_SORT_KEYS).decode(),
         }
+        if prediction.outputs:
+            line["outputs"] = orjson.dumps(prediction.outputs).decode()
         lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     return lines
 

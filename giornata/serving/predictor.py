@@ -50,11 +50,11 @@ class Predictor:
             request, predictions, failed = _one_by_one(model.scorer, request)
         identities = [str(uuid.uuid4()) for _ in predictions]
         for index, prediction in enumerate(predictions):
-            if not math.isfinite(prediction.value):
+            if not _is_finite(prediction):
                 raise RefusedError(
                     500,
                     "not_finite",
-                    f"the model answers {prediction.value}, which JSON cannot carry",
+                    f"the model answers {prediction.outputs or prediction.value}, which JSON cannot carry",
                     row=index,
                 )
         if model.log_share:
@@ -71,6 +71,7 @@ class Predictor:
                 "prediction": prediction.value,
                 "part": prediction.part,
                 "level": prediction.level,
+                **({"outputs": prediction.outputs} if prediction.outputs else {}),
             }
             for identity, prediction in zip(identities, predictions, strict=True)
         ]
@@ -86,6 +87,12 @@ class Predictor:
         if missing:
             document["missing_groups"] = missing
         return orjson.dumps(document)
+
+
+def _is_finite(prediction: Prediction) -> bool:
+    if prediction.outputs:
+        return all(map(math.isfinite, prediction.outputs.values()))
+    return isinstance(prediction.value, float) and math.isfinite(prediction.value)
 
 
 def _one_by_one(

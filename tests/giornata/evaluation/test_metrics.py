@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
+from giornata.documents.model import METRICS, NO_GOAL
 from giornata.errors import DataError
-from giornata.evaluation.metrics import binary_metrics, defined, part_losses, regression_metrics
+from giornata.evaluation.metrics import (
+    LOSS,
+    binary_metrics,
+    defined,
+    metrics,
+    multiclass_metrics,
+    part_losses,
+    regression_metrics,
+)
 
 NUMBERS = st.floats(-0.99, 1e6)
 ROWS = st.integers(2, 40)
@@ -78,3 +87,81 @@ def test_bad_input_is_refused():
         regression_metrics(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
     with pytest.raises(DataError, match="0 or 1"):
         binary_metrics(np.array([0.0, 2.0]), np.array([0.1, 0.2]))
+
+
+SHARES = ("0.1", "0.5", "0.9")
+
+
+@given(st.data())
+def test_multiclass_metrics_equal_sklearn(data):
+    rows, classes = data.draw(ROWS), data.draw(st.integers(2, 5))
+    actual = data.draw(arrays(np.float64, rows, elements=st.integers(0, classes - 1)))
+    weights = data.draw(arrays(np.float64, (rows, classes), elements=st.sampled_from([0.0, 0.25, 1.0, 3.0])))
+    weights[:, 0] += 0.125
+    answers = weights / weights.sum(axis=1, keepdims=True)
+    found = metrics("multiclass", actual, answers, [str(place) for place in range(classes)])
+    likeliest = answers.argmax(axis=1)
+    assert found["log_loss"] == pytest.approx(sk.log_loss(actual, answers, labels=range(classes)), rel=1e-9)
+    assert found["accuracy"] == pytest.approx(sk.accuracy_score(actual, likeliest))
+    assert found["macro_f1"] == pytest.approx(sk.f1_score(actual, likeliest, average="macro"))
+
+
+def test_a_class_that_the_model_does_not_know_is_a_wrong_answer():
+    answers = np.array([[0.75, 0.25], [0.5, 0.5]])
+    found = multiclass_metrics(np.array([0.0, -1.0]), answers)
+    assert found["accuracy"] == 0.5
+    assert part_losses("multiclass", np.array([0.0, 2.0]), answers) == pytest.approx(
+        [math.log(4 / 3), -math.log(np.finfo(float).eps)]
+    )
+
+
+@given(st.data())
+def test_quantile_metrics_equal_sklearn(data):
+    rows = data.draw(ROWS)
+    actual = data.draw(arrays(np.float64, rows, elements=NUMBERS))
+    answers = np.sort(data.draw(arrays(np.float64, (rows, 3), elements=NUMBERS)), axis=1)
+    found = metrics("quantile", actual, answers, SHARES)
+    of_each = [
+        sk.mean_pinball_loss(actual, answers[:, place], alpha=float(share))
+        for place, share in enumerate(SHARES)
+    ]
+    assert found["pinball"] == pytest.approx(np.mean(of_each), rel=1e-9)
+    assert found["mae"] == pytest.approx(sk.mean_absolute_error(actual, answers[:, 1]), rel=1e-9)
+    inside = [low <= value <= high for value, (low, _, high) in zip(actual, answers, strict=True)]
+    assert found["coverage"] == pytest.approx(sum(inside) / rows)
+
+
+def test_forecasting_metrics_by_hand():
+    actual = np.array([2.0, 0.0, -1.0, 3.0])
+    answers = np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [1.0, 0.5, 2.0], [3.0, 1.0, 2.5]])
+    found = metrics("forecasting", actual, answers, ("forecast", "low", "high"))
+    assert found["mae"] == pytest.approx((1 + 0 + 2 + 0) / 4)
+    assert found["rmse"] == pytest.approx(math.sqrt(5 / 4))
+    assert found["smape"] == pytest.approx((2 / 3 + 0 + 2 + 0) / 4)
+    assert found["coverage"] == 0.5
+    assert part_losses("forecasting", actual, answers).tolist() == [1.0, 0.0, 2.0, 0.0]
+
+
+def test_clustering_metrics_by_hand():
+    answers = np.array([[0.0, 1.0], [2.0, 3.0], [0.0, 2.0]])
+    nothing = np.zeros(3)
+    found = metrics("clustering", nothing, answers, ("cluster", "distance"))
+    assert found == {"distance": 2.0, "largest_share": pytest.approx(2 / 3)}
+    assert part_losses("clustering", nothing, answers).tolist() == [1.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_every_task_has_its_metrics_and_the_loss_of_parts_is_one_of_them(task):
+    outputs = {"multiclass": ["a", "b"], "quantile": ["0.5"], "clustering": [0, 1], "forecasting": [0, 1, 2]}
+    width = len(outputs.get(task, ()))
+    none = np.zeros((0, width)) if width else np.zeros(0)
+    assert tuple(metrics(task, np.zeros(0), none, outputs.get(task, ()))) == METRICS[task]
+    assert LOSS[task] in set(METRICS[task]) - NO_GOAL
+
+
+@pytest.mark.parametrize("task", ["multiclass", "quantile", "forecasting"])
+def test_answers_of_several_numbers_are_checked(task):
+    with pytest.raises(DataError, match="as many labels as answers"):
+        metrics(task, np.zeros(2), np.zeros((3, 3)), SHARES)
+    with pytest.raises(DataError, match="a number in every row"):
+        metrics(task, np.zeros(2), np.array([[0.0, 0.0, 0.0], [0.0, np.nan, 0.0]]), SHARES)
