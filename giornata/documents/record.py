@@ -58,7 +58,8 @@ class Signature(Document):
     `inputs` are the columns of the request (the keys of `store` among them), `key` and `event_time` the columns
     that identify a row and say when it was asked; the answer is a number, the value for the task `regression`,
     the probability of true for `binary`, or several, which `outputs` names (see `giornata.models.outputs`). `store`
-    holds what is read of feature groups by the name of the use: the group's, or `group__column` where stated columns are its keys (see `dsl.types.store_use`).
+    holds what is read of feature groups by the name of the use: the group's, or `group__column` where stated columns
+    are its keys (see `dsl.types.store_use`).
     """
 
     inputs: dict[str, InputColumn]

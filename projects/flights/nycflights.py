@@ -25,7 +25,8 @@ def flights() -> pd.DataFrame:
 
     Columns: flight_id, carrier, tailnum, origin, dest, dest_city ("Chicago, Illinois"), dest_state,
     dest_country, distance (miles), sched_dep, sched_arr, ask_at (an hour before sched_dep), pushed_back_at,
-    arrived_at (UTC; null when it did not happen), dep_delay, arr_delay, gate_minutes (minutes), late.
+    arrived_at (UTC; null when it did not happen), dep_delay, arr_delay, gate_minutes and door_minutes (minutes), late,
+    cancelled, and known_at, the moment from which it is known whether it was: its push-back, else its schedule.
     """
     raw = _read_csv("flights.csv.zip")
     airports = airportsdata.load("IATA")
@@ -46,6 +47,9 @@ def flights() -> pd.DataFrame:
         distance=frame.distance.astype(float),
     )
     frame["gate_minutes"] = (frame.arrived_at - frame.pushed_back_at).dt.total_seconds() / 60
+    frame["door_minutes"] = (frame.arrived_at - frame.sched_dep).dt.total_seconds() / 60
+    frame["cancelled"] = frame.pushed_back_at.isna()
+    frame["known_at"] = frame.pushed_back_at.fillna(frame.sched_dep)
     frame["flight_id"] = (
         frame.carrier
         + frame.flight.astype(str)
@@ -55,6 +59,27 @@ def flights() -> pd.DataFrame:
         + frame.sched_dep.dt.strftime("%Y%m%dT%H%M")
     )
     return frame.merge(places, on="dest", how="left", validate="many_to_one")
+
+
+@cache
+def airport_days() -> pd.DataFrame:
+    """The days of each airport by New York's calendar, one row each.
+
+    Columns: origin, local_date ("2013-01-31"), begins (its midnight, UTC), scheduled and departed (numbers of flights),
+    counted_at (UTC: the push-back of the last of them, or the end of the day if that is later).
+    """
+    frame = flights()
+    local = frame.sched_dep.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
+    days = frame.assign(local=local).groupby(["origin", "local"], as_index=False)
+    counted = days.agg(
+        scheduled=("flight_id", "size"), departed=("pushed_back_at", "count"), last=("pushed_back_at", "max")
+    )
+    ends = _to_utc(counted.local + timedelta(days=1), NEW_YORK)
+    return counted.assign(
+        local_date=counted.local.dt.strftime("%Y-%m-%d"),
+        begins=_to_utc(counted.local, NEW_YORK),
+        counted_at=ends.where(~(counted["last"] > ends), counted["last"]),
+    )
 
 
 def scheduled_instants(raw: pd.DataFrame, zone_of: dict[str, str]) -> pd.DataFrame:

@@ -14,9 +14,18 @@ import xgboost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from giornata.bundle import open_bundle
+from giornata.bundle import open_bundle, write_bundle
 from giornata.errors import BundleError, DataError
-from giornata.scorer import Prediction, Scorer, _plain, _typed, inputs_of, matrix_of_columns, matrix_of_rows
+from giornata.scorer import (
+    Prediction,
+    Scorer,
+    _plain,
+    _typed,
+    inputs_of,
+    matrix_of_columns,
+    matrix_of_rows,
+    with_self_test,
+)
 
 HEAVY = (
     "pandas",
@@ -143,6 +152,75 @@ def test_unpartitioned_answers_by_the_root(trained, scorer):
     assert set(answers["part"]) == {"all"}
 
 
+@pytest.fixture(scope="module", params=["multiclass", "quantile"])
+def several(request, trained, scorer):
+    """A bundle whose parts answer several numbers, XGBoost's own models by part, and the matrix of the frame."""
+    outputs = {"multiclass": ["early", "on time", "“late”"], "quantile": ["0.1", "0.5", "0.9"]}[request.param]
+    objective = {
+        "multiclass": {"objective": "multi:softprob", "num_class": 3},
+        "quantile": {"objective": "reg:quantileerror", "quantile_alpha": [0.1, 0.5, 0.9]},
+    }[request.param]
+    frame = trained.frame
+    matrix = matrix_of_columns(scorer._features.columns(frame.drop("minutes")))
+    minutes = frame["minutes"].to_numpy()
+    target = np.digitize(minutes, np.quantile(minutes, [0.3, 0.7])) if "num_class" in objective else minutes
+    boosters = []
+    for number, _ in enumerate(trained.bundle.parts):
+        rows = slice(number, None, 2)
+        data = xgboost.DMatrix(matrix[rows], target[rows])
+        boosters.append(xgboost.train({**objective, "seed": number, "max_depth": 3}, data, 4))
+    parts = tuple(
+        dataclasses.replace(part, files={"model.ubj": bytes(booster.save_raw("ubj"))})
+        for part, booster in zip(trained.bundle.parts, boosters, strict=True)
+    )
+    version = trained.bundle.version
+    signature = version.signature.model_copy(update={"task": request.param, "outputs": outputs})
+    version = version.model_copy(update={"signature": signature})
+    return dataclasses.replace(trained.bundle, version=version, parts=parts, self_test=()), boosters, matrix
+
+
+def test_answers_of_several_numbers(trained, several):
+    """The part that answers is the one of the model with one number; its numbers are XGBoost's own."""
+    bundle, boosters, matrix = several
+    outputs = bundle.version.signature.outputs
+    frame = trained.frame.drop("minutes")
+    scorer = Scorer(open_bundle(write_bundle(bundle)))
+    columns = scorer.columns(frame)
+    assert columns.columns == ["prediction", "outputs", "part", "level"]
+    assert columns["part"].equals(Scorer(trained.bundle).columns(frame)["part"])
+    names = [part.name for part in bundle.parts]
+    for name, booster in zip(names, boosters, strict=True):
+        mine = (columns["part"] == name).to_numpy()
+        expected = booster.inplace_predict(matrix[mine], missing=np.nan).astype(np.float64)
+        found = [json.loads(text) for text in columns["outputs"].filter(pl.Series(mine))]
+        assert [list(answer) for answer in found] == [outputs] * int(mine.sum())
+        assert [list(answer.values()) for answer in found] == expected.tolist()
+        predicted = columns["prediction"].filter(pl.Series(mine)).to_list()
+        if bundle.version.signature.task == "quantile":
+            assert predicted == expected[:, 1].tolist()
+        else:
+            assert predicted == [outputs[place] for place in expected.argmax(axis=1)]
+    rows = scorer.rows(frame.to_dicts())
+    assert [row.value for row in rows] == columns["prediction"].to_list()
+    assert [row.outputs for row in rows] == [json.loads(text) for text in columns["outputs"]]
+    assert scorer.rows(frame.head(1).to_dicts()) == rows[:1]
+    assert scorer.rows([]) == []
+    assert scorer.columns(frame.head(0)).height == 0
+
+
+def test_a_self_test_holds_all_numbers(trained, several):
+    bundle, _, _ = several
+    rows = trained.frame.drop("minutes").head(5).to_dicts()
+    again = open_bundle(write_bundle(with_self_test(bundle, rows)))
+    Scorer(again).check_self_test()
+    first, *others = again.self_test
+    numbers = dict(first.outputs)
+    numbers[next(iter(numbers))] += 1e-9
+    wrong = dataclasses.replace(again, self_test=(dataclasses.replace(first, outputs=numbers), *others))
+    with pytest.raises(BundleError, match="to row 0 of its self-test"):
+        Scorer(wrong).check_self_test()
+
+
 def test_inputs(scorer):
     assert scorer.inputs["origin_weather__wind_speed"] == "float"
     assert scorer.inputs["sched_dep"] == "timestamp"
@@ -212,7 +290,7 @@ def test_one_row_takes_no_polars(trained_bundle, tmp_path):
 
 
 def test_prediction_is_plain():
-    assert dataclasses.asdict(Prediction(1.5, "all", "all")) == {"value": 1.5, "part": "all", "level": "all"}
+    assert dataclasses.asdict(Prediction(1.5, "all", "all")) == {"value": 1.5, "part": "all", "level": "all", "outputs": None}
 
 
 def test_lists_travel_in_a_self_test():

@@ -7,7 +7,8 @@ from pyspark.sql import DataFrame, SparkSession
 from ..nycflights import flights, rows_between
 
 COLUMNS = [
-    "flight_id", "carrier", "tailnum", "origin", "dest", "arrived_at", "gate_minutes", "arr_delay", "late",
+    "flight_id", "carrier", "tailnum", "origin", "dest", "arrived_at", "gate_minutes", "door_minutes", "arr_delay",
+    "late",
 ]  # fmt: skip
 
 
