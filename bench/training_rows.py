@@ -1,0 +1,67 @@
+"""Rows of flights as training makes them: a matrix of features, the label, the windows and the parts, in Parquet."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from giornata.models.base import Examples
+from giornata.models.partitions import key_text, prefixes
+from jobs.session import ROOT
+from jobs.training_data import LABEL, ORDER, PARTS, WINDOW
+
+__all__ = ["FEATURES", "flights_matrix", "split", "write_matrix"]
+
+FEATURES = ("distance", "departure_minute", "departure_weekday", "carrier", "origin", "dep_delay")
+
+
+def flights_matrix() -> pd.DataFrame:
+    """The flights that arrived, ordered by departure: FEATURES as floats, `label` (gate-to-gate minutes), dest."""
+    sys.path.insert(0, str(ROOT / "projects"))
+    flights = importlib.import_module("flights.nycflights").flights()
+    flights = flights[flights.gate_minutes.notna()].sort_values("sched_dep", kind="stable")
+    local = flights.sched_dep.dt.tz_convert("America/New_York")
+    return pd.DataFrame(
+        {
+            "distance": flights.distance,
+            "departure_minute": local.dt.hour * 60 + local.dt.minute,
+            "departure_weekday": local.dt.weekday,
+            "carrier": flights.carrier.astype("category").cat.codes,
+            "origin": flights.origin.astype("category").cat.codes,
+            "dep_delay": flights.dep_delay,
+            "label": flights.gate_minutes,
+            "dest": flights.dest,
+        }
+    ).astype(dict.fromkeys(FEATURES, np.float32))
+
+
+def split(frame: pd.DataFrame) -> tuple[Examples, Examples]:
+    """Rows to learn from and rows to be judged on: the last fifth of the time."""
+    cut = len(frame) * 4 // 5
+
+    def of(rows: pd.DataFrame) -> Examples:
+        return Examples(
+            rows[list(FEATURES)].to_numpy(np.float32), rows["label"].to_numpy(np.float64), {}, FEATURES
+        )
+
+    return of(frame.iloc[:cut]), of(frame.iloc[cut:])
+
+
+def write_matrix(frame: pd.DataFrame, file: Path) -> None:
+    """Write the rows as a frame of `jobs.training_data.matrix_frame`, with a part for each destination."""
+    cut = len(frame) * 4 // 5
+    paths = {dest: [key_text(key) for key in prefixes((dest,))] for dest in frame["dest"].unique()}
+    table = pa.table(
+        {
+            **{f"x{place}": frame[name].to_numpy() for place, name in enumerate(FEATURES)},
+            LABEL: frame["label"].to_numpy(np.float64),
+            WINDOW: np.where(np.arange(len(frame)) < cut, "train", "validation"),
+            ORDER: np.arange(len(frame), dtype=np.int64),
+            PARTS: pa.array([paths[dest] for dest in frame["dest"]], pa.list_(pa.string())),
+        }
+    )
+    pq.write_table(table, file, row_group_size=50_000)
