@@ -1,0 +1,356 @@
+"""Every model type and task, from its document to a record, a bundle, batch scores, online answers and accuracy.
+
+The trips: minutes = 0.2 * distance + 15 for carrier B + noise; late is more than 120 minutes, and their kind is short,
+fair or long. The stations: departures by day of the week, with a trend.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import numpy as np
+import polars as pl
+import pytest
+from sklearn import metrics as sk
+
+from giornata.bundle import open_bundle
+from giornata.deployment import deploy
+from giornata.documents.model import TYPES
+from giornata.documents.record import ModelVersion
+from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
+from giornata.scorer import Scorer
+from giornata.settings import Settings
+from giornata.stores import cassandra
+from giornata.stores.repository import Repository
+from jobs import collect_log, monitor, score, train
+from jobs.publish import ensure_table, publish
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[2]
+AS_OF = datetime(2013, 6, 1, tzinfo=UTC)
+FIRST = AS_OF - timedelta(days=120)
+SCORED = AS_OF, AS_OF + timedelta(days=7)
+
+TRIPS = {"trip_id": "str", "left_at": "timestamp", "distance": "float", "carrier": "str", "station": "str"}
+ENDS = {"trip_id": "str", "arrived_at": "timestamp", "minutes": "float", "late": "bool", "kind": "str"}
+DAYS = {"station": "str", "date_text": "str", "begins": "timestamp"}
+COUNTS = {"station": "str", "date_text": "str", "counted_at": "timestamp", "departed": "int"}
+TABLES = {
+    "trips": (TRIPS, ["trip_id"], "left_at"),
+    "ends": (ENDS, ["trip_id"], "arrived_at"),
+    "station_days": (DAYS, ["station", "date_text"], "begins"),
+    "station_counts": (COUNTS, ["station", "date_text"], "counted_at"),
+}
+LABELS = {"regression": "minutes", "binary": "late", "multiclass": "kind", "quantile": "minutes"}
+PARAMETERS = {
+    "xgboost": {"n_estimators": 20, "max_depth": 3, "learning_rate": 0.3},
+    "decision_tree": {"max_depth": 5},
+    "random_forest": {"trees": 20, "max_depth": 6},
+    "deep_net": {"epochs": 6},
+    "k_means": {"clusters": 4},
+    "forecast": {"method": "auto_ets", "season": 7, "horizon": 60},
+}
+# What the loss of a model may be of its baseline's.
+SHARE = {
+    "regression": 0.6,
+    "binary": 0.7,
+    "multiclass": 0.75,
+    "quantile": 0.6,
+    "forecasting": 1.1,
+    "clustering": 0.8,
+}
+CASES = [(type_, task) for type_, tasks in TYPES.items() for task in tasks if type_ != "custom"]
+
+
+def document(type_: str, task: str) -> str:
+    """A model of a type for a task."""
+    if task == "forecasting":
+        asked = """
+data: {table: station_days, key: [station, date_text], event_time: begins}
+label: {table: station_counts, value: departed, event_time: counted_at}
+split: {train: 90d, validation: 0.2, test: 10d}
+features: {step: to_epoch(row.begins) // 86400}
+partition: {by: [row.station], min_rows: 20}
+"""
+    else:
+        label = LABELS.get(task)
+        asked = f"""
+data: {{table: trips, key: [trip_id], event_time: left_at}}
+split: {{train: 30d, validation: 0.2, test: 10d}}
+{f"label: {{table: ends, value: {label}, event_time: arrived_at}}" if label else ""}
+features:
+  distance: normalize(row.distance)
+  carrier: vocabulary(row.carrier)
+partition: {{by: [row.station], min_rows: 100}}
+"""
+    return f"""
+description: A {type_} for {task}
+owner: tests
+type: {type_}
+task: {task}
+parameters: {json.dumps(PARAMETERS.get(type_, {}))}
+deploy: {{tag: production, modes: [batch, online]}}
+{asked}"""
+
+
+def generated() -> dict[str, pl.DataFrame]:
+    """The rows of each table."""
+    random = np.random.default_rng(11)
+    rows = 2400
+    left = FIRST + timedelta(days=75)
+    moments = [left + timedelta(minutes=int(m)) for m in np.sort(random.integers(0, 52 * 1440, rows))]
+    distance, carrier = random.uniform(100, 900, rows), random.choice(["A", "B"], rows)
+    minutes = 0.2 * distance + np.where(carrier == "B", 15, 0) + random.normal(0, 4, rows)
+    trips = pl.DataFrame(
+        {
+            "trip_id": [f"t{number:05}" for number in range(rows)],
+            "left_at": moments,
+            "distance": distance,
+            "carrier": carrier,
+            "station": random.choice(["north", "south"], rows),
+            "arrived_at": [moment + timedelta(hours=3) for moment in moments],
+            "minutes": minutes,
+            "late": minutes > 120,
+            "kind": np.select([minutes < 80, minutes < 140], ["short", "fair"], "long"),
+        }
+    )
+    begins = [FIRST + timedelta(days=day) for day in range(127)]
+    week = np.array([100, 80, 85, 90, 95, 60, 40])
+    days = pl.concat(
+        pl.DataFrame(
+            {
+                "station": station,
+                "date_text": [f"{moment:%Y-%m-%d}" for moment in begins],
+                "begins": begins,
+                "counted_at": [moment + timedelta(days=1) for moment in begins],
+                "departed": [
+                    int(size * (week[day % 7] + 0.1 * day) + random.normal(0, 2)) for day in range(127)
+                ],
+            }
+        )
+        for station, size in (("north", 1.0), ("south", 3.0))
+    )
+    return {"trips": trips, "ends": trips, "station_days": days, "station_counts": days}
+
+
+@dataclass(frozen=True)
+class World:
+    """A project with a model for every case, its tables in Hive, and the same rows beside it."""
+
+    settings: Settings
+    project: str
+    rows: dict[str, pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def world(spark, stores, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("types")
+    project = f"test_{uuid.uuid4().hex[:10]}"
+    files = {"project.yaml": "description: Types\nowner: tests\nstart_date: 2013-01-01\n"}
+    for name, (columns, key, event_time) in TABLES.items():
+        files[f"tables/{name}.yaml"] = (
+            f"description: Generated\nkey: {json.dumps(key)}\nevent_time: {event_time}\n"
+            f"columns: {json.dumps(columns)}\n"
+        )
+    files |= {f"models/{type_}_{task}.yaml": document(type_, task) for type_, task in CASES}
+    for path, text in files.items():
+        file = folder / "projects" / project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    variables = {
+        **stores.variables,
+        "GIORNATA_PROJECTS": str(folder / "projects"),
+        "GIORNATA_BUNDLES": str(folder / "bundles"),
+        "GIORNATA_PREDICTION_LOG": str(folder / "log"),
+        "GIORNATA_MLFLOW": f"sqlite:///{folder}/mlflow.db",
+    }
+    (folder / "bundles").mkdir()
+    settings = replace(stores, variables=variables)
+    rows = generated()
+    for name, (columns, _, event_time) in TABLES.items():
+        table = f"{project}.{name}"
+        ensure_table(spark, table, columns)
+        frame = rows[name].select(columns).with_columns(day=rows[name][event_time].dt.strftime("%Y-%m-%d"))
+        arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        publish(spark, spark.createDataFrame(arrow), table, settings=settings)
+    with cassandra.session(stores) as opened:
+        cassandra.apply(opened, ROOT / "sql" / "cassandra" / "giornata.cql")
+    yield World(settings, project, rows)
+    with cassandra.session(stores) as opened:
+        for type_, task in CASES:
+            opened.execute(
+                "DELETE FROM giornata.deployments WHERE model = %s AND tag = 'production'",
+                (f"{project}/{type_}_{task}",),
+            )
+    for table in spark.catalog.listTables(project):
+        spark.sql(f"DROP TABLE {project}.{table.name}")
+
+
+@pytest.fixture(scope="module")
+def versions(spark, world) -> dict[tuple[str, str], ModelVersion]:
+    """A version of every model, deployed."""
+    found = {}
+    for type_, task in CASES:
+        training = train.Training(f"{world.project}/{type_}_{task}", AS_OF, str(uuid.uuid4()), "anna")
+        found[type_, task] = train.run(spark, world.settings, training, lambda: AS_OF)
+        with cassandra.session(world.settings) as opened:
+            deploy(world.settings, opened, found[type_, task].uuid, "anna", "all", AS_OF)
+    return found
+
+
+@pytest.fixture(scope="module")
+def scored(spark, world, versions) -> dict[tuple[str, str], pl.DataFrame]:
+    """The predictions of a week, of every model."""
+    live = score.deployed(world.settings, world.project)
+    score.run(spark, world.settings, world.project, *SCORED, live)
+    return {
+        case: pl.from_arrow(spark.table(f"{world.project}.{'_'.join(case)}_predictions").toArrow())
+        for case in CASES
+    }
+
+
+@pytest.fixture(scope="module")
+def online(world, versions, scored) -> dict[tuple[str, str], list[dict[str, object]]]:
+    """What the prediction server answers to the rows of the week, in the order of `scored`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "giornata.serving", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **world.settings.variables})
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            wait_until_ready(client, server)
+            return {case: asked(client, world, case, scored[case]) for case in CASES}
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def wait_until_ready(client: httpx.Client, server: subprocess.Popen) -> None:
+    """Return when the server has loaded every model."""
+    deadline = datetime.now(UTC) + timedelta(seconds=120)
+    while datetime.now(UTC) < deadline:
+        assert server.poll() is None
+        try:
+            listed = client.get("/models").text
+        except httpx.TransportError:
+            continue
+        if all(f"/{type_}_{task}" in listed for type_, task in CASES):
+            return
+    raise AssertionError(f"the server has not loaded all models: {listed}")
+
+
+def asked(client: httpx.Client, world: World, case: tuple[str, str], predictions: pl.DataFrame) -> list:
+    """The server's answers to the rows that predictions are about."""
+    columns, key, event_time = TABLES["station_days" if case[1] == "forecasting" else "trips"]
+    rows = world.rows["station_days" if case[1] == "forecasting" else "trips"].select(columns)
+    wanted = predictions.select(key).join(rows, on=key, how="left", maintain_order="left")
+    body = [{**row, event_time: row[event_time].isoformat()} for row in wanted.to_dicts()]
+    answer = client.post(f"/models/{world.project}/{'_'.join(case)}/production/predict", json={"rows": body})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["predictions"]
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_it_learns(versions, case):
+    """It beats its baseline in the test period, its parts are decided about, its self-test answers."""
+    version, (_, task) = versions[case], case
+    loss = LOSS[task]
+    assert loss not in HIGHER_IS_BETTER
+    assert version.metrics[loss] < SHARE[task] * version.baseline_metrics[loss]
+    assert version.part_metric == loss
+    assert {tuple(part.key) for part in version.parts} == {(), ("north",), ("south",)}
+    if task == "forecasting":
+        assert {part.name for part in version.parts if part.kept} == {
+            "all",
+            "station=north",
+            "station=south",
+        }
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_batch_answers_as_the_bundle_does(world, versions, scored, case):
+    with cassandra.session(world.settings) as opened:
+        scorer = Scorer(open_bundle(Repository(opened).bundle(versions[case].uuid)))
+    scorer.check_self_test()
+    columns, key, event_time = TABLES["station_days" if case[1] == "forecasting" else "trips"]
+    rows = world.rows["station_days" if case[1] == "forecasting" else "trips"].select(columns)
+    due = rows.filter(pl.col(event_time).is_between(*SCORED, closed="left")).sort(key)
+    table = scored[case].sort(key)
+    assert table.select(key).rows() == due.select(key).rows()
+    expected = scorer.columns(due)
+    for name in expected.columns:
+        assert table[name].to_list() == expected[name].to_list()
+    assert set(table["model_uuid"]) == {versions[case].uuid}
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_the_server_answers_as_batch_does(scored, online, case):
+    table, answers = scored[case], online[case]
+    assert len(answers) == table.height > 10
+    assert [answer["prediction"] for answer in answers] == table["prediction"].to_list()
+    assert [answer["part"] for answer in answers] == table["part"].to_list()
+    if "outputs" in table.columns:
+        assert [answer["outputs"] for answer in answers] == [json.loads(text) for text in table["outputs"]]
+    else:
+        assert not any("outputs" in answer for answer in answers)
+
+
+@pytest.fixture(scope="module")
+def monitored(spark, world, online) -> pl.DataFrame:
+    """The log of the server collected, and accuracy measured of both."""
+    collect_log.run(spark, world.settings, world.project)
+    monitor.run(spark, world.settings, world.project, SCORED[1] - timedelta(days=1), SCORED[1])
+    return pl.from_arrow(spark.table(f"{world.project}.model_metrics").toArrow())
+
+
+def truth(world: World, task: str, table: pl.DataFrame) -> dict[str, float]:
+    """Metrics of a day's predictions by scikit-learn, or by hand where it has none."""
+    if task == "forecasting":
+        joined = table.join(world.rows["station_counts"], on=["station", "date_text"], suffix="_of_row")
+    else:
+        joined = table.join(world.rows["trips"], on="trip_id", suffix="_of_row")
+    actual = joined["departed" if task == "forecasting" else LABELS[task]]
+    if task == "multiclass":
+        return {"accuracy": sk.accuracy_score(actual, joined["prediction"])}
+    if task == "binary":
+        return {"auc": sk.roc_auc_score(actual, joined["prediction"])}
+    if task in ("regression", "forecasting"):
+        return {"mae": sk.mean_absolute_error(actual, joined["prediction"])}
+    of_each = [
+        sk.mean_pinball_loss(
+            actual, [json.loads(text)[share] for text in joined["outputs"]], alpha=float(share)
+        )
+        for share in ("0.1", "0.5", "0.9")
+    ]
+    return {"pinball": float(np.mean(of_each))}
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[1] != "clustering"], ids="-".join)
+def test_what_came_true_is_measured(spark, world, scored, monitored, case):
+    """Of batch and of the logged online answers alike, for a day."""
+    day = f"{SCORED[1] - timedelta(days=2):%Y-%m-%d}"
+    expected = truth(world, case[1], scored[case].filter(pl.col("day") == day))
+    mine = monitored.filter(
+        (pl.col("model") == f"{world.project}/{'_'.join(case)}")
+        & (pl.col("part") == "all")
+        & (pl.col("time_window") == "1d")
+        & (pl.col("day") == day)
+    )
+    for mode in ("batch", "online"):
+        found = dict(mine.filter(pl.col("mode") == mode).select("metric", "value").iter_rows())
+        for metric, value in expected.items():
+            assert found[metric] == pytest.approx(value, rel=1e-9), (mode, metric)
+
+
+def test_what_has_no_label_is_not_measured(monitored):
+    assert not monitored["model"].str.contains("k_means").any()
+    assert monitored["model"].n_unique() == len(CASES) - 1
