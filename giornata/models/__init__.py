@@ -7,6 +7,8 @@ from giornata.models.boosted_trees import BoostedTreesType
 from giornata.models.custom import CustomType
 from giornata.models.decision_trees import DecisionTreeType, RandomForestType
 from giornata.models.deep_net import DeepNetType
+from giornata.models.forecast import ForecastType
+from giornata.models.k_means import KMeansType
 from giornata.models.linear import LinearType
 from giornata.models.logistic import LogisticType
 
@@ -19,6 +21,8 @@ _TYPES: dict[str, ModelType] = {
     "decision_tree": DecisionTreeType(),
     "random_forest": RandomForestType(),
     "deep_net": DeepNetType(),
+    "k_means": KMeansType(),
+    "forecast": ForecastType(),
     "custom": CustomType(),
 }
 

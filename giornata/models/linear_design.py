@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from giornata.models.base import Examples, FitError, Vector
 from giornata.models.linear_score import Amount, Codes, Column, LinearScore
 
-__all__ = ["Design"]
+__all__ = ["Design", "Made"]
 
 
 @dataclass(frozen=True)
-class _Made:
+class Made:
     """A made column: the feature it comes from, what it stands for, how it is scaled, its standard deviation."""
 
     feature: int
@@ -44,7 +44,7 @@ class Design:
     """The made columns side by side, one row an example, and what each of them stands for."""
 
     values: NDArray[np.float64]
-    made: tuple[_Made, ...]
+    made: tuple[Made, ...]
     codes: tuple[int | None, ...]
 
     @classmethod
@@ -108,13 +108,13 @@ class Design:
         return Amount(mean=mean, weight=weight, missing=missing, share=share)
 
 
-def _made_of(feature: int, column: NDArray[np.float32], count: int | None) -> Iterator[_Made]:
+def _made_of(feature: int, column: NDArray[np.float32], count: int | None) -> Iterator[Made]:
     """What is made of a feature: of codes when there is a `count` of them, else of amounts."""
     if count is not None:
         codes, rows = np.unique(column[np.isin(column, np.arange(count))], return_counts=True)
         for code, share in zip(codes.tolist(), (rows / len(column)).tolist(), strict=True):
             if share < 1:
-                yield _Made(feature, code=int(code), spread=_indicator_spread(share))
+                yield Made(feature, code=int(code), spread=_indicator_spread(share))
         return
     present = column[~np.isnan(column)].astype(np.float64)
     if not present.size:
@@ -122,9 +122,9 @@ def _made_of(feature: int, column: NDArray[np.float32], count: int | None) -> It
     if present.min() < present.max():
         mean = float(present.mean())
         scale = math.sqrt(np.square(present - mean).sum() / len(column))
-        yield _Made(feature, mean=mean, scale=scale)
+        yield Made(feature, mean=mean, scale=scale)
     if present.size < column.size:
-        yield _Made(feature, missing=True, spread=_indicator_spread(present.size / column.size))
+        yield Made(feature, missing=True, spread=_indicator_spread(present.size / column.size))
 
 
 def _indicator_spread(share: float) -> float:

@@ -1,0 +1,218 @@
+"""Clusters of rows that are alike, by k-means: scikit-learn finds the centres, NumPy alone answers.
+
+Rows are points in the space of the made columns of `linear_design`: amounts in standard deviations from their mean,
+which takes the place of a missing amount, and a column of 0 and 1 for each code. Two rows with other codes are thus as
+far apart as two whose amounts differ by 1.4 standard deviations. Whether an amount is missing is no column here: rows
+would come together because of what nobody knows of them.
+
+Clusters are numbered by their training rows, the largest first, so that the numbers of two fits can be compared.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat, ValidationError, model_validator
+
+from giornata.documents.base import Document
+from giornata.documents.model import Dimension, Scalar
+from giornata.errors import BundleError, DataError
+from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
+from giornata.models.linear_design import Design
+from giornata.models.parameters import ParameterTable
+from giornata.models.scikit_learn import fitting, random_state
+
+__all__ = ["KMeans", "KMeansType"]
+
+_FILE = "k_means.json"
+_CELLS = 2**18  # differences at a time: they stay in the processor's cache
+
+_PARAMETERS = ParameterTable(
+    "k_means",
+    whole={"clusters": (1, None), "starts": (1, None), "max_iterations": (1, None)},
+    real={"tolerance": (0, None)},
+)
+
+
+class _Column(Document):
+    """A dimension of the space: (value - mean) / scale of a feature, or 1 where the feature has the code, else 0."""
+
+    feature: Annotated[int, Field(ge=0)]
+    mean: FiniteFloat = 0.0
+    scale: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+    code: Annotated[int, Field(ge=0)] | None = None
+
+
+class _File(Document):
+    """Of `features` columns that rows have, those that the space is made of; the centres, and the rows of each."""
+
+    features: Annotated[int, Field(ge=0)]
+    columns: list[_Column]
+    centres: Annotated[list[list[FiniteFloat]], Field(min_length=1)]
+    rows: list[Annotated[int, Field(ge=0)]]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(column.feature >= self.features for column in self.columns):
+            raise ValueError(f"a column is of a feature that is none of the {self.features}")
+        if {len(centre) for centre in self.centres} != {len(self.columns)}:
+            raise ValueError(f"a centre has not {len(self.columns)} numbers")
+        if len(self.rows) != len(self.centres):
+            raise ValueError(f"there are {len(self.centres)} centres, and rows of {len(self.rows)}")
+        return self
+
+
+class KMeans:
+    """Fitted clusters. An answer has two numbers: that of the nearest centre, 0, 1 …, and the distance to it."""
+
+    rounds = 1
+
+    def __init__(self, file: _File):
+        self._file = file
+        columns = file.columns
+        self._features = np.array([column.feature for column in columns], np.intp)
+        self._mean = np.array([column.mean for column in columns], np.float64)
+        self._scale = np.array([column.scale for column in columns], np.float64)
+        self._codes = np.array([np.nan if each.code is None else each.code for each in columns], np.float64)
+        self._centres = np.array(file.centres, np.float64).reshape(len(file.centres), len(columns))
+
+    def predict(self, matrix: Matrix) -> Answers:
+        """Shape (rows, 2); of centres that are equally near, the first. Raises DataError for other columns."""
+        if matrix.shape[1] != self._file.features:
+            raise DataError(
+                f"the model takes {self._file.features} features, and rows have {matrix.shape[1]}"
+            )
+        values = matrix.take(self._features, axis=1).astype(np.float64)
+        points = np.where(np.isnan(self._codes), (values - self._mean) / self._scale, values == self._codes)
+        points[np.isnan(points)] = 0.0
+        return _nearest(points, self._centres)
+
+    def to_files(self) -> dict[str, bytes]:
+        content = self._file.model_dump(exclude_defaults=True)
+        return {_FILE: json.dumps(content, separators=(",", ":"), allow_nan=False).encode()}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        if set(files) != {_FILE}:
+            raise BundleError(f"the model is kept in {_FILE}, not in {', '.join(files) or 'no file'}")
+        try:
+            return cls(_File.model_validate_json(files[_FILE]))
+        except ValidationError as error:
+            problem = error.errors()[0]
+            where = ".".join(str(step) for step in problem["loc"])
+            raise BundleError(f"{_FILE} holds no clusters: {where} {problem['msg']}".strip()) from error
+
+    def importance(self) -> dict[int, float]:
+        """The share of each feature in the variance between the centres, each of which weighs as its rows do."""
+        rows = np.array(self._file.rows, np.float64)
+        if not rows.any():
+            return {}
+        mean = np.average(self._centres, axis=0, weights=rows)
+        variance = np.average(np.square(self._centres - mean), axis=0, weights=rows)
+        total = float(variance.sum())
+        shares = dict.fromkeys(self._features.tolist(), 0.0)
+        for feature, own in zip(self._features.tolist(), variance.tolist(), strict=True):
+            shares[feature] += own / total if total else 0.0
+        return {feature: share for feature, share in shares.items() if share > 0}
+
+    def size(self) -> dict[str, int]:
+        return {"centres": len(self._file.centres)}
+
+
+class KMeansType:
+    """Clusters by k-means; its parameters are explained in the reference of the documents."""
+
+    tasks = ("clustering",)
+    fitted = KMeans
+
+    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
+        _PARAMETERS.check(parameters, space)
+
+    def default_space(self) -> dict[str, Dimension]:
+        return {"clusters": Dimension(int=[2, 12])}
+
+    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
+        return dict(parameters)
+
+    def fit(
+        self,
+        examples: Examples,
+        task: str,
+        parameters: Parameters,
+        seed: int,
+        threads: int = 1,
+        validation: Examples | None = None,
+        watch: Watch | None = None,
+    ) -> KMeans:
+        """`examples.target` is not looked at. Rows of fewer kinds than clusters get a centre for each kind."""
+        if task != "clustering":
+            raise FitError(f"type k_means cannot be used for task {task}: its task is clustering")
+        self.check(parameters, {})
+        design = Design.of(examples)
+        kept = [place for place, what in enumerate(design.made) if not what.missing]
+        points = design.values[:, kept]
+        centres = _centres(points, parameters, seed)
+        rows = np.bincount(_nearest(points, centres)[:, 0].astype(np.intp), minlength=len(centres))
+        # Those without rows lie where another one does.
+        order = sorted(np.flatnonzero(rows), key=lambda centre: (-rows[centre], centres[centre].tolist()))
+        columns = [
+            _Column(feature=made.feature, mean=made.mean, scale=made.scale, code=made.code)
+            for made in (design.made[place] for place in kept)
+        ]
+        return KMeans(
+            _File(
+                features=examples.matrix.shape[1],
+                columns=columns,
+                centres=centres[order].tolist(),
+                rows=rows[order].tolist(),
+            )
+        )
+
+
+def _centres(points: NDArray[np.float64], parameters: Parameters, seed: int) -> NDArray[np.float64]:
+    """As many centres as there are clusters, or kinds of points where these are fewer, in no order."""
+    kinds = _kinds(points, int(parameters.get("clusters", 8)))
+    if not points.shape[1]:
+        return np.zeros((1, 0))
+    from sklearn.cluster import KMeans as Estimator
+
+    estimator = Estimator(
+        n_clusters=kinds,
+        n_init=int(parameters.get("starts", 10)),
+        max_iter=int(parameters.get("max_iterations", 300)),
+        tol=float(parameters.get("tolerance", 1e-4)),
+        random_state=random_state(seed),
+    )
+    # One thread: several add up the points of a centre in the order in which they come to their ends.
+    with fitting(len(points), 1):
+        estimator.fit(points)
+    return estimator.cluster_centers_
+
+
+def _kinds(points: NDArray[np.float64], most: int) -> int:
+    """How many points differ, counted up to `most`."""
+    kinds = 0
+    while kinds < most and len(points):
+        points = points[(points != points[0]).any(axis=1)]
+        kinds += 1
+    return kinds
+
+
+def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> Answers:
+    """The number of the nearest centre and the distance, for each point.
+
+    The squares are added from the left, one after the other: a matrix product would add in another order for one
+    point than for many, and the last bits of an answer would depend on the rows beside it.
+    """
+    block = max(1, _CELLS // max(1, centres.size))
+    found = np.empty((len(points), 2), np.float64)
+    for start in range(0, len(points), block):
+        part = points[start : start + block]
+        sums = np.zeros((len(part), len(centres), points.shape[1] + 1), np.float64)
+        np.square(part[:, None, :] - centres, out=sums[:, :, 1:])
+        squares = np.add.accumulate(sums, axis=2, out=sums)[:, :, -1]
+        found[start : start + block, 0] = squares.argmin(axis=1)
+        found[start : start + block, 1] = np.sqrt(squares.min(axis=1))
+    return found
