@@ -1,15 +1,15 @@
 """Clusters of rows that are alike, by k-means: scikit-learn finds the centres, NumPy alone answers.
 
-Rows are points in the space of the made columns of `linear_design`: amounts in standard deviations from their mean,
-which takes the place of a missing amount, and a column of 0 and 1 for each code. Two rows with other codes are thus as
-far apart as two whose amounts differ by 1.4 standard deviations. Whether an amount is missing is no column here: rows
-would come together because of what nobody knows of them.
+Rows are points in the space of their features: amounts as they are, with their mean in the place of a missing one, and
+a column of 0 and 1 for each code. Amounts are brought to one scale by the features (`normalize(row.x)`), not here: so
+distances mean the same in every part of a partitioned model, and parts can be compared with the whole. Whether an
+amount is missing is no column: rows would come together because of what nobody knows of them.
 
 Clusters are numbered by their training rows, the largest first, so that the numbers of two fits can be compared.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
 
 import numpy as np
@@ -37,11 +37,10 @@ _PARAMETERS = ParameterTable(
 
 
 class _Column(Document):
-    """A dimension of the space: (value - mean) / scale of a feature, or 1 where the feature has the code, else 0."""
+    """A dimension of the space: a feature, its mean where it is missing; or 1 where it has the code, else 0."""
 
     feature: Annotated[int, Field(ge=0)]
     mean: FiniteFloat = 0.0
-    scale: Annotated[FiniteFloat, Field(gt=0)] = 1.0
     code: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -73,9 +72,6 @@ class KMeans:
         self._file = file
         columns = file.columns
         self._features = np.array([column.feature for column in columns], np.intp)
-        self._mean = np.array([column.mean for column in columns], np.float64)
-        self._scale = np.array([column.scale for column in columns], np.float64)
-        self._codes = np.array([np.nan if each.code is None else each.code for each in columns], np.float64)
         self._centres = np.array(file.centres, np.float64).reshape(len(file.centres), len(columns))
 
     def predict(self, matrix: Matrix) -> Answers:
@@ -84,10 +80,7 @@ class KMeans:
             raise DataError(
                 f"the model takes {self._file.features} features, and rows have {matrix.shape[1]}"
             )
-        values = matrix.take(self._features, axis=1).astype(np.float64)
-        points = np.where(np.isnan(self._codes), (values - self._mean) / self._scale, values == self._codes)
-        points[np.isnan(points)] = 0.0
-        return _nearest(points, self._centres)
+        return _nearest(_points(matrix, self._file.columns), self._centres)
 
     def to_files(self) -> dict[str, bytes]:
         content = self._file.model_dump(exclude_defaults=True)
@@ -151,16 +144,16 @@ class KMeansType:
             raise FitError(f"type k_means cannot be used for task {task}: its task is clustering")
         self.check(parameters, {})
         design = Design.of(examples)
-        kept = [place for place, what in enumerate(design.made) if not what.missing]
-        points = design.values[:, kept]
+        columns = [
+            _Column(feature=made.feature, mean=0.0 if made.code is not None else made.mean, code=made.code)
+            for made in design.made
+            if not made.missing
+        ]
+        points = _points(examples.matrix, columns)
         centres = _centres(points, parameters, seed)
         rows = np.bincount(_nearest(points, centres)[:, 0].astype(np.intp), minlength=len(centres))
         # Those without rows lie where another one does.
         order = sorted(np.flatnonzero(rows), key=lambda centre: (-rows[centre], centres[centre].tolist()))
-        columns = [
-            _Column(feature=made.feature, mean=made.mean, scale=made.scale, code=made.code)
-            for made in (design.made[place] for place in kept)
-        ]
         return KMeans(
             _File(
                 features=examples.matrix.shape[1],
@@ -169,6 +162,15 @@ class KMeansType:
                 rows=rows[order].tolist(),
             )
         )
+
+
+def _points(matrix: Matrix, columns: Sequence[_Column]) -> NDArray[np.float64]:
+    """The rows as points, a number for each of the columns."""
+    values = matrix.take([column.feature for column in columns], axis=1).astype(np.float64)
+    means = np.array([column.mean for column in columns], np.float64)
+    codes = np.array([np.nan if column.code is None else column.code for column in columns], np.float64)
+    amounts = np.where(np.isnan(values), means, values)
+    return np.where(np.isnan(codes), amounts, values == codes)
 
 
 def _centres(points: NDArray[np.float64], parameters: Parameters, seed: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Clusters are scikit-learn's k-means over standardised columns, and answers alike for one row and for many."""
+"""Clusters are scikit-learn's k-means over amounts as they are, and answers alike for one row and for many."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans as Estimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder
 
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError, DataError
@@ -46,7 +46,7 @@ def examples():
 def pipeline(clusters, seed):
     design = ColumnTransformer(
         [
-            ("amounts", make_pipeline(SimpleImputer(), StandardScaler()), [0, 1]),
+            ("amounts", SimpleImputer(), [0, 1]),
             ("codes", OneHotEncoder(categories=[np.arange(3.0)], handle_unknown="ignore"), [2]),
         ],
         sparse_threshold=0,
@@ -63,8 +63,9 @@ def test_equals_scikit_learn(examples, clusters):
     asked[:20, 1] = NAN
     asked[20:40, 2] = 9
     answers = fitted.predict(asked.astype(np.float32))
-    # The largest first: theirs have no order.
-    order = np.argsort(-np.bincount(expected.predict(matrix)), kind="stable").tolist()
+    # The largest first, of equals by their place: theirs have no order.
+    rows, centres = np.bincount(expected.predict(matrix)), expected[-1].cluster_centers_
+    order = sorted(range(clusters), key=lambda number: (-rows[number], centres[number].tolist()))
     assert answers[:, 0].tolist() == [order.index(number) for number in expected.predict(asked)]
     assert answers[:, 1] == pytest.approx(expected.transform(asked).min(axis=1), abs=1e-9)
     assert fitted.size() == {"centres": clusters}
