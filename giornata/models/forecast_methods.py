@@ -42,9 +42,8 @@ def carry_on(
     By `method`, or by one that needs less, where the series is too short for it or it finds no model.
     """
     width = NormalDist().inv_cdf(0.5 + level / 2)
-    centre = np.clip(
-        series.mean(), series.min(), series.max()
-    )  # a mean of equal numbers may differ from them
+    # The mean of equal numbers may differ from them in its last bit.
+    centre = np.clip(series.mean(), series.min(), series.max())
     mean = _around(np.array([centre]), width * _spread(series - centre))
     for tried in dict.fromkeys((method, _NAIVE)):
         if len(series) < _fewest(tried, season) or not np.ptp(series):

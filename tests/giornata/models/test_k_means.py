@@ -113,18 +113,15 @@ def test_files_give_the_same_model(examples):
 
 
 def test_importance_is_the_variance_between_the_centres():
-    # Standard deviations are 1, so the means of the two halves are at 1 and -1, and at 0.6 and -0.6.
-    first = np.array([1.0] * 5 + [-1.0] * 5)
-    second = np.array([1.0] * 4 + [-1] + [1] + [-1] * 4)
-    matrix = np.stack([first * 50, second, np.full(10, 3)], axis=1)
-    matrix[:, 0] += 1000
-    content = json.loads(fit(matrix, clusters=4).to_files()["k_means.json"])
-    assert [column["feature"] for column in content["columns"]] == [0, 1]
-    centres = [[1, 0.6], [-1, -0.6]]
-    halves = KMeans.from_files(
-        {"k_means.json": json.dumps(content | {"centres": centres, "rows": [5, 5]}).encode()}
-    )
-    assert halves.importance() == pytest.approx({0: 1 / 1.36, 1: 0.36 / 1.36})
+    # Of the first feature it is 1/4 + 1/4; the second has the mean 1/2, and 1/4 ahead of and behind it.
+    content = {
+        "features": 4,
+        "columns": [{"feature": 3}, {"feature": 1}],
+        "centres": [[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]],
+        "rows": [1, 1, 2],
+    }
+    fitted = KMeans.from_files({"k_means.json": json.dumps(content).encode()})
+    assert fitted.importance() == pytest.approx({3: 2 / 3, 1: 1 / 3})
 
 
 def test_importance_adds_up_the_codes_of_a_feature(examples):
@@ -143,6 +140,10 @@ def test_importance_adds_up_the_codes_of_a_feature(examples):
         ([[1, 7], [1, 7], [2, 7], [5, 7], [5, 7]], 3),
         ([[NAN, 7], [3, 7], [3, NAN]], 1),
         ([[0, 1], [NAN, 1], [4, 2]], 3),
+        (
+            [[0, 7], [3e-17, 7], [6e-17, 7], [1, 7], [1, 7]],
+            2,
+        ),  # scikit-learn cannot tell the first three apart
         ([[-3e38, 1e-44], [3e38, 0], [3e38, 1e-45]], 3),
     ],
 )
