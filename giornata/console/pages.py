@@ -141,6 +141,27 @@ def model_page(request: Request, source: From, project: str, model: str) -> Resp
     return page(request, "model.html", {"model": view, "alerts": alerts, "airflow": source.airflow})
 
 
+BASELINES = {
+    "regression": "the mean of the training labels for every row",
+    "binary": "the training share of true for every row",
+    "multiclass": "the training shares of the classes for every row",
+    "quantile": "the quantiles of the training labels for every row",
+    "forecasting": "seasonal naive forecasts of the same parts, the value a season before",
+    "clustering": "a single cluster in each of the same parts",
+}
+"""By task, what a version's metrics stand beside."""
+
+ANSWERS = {
+    "regression": "a number",
+    "binary": "the probability of true",
+    "multiclass": "the likeliest class",
+    "quantile": "the value of the share nearest to a half",
+    "forecasting": "the forecast",
+    "clustering": "the number of the nearest centre",
+}
+"""By task, what a prediction is."""
+
+
 def version_page(request: Request, source: From, uuid: str) -> Response:
     """A version: everything its record says."""
     version = source.stores.repository.get(uuid)
@@ -158,6 +179,8 @@ def version_page(request: Request, source: From, uuid: str) -> Response:
         "name": model,
         "live": live,
         "metric_names": METRICS[version.configuration.task],
+        "baseline": BASELINES[version.configuration.task],
+        "answer": ANSWERS[version.configuration.task],
         "configuration": configuration,
         "importances": sorted(version.importances.items(), key=lambda item: -item[1]),
         "trials": _best_first(version),
