@@ -290,7 +290,12 @@ def test_one_row_takes_no_polars(trained_bundle, tmp_path):
 
 
 def test_prediction_is_plain():
-    assert dataclasses.asdict(Prediction(1.5, "all", "all")) == {"value": 1.5, "part": "all", "level": "all", "outputs": None}
+    assert dataclasses.asdict(Prediction(1.5, "all", "all")) == {
+        "value": 1.5,
+        "part": "all",
+        "level": "all",
+        "outputs": None,
+    }
 
 
 def test_lists_travel_in_a_self_test():

@@ -402,7 +402,8 @@ MISTAKES = {
     "unknown type": (
         "models/hours.yaml", "type: xgboost", "type: logistics",
         [("shop/models/hours.yaml", 3, "logistics",
-          "'logistics' is not one of xgboost, linear, logistic, decision_tree, random_forest, deep_net, k_means, forecast, custom",
+          "'logistics' is not one of xgboost, linear, logistic, decision_tree, random_forest, deep_net, k_means, "
+          "forecast, custom",
           "did you mean 'logistic'?")],
     ),
     "label that cannot be joined": (
