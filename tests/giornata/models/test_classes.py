@@ -42,7 +42,7 @@ def test_the_same_bits_beside_any_rows(classes):
 
 def test_tasks_that_a_type_does_not_have():
     check_task("logistic", "multiclass")
-    with pytest.raises(FitError, match="type linear cannot be used for task quantile: use xgboost$"):
+    with pytest.raises(FitError, match=r"type linear cannot be used for task quantile: use xgboost$"):
         check_task("linear", "quantile")
-    with pytest.raises(FitError, match="type linear cannot be used for task ranking$"):
+    with pytest.raises(FitError, match=r"type linear cannot be used for task ranking$"):
         check_task("linear", "ranking")
