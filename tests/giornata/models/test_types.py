@@ -57,7 +57,8 @@ import numpy as np
 from giornata.models import model_type
 name, files, matrix = json.loads(sys.stdin.read())
 fitted = model_type(name).fitted.from_files({key: base64.b64decode(value) for key, value in files.items()})
-answers = [*fitted.predict(np.array(matrix, np.float32)), *fitted.predict(np.array(matrix[:1], np.float32))]
+asked = [np.array(rows, np.float32) for rows in (matrix, matrix[:1])]
+answers = [answer for rows in asked for answer in fitted.predict(rows).tolist()]
 heavy = [each for each in ("sklearn", "scipy", "joblib", "pandas", "torch", "xgboost", "optuna") if each in sys.modules]
 print(json.dumps([answers, heavy]))
 """
@@ -72,7 +73,9 @@ def test_answering_takes_no_library_that_fits(name, task):
     matrix = random.normal(size=(300, 3)).astype(np.float32)
     matrix[:40, 1] = np.nan
     target = matrix[:, 0] + random.normal(size=300)
-    learned = Examples(matrix, target if task == "regression" else (target > 0).astype(np.float64))
+    outputs = ("a", "b", "c") if task == "multiclass" else ()
+    labels = target if task == "regression" else np.digitize(target, [0, 1] if outputs else [0]) * 1.0
+    learned = Examples(matrix, labels, outputs=outputs)
     fitted = model_type(name).fit(learned, task, {}, seed=0)
     files = {key: base64.b64encode(value).decode() for key, value in fitted.to_files().items()}
     done = subprocess.run(
