@@ -1,17 +1,22 @@
-"""Gradient-boosted trees by XGBoost, for regression and binary classification.
+"""Gradient-boosted trees by XGBoost, for regression, quantiles, and classes, two or more.
 
-XGBoost is imported when it is first used: its import takes seconds where scikit-learn and pandas are installed.
+Quantiles are learned side by side, and may cross where rows are few: a row's values are put in order, which never
+raises their pinball loss. XGBoost is imported when it is first used: its import takes seconds where scikit-learn and
+pandas are installed.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from giornata.documents.model import Dimension, Scalar
+from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
+from giornata.models.classes import places_of, scaled_to_one
 from giornata.models.parameters import ParameterTable
+from giornata.models.tasks import check_task
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -20,8 +25,14 @@ if TYPE_CHECKING:
 __all__ = ["BoostedTrees", "BoostedTreesType"]
 
 _FILE = "model.ubj"
-_OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic"}
-_STOP_METRICS = {"regression": "rmse", "binary": "logloss"}
+_CLASSES, _QUANTILES = "multi:softprob", "reg:quantileerror"
+_OBJECTIVES = {
+    "regression": "reg:squarederror",
+    "binary": "binary:logistic",
+    "multiclass": _CLASSES,
+    "quantile": _QUANTILES,
+}
+_STOP_METRICS = {"regression": "rmse", "binary": "logloss", "multiclass": "mlogloss", "quantile": "quantile"}
 _DEFAULT_ROUNDS = 100
 
 # XGBoost itself only warns of a misspelt parameter.
@@ -58,13 +69,22 @@ class BoostedTrees:
     def __init__(self, booster: "Booster"):
         booster.set_param({"nthread": 1})
         self._booster = booster
+        learner = json.loads(booster.save_config())["learner"]
+        self._objective = learner["objective"]["name"]
+        sizes = learner["learner_model_param"]
+        self._outputs = max(int(sizes["num_class"]), int(sizes["num_target"]))
 
     @property
     def rounds(self) -> int:
         return int(self._booster.num_boosted_rounds())
 
-    def predict(self, matrix: Matrix) -> Vector:
-        return np.asarray(self._booster.inplace_predict(matrix, missing=np.nan), np.float64)
+    def predict(self, matrix: Matrix) -> Answers:
+        answers = np.asarray(self._booster.inplace_predict(matrix, missing=np.nan), np.float64)
+        if self._objective == _CLASSES:
+            return scaled_to_one(answers.reshape(len(matrix), self._outputs))
+        if self._objective == _QUANTILES:
+            return np.sort(answers.reshape(len(matrix), self._outputs), axis=1)
+        return answers
 
     def to_files(self) -> dict[str, bytes]:
         return {_FILE: bytes(self._booster.save_raw("ubj"))}
@@ -99,7 +119,7 @@ class BoostedTrees:
 class BoostedTreesType:
     """XGBoost's histogram method, by the names that its scikit-learn interface gives the parameters."""
 
-    tasks = tuple(_OBJECTIVES)
+    tasks = TYPES["xgboost"]
     fitted = BoostedTrees
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
@@ -133,6 +153,7 @@ class BoostedTreesType:
         import xgboost
         from xgboost.core import XGBoostError
 
+        check_task("xgboost", task)
         self.check(parameters, {})
         options = dict(parameters)
         rounds = int(options.pop("n_estimators", _DEFAULT_ROUNDS))
@@ -140,7 +161,7 @@ class BoostedTreesType:
         if patience is not None and validation is None:
             raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
         options |= {
-            "objective": _OBJECTIVES[task],
+            **_objective(examples, task),
             "eval_metric": _STOP_METRICS[task],
             "tree_method": "hist",
             "seed": seed,
@@ -165,6 +186,17 @@ class BoostedTreesType:
             raise FitError(f"XGBoost cannot fit {len(examples.target)} rows: {_first_line(error)}") from error
         # XGBoost predicts with the trees after the best one too, unless they are cut off.
         return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1])
+
+
+def _objective(examples: Examples, task: str) -> dict[str, Any]:
+    """What XGBoost is to minimise, and how many numbers it is to answer."""
+    objective: dict[str, Any] = {"objective": _OBJECTIVES[task]}
+    if task == "multiclass":
+        places_of(examples)
+        objective["num_class"] = len(examples.outputs)
+    elif task == "quantile":
+        objective["quantile_alpha"] = [float(share) for share in examples.outputs]
+    return objective
 
 
 def _telling(watch: Watch) -> "TrainingCallback":

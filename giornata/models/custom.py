@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from giornata.documents.custom_code import CustomCode
-from giornata.documents.model import METRICS, Dimension, Scalar
+from giornata.documents.model import METRICS, TYPES, Dimension, Scalar
 from giornata.errors import BundleError, GiornataError
 from giornata.models.base import (
     Examples,
@@ -159,7 +159,7 @@ class CustomType:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(METRICS)
+        return TYPES["custom"]
 
     @property
     def fitted(self) -> type[Custom]:

@@ -1,12 +1,15 @@
-"""Decision trees and random forests, for regression and binary classification; scikit-learn grows them.
+"""Decision trees and random forests, for regression and classes, two or more; scikit-learn grows them.
 
 Codes of categories are split like amounts. A missing value goes the way that lowered the error most when the tree was
 grown; where none was seen, with the larger child. A forest's answer is the mean of its trees' answers, a tree's
 answer the mean of the labels in the leaf.
+
+Of the task multiclass it is the share of each class in the leaf, as if one more row lay there that is of every class
+by its share of all training rows (see `class_shares`): a class that a small leaf happens to lack is not impossible.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -14,18 +17,19 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError
 
 from giornata.documents.base import Document
-from giornata.documents.model import Dimension, Scalar
+from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.evaluation.metrics import LOSS, metrics
-from giornata.models.base import Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
+from giornata.models.classes import class_shares, places_of, scaled_to_one
 from giornata.models.nodes import NODE_FILES, Nodes, Walk, read_nodes
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
+from giornata.models.tasks import check_task
 
 __all__ = ["DecisionTreeType", "DecisionTrees", "RandomForestType"]
 
 _FILE = "trees.json"
-_MOST_NODES = 20_000_000  # of 21 bytes: what a bundle has room for
+_MOST_NODES = 20_000_000  # of 21 bytes, 8 of which are an answer of one number: what a bundle has room for
 _FLOAT32_MAX = np.finfo(np.float32).max
 
 _WHOLE = {
@@ -62,7 +66,7 @@ class DecisionTrees:
     def rounds(self) -> int:
         return len(self._nodes.roots)
 
-    def predict(self, matrix: Matrix) -> Vector:
+    def predict(self, matrix: Matrix) -> Answers:
         return self._walk(matrix)
 
     def to_files(self) -> dict[str, bytes]:
@@ -92,7 +96,7 @@ class DecisionTrees:
 class DecisionTreeType:
     """One tree, by the names that scikit-learn gives the parameters."""
 
-    tasks = ("regression", "binary")
+    tasks = TYPES["decision_tree"]
     fitted = DecisionTrees
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
@@ -116,13 +120,14 @@ class DecisionTreeType:
     ) -> DecisionTrees:
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+        check_task("decision_tree", task)
         self.check(parameters, {})
         _check_examples(examples, task)
         kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
         tree = kind(**_options(parameters, _TREE_DEFAULTS, seed))
         with fitting(len(examples.target), threads):
             tree.fit(examples.matrix, examples.target)
-        return _fitted([_nodes(tree.tree_, _true_column(tree, task))], tree)
+        return _fitted([_nodes(tree.tree_, _leaf_answers(examples, task, tree))], tree)
 
 
 class RandomForestType:
@@ -131,7 +136,7 @@ class RandomForestType:
     The rounds are the trees. A watch hears of each of them; a fit that is watched grows `threads` trees at a time.
     """
 
-    tasks = ("regression", "binary")
+    tasks = TYPES["random_forest"]
     fitted = DecisionTrees
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
@@ -159,6 +164,7 @@ class RandomForestType:
     ) -> DecisionTrees:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+        check_task("random_forest", task)
         self.check(parameters, {})
         _check_examples(examples, task)
         options = _options(parameters, _FOREST_DEFAULTS, seed)
@@ -171,8 +177,9 @@ class RandomForestType:
             forest.n_estimators = min(len(grown) + threads, trees) if progress else trees
             with fitting(len(examples.target), threads):
                 forest.fit(examples.matrix, examples.target)
+            answers = _leaf_answers(examples, task, forest)
             for tree in forest.estimators_[len(grown) :]:
-                grown.append(_nodes(tree.tree_, _true_column(forest, task)))
+                grown.append(_nodes(tree.tree_, answers))
                 if progress:
                     progress.tell(Walk(grown[-1], examples.matrix.shape[1]))
         return _fitted(grown, forest)
@@ -183,11 +190,14 @@ class _Progress:
 
     def __init__(self, task: str, validation: Examples, watch: Watch):
         self._task, self._validation, self._watch = task, validation, watch
-        self._sum = np.zeros(len(validation.target))
+        self._sum: Answers | float = 0.0
         self._trees = 0
 
     def tell(self, tree: Walk) -> None:
-        self._sum += tree(self._validation.matrix)
+        # It imports the outputs of models, which import this.
+        from giornata.evaluation.metrics import LOSS, metrics
+
+        self._sum = self._sum + tree(self._validation.matrix)
         self._trees += 1
         loss = metrics(self._task, self._validation.target, self._sum / self._trees)[LOSS[self._task]]
         self._watch(self._trees, loss)
@@ -205,33 +215,46 @@ def _options(parameters: Parameters, defaults: Parameters, seed: int) -> dict[st
 def _check_examples(examples: Examples, task: str) -> None:
     if not len(examples.target):
         raise FitError("there are no rows to learn from")
+    if task == "multiclass":
+        places_of(examples)
     if task == "binary" and not np.isin(examples.target, (0, 1)).all():
         raise FitError("the labels of a binary model must be 0 or 1 (false or true); others were found")
 
 
-def _true_column(estimator: Any, task: str) -> int | None:
-    """Where the share of true stands in a leaf of an estimator: None where it has seen nothing but false."""
+def _leaf_answers(examples: Examples, task: str, estimator: Any) -> Callable[[Any], NDArray[np.float64]]:
+    """What gives the answers in the nodes of a tree of the fitted `estimator`: a number, or a row of them, a node."""
     if task == "regression":
-        return 0
-    classes = estimator.classes_.tolist()
-    return classes.index(1) if 1 in classes else None
+        return lambda tree: tree.value[:, 0, 0]
+    found = estimator.classes_.astype(np.intp)
+    classes = len(examples.outputs) if task == "multiclass" else 2
+
+    def shares(tree: Any) -> NDArray[np.float64]:
+        all_ = np.zeros((tree.node_count, classes))
+        all_[:, found] = tree.value[:, 0]
+        return all_
+
+    if task == "binary":
+        return lambda tree: shares(tree)[:, 1]
+    one_more = class_shares(places_of(examples), classes)
+    return lambda tree: scaled_to_one(shares(tree) * tree.weighted_n_node_samples[:, None] + one_more)
 
 
-def _nodes(tree: Any, answer: int | None) -> Nodes:
+def _nodes(tree: Any, answers: Callable[[Any], NDArray[np.float64]]) -> Nodes:
     """The nodes of scikit-learn's `tree`, level by level, so that siblings lie side by side."""
     order = _by_level(tree.children_left, tree.children_right)
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     left = tree.children_left[order]
     leaf = left < 0
-    value = tree.value[order, 0, answer] if answer is not None else np.zeros(len(order))
+    value = answers(tree)[order]
+    value[~leaf] = 0.0
     return Nodes(
         roots=np.zeros(1, np.int32),
         left=np.where(leaf, -1, place[left]).astype(np.int32),
         feature=np.where(leaf, 0, tree.feature[order]).astype(np.int32),
         missing_left=~leaf & (tree.missing_go_to_left[order] != 0),
         threshold=np.where(leaf, np.float32(0), _as_float32(tree.threshold[order])),
-        value=np.where(leaf, value, 0.0),
+        value=value,
     )
 
 
@@ -254,9 +277,10 @@ def _as_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def _fitted(trees: Sequence[Nodes], estimator: Any) -> DecisionTrees:
     nodes = Nodes.joined(trees)
-    if len(nodes.left) > _MOST_NODES:
+    most = _MOST_NODES * 21 // (13 + 8 * nodes.value[0].size)
+    if len(nodes.left) > most:
         raise FitError(
-            f"{len(trees)} trees have {len(nodes.left)} nodes, more than {_MOST_NODES}: lower max_depth or raise "
+            f"{len(trees)} trees have {len(nodes.left)} nodes, more than {most}: lower max_depth or raise "
             "min_samples_leaf"
         )
     with np.errstate(over="ignore"):

@@ -1,4 +1,4 @@
-"""Deep nets (multi-layer perceptrons) for regression and binary classification: learned by PyTorch, asked by NumPy.
+"""Deep nets (multi-layer perceptrons) for regression and classes, two or more: learned by PyTorch, asked by NumPy.
 
 A row passes through layers of rectified linear units; columns that hold codes enter by an embedding each. No server
 needs PyTorch. Products are summed one after the other, in the order of the inputs, because a matrix product of BLAS
@@ -15,18 +15,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.documents.model import Dimension, Scalar
+from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.models.classes import softmax
 from giornata.models.deep_net_inputs import NetInputs
 from giornata.models.parameters import ParameterTable
+from giornata.models.tasks import check_task
 
 __all__ = ["DeepNet", "DeepNetType", "Layer"]
 
 _TENSORS, _FACTS = "model.safetensors", "net.json"
 _FEW_ROWS = 4  # up to so many are answered without a loop over the inputs
 _CHUNK = 512  # rows whose sums stay in the processor's cache
-_TASKS = ("regression", "binary")
 
 _PARAMETERS = ParameterTable(
     "deep_net",
@@ -72,6 +73,7 @@ class Layer:
 class DeepNet:
     """A fitted net. Its answer is `mean` + `scale` * output, through the logistic function for the task `binary`.
 
+    For the task `multiclass` the output is a number for each class, `mean` a vector, and the answer the softmax.
     `embeddings` has, for each column of codes, a table of shape (codes + 1, size), whose last row stands for all that
     is no code. Without layers the output is 0, and the answer a constant. `shares` is the importance.
     """
@@ -80,7 +82,7 @@ class DeepNet:
     inputs: NetInputs
     embeddings: tuple[NDArray[np.float32], ...]
     layers: tuple[Layer, ...]
-    mean: float
+    mean: float | Vector
     scale: float
     epochs: int
     shares: Mapping[int, float] = field(default_factory=dict)
@@ -90,17 +92,19 @@ class DeepNet:
         return self.epochs
 
     def output(self, matrix: Matrix) -> NDArray[np.float32]:
-        """What the last layer says of each row."""
+        """What the last layer says of each row: of shape (rows,), or (rows, classes)."""
+        found = np.zeros((len(matrix), *np.shape(self.mean)), np.float32)
         if not self.layers:
-            return np.zeros(len(matrix), np.float32)
-        found = np.empty(len(matrix), np.float32)
+            return found
         for start in range(0, len(matrix), _CHUNK):
             rows = matrix[start : start + _CHUNK]
             found[start : start + _CHUNK] = self._output(rows)
         return found
 
-    def predict(self, matrix: Matrix) -> Vector:
+    def predict(self, matrix: Matrix) -> Answers:
         answers = self.mean + self.scale * self.output(matrix).astype(np.float64)
+        if self.task == "multiclass":
+            return softmax(answers)
         if self.task == "regression":
             return answers
         return np.fromiter(map(_logistic, answers.tolist()), np.float64, len(answers))
@@ -121,7 +125,7 @@ class DeepNet:
         facts = {
             "task": self.task,
             "epochs": self.epochs,
-            "mean": self.mean,
+            "mean": np.asarray(self.mean).tolist(),
             "scale": self.scale,
             "layers": len(self.layers),
             "codes": {str(column): count for column, count in self.inputs.codes.items()},
@@ -159,7 +163,8 @@ class DeepNet:
             values = np.concatenate([values, *found], axis=1)
         for layer in self.layers[:-1]:
             values = np.maximum(layer(values), np.float32(0))
-        return self.layers[-1](values)[:, 0]
+        last = self.layers[-1](values)
+        return last if np.ndim(self.mean) else last[:, 0]
 
     @classmethod
     def _read(cls, tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
@@ -176,16 +181,19 @@ class DeepNet:
             Layer(tensors[f"layers.{place}.weight"], tensors[f"layers.{place}.bias"])
             for place in range(facts["layers"])
         )
-        if facts["task"] not in _TASKS:
+        if facts["task"] not in TYPES["deep_net"]:
             raise ValueError(f"there is no task {facts['task']!r}")
-        _check_shapes(inputs, embeddings, layers)
+        mean = np.array(facts["mean"], np.float64)
+        if mean.ndim != (facts["task"] == "multiclass") or not mean.size:
+            raise ValueError(f"its mean is of shape {mean.shape}")
+        _check_shapes(inputs, embeddings, layers, mean.size)
         shares = {int(column): float(share) for column, share in facts["importance"].items()}
         return cls(
             facts["task"],
             inputs,
             embeddings,
             layers,
-            float(facts["mean"]),
+            mean if mean.ndim else float(mean),
             float(facts["scale"]),
             int(facts["epochs"]),
             shares,
@@ -199,7 +207,7 @@ class DeepNetType:
     for all of them.
     """
 
-    tasks = _TASKS
+    tasks = TYPES["deep_net"]
     fitted = DeepNet
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
@@ -227,6 +235,7 @@ class DeepNetType:
         validation: Examples | None = None,
         watch: Watch | None = None,
     ) -> DeepNet:
+        check_task("deep_net", task)
         self.check(parameters, {})
         try:
             from giornata.models.deep_net_training import Plan, train
@@ -246,9 +255,9 @@ def _logistic(logit: float) -> float:
 
 
 def _check_shapes(
-    inputs: NetInputs, embeddings: Sequence[NDArray[np.float32]], layers: Sequence[Layer]
+    inputs: NetInputs, embeddings: Sequence[NDArray[np.float32]], layers: Sequence[Layer], answers: int
 ) -> None:
-    """Raise ValueError where the tensors do not fit together."""
+    """Raise ValueError where the tensors do not fit together, or do not give so many numbers."""
     if not len(inputs.amounts) == len(inputs.means) == len(inputs.factors):
         raise ValueError("its amounts, means and factors are not as many")
     for count, table in zip(inputs.codes.values(), embeddings, strict=True):
@@ -256,7 +265,7 @@ def _check_shapes(
             raise ValueError(f"an embedding of {count} codes is of shape {table.shape}")
     width = inputs.dense + sum(table.shape[1] for table in embeddings)
     for place, layer in enumerate(layers):
-        outputs = 1 if place == len(layers) - 1 else len(layer.biases)
+        outputs = answers if place == len(layers) - 1 else len(layer.biases)
         if layer.weights.shape != (outputs, width) or layer.biases.shape != (outputs,):
             raise ValueError(f"its layer {place} is of shape {layer.weights.shape}, not ({outputs}, {width})")
         width = outputs

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from giornata.models.base import DEVICE, Examples, FitError, Matrix, Vector, Watch
+from giornata.models.classes import class_shares, places_of
 from giornata.models.deep_net import DeepNet, Layer
 from giornata.models.deep_net_inputs import LIMIT, NetInputs
 
@@ -63,7 +64,7 @@ def train(
         validation = None
     if plan.early_stopping_rounds is not None and validation is None:
         raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
-    mean, scale = _target_scale(examples.target, task)
+    mean, scale = _target_scale(examples, task)
     inputs = NetInputs.learned(examples)
     constant = DeepNet(task, inputs, (), (), mean, scale or 1.0, 1)
     if not inputs.columns or not scale:
@@ -76,8 +77,12 @@ def train(
     return replace(net, shares=_shares(net, examples.matrix, seed))
 
 
-def _target_scale(target: Vector, task: str) -> tuple[float, float]:
-    """Mean and standard deviation of amounts (0 where all are one value); the log odds of true, and 1."""
+def _target_scale(examples: Examples, task: str) -> tuple[float | Vector, float]:
+    """Mean and standard deviation of amounts; the log odds of true, or the logarithm of each class's share, and 1.
+
+    The second is 0 where all rows are of one value or class.
+    """
+    target = examples.target
     if not len(target):
         raise FitError("there are no rows to learn from")
     if task == "regression":
@@ -88,6 +93,10 @@ def _target_scale(target: Vector, task: str) -> tuple[float, float]:
                 f"labels from {target.min():g} to {target.max():g} are too far apart for a deep net"
             )
         return (mean, scale) if target.min() < target.max() else (float(target[0]), 0.0)
+    if task == "multiclass":
+        places = places_of(examples)
+        shares = class_shares(places, len(examples.outputs))
+        return np.log(shares), float((places != places[0]).any())
     share = float(target.mean())
     if not 0 < share < 1:
         raise FitError(
@@ -162,10 +171,8 @@ class _Learner:
         self._order = np.random.default_rng(seed)
         self._chance = torch.Generator(self._device).manual_seed(seed)
         self._numbers, self._codes = self._rows(examples.matrix)
-        target = (examples.target - constant.mean) / constant.scale
-        self._target = self._moved(
-            np.asarray(examples.target if constant.task == "binary" else target, np.float32)
-        )
+        self._target = self._moved(_aim(constant, examples.target))
+        self._mean = self._moved(np.asarray(constant.mean, np.float32))
         self._seen = self._code_shares()
         draw = np.random.default_rng([seed, 1])
         self.embeddings, self.weights, self.biases = self._drawn(draw)
@@ -180,8 +187,7 @@ class _Learner:
             if self._constant.task == "regression":
                 loss = functional.mse_loss(output, self._target[rows])
             else:
-                logits = output + self._constant.mean
-                loss = functional.binary_cross_entropy_with_logits(logits, self._target[rows])
+                loss = _log_loss(output + self._mean, self._target[rows])
             loss.backward()
             self._decayed.step()
             self._free.step()
@@ -194,11 +200,12 @@ class _Learner:
                 self._output(*self._rows(examples.matrix[start : start + _JUDGED])).double().cpu()
                 for start in range(0, len(examples.matrix), _JUDGED)
             ]
-        answers = self._constant.mean + self._constant.scale * torch.cat(outputs)
+        mean = torch.from_numpy(np.asarray(self._constant.mean, np.float64))
+        answers = mean + self._constant.scale * torch.cat(outputs)
         target = torch.from_numpy(np.asarray(examples.target, np.float64))
         if self._constant.task == "regression":
             return math.sqrt(functional.mse_loss(answers, target).item())
-        return functional.binary_cross_entropy_with_logits(answers, target).item()
+        return _log_loss(answers, target.long() if answers.ndim == 2 else target).item()
 
     def net(self, epochs: int) -> DeepNet:
         """The net as it is now."""
@@ -222,7 +229,8 @@ class _Learner:
             if dropout:
                 kept = torch.rand(values.shape, generator=self._chance, device=self._device) >= dropout
                 values = values * kept / (1 - dropout)
-        return functional.linear(values, self.weights[-1], self.biases[-1])[:, 0]
+        output = functional.linear(values, self.weights[-1], self.biases[-1])
+        return output if self._mean.ndim else output[:, 0]
 
     def _rows(self, matrix: Matrix) -> tuple[torch.Tensor, torch.Tensor]:
         inputs = self._constant.inputs
@@ -254,7 +262,7 @@ class _Learner:
         for _ in range(self._plan.hidden_layers):
             weights.append(draw.normal(0, math.sqrt(2 / width), (self._plan.hidden_units, width)))
             width = self._plan.hidden_units
-        weights.append(draw.normal(0, math.sqrt(1 / width), (1, width)))
+        weights.append(draw.normal(0, math.sqrt(1 / width), (np.size(self._constant.mean), width)))
         biases = [np.zeros(len(each)) for each in weights]
 
         def tensors(arrays: Sequence[NDArray[np.float64]]) -> list[torch.Tensor]:
@@ -267,6 +275,22 @@ class _Learner:
         with torch.no_grad():
             for table, share in zip(self.embeddings, self._seen, strict=True):
                 table[share == 0] = share @ table
+
+
+def _aim(constant: DeepNet, target: Vector) -> NDArray[np.generic]:
+    """What the net's output is held against: standardised amounts, 0 and 1, or the places of classes."""
+    if constant.task == "multiclass":
+        return target.astype(np.int64)
+    if constant.task == "binary":
+        return target.astype(np.float32)
+    return ((target - constant.mean) / constant.scale).astype(np.float32)
+
+
+def _log_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The mean over rows: of true and false, or, where a row has several logits, of the places of classes."""
+    if logits.ndim == 2:
+        return functional.cross_entropy(logits, target)
+    return functional.binary_cross_entropy_with_logits(logits, target)
 
 
 def _best(learner: _Learner, plan: Plan, validation: Examples | None, watch: Watch | None) -> DeepNet:
@@ -313,16 +337,17 @@ def _shares(net: DeepNet, matrix: Matrix, seed: int) -> dict[int, float]:
     """Of each column, how much the output changes, squared, when its values change places among training rows.
 
     Of independent columns this is, but for its factor, what of the output's variance is due to the column (Jansen's
-    estimator of the total effect).
+    estimator of the total effect). Of classes it is the answer that changes: outputs may move together for nothing.
     """
+    said = net.predict if net.task == "multiclass" else net.output
     draw = np.random.default_rng([seed, 2])
     count = min(len(matrix), _IMPORTANCE_ROWS)
     rows = matrix[np.sort(draw.choice(len(matrix), count, replace=False))]
-    output = net.output(rows).astype(np.float64)
+    output = said(rows).astype(np.float64)
     changes = {}
     for column in net.inputs.columns:
         mixed = rows.copy()
         mixed[:, column] = rows[draw.permutation(count), column]
-        changes[column] = float(np.mean((net.output(mixed) - output) ** 2))
+        changes[column] = float(np.mean((said(mixed) - output) ** 2))
     total = sum(changes.values())
     return {column: change / total for column, change in changes.items()} if total > 0 else {}

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from giornata.documents.model import Dimension, Scalar
-from giornata.models.base import Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.documents.model import TYPES, Dimension, Scalar
+from giornata.models.base import Examples, Matrix, Parameters, Vector, Watch
 from giornata.models.linear_design import Design
 from giornata.models.linear_score import LinearScore
 from giornata.models.parameters import ParameterTable
 from giornata.models.penalty import DEFAULT_SPACE, PENALTIES, Penalty
 from giornata.models.scikit_learn import fitting
+from giornata.models.tasks import check_task
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -64,7 +65,7 @@ class Linear:
 class LinearType:
     """Linear regression; its parameters are explained above and in the reference of the documents."""
 
-    tasks = ("regression",)
+    tasks = TYPES["linear"]
     fitted = Linear
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
@@ -86,8 +87,7 @@ class LinearType:
         validation: Examples | None = None,
         watch: Watch | None = None,
     ) -> Linear:
-        if task != "regression":
-            raise FitError(f"type linear cannot be used for task {task}: use logistic")
+        check_task("linear", task)
         self.check(parameters, {})
         design = Design.of(examples)
         target = examples.target

@@ -75,15 +75,25 @@ class Design:
 
         Raises FitError when a number is not finite.
         """
-        if not (np.isfinite(intercept) and np.isfinite(coefficients).all()):
+        (score,) = self.scores(np.array([intercept]), coefficients[None])
+        return score
+
+    def scores(self, intercepts: Vector, coefficients: NDArray[np.float64]) -> list[LinearScore]:
+        """The sum for each intercept and row of coefficients; columns have their shares of what all sums are due to.
+
+        Raises FitError when a number is not finite.
+        """
+        if not (np.isfinite(intercepts).all() and np.isfinite(coefficients).all()):
             raise FitError("the fit gave no finite coefficients: the label's values may be too large")
         standardised = np.abs(coefficients) * [what.spread for what in self.made]
         total = float(standardised.sum())
         shares = standardised / total if 0 < total < np.inf else np.zeros_like(standardised)
-        return LinearScore(
-            float(intercept),
-            [self._column(feature, coefficients, shares) for feature in range(len(self.codes))],
-        )
+        return [
+            LinearScore(
+                float(intercept), [self._column(feature, own, share) for feature in range(len(self.codes))]
+            )
+            for intercept, own, share in zip(intercepts, coefficients, shares, strict=True)
+        ]
 
     def _column(self, feature: int, coefficients: Vector, shares: Vector) -> Column:
         own = [

@@ -8,7 +8,7 @@ same bits.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from pydantic import Field, FiniteFloat, ValidationError
@@ -17,7 +17,7 @@ from giornata.documents.base import Document
 from giornata.errors import BundleError, DataError
 from giornata.models.base import Matrix, Vector
 
-__all__ = ["Amount", "Codes", "Column", "LinearScore"]
+__all__ = ["Amount", "Codes", "Column", "LinearScore", "Share", "Terms", "read_json"]
 
 _BLOCK = 4096  # rows at a time: their terms stay in the processor's cache
 _FEW = 512  # cells that the loop adds up faster than NumPy
@@ -28,7 +28,8 @@ Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 class Amount(Document):
     """A column of amounts: a value adds (value - mean) * weight, a missing one adds `missing`.
 
-    `share` is what the column contributes to the answers, as a share of all columns.
+    `share` is what the column contributes to the answers, as a share of all columns (of the scores of all classes,
+    where there are several).
     """
 
     mean: FiniteFloat = 0.0
@@ -47,9 +48,26 @@ class Codes(Document):
 Column = Amount | Codes
 
 
-class _File(Document):
+class Terms(Document):
+    """What a score adds up."""
+
     intercept: FiniteFloat
     columns: list[Column]
+
+
+_File = TypeVar("_File", bound=Document)
+
+
+def read_json(kind: type[_File], files: Mapping[str, bytes], name: str) -> _File:
+    """What file `name`, the only one, holds. Raises BundleError when there are others, or it is no such document."""
+    if set(files) != {name}:
+        raise BundleError(f"the model is kept in {name}, not in {', '.join(files) or 'no file'}")
+    try:
+        return kind.model_validate_json(files[name])
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(step) for step in problem["loc"])
+        raise BundleError(f"{name} holds no linear model: {where} {problem['msg']}".strip()) from error
 
 
 class LinearScore:
@@ -118,20 +136,17 @@ class LinearScore:
         held = (self._weight, self._missing, self._table)
         return int(sum(np.count_nonzero(numbers) for numbers in held))
 
+    @property
+    def terms(self) -> Terms:
+        """What is added up."""
+        return Terms(intercept=self._intercept, columns=list(self._columns))
+
     def to_json(self) -> bytes:
         """The sum as JSON, with every bit of its numbers."""
-        content = {"intercept": self._intercept, "columns": [column.model_dump() for column in self._columns]}
-        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(self.terms.model_dump(), separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], name: str) -> Self:
         """The sum that `to_json` wrote, the only file `name`. Raises BundleError when it holds something else."""
-        if set(files) != {name}:
-            raise BundleError(f"the model is kept in {name}, not in {', '.join(files) or 'no file'}")
-        try:
-            file = _File.model_validate_json(files[name])
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(step) for step in problem["loc"])
-            raise BundleError(f"{name} holds no linear model: {where} {problem['msg']}".strip()) from error
-        return cls(file.intercept, file.columns)
+        terms = read_json(Terms, files, name)
+        return cls(terms.intercept, terms.columns)

@@ -1,12 +1,16 @@
-"""Logistic regression with the penalties of linear regression; scikit-learn fits it, NumPy alone answers.
+"""Logistic regression, of true and false or of several classes; scikit-learn fits it, NumPy alone answers.
 
 The fit minimises, over the standardised columns of `linear_design`,
 
     mean log loss + alpha · (ratio · Σ|w| + ½ · (1 - ratio) · Σw²)
 
 with ratio 0 for the penalty l2, 1 for l1 and l1_ratio for elasticnet. The intercept is not penalised. With
-`class_weight` balanced, both labels weigh as much, however rare one of them is: the answers rank rows better, but
+`class_weight` balanced, all labels weigh as much, however rare one of them is: the answers rank rows better, but
 are no longer the chances with which the label is true.
+
+Several classes have weights each, and their chances are the softmax of the sums (multinomial logistic regression);
+of two classes, the first has none, and the other's are those that it has as a label that is true or false. A class
+that no row has answers 1 / (rows + classes) always, as if one more row of each class had been seen.
 """
 
 import math
@@ -15,13 +19,16 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from giornata.documents.model import Dimension, Scalar
-from giornata.models.base import Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.documents.model import TYPES, Dimension, Scalar
+from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
+from giornata.models.class_scores import ClassScores
+from giornata.models.classes import class_shares, places_of
 from giornata.models.linear_design import Design
 from giornata.models.linear_score import LinearScore
 from giornata.models.parameters import ParameterTable
 from giornata.models.penalty import DEFAULT_SPACE, PENALTIES, Penalty
 from giornata.models.scikit_learn import fitting, random_state
+from giornata.models.tasks import check_task
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["Logistic", "LogisticType"]
 
 _FILE = "logistic.json"
+_CLASSES_FILE = "classes.json"
 
 _PARAMETERS = ParameterTable(
     "logistic",
@@ -43,18 +51,25 @@ class Logistic:
 
     rounds = 1
 
-    def __init__(self, score: LinearScore):
+    def __init__(self, score: LinearScore | ClassScores):
+        """Of the score of true, or those of several classes."""
         self._score = score
 
-    def predict(self, matrix: Matrix) -> Vector:
+    def predict(self, matrix: Matrix) -> Answers:
+        answers = self._score(matrix)
+        if isinstance(self._score, ClassScores):
+            return answers
         # Not NumPy's exp: which of its versions runs, and so the last bit, depends on the processor.
-        return np.array([_chance(score) for score in self._score(matrix).tolist()], np.float64)
+        return np.array([_chance(score) for score in answers.tolist()], np.float64)
 
     def to_files(self) -> dict[str, bytes]:
-        return {_FILE: self._score.to_json()}
+        name = _CLASSES_FILE if isinstance(self._score, ClassScores) else _FILE
+        return {name: self._score.to_json()}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        if _CLASSES_FILE in files:
+            return cls(ClassScores.from_files(files, _CLASSES_FILE))
         return cls(LinearScore.from_files(files, _FILE))
 
     def importance(self) -> dict[int, float]:
@@ -67,7 +82,7 @@ class Logistic:
 class LogisticType:
     """Logistic regression; its parameters are explained above and in the reference of the documents."""
 
-    tasks = ("binary",)
+    tasks = TYPES["logistic"]
     fitted = Logistic
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
@@ -89,24 +104,50 @@ class LogisticType:
         validation: Examples | None = None,
         watch: Watch | None = None,
     ) -> Logistic:
-        if task != "binary":
-            raise FitError(f"type logistic cannot be used for task {task}: use linear")
+        check_task("logistic", task)
         self.check(parameters, {})
-        if not np.isin(examples.target, (0, 1)).all():
-            raise FitError("the labels of a logistic model must be 0 or 1 (false or true); others were found")
-        balanced = parameters.get("class_weight") == "balanced"
-        design = Design.of(examples)
-        rows, columns = design.values.shape
-        positives = int(examples.target.sum())
-        if positives in (0, rows):
-            # One label alone is no reason to be certain: as if one more row of each had been seen.
-            return Logistic(design.score(_log_odds(positives + 1, rows + 2), np.zeros(columns)))
-        if not columns:
-            return Logistic(design.score(0.0 if balanced else _log_odds(positives, rows), np.zeros(0)))
+        if task == "multiclass":
+            return Logistic(_of_classes(examples, parameters, seed, threads))
+        return Logistic(_of_true(examples, parameters, seed, threads))
+
+
+def _of_true(examples: Examples, parameters: Parameters, seed: int, threads: int) -> LinearScore:
+    if not np.isin(examples.target, (0, 1)).all():
+        raise FitError("the labels of a logistic model must be 0 or 1 (false or true); others were found")
+    balanced = parameters.get("class_weight") == "balanced"
+    design = Design.of(examples)
+    rows, columns = design.values.shape
+    positives = int(examples.target.sum())
+    if positives in (0, rows):
+        # One label alone is no reason to be certain: as if one more row of each had been seen.
+        return design.score(_log_odds(positives + 1, rows + 2), np.zeros(columns))
+    if not columns:
+        return design.score(0.0 if balanced else _log_odds(positives, rows), np.zeros(0))
+    estimator = _estimator(Penalty.of(parameters), rows, balanced, seed)
+    with fitting(rows, threads):
+        estimator.fit(design.values, examples.target)
+    return design.score(float(estimator.intercept_[0]), estimator.coef_[0])
+
+
+def _of_classes(examples: Examples, parameters: Parameters, seed: int, threads: int) -> ClassScores:
+    places = places_of(examples)
+    shares = class_shares(places, len(examples.outputs))
+    found = np.unique(places)
+    balanced = parameters.get("class_weight") == "balanced"
+    design = Design.of(examples)
+    rows, columns = design.values.shape
+    intercepts = np.zeros(len(found)) if balanced else np.log(shares[found])
+    coefficients = np.zeros((len(found), columns))
+    if len(found) > 1 and columns:
         estimator = _estimator(Penalty.of(parameters), rows, balanced, seed)
         with fitting(rows, threads):
-            estimator.fit(design.values, examples.target)
-        return Logistic(design.score(float(estimator.intercept_[0]), estimator.coef_[0]))
+            estimator.fit(design.values, places)
+        # Of two classes, scikit-learn has weights for the second alone.
+        first = len(found) - len(estimator.coef_)
+        intercepts[:first] = 0.0
+        intercepts[first:], coefficients[first:] = estimator.intercept_, estimator.coef_
+    scores = dict(zip(found.tolist(), design.scores(intercepts, coefficients), strict=True))
+    return ClassScores([scores.get(place, share) for place, share in enumerate(shares.tolist())])
 
 
 def _estimator(penalty: Penalty, rows: int, balanced: bool, seed: int) -> "LogisticRegression":

@@ -2,7 +2,8 @@
 
 The nodes of a tree lie together, its root first, and the right child of a node lies just after its left one. A row
 goes left where its value is at most the node's threshold, compared as float32; a missing value goes where the node
-says. The answer is the mean of the leaves that the row comes to, added up in the order of the trees.
+says. The answer is the mean of the leaves that the row comes to, added up in the order of the trees; a leaf has a
+number, or several, such as the share of each class.
 """
 
 import io
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giornata.errors import BundleError, DataError
-from giornata.models.base import Matrix, Vector
+from giornata.models.base import Answers, Matrix
 
 __all__ = ["NODE_FILES", "Nodes", "Walk", "read_nodes"]
 
@@ -40,7 +41,8 @@ class Nodes:
 
     `roots` is the place of each tree's first node. Of an inner node, `left` is the place of its left child,
     `feature` the column that it looks at, `threshold` the largest value that goes left, `missing_left` whether
-    missing values do. Of a leaf, `left` is -1 and `value` its answer. What a node has no use for is 0.
+    missing values do. Of a leaf, `left` is -1 and `value` its answer, one number or a row of them. What a node has no
+    use for is 0.
     """
 
     roots: NDArray[np.int32]
@@ -83,7 +85,10 @@ def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
 
     Raises BundleError, which names the file, when they are no trees: a walk through what comes back ends.
     """
-    arrays = {name: _array(f"{name}.npy", files, type_) for name, type_ in _TYPES.items()}
+    arrays = {
+        name: _array(f"{name}.npy", files, type_, (1, 2) if name == "value" else (1,))
+        for name, type_ in _TYPES.items()
+    }
     nodes = Nodes(**arrays)
     count = len(nodes.left)
     for name in ("feature", "missing_left", "threshold", "value"):
@@ -100,18 +105,20 @@ def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
         raise BundleError("left.npy holds a node whose children do not come after it in its tree")
     if (nodes.feature < 0).any() or (nodes.feature[inner] >= features).any():
         raise BundleError(f"feature.npy holds a feature that is none of the {features}")
+    if not nodes.value[0].size:
+        raise BundleError("value.npy holds no numbers to answer with")
     for name in ("threshold", "value"):
         if not np.isfinite(arrays[name]).all():
             raise BundleError(f"{name}.npy holds a number that is not finite")
     return nodes
 
 
-def _array(name: str, files: Mapping[str, bytes], type_: str) -> NDArray:
+def _array(name: str, files: Mapping[str, bytes], type_: str, dimensions: Sequence[int] = (1,)) -> NDArray:
     try:
         array = np.lib.format.read_array(io.BytesIO(files[name]), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise BundleError(f"{name} is no array: {error}") from error
-    if array.dtype != np.dtype(type_) or array.ndim != 1:
+    if array.dtype != np.dtype(type_) or array.ndim not in dimensions:
         raise BundleError(
             f"{name} holds {array.ndim} dimensions of {array.dtype}, not one of {np.dtype(type_)}"
         )
@@ -136,37 +143,48 @@ class Walk:
         )
         self._threshold = np.where(leaf, np.inf, nodes.threshold).astype(np.float32)
         self._value = nodes.value
-        # For the loop, of an inner node what it sees, its threshold and children; of a leaf -1 and its value.
+        # For the loop, what a node sees, its threshold and children; a leaf sees -1.
         self._loop = None
         if len(leaf) <= _FEW_NODES and len(nodes.roots) <= _FEW:
             first = np.where(leaf, -1, self._seen).tolist()
-            second = np.where(leaf, nodes.value, nodes.threshold).tolist()
-            self._loop = list(zip(first, second, self._left.tolist(), (self._left + 1).tolist(), strict=True))
+            left = self._left.tolist()
+            self._loop = list(
+                zip(first, nodes.threshold.tolist(), left, (self._left + 1).tolist(), strict=True)
+            )
 
-    def __call__(self, matrix: Matrix) -> Vector:
+    def __call__(self, matrix: Matrix) -> Answers:
         """The mean over the trees for each row. Raises DataError when the matrix has another number of columns."""
         rows, columns = matrix.shape
         trees = len(self._roots)
         if columns != self._features:
             raise DataError(f"the model takes {self._features} features, and rows have {columns}")
-        if self._loop and rows * trees <= _FEW:
-            return np.array([self._sum_of(row, self._loop) / trees for row in matrix.tolist()], np.float64)
-        step = max(1, _LANES // trees)
-        blocks = [self._sums(matrix[at : at + step]) for at in range(0, max(rows, 1), step)]
-        return np.concatenate(blocks) / trees
+        if self._loop and 0 < rows * trees <= _FEW:
+            leaves = np.array([self._leaves_of(row, self._loop) for row in matrix.tolist()], np.intp)
+            return self._means(leaves)
+        step = max(1, _LANES // (trees * self._value[0].size))
+        blocks = [self._means(self._leaves(matrix[at : at + step])) for at in range(0, max(rows, 1), step)]
+        return np.concatenate(blocks)
 
-    def _sum_of(self, row: list[float], nodes: list[tuple[int, float, int, int]]) -> float:
+    def _means(self, leaves: NDArray[np.intp]) -> Answers:
+        """The mean value of the leaves in each row, of shape (rows, trees), added up from the first tree on."""
+        sums = np.add.accumulate(self._value.take(leaves, axis=0), axis=1)[:, -1]
+        # From 0: a sum of nothing but -0 is 0.
+        return (sums + 0.0) / leaves.shape[1]
+
+    def _leaves_of(self, row: list[float], nodes: list[tuple[int, float, int, int]]) -> list[int]:
         values = [each if each == each else -math.inf for each in row]
         values += [each if each == each else math.inf for each in row]
-        total = 0.0
-        for root in self._roots.tolist():
-            seen, number, left, right = nodes[root]
+        leaves = []
+        for place in self._roots.tolist():
+            seen, threshold, left, right = nodes[place]
             while seen >= 0:
-                seen, number, left, right = nodes[left if values[seen] <= number else right]
-            total += number
-        return total
+                place = left if values[seen] <= threshold else right
+                seen, threshold, left, right = nodes[place]
+            leaves.append(place)
+        return leaves
 
-    def _sums(self, matrix: Matrix) -> Vector:
+    def _leaves(self, matrix: Matrix) -> NDArray[np.intp]:
+        """The places of the leaves that each row comes to, of shape (rows, trees)."""
         rows = len(matrix)
         values = np.empty((rows, 2, self._features), np.float32)
         values[:] = matrix[:, None]
@@ -189,9 +207,7 @@ class Walk:
             np.greater(value, threshold, out=right)
             self._left.take(node, out=left, mode="clip")
             np.add(left, right, out=node)
-        leaves = self._value.take(node).reshape(rows, -1)
-        # From 0, as the loop: a sum of nothing but -0 is 0.
-        return np.add.accumulate(leaves, axis=1)[:, -1] + 0.0
+        return node.reshape(rows, len(self._roots))
 
 
 def _depth(nodes: Nodes) -> int:

@@ -1,5 +1,6 @@
 """Trees and forests answer as scikit-learn's do, before and after they were stored."""
 
+import io
 import warnings
 
 import numpy as np
@@ -175,6 +176,128 @@ def test_a_watch_changes_nothing(data):
     assert heard[-1] == (5, pytest.approx(told))
 
 
+@pytest.fixture(scope="module")
+def several(data):
+    """Three classes by the target's size, and a fourth that no row has."""
+    matrix, target = data
+    places = np.array([0.0, 1.0, 3.0])[np.digitize(target, [0, 3])]
+    return Examples(matrix, places, {3: 6}, outputs=("low", "middle", "none", "high"))
+
+
+def by_scikit_learn(plain, trees, learned, rows):
+    """Of each tree the classes of the leaf's rows, and one more by the shares that classes have, a fourth a little."""
+    least = 1 / (len(learned.target) + 4)
+    one_more = np.full(4, least)
+    for place in (0, 1, 3):
+        one_more[place] = np.mean(learned.target == place) * (1 - least)
+    answers = []
+    for tree in trees:
+        counts = np.zeros((len(rows), 4))
+        in_leaf = tree.tree_.weighted_n_node_samples[tree.apply(rows)]
+        counts[:, [0, 1, 3]] = tree.predict_proba(rows) * in_leaf[:, None]
+        answers.append((counts + one_more) / (in_leaf[:, None] + 1))
+    assert plain.classes_.tolist() == [0, 1, 3]
+    return np.mean(answers, axis=0)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_classes_equal_scikit_learn(several, deep):
+    parameters = (
+        {"max_depth": 40, "min_samples_leaf": 1} if deep else {"max_depth": 8, "min_samples_leaf": 20}
+    )
+    rows = asked(several.matrix)
+    fitted = TREE.fit(several, "multiclass", parameters, seed=1)
+    plain = DecisionTreeClassifier(**parameters, random_state=1).fit(several.matrix, several.target)
+    expected = by_scikit_learn(plain, [plain], several, rows)
+    assert fitted.predict(rows) == pytest.approx(expected, abs=1e-12)
+    # The more rows a leaf has, the nearer it comes to their shares.
+    assert fitted.predict(rows)[:, [0, 1, 3]] == pytest.approx(
+        plain.predict_proba(rows), abs=1 / (parameters["min_samples_leaf"] + 1)
+    )
+    parameters |= {"n_estimators": 30, "max_samples": 0.7, "max_features": 0.5}
+    forest = FOREST.fit(several, "multiclass", parameters, seed=1)
+    wood = RandomForestClassifier(**parameters, random_state=1).fit(several.matrix, several.target)
+    expected = by_scikit_learn(wood, wood.estimators_, several, rows.astype(np.float32))
+    assert forest.predict(rows) == pytest.approx(expected, abs=1e-12)
+    for model, truth in ((fitted, plain), (forest, wood)):
+        answers = model.predict(rows)
+        assert answers.sum(axis=1) == pytest.approx(np.ones(len(rows)), abs=1e-14)
+        assert (answers > 0).all()
+        assert model.importance() == pytest.approx(
+            {at: share for at, share in enumerate(truth.feature_importances_.tolist()) if share}
+        )
+    assert fitted.size() == {"trees": 1, "nodes": plain.tree_.node_count}
+
+
+@BOTH
+def test_two_classes_have_the_questions_of_binary(data, type_, parameters):
+    matrix, target = data
+    labels = (target > 1).astype(np.float64)
+    binary = type_.fit(Examples(matrix, labels), "binary", parameters, seed=0)
+    named = Examples(matrix, labels, outputs=("no", "yes"))
+    files = type_.fit(named, "multiclass", parameters, seed=0).to_files()
+    assert {name for name, content in binary.to_files().items() if files[name] != content} == {"value.npy"}
+    assert (
+        np.load(io.BytesIO(files["value.npy"])).argmax(axis=1).tolist()
+        == (np.load(io.BytesIO(binary.to_files()["value.npy"])) > 0.5).astype(int).tolist()
+    )
+
+
+@BOTH
+def test_classes_are_stored_and_have_the_same_bits_alone(several, type_, parameters):
+    fitted = type_.fit(several, "multiclass", parameters, seed=4)
+    files = fitted.to_files()
+    assert files == type_.fit(several, "multiclass", parameters, seed=4, threads=2).to_files()
+    stored = DecisionTrees.from_files(files)
+    assert stored.to_files() == files
+    together = fitted.predict(several.matrix).tolist()
+    assert stored.predict(several.matrix).tolist() == together
+    assert [stored.predict(several.matrix[at : at + 1])[0].tolist() for at in range(200)] == together[:200]
+    assert stored.predict(several.matrix[3:6]).tolist() == together[3:6]
+    assert stored.predict(several.matrix[:0]).shape == (0, 4)
+
+
+@BOTH
+@pytest.mark.parametrize(("target", "classes"), [([1], 3), ([2, 2, 2], 3), ([0, 2, 0], 3), ([0, 0], 1)])
+def test_little_data_of_classes(target, classes, type_, parameters):
+    matrix = np.array([[1, 2], [3, NAN], [5, 1]], np.float32)[: len(target)]
+    outputs = [f"class {place}" for place in range(classes)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = type_.fit(
+            Examples(matrix, np.array(target) * 1.0, outputs=outputs), "multiclass", parameters, 0
+        )
+        answers = fitted.predict(np.vstack([matrix, np.full((1, 2), NAN, np.float32)]))
+    assert answers.shape == (len(target) + 1, classes)
+    assert np.isfinite(np.log(answers)).all()
+    assert answers.sum(axis=1) == pytest.approx(np.ones(len(answers)))
+    if len(set(target)) == 1:
+        count, place = len(target), target[0]
+        likely = (count + (count + 1) / (count + classes)) / (count + 1)
+        assert answers[:, place] == pytest.approx(np.full(len(answers), likely))
+        assert fitted.importance() == {}
+
+
+def test_a_watch_hears_the_log_loss_of_classes(several):
+    learned = Examples(several.matrix[200:], several.target[200:], outputs=several.outputs)
+    validation = Examples(several.matrix[:200], several.target[:200], outputs=several.outputs)
+    heard = []
+    FOREST.fit(
+        learned,
+        "multiclass",
+        {"n_estimators": 5},
+        seed=0,
+        validation=validation,
+        watch=lambda *told: heard.append(told),
+    )
+    for rounds, loss in heard[::2]:
+        answers = FOREST.fit(learned, "multiclass", {"n_estimators": rounds}, seed=0).predict(
+            validation.matrix
+        )
+        assert loss == pytest.approx(-np.log(answers[np.arange(200), validation.target.astype(int)]).mean())
+    assert [round_ for round_, _ in heard] == [1, 2, 3, 4, 5]
+
+
 NAN = np.nan
 
 
@@ -220,6 +343,10 @@ def test_what_cannot_be_fitted(data, type_):
         type_.fit(Examples(matrix[:0], target[:0]), "regression", {}, seed=0)
     with pytest.raises(FitError, match="must be 0 or 1"):
         type_.fit(Examples(matrix, target), "binary", {}, seed=0)
+    with pytest.raises(FitError, match="2 classes must be their places, 0 to 1"):
+        type_.fit(Examples(matrix, target, outputs=("a", "b")), "multiclass", {}, seed=0)
+    with pytest.raises(FitError, match="cannot be used for task quantile: use xgboost"):
+        type_.fit(Examples(matrix, target), "quantile", {}, seed=0)
     infinite = np.where(np.isnan(matrix), np.float32(np.inf), matrix)
     with pytest.raises(FitError, match="scikit-learn cannot fit 700 rows: Input X contains infinity"):
         type_.fit(Examples(infinite, target), "regression", {}, seed=0)
@@ -229,8 +356,10 @@ def test_what_cannot_be_fitted(data, type_):
             type_.fit(Examples(matrix, np.full(700, 1.7e308)), "regression", {}, seed=0)
 
 
-def test_forests_that_no_bundle_holds(data, monkeypatch):
+def test_forests_that_no_bundle_holds(data, several, monkeypatch):
     monkeypatch.setattr("giornata.models.decision_trees._MOST_NODES", 50)
+    with pytest.raises(FitError, match=r"nodes, more than 23: "):  # of 45 bytes, not 21
+        FOREST.fit(several, "multiclass", {"n_estimators": 3}, seed=0)
     with pytest.raises(FitError, match=r"3 trees have \d+ nodes, more than 50: lower max_depth or raise"):
         FOREST.fit(Examples(*data), "regression", {"n_estimators": 3}, seed=0)
 

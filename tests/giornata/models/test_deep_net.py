@@ -63,6 +63,8 @@ def by_torch(files, matrix):
         steps += [linear, torch.nn.ReLU()]
     with torch.no_grad():
         output = torch.nn.Sequential(*steps[:-1])(torch.tensor(np.column_stack(inputs), dtype=torch.float32))
+    if facts["task"] == "multiclass":
+        return torch.softmax(torch.tensor(facts["mean"]).double() + output.double(), dim=1).numpy()
     answers = facts["mean"] + facts["scale"] * output[:, 0].double()
     return (torch.sigmoid(answers) if facts["task"] == "binary" else answers).numpy()
 
@@ -111,6 +113,113 @@ def test_binary_answers_are_probabilities(examples):
     assert np.mean((chance > 0.5) == labels) > 0.9
     assert chance.mean() == pytest.approx(labels.mean(), abs=0.05)
     np.testing.assert_allclose(chance, by_torch(fitted.to_files(), examples.matrix), atol=1e-5)
+
+
+CLASSES = ("low", "middle", "none", "high")
+
+
+@pytest.fixture(scope="module")
+def several(examples):
+    """Three classes by the target's size, and a fourth that no row has."""
+    places = np.array([0.0, 1.0, 3.0])[np.digitize(examples.target, [45, 55])]
+    return Examples(examples.matrix, places, {4: CODES}, outputs=CLASSES)
+
+
+@pytest.fixture(scope="module")
+def classes(several):
+    return TYPE.fit(several, "multiclass", {**SMALL, "epochs": 12}, seed=3)
+
+
+def test_classes_are_learned_and_answered_as_by_pytorch(several, classes):
+    answers = classes.predict(several.matrix)
+    np.testing.assert_allclose(answers, by_torch(classes.to_files(), several.matrix), atol=1e-5)
+    assert answers.sum(axis=1) == pytest.approx(np.ones(600), abs=1e-15)
+    assert np.mean(np.argmax(answers, axis=1) == several.target) > 0.9
+    shares = np.bincount(several.target.astype(int), minlength=4) / 600
+    assert answers.mean(axis=0) == pytest.approx(shares, abs=0.05)
+    assert (answers[:, 2] > 0).all()
+    assert answers[:, 2].max() < 0.05
+    assert sum(classes.importance().values()) == pytest.approx(1)
+    assert classes.importance()[4] > 2 * classes.importance()[3]
+    assert classes.size() == {"layers": 3, "weights": 7 * 3 + (11 * 16 + 16) + (16 * 16 + 16) + (16 * 4 + 4)}
+
+
+def test_classes_by_hand():
+    inputs = NetInputs(np.array([0]), np.array([0.0]), np.array([1.0]), np.array([], np.int64))
+    weights = np.array([[1], [0], [-1]], np.float32) * np.log(np.float32(2))
+    layers = (Layer(weights, np.zeros(3, np.float32)),)
+    mean = np.log([0.5, 0.25, 0.25])
+    net = DeepNet("multiclass", inputs, (), layers, mean=mean, scale=1.0, epochs=1)
+    # Twice as likely, as likely, half as likely: 8 : 2 : 1. Missing is the mean.
+    assert net.predict(np.array([[1], [np.nan]], np.float32)) == pytest.approx(
+        np.array([[8 / 11, 2 / 11, 1 / 11], [0.5, 0.25, 0.25]]), abs=1e-7
+    )
+
+
+def test_classes_are_stored_and_have_the_same_bits_among_any_rows(several, classes):
+    files = classes.to_files()
+    assert files == TYPE.fit(several, "multiclass", {**SMALL, "epochs": 12}, seed=3).to_files()
+    stored = DeepNet.from_files(files)
+    assert stored.to_files() == files
+    together = stored.predict(several.matrix).tolist()
+    assert together == classes.predict(several.matrix).tolist()
+    assert [stored.predict(row[None])[0].tolist() for row in several.matrix] == together
+    for count in (2, 4, 5, 17, 513):
+        assert stored.predict(several.matrix[:count]).tolist() == together[:count]
+    assert stored.predict(several.matrix[:0]).shape == (0, 4)
+
+
+def test_classes_stop_early_by_their_log_loss(several):
+    learned = Examples(several.matrix[100:], several.target[100:], {4: CODES}, outputs=CLASSES)
+    wrong = np.append(np.roll(several.target[:30], 1), several.target[30:100])
+    validation = Examples(several.matrix[:100], wrong, {4: CODES}, outputs=CLASSES)
+    parameters = {**SMALL, "epochs": 100, "learning_rate": 0.03, "early_stopping_rounds": 3}
+    heard = []
+    fitted = TYPE.fit(
+        learned, "multiclass", parameters, 0, validation=validation, watch=lambda *told: heard.append(told)
+    )
+    losses = [loss for _, loss in heard]
+    assert fitted.rounds == 1 + int(np.argmin(losses)) == len(heard) - 3
+    answers = fitted.predict(validation.matrix)
+    assert -np.log(answers[np.arange(100), wrong.astype(int)]).mean() == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_two_classes_learn_what_binary_does(examples):
+    labels = (examples.target > 50).astype(np.float64)
+    binary = TYPE.fit(Examples(examples.matrix, labels, {4: CODES}), "binary", SMALL, seed=0)
+    named = Examples(examples.matrix, labels, {4: CODES}, outputs=("no", "yes"))
+    fitted = TYPE.fit(named, "multiclass", SMALL, seed=0)
+    # Another last layer is another start, so the nets differ in detail.
+    difference = fitted.predict(examples.matrix)[:, 1] - binary.predict(examples.matrix)
+    assert np.abs(difference).mean() < 0.05
+
+
+@pytest.mark.parametrize(("target", "count"), [([1], 3), ([2, 2, 2], 3), ([0, 2, 0], 3), ([0, 0], 1)])
+def test_very_few_rows_of_classes(target, count):
+    matrix = np.array([[1], [2], [np.nan]], np.float32)[: len(target)]
+    learned = Examples(matrix, np.array(target) * 1.0, outputs=CLASSES[:count])
+    fitted = TYPE.fit(learned, "multiclass", SMALL, seed=0)
+    answers = fitted.predict(np.array([[1], [1e9], [np.nan]], np.float32))
+    assert answers.shape == (3, count)
+    assert np.isfinite(np.log(answers)).all()
+    assert answers.sum(axis=1) == pytest.approx(np.ones(3))
+    stored = DeepNet.from_files(fitted.to_files())
+    assert stored.predict(matrix).tolist() == fitted.predict(matrix).tolist()
+    if len(set(target)) == 1:
+        rows = len(target)
+        assert answers[:, target[0]] == pytest.approx(np.full(3, (rows + 1) / (rows + count)))
+        assert fitted.importance() == {}
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [("task", "binary"), ("task", "regression"), ("mean", 0.5), ("mean", []), ("mean", [0.1, 0.2])],
+)
+def test_facts_of_classes_that_do_not_fit(classes, fact, value):
+    files = classes.to_files()
+    facts = json.loads(files["net.json"]) | {fact: value}
+    with pytest.raises(BundleError, match="hold no deep net"):
+        DeepNet.from_files({**files, "net.json": json.dumps(facts).encode()})
 
 
 def test_the_same_rows_and_seed_give_the_same_files(examples):
@@ -304,6 +413,8 @@ def test_no_inputs_of_use_answer_the_share():
     [
         ([1.0, 1.0], "binary", {}, "all 2 rows are true: a deep net needs rows of both kinds"),
         ([0.0], "binary", {}, "all 1 rows are false"),
+        ([0.0], "multiclass", {}, "must be their places"),
+        ([0.0], "quantile", {}, "type deep_net cannot be used for task quantile: use xgboost"),
         ([], "regression", {}, "no rows to learn from"),
         ([-1e300, 1e300], "regression", {}, r"labels from -1e\+300 to 1e\+300 are too far apart"),
         (

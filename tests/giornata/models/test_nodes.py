@@ -67,6 +67,25 @@ def test_one_row_at_a_time_gives_the_same_bits(trees):
         assert walk(matrix[5 : 5 + size]).tolist() == alone[5 : 5 + size]
 
 
+@pytest.mark.parametrize("trees", [1, 3, 100])
+def test_several_numbers_are_as_many_walks(trees):
+    random = np.random.default_rng(trees)
+    nodes = Nodes.joined([drawn(random) for _ in range(trees)])
+    values = random.normal(size=(len(nodes.left), 3))
+    both = dataclasses.replace(nodes, value=values)
+    matrix = random.normal(size=(2000, 5)).astype(np.float32)
+    matrix[random.random(matrix.shape) < 0.2] = np.nan
+    walk = Walk(read_nodes(both.to_files(), 5), 5)
+    expected = np.column_stack(
+        [Walk(dataclasses.replace(nodes, value=column), 5)(matrix) for column in values.T]
+    ).tolist()
+    assert walk(matrix).tolist() == expected
+    assert [walk(matrix[at : at + 1])[0].tolist() for at in range(300)] == expected[:300]
+    for size in (2, 13, 14, 40, 41, 150):
+        assert walk(matrix[5 : 5 + size]).tolist() == expected[5 : 5 + size]
+    assert walk(matrix[:0]).shape == (0, 3)
+
+
 def drawn(random):
     """A tree of 63 nodes, half of whose inner nodes below the third level are leaves after all."""
     places = np.arange(63)
@@ -123,7 +142,11 @@ def array(values, type_=None):
         ("value", array([0, 0, 30, 10, 20], np.float64)[:-4], "value.npy is no array"),
         ("value", array([{}], object), "value.npy is no array"),
         ("value", array([0, 0, 30, 10, 20], np.float32), "1 dimensions of float32, not one of float64"),
-        ("value", array([[0, 0, 30, 10, 20]], np.float64), "2 dimensions"),
+        ("value", array([[[0, 0, 30, 10, 20]]], np.float64), "3 dimensions"),
+        ("value", array([[0, 0, 30, 10, 20]], np.float64), "value.npy has 1 nodes, and left.npy 5"),
+        ("value", array(np.zeros((5, 0)), np.float64), "value.npy holds no numbers"),
+        ("value", array(np.full((5, 2), np.inf), np.float64), "value.npy holds a number that is not finite"),
+        ("left", array([[1, 3, -1, -1, -1]], np.int32), "2 dimensions"),
         ("value", array([0, 0, 30, 10], np.float64), "value.npy has 4 nodes, and left.npy 5"),
         ("value", array([0, 0, 30, 10, np.nan], np.float64), "value.npy holds a number that is not finite"),
         ("threshold", array([np.inf, 0, 0, 0, 0], np.float32), "threshold.npy holds a number"),

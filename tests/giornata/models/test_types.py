@@ -75,7 +75,9 @@ def test_answering_takes_no_library_that_fits(name, task):
     if task == "forecasting":
         matrix = np.arange(300, dtype=np.float32)[:, None]  # the step
     target = matrix[:, 0] + random.normal(size=300)
-    learned = Examples(matrix, target if task == "regression" else (target > 0).astype(np.float64))
+    outputs = ("a", "b", "c") if task == "multiclass" else ()
+    labels = target if task == "regression" else np.digitize(target, [0, 1] if outputs else [0]) * 1.0
+    learned = Examples(matrix, labels, outputs=outputs)
     fitted = model_type(name).fit(learned, task, {}, seed=0)
     files = {key: base64.b64encode(value).decode() for key, value in fitted.to_files().items()}
     done = subprocess.run(

@@ -1,0 +1,56 @@
+"""What model types have in common that tell several classes apart; it needs NumPy alone.
+
+Every row's numbers are computed for themselves, in the order of the classes, so that they have the same bits beside
+any other rows.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giornata.models.base import Answers, Examples, FitError, Vector
+
+__all__ = ["class_shares", "places_of", "scaled_to_one", "softmax"]
+
+
+def places_of(examples: Examples) -> NDArray[np.intp]:
+    """The place of each row's class among the outputs.
+
+    Raises FitError without rows, and when a label is no place.
+    """
+    classes = len(examples.outputs)
+    if not len(examples.target):
+        raise FitError("there are no rows to learn from")
+    if not np.isin(examples.target, np.arange(classes)).all():
+        raise FitError(
+            f"the labels of a model of {classes} classes must be their places, 0 to {classes - 1}; others were found"
+        )
+    return examples.target.astype(np.intp)
+
+
+def class_shares(places: NDArray[np.intp], classes: int) -> Vector:
+    """The share of the rows that each of the classes has; they add up to 1.
+
+    No class is impossible: one that no row has gets the share that one more row of every class would give it,
+    1 / (rows + classes), and the others make room for it.
+    """
+    shares = np.bincount(places, minlength=classes) / len(places)
+    lacking = shares == 0
+    least = 1 / (len(places) + classes)
+    return np.where(lacking, least, shares * (1 - lacking.sum() * least))
+
+
+def softmax(scores: NDArray[np.float64]) -> Answers:
+    """The probabilities whose logarithms differ as the scores do, of shape (rows, classes), without overflow."""
+    with np.errstate(over="ignore"):
+        below = scores - scores.max(axis=1, keepdims=True)
+    # Not NumPy's exp: which of its versions runs, and so the last bit, depends on the processor.
+    powers = np.fromiter(map(math.exp, below.ravel().tolist()), np.float64, below.size)
+    return scaled_to_one(powers.reshape(below.shape))
+
+
+def scaled_to_one(weights: NDArray[np.float64]) -> Answers:
+    """The weights, of shape (rows, classes), as shares of their row's sum, which is not 0."""
+    # Not NumPy's sum, which adds in an order that depends on the shape and the layout.
+    return weights / np.add.accumulate(weights, axis=1)[:, -1:]
