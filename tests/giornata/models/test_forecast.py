@@ -133,7 +133,9 @@ def test_rows_in_any_order_averaged_filled_and_left_out():
     ],
 )
 def test_short_series_take_another_method(series, days, asked, used):
-    fitted = fit(range(days), series[:days], method=asked)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = fit(range(days), series[:days], method=asked)
     assert json.loads(fitted.to_files()["forecast.json"])["method"] == used
     assert fitted.size().get("fallbacks", 0) == (used != asked)
     if used == "seasonal_naive":
@@ -155,11 +157,25 @@ def test_a_method_that_finds_no_model_is_replaced(series, steps, monkeypatch):
     assert ask(fitted, *range(steps[-1] + 1, steps[-1] + 31))[:, 0].tolist() == expected.tolist()
 
 
+def test_warnings_of_statsforecast_are_dropped(series, steps, monkeypatch):
+    plain = fit(steps, series)
+    forecast = AutoETS.forecast
+
+    def warns(*given, **named):
+        warnings.warn("divide by zero", RuntimeWarning, stacklevel=1)
+        return forecast(*given, **named)
+
+    monkeypatch.setattr(AutoETS, "forecast", warns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert fit(steps, series).to_files() == plain.to_files()
+
+
 SERIES = {
     "one row": ([5], [3.5]),
     "two rows of a step": ([5, 5], [3, 4]),
     "no step": ([NAN, NAN], [3, 4]),
-    "a constant": (range(40), [0.1] * 40),
+    "a constant": (range(39), [0.1] * 39),
     "rows that are alike": ([*range(40), 7, 7], [0.1] * 42),
     "a straight line": (range(40), range(40)),
     "one that differs": (range(40), [0] * 39 + [1]),
