@@ -1,0 +1,40 @@
+"""Boosted trees that all executors grow together, by XGBoost's own estimator for Spark."""
+
+import numpy as np
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+
+from giornata.models.base import Examples, FitError, Parameters
+from giornata.models.boosted_trees import BoostedTrees, options_of
+from jobs.training_data import LABEL, matrix_columns
+
+__all__ = ["fit"]
+
+
+def fit(
+    rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
+) -> BoostedTrees:
+    """The trees are other ones than a single process grows: each worker sketches the rows that it has.
+
+    Raises FitError.
+    """
+    from xgboost.spark import SparkXGBRegressor
+
+    options, rounds = options_of(sample, task, parameters, seed)
+    options["random_state"] = options.pop("seed")
+    # The regressor takes any objective; the classifier would take the classes from the rows it sees.
+    estimator = SparkXGBRegressor(
+        features_col=matrix_columns(sample.matrix.shape[1]),
+        label_col=LABEL,
+        num_workers=workers,
+        n_estimators=rounds,
+        missing=np.nan,
+        **options,
+    )
+    try:
+        booster = estimator.fit(rows).get_booster()
+    except PySparkException as error:
+        raise FitError(f"XGBoost cannot fit on {workers} workers: {str(error).splitlines()[0]}") from error
+    # As in a model that was fitted to a matrix without names.
+    booster.feature_names = None
+    return BoostedTrees(booster)
