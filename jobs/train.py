@@ -43,6 +43,7 @@ from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
+from jobs.cancelling import stop, waiting_for_the_end
 from jobs.evaluate import Evaluation, evaluate
 from jobs.learning import Learned, learn, parameter_sets
 from jobs.parts import Recipe
@@ -111,6 +112,7 @@ def run(
         with (
             Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,
             Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
+            waiting_for_the_end(),
         ):
             earlier = _earlier(repository, training)
             version, bundle = _train(
@@ -392,7 +394,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run(spark, settings, training, lambda: datetime.now(UTC))
     finally:
-        spark.stop()
+        stop(spark)
     return 0
 
 
