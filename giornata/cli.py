@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from dsl import CompiledFeatures
-from giornata import cli_features
+from giornata import cli_features, cli_train
 from giornata.bundle import open_bundle
 from giornata.catalogue.deployed import deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
@@ -177,6 +177,7 @@ def _mount_model_commands() -> None:
 def main() -> None:
     """Run the command line; a user's mistake ends with its message and exit code 1."""
     app.add_typer(cli_features.app)
+    app.add_typer(cli_train.app)
     _mount_model_commands()
     try:
         app()
