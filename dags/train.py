@@ -16,6 +16,13 @@ from giornata.names import Name, dag_id
 AS_OF = "{{ as_of(params, dag_run) }}"
 VERSION = "{{ version(dag_run) }}"
 TAG = "^[a-z][a-z0-9_]*$"
+COUNT = {"type": "integer", "minimum": 1}
+RESOURCES = {
+    "executors": COUNT,
+    "cores": COUNT,
+    "memory": {"type": "string", "pattern": "^[1-9][0-9]*[mg]$"},
+    "gpus": {"type": "integer", "minimum": 0},
+}
 TRAINED_BY = "{{ dag_run.triggering_user_name or 'schedule' }}"
 
 
@@ -77,10 +84,23 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
         "parameters": Param(
             {}, title="Parameters", type="object", description="Over the document's parameters, a JSON object"
         ),
+        "resources": Param(
+            {},
+            title="Resources",
+            type="object",
+            properties=RESOURCES,
+            additionalProperties=False,
+            description="Over the document's resources, a JSON object of executors, cores and memory of each, such "
+            'as {"executors": 2, "memory": "2g"}',
+        ),
     }
     if spec.search:
         params["trials"] = Param(
-            spec.search.trials, title="Trials", type="integer", minimum=1, description="Size of the search"
+            spec.search.trials,
+            title="Trials",
+            type="integer",
+            minimum=1,
+            description="Size of the search",
         )
     if spec.deploy:
         params["deploy"] = Param(
@@ -95,6 +115,7 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
 def _train(name: str, spec: ModelSpec) -> Any:
     arguments = ["--model", name, "--as-of", AS_OF, "--uuid", VERSION, "--trained-by", TRAINED_BY]
     arguments += ["--parameters", "{{ params.parameters | tojson }}"]
+    arguments += ["--resources", "{{ params.resources | tojson }}"]
     if spec.search:
         arguments += ["--trials", "{{ params.trials }}"]
     return spark_job(

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from dsl import CompiledFeatures
-from giornata import cli_features
+from giornata import cli_features, cli_train
 from giornata.bundle import open_bundle
 from giornata.catalogue.deployed import deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
@@ -169,14 +169,16 @@ def _report(name: str, problems: Sequence[object]) -> str:
 def _mount_model_commands() -> None:
     """Add the commands about models where their libraries are installed; the others need none of them."""
     if importlib.util.find_spec("cassandra") and importlib.util.find_spec("giornata.cli_models"):
-        from giornata import cli_models
+        from giornata import cli_models, cli_runs
 
         app.add_typer(cli_models.app)
+        app.add_typer(cli_runs.app)
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends with its message and exit code 1."""
     app.add_typer(cli_features.app)
+    app.add_typer(cli_train.app)
     _mount_model_commands()
     try:
         app()

@@ -14,7 +14,9 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """A run of training under way, as a context: leaving it by an error records the run as failed."""
+    """A run of training under way, as a context: leaving it by an error records the run as failed, by an
+    interruption as cancelled.
+    """
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TextIO
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -17,6 +18,7 @@ from pyspark.sql import SparkSession
 from dsl.errors import GiornataError
 from giornata.errors import DataError, SettingsError, StoreError
 from giornata.settings import Settings
+from jobs.cancelling import Cancelled, hearing_signals, stopping_jobs_of
 from jobs.cluster import Resources, check_resources, is_local, sizes
 from jobs.code_archive import write_code_archive
 
@@ -72,6 +74,7 @@ def start(
     for key, value in _configuration(settings, master or SMALL_MASTER, resources).items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
+    stopping_jobs_of(spark)
     spark.sparkContext.setLogLevel("ERROR")
     if not is_local(master or SMALL_MASTER):
         spark.sparkContext.addPyFile(str(write_code_archive(ROOT)))
@@ -113,7 +116,15 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
 
 def say(job: str, line: str) -> None:
     """Print one step of a job's progress, at once also where the output is a file: `[materialize] …`."""
-    print(f"[{job}] {line}", flush=True)
+    _print(f"[{job}] {line}", sys.stdout)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        # Who started the job is gone, and reads no more: that is no reason for it not to end in good order.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def parse_day(text: str) -> datetime:
@@ -143,15 +154,20 @@ def add_range(parser: argparse.ArgumentParser) -> None:
 def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
     """Run a job's `main` and give its exit code; an error made for people is printed as it is and gives 1.
 
-    Every job module ends with `sys.exit(job_main(main))`.
+    A job that is told to end (see `jobs.cancelling`) gives 130 for Ctrl-C and 143 for SIGTERM. Every job module ends
+    with `sys.exit(job_main(main))`.
     """
     # What the driver would log with a stack trace is in the error that people are told.
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
     try:
-        return main(argv) or 0
+        with hearing_signals():
+            return main(argv) or 0
     except GiornataError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        _print(f"error: {error}", sys.stderr)
         return 1
+    except Cancelled as end:
+        _print(f"cancelled: {end}", sys.stderr)
+        return end.code
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 from giornata.documents.model import Scalar
 from giornata.documents.record import TrialRecord
 from giornata.errors import StoreError
+from jobs.session import say
 
 __all__ = ["Tracking"]
 
@@ -81,7 +82,8 @@ class Tracking:
                 self.run_id, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
             )
         except MlflowException as fault:
-            raise self._fault(fault) from error
+            # The run ends by its own error, whether or not that could be recorded.
+            say("train", str(self._fault(fault)))
 
     def _log(
         self, run: str, parameters: Mapping[str, Scalar], values: Mapping[str, float], tags: Mapping[str, str]

@@ -6,12 +6,8 @@ The data stays on the executors. To the driver come a bounded sample for the sea
 losses and the answers to the test rows.
 """
 
-import argparse
 import dataclasses
-import getpass
-import json
 import sys
-import uuid as uuids
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,9 +20,9 @@ from dsl import CompiledFeatures
 from giornata.bundle import Bundle, open_bundle, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.compile import compile_model
-from giornata.documents.model import ModelSpec, Scalar
+from giornata.documents.model import ModelSpec
 from giornata.documents.record import ModelVersion, Previous, Window
-from giornata.errors import BundleError, SettingsError
+from giornata.errors import BundleError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.evaluation.leakage import leakage
@@ -43,12 +39,14 @@ from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
+from jobs.cancelling import stop, waiting_for_the_end
 from jobs.evaluate import Evaluation, evaluate
 from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts
+from jobs.order import Training, as_asked, checked, parse
 from jobs.parts import Recipe
 from jobs.point_in_time import join
 from jobs.progress import Progress
-from jobs.session import job_main, parse_day, say, start
+from jobs.session import job_main, say, start
 from jobs.tracking import Tracking
 from jobs.training_data import (
     LABEL,
@@ -79,45 +77,37 @@ MAX_SEARCH_ROWS = 250_000
 SELF_TEST_ROWS = 20
 
 
-@dataclass(frozen=True)
-class Training:
-    """What a run is asked: which model, as of which moment, under which uuid, and what differs from its document."""
-
-    model: str
-    as_of: datetime
-    uuid: str
-    trained_by: str
-    trials: int | None = None
-    parameters: Mapping[str, Scalar] = dataclasses.field(default_factory=dict)
-
-
 def run(
     spark: SparkSession, settings: Settings, training: Training, now: Callable[[], datetime]
 ) -> ModelVersion:
     """Train, and save record and bundle in the repository; the same uuid again replaces what is there.
 
     `now` gives the moments of start and end that the record states; nothing else depends on it. Raises DataError
-    where the data does not allow a model, ParameterError for parameters the model type does not have, StoreError.
+    where the data does not allow a model, StoreError, and what `as_asked` raises.
     """
     name = parse_model_name(training.model)
     documents = load_project(settings.projects / name.project)
-    spec = documents.model(name.name)
+    spec = as_asked(documents, training)
     type_ = model_type(spec.type, documents.classes.get(name.name))
-    own = {**spec.parameters, **training.parameters}
-    type_.check(own, spec.search.space if spec.search else {})
     # Both stores are opened first: a run that could not keep its result should end before it has one.
     with session(settings) as cassandra:
         apply_schema(cassandra)
         repository = Repository(cassandra)
         runs = TrainingRuns(cassandra)
-        asked = {"as_of": training.as_of, "trials": training.trials, "parameters": dict(training.parameters)}
+        asked = {
+            "as_of": training.as_of,
+            "trials": training.trials,
+            "parameters": dict(training.parameters),
+            "resources": dict(training.resources),
+        }
         with (
             Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,
             Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
+            waiting_for_the_end(),
         ):
             earlier = _earlier(repository, training)
             version, bundle = _train(
-                spark, documents, spec, type_, training, own, earlier, tracking, progress, now
+                spark, documents, spec, type_, training, earlier, tracking, progress, now
             )
             repository.save(version, bundle)
             tracking.finish(version.parameters, version.metrics)
@@ -153,7 +143,6 @@ def _train(
     spec: ModelSpec,
     type_: ModelType,
     training: Training,
-    own: Mapping[str, Scalar],
     earlier: Earlier | None,
     tracking: Tracking,
     progress: Progress,
@@ -190,7 +179,7 @@ def _train(
         say("train", f"WARNING: {sentence}")
     plan = plan_of(spec, type_, training.trials)
     first = best_of(earlier.version.search if earlier else None, plan.warm_start)
-    found = tune(spark, spec, type_, plan, own, first, data, tracking, progress)
+    found = tune(spark, spec, type_, plan, spec.parameters, first, data, tracking, progress)
     sets = parameter_sets(spec, type_, found)
     recipe = Recipe(
         type_, spec.task, sets, plan.seed, len(features.names), categories, features.names, asked.outputs
@@ -363,65 +352,16 @@ def _shown(values: Mapping[str, float | None]) -> str:
     )
 
 
-def _parameters(text: str) -> dict[str, Scalar]:
-    try:
-        values = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
-    if not isinstance(values, dict) or any(
-        isinstance(value, dict | list | None) for value in values.values()
-    ):
-        raise argparse.ArgumentTypeError('write a JSON object of plain values, such as {"max_depth": 4}')
-    return values
-
-
-def _uuid(text: str) -> str:
-    return str(uuids.UUID(text))
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(text)
-    return value
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, start Spark with the resources of the model's document, train."""
-    parser = argparse.ArgumentParser(description="Train a model and save it in the repository.")
-    parser.add_argument("--model", required=True, metavar="PROJECT/MODEL")
-    parser.add_argument(
-        "--as-of", type=parse_day, required=True, metavar="DAY", help="what is known at 00:00 UTC"
-    )
-    parser.add_argument(
-        "--uuid", type=_uuid, required=True, help="the version's uuid; again replaces the version"
-    )
-    parser.add_argument("--trials", type=_positive, help="instead of the document's number of trials")
-    parser.add_argument(
-        "--parameters", type=_parameters, default={}, metavar="JSON", help="over the document's"
-    )
-    parser.add_argument("--trained-by", default=getpass.getuser(), metavar="NAME")
-    arguments = parser.parse_args(argv)
-    training = Training(
-        arguments.model,
-        arguments.as_of,
-        arguments.uuid,
-        arguments.trained_by,
-        arguments.trials,
-        arguments.parameters,
-    )
+    """Read the command line, start Spark with the resources of the order, train."""
+    training = parse(argv)
     settings = load_settings()
-    name = parse_model_name(training.model)
-    spec = load_project(settings.projects / name.project).model(name.name)
-    if spec.resources.gpus and spec.type not in ("deep_net", "custom"):
-        raise SettingsError(
-            f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
-        )
+    spec = checked(settings, training)
     spark = start(settings, f"train {training.model}", settings.spark_master, spec.resources)
     try:
         run(spark, settings, training, lambda: datetime.now(UTC))
     finally:
-        spark.stop()
+        stop(spark)
     return 0
 
 

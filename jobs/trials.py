@@ -20,6 +20,8 @@ from giornata.models.search import TrialResult
 
 __all__ = ["TrialData", "TrialRunner", "trial_runner"]
 
+_SHUT_DOWN = "SparkContext was shut down"
+
 
 @dataclass(frozen=True)
 class TrialData:
@@ -65,6 +67,9 @@ class TrialRunner:
         try:
             (result,) = self._context.parallelize([parameters], 1).map(trial).collect()
         except (PySparkException, Py4JJavaError) as error:
+            if _SHUT_DOWN in str(error):
+                # Spark ended, not the trial: a run that goes on later is to make it again.
+                raise
             raise FitError(f"its Spark task failed: {_cause(error)}") from error
         if isinstance(result, str):
             raise FitError(result)

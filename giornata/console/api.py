@@ -42,6 +42,7 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
     routes = APIRouter()
     routes.add_api_route("/models", models)
     routes.add_api_route("/models/{project}/{model}", model_versions)
+    routes.add_api_route("/models/{project}/{model}/runs", runs)
     routes.add_api_route("/versions/{uuid}", version)
     routes.add_api_route("/deployments", deployments)
     routes.add_api_route("/metrics", metrics)
@@ -95,6 +96,13 @@ def model_versions(source: From, project: str, model: str) -> dict[str, Any]:
         raise NotFoundError(f"no version of {name} was trained.")
     live = [entry for entry in source.stores.deployments.all_current() if entry.model == name]
     return {"model": name, "versions": versions, "live": live}
+
+
+def runs(source: From, project: str, model: str) -> list[dict[str, Any]]:
+    """The runs of training of a model, newest first; `silent`: one that runs, but was not heard of for long."""
+    now = datetime.now(UTC)
+    found = source.stores.runs.list(f"{project}/{model}")
+    return [{**asdict(run), "silent": run.silent(now)} for run in found]
 
 
 def version(source: From, uuid: str) -> ModelVersion:

@@ -135,10 +135,16 @@ def models_page(request: Request, source: From) -> Response:
 
 
 def model_page(request: Request, source: From, project: str, model: str) -> Response:
-    """A model: its versions, its tags, its alerts."""
+    """A model: its versions, its tags, its runs of training, its alerts."""
     view = _model(source, project, model)
-    alerts = alerts_of(source.stores, view.full_name)
-    return page(request, "model.html", {"model": view, "alerts": alerts, "airflow": source.airflow})
+    now = datetime.now(UTC)
+    values = {
+        "model": view,
+        "runs": [(run, run.silent(now)) for run in source.stores.runs.list(view.full_name)],
+        "alerts": alerts_of(source.stores, view.full_name),
+        "airflow": source.airflow,
+    }
+    return page(request, "model.html", values)
 
 
 BASELINES = {

@@ -16,6 +16,7 @@ from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from giornata.stores.statistics import Statistics
+from giornata.stores.training_runs import TrainingRuns
 from giornata.stores.validations import Validations
 
 
@@ -38,6 +39,11 @@ class Stores:
     def validations(self) -> Validations:
         """What expectations found, prepared when it is first asked for."""
         return Validations(self.session)
+
+    @cached_property
+    def runs(self) -> TrainingRuns:
+        """The runs of training, prepared when they are first asked for."""
+        return TrainingRuns(self.session)
 
 
 class Sources:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cassandra.cluster import Session
@@ -11,7 +11,10 @@ from giornata.documents.record import TrialRecord
 from giornata.errors import StoreError
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
-__all__ = ["TrainingRun", "TrainingRuns"]
+__all__ = ["SILENCE", "TrainingRun", "TrainingRuns"]
+
+# A run says something at every trial and step: one that said nothing for so long may have been killed.
+SILENCE = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class TrainingRun:
     asked: str
     started_at: datetime
     updated_at: datetime
+
+    def silent(self, now: datetime) -> bool:
+        """Whether it says that it is running, and has said nothing for longer than SILENCE."""
+        return self.state == "running" and now - self.updated_at > SILENCE
 
 
 _COLUMNS = ("model", "uuid", "state", "stage", "reason", "trained_by", "asked", "started_at", "updated_at")
@@ -52,6 +59,7 @@ class TrainingRuns:
             self._list = session.prepare(
                 f"SELECT {', '.join(_COLUMNS)} FROM giornata.training_runs WHERE model = ?"
             )
+            self._list_all = session.prepare(f"SELECT {', '.join(_COLUMNS)} FROM giornata.training_runs")
             self._insert_trial = session.prepare(
                 "INSERT INTO giornata.training_trials (model, uuid, search, number, record) VALUES (?, ?, ?, ?, ?)"
             )
@@ -71,9 +79,10 @@ class TrainingRuns:
         """Say how far a run is, or how it ended. Raises StoreError."""
         self._rows(self._update, (state, stage, reason, at, model, uuid))
 
-    def list(self, model: str) -> Sequence[TrainingRun]:
-        """The runs of a model, newest first. Raises StoreError."""
-        runs = [_run(row) for row in self._rows(self._list, (model,))]
+    def list(self, model: str | None = None) -> Sequence[TrainingRun]:
+        """The runs of a model, or of all models, newest first. Raises StoreError."""
+        rows = self._rows(self._list, (model,)) if model else self._rows(self._list_all, ())
+        runs = [_run(row) for row in rows]
         return sorted(runs, key=lambda run: (run.started_at, run.uuid), reverse=True)
 
     def keep(self, model: str, uuid: str, search: str, trial: TrialRecord) -> None:

@@ -64,6 +64,7 @@ CASES: dict[str, tuple[str, dict[str, Any], SimpleNamespace]] = {
             "as_of": "2024-03-01",
             "trials": 3,
             "parameters": {"max_depth": 3, "objective": "reg:'a' <b>"},
+            "resources": {"executors": 2, "memory": "600m"},
             "tag": "shadow",
         },
         run(run_id="manual__2", triggering_user_name="ada"),
@@ -85,6 +86,7 @@ def structure(dag: DAG) -> dict[str, Any]:
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "params": {name: dag.params.get_param(name).schema for name in dag.params},
+        "descriptions": {name: dag.params.get_param(name).description for name in dag.params},
         "defaults": {name: repr(dag.params.get_param(name).value) for name in dag.params},
         "tasks": {
             task.task_id: {

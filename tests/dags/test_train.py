@@ -2,6 +2,12 @@ import json
 import uuid
 from typing import Any
 
+import jsonschema
+import pytest
+from pydantic import ValidationError
+
+from giornata.documents.model import Resources
+
 # uuid5 of the namespace of URLs, computed apart from the code under test.
 VERSION_OF_MANUAL_1 = str(uuid.uuid5(uuid.NAMESPACE_URL, "giornata://visits.large.train/manual__1"))
 
@@ -38,22 +44,60 @@ def test_manual_approval_comes_before_deployment(airflow: Any):
 
 def test_a_model_without_deployment_is_only_trained(airflow: Any):
     assert edges(airflow, "handmade.amount.train") == {"train": []}
-    assert set(airflow.dags["handmade.amount.train"]["params"]) == {"as_of", "parameters", "trials"}
+    assert set(airflow.dags["handmade.amount.train"]["params"]) == {
+        "as_of",
+        "parameters",
+        "resources",
+        "trials",
+    }
 
 
 def test_the_form_offers_what_the_document_says(airflow: Any):
     assert airflow.dags["visits.amount.train"]["defaults"] == {
         "as_of": "None",
         "parameters": "{}",
+        "resources": "{}",
         "trials": "7",
         "deploy": "True",
         "tag": "'production'",
     }
-    assert set(airflow.dags["visits.large.train"]["params"]) == {"as_of", "parameters", "deploy", "tag"}
+    assert set(airflow.dags["visits.large.train"]["params"]) == {
+        "as_of",
+        "parameters",
+        "resources",
+        "deploy",
+        "tag",
+    }
     schema = airflow.dags["visits.amount.train"]["params"]
     assert schema["as_of"]["format"] == "date"
     assert schema["trials"]["minimum"] == 1
     assert schema["parameters"]["type"] == "object"
+    for field in ("as_of", "trials", "parameters", "resources", "deploy", "tag"):
+        assert airflow.dags["visits.amount.train"]["descriptions"][field], field
+
+
+def test_the_form_takes_the_resources_that_a_document_takes(airflow: Any):
+    """The form's schema and the document's own check, asked the same."""
+    schema = airflow.dags["visits.amount.train"]["params"]["resources"]
+    for asked in (
+        {},
+        {"executors": 3, "cores": 2, "memory": "600m", "gpus": 0},
+        {"memory": "2g"},
+        {"memory": "2gb"},
+        {"memory": "0g"},
+        {"memory": 2},
+        {"executors": 0},
+        {"cores": "2"},
+        {"gpus": -1},
+        {"threads": 2},
+    ):
+        try:
+            Resources.model_validate(asked)
+        except ValidationError:
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate(asked, schema)
+        else:
+            jsonschema.validate(asked, schema)
 
 
 def test_an_untouched_form_trains_as_of_the_day_of_the_run(airflow: Any):
@@ -63,6 +107,7 @@ def test_an_untouched_form_trains_as_of_the_day_of_the_run(airflow: Any):
         "--uuid": VERSION_OF_MANUAL_1,
         "--trained-by": "schedule",
         "--parameters": "{}",
+        "--resources": "{}",
     }
 
 
@@ -71,6 +116,7 @@ def test_what_is_typed_into_the_form_reaches_the_job(airflow: Any):
     assert told["--as-of"] == "2024-03-01"
     assert told["--trials"] == "3"
     assert told["--trained-by"] == "ada"
+    assert json.loads(told["--resources"]) == {"executors": 2, "memory": "600m"}
     assert json.loads(told["--parameters"]) == {"max_depth": 3, "objective": "reg:'a' <b>"}
 
 

@@ -7,8 +7,10 @@ city Steep 0.8 * distance. The state Flat and its city Plain are like everywhere
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +31,7 @@ from giornata.scorer import Scorer
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
+from giornata.stores.training_runs import TrainingRuns
 from jobs import score, train
 from jobs.publish import ensure_table, publish
 
@@ -415,11 +418,59 @@ def test_on_separate_executors_the_same_training_gives_the_same_model(world, ver
 
 def test_overrides(spark, world):
     training = train.Training(
-        world.model, AS_OF, str(uuid.uuid4()), "anna", trials=1, parameters={"n_estimators": 5}
+        world.model,
+        AS_OF,
+        str(uuid.uuid4()),
+        "anna",
+        trials=1,
+        parameters={"n_estimators": 5},
+        resources={"memory": "700m"},
     )
     found = train.run(spark, world.settings, training, clock)
     assert len(found.search.trials) == 1
     assert found.parameters == {"n_estimators": 5, "max_depth": 3, "learning_rate": 0.3}
+    kept = found.configuration
+    assert (kept.parameters["n_estimators"], kept.search.trials) == (5, 1)
+    assert (kept.resources.memory, kept.resources.executors) == ("700m", 2)
+
+
+def test_a_training_that_airflow_ends(world):
+    """Airflow's way: SIGTERM to the whole group of processes, and SIGKILL to spark-submit."""
+    other = str(uuid.uuid4())
+    environment = {
+        **os.environ,
+        **world.settings.variables,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    order = ["--model", world.model, "--as-of", "2013-04-10", "--uuid", other, "--trials", "500"]
+    process = subprocess.Popen(
+        ["spark-submit", "jobs/train.py", *order],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert any("trial 1 of 500" in line for line in process.stdout)
+    os.killpg(process.pid, signal.SIGTERM)
+    process.kill()
+    process.wait(30)
+    process.stdout.close()
+    ends = time.monotonic() + 30
+    with cassandra.session(world.settings) as opened:
+        runs = TrainingRuns(opened)
+        while True:
+            (run,) = (run for run in runs.list(world.model) if run.uuid == other)
+            if run.state != "running" or time.monotonic() > ends:
+                break
+            time.sleep(0.5)
+    assert run.state == "cancelled"
+    client = MlflowClient(tracking_uri=world.settings.mlflow)
+    experiment = client.get_experiment_by_name(world.model)
+    (killed,) = client.search_runs([experiment.experiment_id], f"tags.`giornata.uuid` = '{other}'")
+    assert killed.info.status == "KILLED"
 
 
 def test_errors_for_people(spark, world):

@@ -1,7 +1,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -12,6 +12,7 @@ from giornata.console import create_app
 from giornata.monitoring.points import Point
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
+from giornata.stores.training_runs import TrainingRun, TrainingRuns
 from tests.giornata.console.reading import get, row, text
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
@@ -122,6 +123,37 @@ def test_what_is_not_there_is_404_in_words(client: TestClient, path: str) -> Non
 def test_an_unknown_tag_is_404(trained: Any, client: TestClient) -> None:
     page = get(client, f"/models/{trained.model}/tags/shadow", 404)
     assert "nothing was ever deployed" in text(page)
+
+
+def test_runs_of_training(world: Any, client: TestClient) -> None:
+    path = f"/models/{world.model}"
+    assert "No training of this model was started yet." in text(get(client, path))
+    runs = TrainingRuns(world.session)
+    now = datetime.now(UTC).replace(microsecond=0)
+    evil = "<script>alert(2)</script>"
+    begun = TrainingRun(world.model, "0a", "running", "trial 2 of 9", "", "anna", "{}", WHEN, now)
+    failed = replace(begun, uuid="0b", state="failed", reason=f"no rows {evil}", stage="", trained_by=evil)
+    for run in (
+        begun,
+        replace(failed, started_at=WHEN + timedelta(hours=2)),
+        replace(begun, uuid="0c", started_at=WHEN + timedelta(hours=1), updated_at=WHEN),
+    ):
+        runs.put(run)
+    page = get(client, path)
+    assert row(page, "0a") == "0a 2013-11-01 00:00 UTC anna running trial 2 of 9 –"
+    assert row(page, "0b").startswith(f"0b 2013-11-01 02:00 UTC {evil} failed")
+    assert row(page, "0c") == (
+        "0c 2013-11-01 01:00 UTC anna running? no news since 2013-11-01 00:00 UTC trial 2 of 9 –"
+    )
+    assert page.index(">0b<") < page.index(">0c<") < page.index(">0a<")
+    assert evil not in page
+    found = client.get(f"/api{path}/runs").json()
+    assert [(run["uuid"], run["state"], run["silent"]) for run in found] == [
+        ("0b", "failed", False),
+        ("0c", "running", True),
+        ("0a", "running", False),
+    ]
+    assert found[2]["started_at"] == "2013-11-01T00:00:00Z"
 
 
 def test_what_users_wrote_is_escaped(world: Any, client: TestClient) -> None:

@@ -59,6 +59,14 @@ def test_runs_are_listed_newest_first(runs: TrainingRuns, run: TrainingRun) -> N
     for one in (run, *others):
         runs.put(one)
     assert runs.list(run.model) == [others[0], run, others[1]]
+    elsewhere = replace(run, model=f"{run.model}r", uuid=str(uuid.uuid4()), started_at=AT + MINUTE)
+    runs.put(elsewhere)
+    assert [one for one in runs.list() if one.model.startswith(run.model)] == [
+        others[0],
+        elsewhere,
+        run,
+        others[1],
+    ]
 
 
 def test_trials_are_kept_for_the_search_they_were_part_of(runs: TrainingRuns, run: TrainingRun) -> None:

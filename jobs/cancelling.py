@@ -1,0 +1,119 @@
+"""How a job ends when it is told to: by a signal, or because the spark-submit that runs it is gone.
+
+`spark-submit` is a JVM that starts Python as its child. Ctrl-C reaches both, and so does Airflow when it ends a task's
+group of processes; but on a task's timeout Airflow kills the JVM alone, and nothing tells Python. So a job also looks
+whether its parent is still there.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from signal import SIGINT, SIGTERM
+from types import FrameType
+
+from pyspark.sql import SparkSession
+
+from giornata.errors import GiornataError
+
+__all__ = ["Cancelled", "hearing_signals", "stop", "stopping_jobs_of", "waiting_for_the_end"]
+
+# How often a job looks for its parent, and cancels again what Spark may have begun after it was told to end.
+LOOK_SECONDS = 0.5
+
+# What a job has to record its end and to stop Spark, before it ends whatever it is doing.
+END_SECONDS = 20.0
+
+_told = threading.Event()
+_parent = os.getppid()
+_cancel: list[Callable[[], None]] = []
+
+
+class Cancelled(KeyboardInterrupt):
+    """Somebody wants the job to end; `code` is its exit code, as a shell has it: 128 and the signal's number."""
+
+    def __init__(self, reason: str, number: int):
+        super().__init__(reason)
+        self.code = 128 + number
+
+
+@contextmanager
+def hearing_signals() -> Iterator[None]:
+    """In the block SIGINT, SIGTERM and the end of the parent process raise Cancelled, in the main thread, once.
+
+    From then on Spark's jobs are cancelled, and after END_SECONDS the process ends even if it does not by itself.
+    """
+    before = {number: signal.signal(number, _tell) for number in (SIGINT, SIGTERM)}
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(over,), name="cancelling", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        if not _told.is_set():
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def stopping_jobs_of(spark: SparkSession) -> None:
+    """Have Spark's jobs cancelled when this job is told to end.
+
+    Takes SIGINT back from PySpark, whose own handler talks to the JVM in the middle of another talk with it.
+    """
+    _cancel.append(spark.sparkContext.cancelAllJobs)
+    if signal.getsignal(SIGTERM) is _tell:
+        signal.signal(SIGINT, _tell)
+
+
+@contextmanager
+def waiting_for_the_end() -> Iterator[None]:
+    """When the JVM is killed, what Python sees first is a broken connection: in the block it is Cancelled instead."""
+    try:
+        yield
+    except GiornataError:
+        raise
+    except Exception:
+        time.sleep(3 * LOOK_SECONDS)
+        raise
+
+
+def stop(spark: SparkSession) -> None:
+    """Stop the session. Of a job that was told to end the JVM may be gone; that is no error then."""
+    try:
+        spark.stop()
+    except Exception:
+        if not _told.is_set():
+            raise
+
+
+def _tell(number: int, frame: FrameType | None) -> None:
+    for each in (SIGINT, SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    # Libraries log with stack traces that they were interrupted, which is what people are told in one line.
+    logging.disable()
+    _told.set()
+    gone = os.getppid() != _parent
+    raise Cancelled(
+        "spark-submit, which ran the job, was ended" if gone else f"stopped by {signal.Signals(number).name}",
+        number,
+    )
+
+
+def _watch(over: threading.Event) -> None:
+    while not _told.wait(LOOK_SECONDS):
+        if over.is_set():
+            return
+        if os.getppid() != _parent:
+            signal.pthread_kill(threading.main_thread().ident or 0, SIGTERM)
+    last = threading.Timer(END_SECONDS, os._exit, [128 + SIGTERM])
+    last.daemon = True
+    last.start()
+    while True:
+        for cancel in _cancel:
+            # Of what is stopped already, or gone with its JVM, there is nothing left to cancel.
+            with suppress(Exception):
+                cancel()
+        time.sleep(LOOK_SECONDS)

@@ -1,0 +1,103 @@
+"""What a training may be asked, and in what words it is refused."""
+
+import json
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from giornata.documents import load_project
+from giornata.errors import GiornataError, NotFoundError, SettingsError
+from giornata.models.base import ParameterError
+from giornata.settings import Settings
+from jobs import order
+
+PROJECTS = Path(__file__).parents[2] / "projects"
+UUID = "6e1b8f0a-3b52-4c5e-9a8b-2f1f8e3c9d10"
+ORDER = ["--model", "flights/trip_minutes", "--as-of", "2013-11-01", "--uuid", UUID, "--trained-by", "anna"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The example's documents and a cluster on this machine."""
+    variables = {"GIORNATA_PROJECTS": str(PROJECTS), "GIORNATA_SPARK_MASTER": "local-cluster[1,1,512]"}
+    return Settings(tmp_path, variables)
+
+
+def test_an_order() -> None:
+    found = order.parse([*ORDER, "--trials", "3", "--parameters", '{"max_depth": 4}', "--resources", "{}"])
+    assert found == order.Training(
+        "flights/trip_minutes", datetime(2013, 11, 1, tzinfo=UTC), UUID, "anna", 3, {"max_depth": 4}, {}
+    )
+    assert order.parse(ORDER).trials is None
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "said"),
+    [
+        ("--as-of", "2013-02-30", "--as-of: '2013-02-30' is not a day, YYYY-MM-DD"),
+        ("--as-of", "yesterday", "--as-of: 'yesterday' is not a day"),
+        ("--uuid", "7", "--uuid: '7' is not a uuid"),
+        ("--trials", "0", "--trials: '0' is not a whole number, 1 or more"),
+        ("--parameters", "{max_depth: 4}", "--parameters: '{max_depth: 4}' is not a JSON object"),
+        ("--parameters", '{"a": [1]}', "is not a JSON object of plain values"),
+        ("--parameters", "[1]", "is not a JSON object of plain values"),
+        ("--resources", "2g", "--resources: '2g' is not a JSON object"),
+        ("--resuorces", "{}", "unrecognized arguments: --resuorces"),
+    ],
+)
+def test_arguments_that_are_wrong(argument: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        order.parse([*ORDER, argument, value])
+    assert said in str(caught.value)
+
+
+def test_an_argument_that_is_missing() -> None:
+    with pytest.raises(SettingsError, match="required: --uuid"):
+        order.parse(ORDER[:4])
+
+
+def test_the_document_with_what_was_asked(settings: Settings) -> None:
+    documents = load_project(PROJECTS / "flights")
+    own = documents.model("trip_minutes")
+    changes = {"--trials": "2", "--parameters": '{"max_depth": 9}', "--resources": '{"memory": "700m"}'}
+    found = order.checked(settings, order.parse([*ORDER, *chain(*changes.items())]))
+    before, after = own.model_dump(mode="json"), found.model_dump(mode="json")
+    before["parameters"]["max_depth"] = 9
+    before["search"]["trials"] = 2
+    before["resources"]["memory"] = "700m"
+    assert after == before
+    assert order.checked(settings, order.parse(ORDER)) == own
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"--model": "flights/trip_minuts"}, NotFoundError, "did you mean 'trip_minutes'?"),
+        ({"--model": "fligths/late"}, GiornataError, "fligths"),
+        ({"--model": "trip_minutes"}, GiornataError, "trip_minutes"),
+        ({"--parameters": '{"max_deph": 4}'}, ParameterError, "did you mean max_depth"),
+        ({"--resources": '{"memory": "two"}'}, SettingsError, "memory is 'two', expected an amount such as"),
+        ({"--resources": '{"memory": 2}'}, SettingsError, "memory is 2, expected an amount such as"),
+        ({"--resources": '{"executors": 0}'}, SettingsError, "executors is 0, expected a whole number, 1"),
+        ({"--resources": '{"cores": "4"}'}, SettingsError, "cores is '4', expected a whole number, 1"),
+        ({"--resources": '{"executor": 2}'}, SettingsError, "no 'executor' (did you mean 'executors'?)"),
+        ({"--resources": '{"gpus": 1}'}, SettingsError, "is trained on processors"),
+        ({"--resources": '{"memory": "900g"}'}, SettingsError, "this machine cannot give"),
+    ],
+)
+def test_what_is_refused(
+    settings: Settings, changes: dict[str, str], kind: type[Exception], said: str
+) -> None:
+    asked = dict(zip(ORDER[::2], ORDER[1::2], strict=True)) | changes
+    with pytest.raises(kind) as caught:
+        order.checked(settings, order.parse([*chain(*asked.items())]))
+    assert said in str(caught.value)
+
+
+def test_resources_are_told_as_in_a_document(settings: Settings) -> None:
+    """Every change that a document's own check takes is taken, with the same values."""
+    asked = {"executors": 2, "cores": 1, "memory": "600m", "gpus": 0}
+    found = order.checked(settings, order.parse([*ORDER, "--resources", json.dumps(asked)]))
+    assert found.resources.model_dump() == asked
