@@ -1,14 +1,14 @@
 """Fits the model of every part: candidates at once, the decision on validation rows, then the kept ones on all rows."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
 from dsl import CompiledFeatures
 from giornata.bundle import Part
-from giornata.documents.model import ModelSpec, Scalar
+from giornata.documents.model import ModelSpec, Resources, Scalar
 from giornata.documents.record import PartRecord, SearchRecord, TrialRecord
 from giornata.errors import DataError
 from giornata.evaluation.metrics import HIGHER_IS_BETTER
@@ -25,12 +25,20 @@ from giornata.models.partitions import (
     level_of,
     part_names,
 )
-from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, path_rows, validation_losses
+from jobs.cluster import megabytes
+from jobs.distributed import learner_of
+from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, fit_together, path_rows, validation_losses
 from jobs.progress import Progress
 
 __all__ = ["PLAINEST", "Learned", "learn", "parameter_sets", "plain_parts"]
 
 _TASKS_PER_SLOT = 4
+
+SHARE = 1 / 6
+"""The share of an executor's memory that the matrix of a part may take before all executors learn it together: while
+it is read and learned from there are several copies of it."""
+
+_BYTES = 4  # of a number of the matrix
 
 PLAINEST: Mapping[str, Mapping[str, Scalar]] = {
     "forecasting": {"method": "seasonal_naive"},
@@ -81,16 +89,18 @@ def learn(
     progress: Progress,
 ) -> Learned:
     """Fit and choose the parts of a model. Raises DataError when the root cannot be fitted."""
-    tasks = _tasks(spec)
     levels = list(partition.names) if partition else []
     rows, dropped = candidates(path_rows(matrix), spec.partition.min_rows if spec.partition else 1)
     tried = [key for key in rows if key not in dropped]
-    chosen = _choose(matrix, spec, recipe, tried, dropped, tasks)
+    large = frozenset(key for key in tried if is_large(spec.resources, recipe, rows[key].total))
+    if large:
+        progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
+    chosen = _choose(matrix, spec, recipe, tried, dropped, large)
     progress.stage(
         f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
     )
-    final = fit_parts(
-        matrix, [(key, chosen.sets[key]) for key in chosen.kept], ["train", "validation"], recipe, tasks
+    final = _fit(
+        matrix, [(key, chosen.sets[key]) for key in chosen.kept], ["train", "validation"], spec, recipe, large
     )
     for (key, _), fitted in final.items():
         if fitted.problem:
@@ -98,7 +108,36 @@ def learn(
     files = {key: fitted.files for (key, _), fitted in final.items()}
     names = part_names(rows, levels)
     parts = tuple(Part(key, level_of(key, levels), names[key], files[key]) for key in chosen.kept)
-    return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, files))
+    return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, files, large))
+
+
+def is_large(resources: Resources, recipe: Recipe, rows: int) -> bool:
+    """Whether so many rows are learned by all executors together: where the type can, and as `resources` say.
+
+    Automatically where the numbers of the matrix take more than the SHARE of an executor's memory.
+    """
+    if resources.distribute == "never" or learner_of(recipe.type) is None:
+        return False
+    numbers = rows * max(recipe.features, 1)
+    return resources.distribute == "always" or numbers * _BYTES > SHARE * megabytes(resources.memory) * 2**20
+
+
+def _fit(
+    matrix: DataFrame,
+    asked: Sequence[Candidate],
+    used: Sequence[str],
+    spec: ModelSpec,
+    recipe: Recipe,
+    large: Set[Key],
+) -> dict[Candidate, FittedPart]:
+    """Fit each candidate to the rows of its part that lie in the windows `used`, the `large` ones one by one."""
+    small = [(key, number) for key, number in asked if key not in large]
+    fitted = fit_parts(matrix, small, used, recipe, _tasks(spec)) if small else {}
+    workers = spec.resources.executors * spec.resources.cores
+    for key, number in asked:
+        if key in large:
+            fitted[key, number] = fit_together(matrix, key, number, used, recipe, workers)
+    return fitted
 
 
 def plain_parts(
@@ -129,7 +168,7 @@ def _choose(
     recipe: Recipe,
     tried: Sequence[Key],
     dropped: Mapping[Key, str],
-    tasks: int,
+    large: Set[Key],
 ) -> _Chosen:
     decisions = {key: Decision(False, reason) for key, reason in dropped.items()}
     if list(tried) == [()]:
@@ -138,7 +177,7 @@ def _choose(
     assert partition, "parts come of a partition"
     # The root keeps the best of the search, which was made on its rows.
     asked = [(key, number) for key in tried for number in range(len(recipe.sets) if key else 1)]
-    fitted = fit_parts(matrix, asked, ["train"], recipe, tasks)
+    fitted = _fit(matrix, asked, ["train"], spec, recipe, large)
     files = {candidate: part.files for candidate, part in fitted.items() if not part.problem}
     decisions |= _unfitted(tried, fitted)
     if () in decisions:
@@ -165,6 +204,7 @@ def _records(
     levels: Sequence[str],
     chosen: _Chosen,
     files: Mapping[Key, Mapping[str, bytes]],
+    large: Set[Key],
 ) -> list[PartRecord]:
     read = recipe.type.fitted.from_files
     sizes = {key: read(kept).size() for key, kept in files.items()}
@@ -184,6 +224,7 @@ def _records(
             reason=chosen.decisions[key].reason,
             metric=defined(chosen.decisions[key].loss),
             parent_metric=defined(chosen.decisions[key].parent_loss),
+            distributed=key in large,
             parameters=recipe.sets[chosen.sets[key]] if chosen.sets.get(key) else {},
             size=sizes.get(key, {}),
         )

@@ -13,9 +13,23 @@ from giornata.evaluation.metrics import part_losses
 from giornata.models import ModelType
 from giornata.models.base import FitError, Fitted
 from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
-from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns
+from jobs.distributed import learner_of
+from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample
 
-__all__ = ["Candidate", "FittedPart", "Recipe", "fit_parts", "path_rows", "validation_losses"]
+__all__ = [
+    "SAMPLE",
+    "Candidate",
+    "FittedPart",
+    "Recipe",
+    "fit_parts",
+    "fit_together",
+    "path_rows",
+    "validation_losses",
+]
+
+SAMPLE = 100_000
+"""Rows of a part that come to the driver where all executors learn it together."""
+
 
 _PART = "_part"
 _SET = "_set"
@@ -102,6 +116,32 @@ def fit_parts(
         candidate: FittedPart(files.get(candidate, {}), problems.get(candidate, ""))
         for candidate in candidates
     }
+
+
+def fit_together(
+    matrix: DataFrame, key: Key, number: int, used: Sequence[str], recipe: Recipe, workers: int
+) -> FittedPart:
+    """Fit a part, with a set of parameters, by as many workers that learn one model together.
+
+    A sample of at most SAMPLE of its rows comes to the driver.
+    """
+    learner = learner_of(recipe.type)
+    assert learner, "the type of the model has a learner for all executors"
+    rows = matrix.where(F.col(WINDOW).isin(*used) & F.array_contains(PARTS, key_text(key)))
+    rows = rows.select(*matrix_columns(recipe.features), LABEL, ORDER)
+    drawn = examples(
+        sample(rows, rows.count(), SAMPLE).toArrow(),
+        recipe.features,
+        recipe.categories,
+        recipe.names,
+        recipe.outputs,
+    )
+    try:
+        return FittedPart(
+            learner(rows, drawn, recipe.task, recipe.sets[number], recipe.seed, workers).to_files()
+        )
+    except FitError as error:
+        return FittedPart({}, str(error))
 
 
 def validation_losses(

@@ -172,12 +172,17 @@ class Search(Document):
 
 
 class Resources(Document):
-    """What training asks of Spark; `memory` is per executor, such as 1g or 512m."""
+    """What training asks of Spark; `memory` is per executor, such as 1g or 512m.
+
+    `distribute` says when all executors learn one model together, where its type can: `automatic` where its rows would
+    fill a good part of one executor's memory, else always or never.
+    """
 
     executors: Annotated[int, Field(ge=1)] = 1
     cores: Annotated[int, Field(ge=1)] = 1
     memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")] = "1g"
     gpus: Annotated[int, Field(ge=0)] = 0
+    distribute: Literal["automatic", "always", "never"] = "automatic"
 
 
 class Bounds(Document):

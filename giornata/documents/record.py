@@ -127,7 +127,8 @@ class PartRecord(Document):
 
     `rows` are its training and validation rows. `metric` is the validation error of its own candidate and
     `parent_metric` that of the answer it would otherwise get, on the same `validation_rows`; both are None where
-    no candidate was fitted. `parameters` are its own, empty where they are the version's. `size` describes the kept
+    no candidate was fitted. `distributed` says whether all executors learned it together, not one alone.
+    `parameters` are its own, empty where they are the version's. `size` describes the kept
     model (trees, nodes), `test` its rows and metrics in the test period.
     """
 
@@ -140,6 +141,7 @@ class PartRecord(Document):
     reason: str
     metric: float | None = None
     parent_metric: float | None = None
+    distributed: bool = False
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     size: dict[str, int] = Field(default_factory=dict)
     test_rows: int = 0

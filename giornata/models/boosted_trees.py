@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xgboost import Booster
     from xgboost.callback import TrainingCallback
 
-__all__ = ["BoostedTrees", "BoostedTreesType"]
+__all__ = ["BoostedTrees", "BoostedTreesType", "options_of"]
 
 _FILE = "model.ubj"
 _CLASSES, _QUANTILES = "multi:softprob", "reg:quantileerror"
@@ -155,19 +155,11 @@ class BoostedTreesType:
 
         check_task("xgboost", task)
         self.check(parameters, {})
-        options = dict(parameters)
-        rounds = int(options.pop("n_estimators", _DEFAULT_ROUNDS))
-        patience = options.pop("early_stopping_rounds", None)
+        patience = parameters.get("early_stopping_rounds")
         if patience is not None and validation is None:
             raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
-        options |= {
-            **_objective(examples, task),
-            "eval_metric": _STOP_METRICS[task],
-            "tree_method": "hist",
-            "seed": seed,
-            "nthread": threads,
-            "verbosity": 1,
-        }
+        options, rounds = options_of(examples, task, parameters, seed)
+        options["nthread"] = threads
         try:
             data = xgboost.DMatrix(examples.matrix, examples.target, nthread=threads)
             if validation is None:
@@ -186,6 +178,25 @@ class BoostedTreesType:
             raise FitError(f"XGBoost cannot fit {len(examples.target)} rows: {_first_line(error)}") from error
         # XGBoost predicts with the trees after the best one too, unless they are cut off.
         return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1])
+
+
+def options_of(
+    examples: Examples, task: str, parameters: Parameters, seed: int
+) -> tuple[dict[str, Any], int]:
+    """XGBoost's own options for the parameters, without the number of threads, and the number of rounds."""
+    options = {
+        name: value
+        for name, value in parameters.items()
+        if name not in ("n_estimators", "early_stopping_rounds")
+    }
+    options |= {
+        **_objective(examples, task),
+        "eval_metric": _STOP_METRICS[task],
+        "tree_method": "hist",
+        "seed": seed,
+        "verbosity": 1,
+    }
+    return options, int(parameters.get("n_estimators", _DEFAULT_ROUNDS))
 
 
 def _objective(examples: Examples, task: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from giornata.models.linear_design import Design
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
 
-__all__ = ["KMeans", "KMeansType"]
+__all__ = ["KMeans", "KMeansType", "clusters_of", "columns_of", "points_of"]
 
 _FILE = "k_means.json"
 _CELLS = 2**18  # differences at a time: they stay in the processor's cache
@@ -80,7 +80,7 @@ class KMeans:
             raise DataError(
                 f"the model takes {self._file.features} features, and rows have {matrix.shape[1]}"
             )
-        return _nearest(_points(matrix, self._file.columns), self._centres)
+        return _nearest(points_of(matrix, self._file.columns), self._centres)
 
     def to_files(self) -> dict[str, bytes]:
         content = self._file.model_dump(exclude_defaults=True)
@@ -143,28 +143,46 @@ class KMeansType:
         if task != "clustering":
             raise FitError(f"type k_means cannot be used for task {task}: its task is clustering")
         self.check(parameters, {})
-        design = Design.of(examples)
-        columns = [
-            _Column(feature=made.feature, mean=0.0 if made.code is not None else made.mean, code=made.code)
-            for made in design.made
-            if not made.missing
-        ]
-        points = _points(examples.matrix, columns)
+        columns = columns_of(examples)
+        points = points_of(examples.matrix, columns)
         centres = _centres(points, parameters, seed)
         rows = np.bincount(_nearest(points, centres)[:, 0].astype(np.intp), minlength=len(centres))
-        # Those without rows lie where another one does.
-        order = sorted(np.flatnonzero(rows), key=lambda centre: (-rows[centre], centres[centre].tolist()))
-        return KMeans(
-            _File(
-                features=examples.matrix.shape[1],
-                columns=columns,
-                centres=centres[order].tolist(),
-                rows=rows[order].tolist(),
-            )
+        return clusters_of(examples, columns, centres, rows)
+
+
+def columns_of(examples: Examples) -> list[_Column]:
+    """The dimensions of the space that rows like these are points in. Raises FitError without rows."""
+    return [
+        _Column(feature=made.feature, mean=0.0 if made.code is not None else made.mean, code=made.code)
+        for made in Design.of(examples).made
+        if not made.missing
+    ]
+
+
+def clusters_of(
+    examples: Examples,
+    columns: Sequence[_Column],
+    centres: Sequence[NDArray[np.float64]] | NDArray[np.float64],
+    rows: Sequence[int] | NDArray[np.intp],
+) -> KMeans:
+    """The model with these centres, and how many rows each has, in no order; those without rows are left out."""
+    counts = np.asarray(rows)
+    # Those without rows lie where another one does.
+    order = sorted(
+        np.flatnonzero(counts).tolist(),
+        key=lambda centre: (-counts[centre], list(map(float, centres[centre]))),
+    )
+    return KMeans(
+        _File(
+            features=examples.matrix.shape[1],
+            columns=list(columns),
+            centres=[[*map(float, centres[centre])] for centre in order],
+            rows=[int(counts[centre]) for centre in order],
         )
+    )
 
 
-def _points(matrix: Matrix, columns: Sequence[_Column]) -> NDArray[np.float64]:
+def points_of(matrix: Matrix, columns: Sequence[_Column]) -> NDArray[np.float64]:
     """The rows as points, a number for each of the columns."""
     values = matrix.take([column.feature for column in columns], axis=1).astype(np.float64)
     means = np.array([column.mean for column in columns], np.float64)

@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
+from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Vector, Watch
 from giornata.models.class_scores import ClassScores
 from giornata.models.classes import class_shares, places_of
 from giornata.models.linear_design import Design
@@ -61,6 +62,11 @@ class Logistic:
             return answers
         # Not NumPy's exp: which of its versions runs, and so the last bit, depends on the processor.
         return np.array([_chance(score) for score in answers.tolist()], np.float64)
+
+    @classmethod
+    def of_classes(cls, design: Design, intercepts: Vector, coefficients: NDArray[np.float64]) -> Self:
+        """The model of all classes with these intercepts, and coefficients of shape (classes, made columns)."""
+        return cls(ClassScores([*design.scores(intercepts, coefficients)]))
 
     def to_files(self) -> dict[str, bytes]:
         name = _CLASSES_FILE if isinstance(self._score, ClassScores) else _FILE

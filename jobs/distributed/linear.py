@@ -36,7 +36,9 @@ def fit_linear(
     if not label["scale"]:
         raise FitError("the label is the same in all rows")
     scaled = (F.col(LABEL) - label["mean"]) / label["scale"]
-    points = vectors(rows, sample.matrix.shape[1], partial(_made, made=design.made)).withColumn(_SCALED, scaled)
+    points = vectors(rows, sample.matrix.shape[1], partial(_made, made=design.made)).withColumn(
+        _SCALED, scaled
+    )
     penalty = Penalty.of(parameters)
     fitted = LinearRegression(
         featuresCol=FEATURES,

@@ -1,0 +1,124 @@
+"""Models that all executors learn together are as good as those of one process, and of the same kind."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from giornata.documents.model import Resources
+from giornata.evaluation.metrics import LOSS, metrics
+from giornata.models import model_type
+from giornata.models.outputs import outputs_of
+from jobs.distributed import LEARNERS, learner_of
+from jobs.learning import is_large
+from jobs.parts import Recipe, fit_parts, fit_together
+from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
+
+ROWS = 4000
+CASES = [
+    ("xgboost", "regression", {"n_estimators": 20, "max_depth": 3, "learning_rate": 0.3}),
+    ("xgboost", "binary", {"n_estimators": 20, "max_depth": 3, "learning_rate": 0.3}),
+    ("xgboost", "multiclass", {"n_estimators": 20, "max_depth": 3, "learning_rate": 0.3}),
+    ("xgboost", "quantile", {"n_estimators": 20, "max_depth": 3, "learning_rate": 0.3}),
+    ("linear", "regression", {"alpha": 0.01}),
+    ("linear", "regression", {"penalty": "l1", "alpha": 0.01}),
+    ("logistic", "binary", {"alpha": 0.001}),
+    ("logistic", "binary", {"alpha": 0.001, "class_weight": "balanced"}),
+    ("logistic", "multiclass", {"alpha": 0.001}),
+    ("k_means", "clustering", {"clusters": 3}),
+]
+
+
+@pytest.fixture(scope="module")
+def table() -> pa.Table:
+    """Rows of a matrix of four features: amounts, one with gaps, codes 0 to 2, and a constant; the label is a number."""
+    random = np.random.default_rng(3)
+    amounts = random.normal(0, 1, (ROWS, 2)) + np.repeat([[0, 0], [6, 0], [0, 6], [6, 6]], ROWS // 4, axis=0)
+    amounts[random.random(ROWS) < 0.1, 1] = np.nan
+    codes = random.integers(0, 3, ROWS)
+    label = 2 * amounts[:, 0] + 3 * (codes == 1) - np.nan_to_num(amounts[:, 1]) + random.normal(0, 0.5, ROWS)
+    order = random.permutation(ROWS).astype(np.int64)
+    return pa.table(
+        {
+            "x0": amounts[:, 0].astype(np.float32),
+            "x1": amounts[:, 1].astype(np.float32),
+            "x2": codes.astype(np.float32),
+            "x3": np.ones(ROWS, np.float32),
+            LABEL: label,
+            WINDOW: np.where(np.arange(ROWS) % 5 == 0, "validation", "train"),
+            ORDER: order,
+            PARTS: pa.array([["[]", '["a"]'] if number % 2 else ["[]"] for number in range(ROWS)]),
+        }
+    )
+
+
+def labelled(table: pa.Table, task: str) -> pa.Table:
+    """The table with labels of the task."""
+    label = table[LABEL].to_numpy()
+    codes = {
+        "binary": (label > 3).astype(float),
+        "multiclass": np.digitize(label, [0, 8]).astype(float),
+        "clustering": np.zeros(len(label)),
+    }.get(task, label)
+    return table.set_column(table.column_names.index(LABEL), LABEL, pa.array(codes))
+
+
+@pytest.mark.parametrize(("name", "task", "parameters"), CASES)
+def test_as_good_as_one_process(spark, table, name, task, parameters):
+    rows = labelled(table, task)
+    outputs = outputs_of(task, ["a", "b", "c"], [0.1, 0.5, 0.9])
+    recipe = Recipe(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
+    matrix = spark.createDataFrame(rows).repartition(4)
+    for key in ((), ("a",)):
+        together = fit_together(matrix, key, 0, ["train"], recipe, 2)
+        (alone,) = fit_parts(matrix, [(key, 0)], ["train"], recipe, 2).values()
+        assert not together.problem
+        assert together.files.keys() == alone.files.keys()
+        judged = rows.filter(pa.array(rows[WINDOW].to_numpy(zero_copy_only=False) == "validation"))
+        held = examples(judged, 4, recipe.categories, recipe.names, outputs)
+        read = recipe.type.fitted.from_files
+        losses = [
+            metrics(task, held.target, read(part.files).predict(held.matrix), outputs)[LOSS[task]]
+            for part in (together, alone)
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=0.1, abs=0.01)
+        if name in ("linear", "logistic"):
+            # One optimum, whoever finds it; the columns are scaled by all rows in both.
+            answers = [read(part.files).predict(held.matrix) for part in (together, alone)]
+            assert answers[0] == pytest.approx(answers[1], abs=0.02)
+
+
+def test_logistic_is_scikit_learns(spark, table):
+    """Without a penalty nothing depends on how columns are scaled."""
+    rows = labelled(table, "binary").drop_columns(["x1"]).append_column("x1", table["x0"])
+    recipe = Recipe(model_type("logistic"), "binary", [{"penalty": "none"}], 0, 1, {})
+    together = fit_together(spark.createDataFrame(rows), (), 0, ["train", "validation"], recipe, 2)
+    x, label = table["x0"].to_numpy()[:, None], rows[LABEL].to_numpy()
+    expected = LogisticRegression(C=np.inf, tol=1e-8).fit(x, label).predict_proba(x)[:, 1]
+    found = recipe.type.fitted.from_files(together.files).predict(x.astype(np.float32))
+    assert found == pytest.approx(expected, abs=1e-3)
+
+
+def test_what_cannot_be_learned_is_told(spark, table):
+    rows = labelled(table, "multiclass")
+    matrix = spark.createDataFrame(rows)
+    recipe = Recipe(model_type("logistic"), "multiclass", [{}], 0, 4, {2: 3}, (), ("a", "b", "c", "d"))
+    assert "1 of 4 classes have no row" in fit_together(matrix, (), 0, ["train"], recipe, 2).problem
+    recipe = Recipe(model_type("linear"), "regression", [{}], 0, 1, {})
+    constant = spark.createDataFrame(rows.set_column(0, "x0", pa.array(np.ones(ROWS, np.float32))))
+    assert "nothing to learn from" in fit_together(constant, (), 0, ["train"], recipe, 2).problem
+
+
+def test_what_is_learned_together():
+    recipe = Recipe(model_type("xgboost"), "regression", [{}], 0, 10, {})
+    # A sixth of a gibibyte holds 44.7 million numbers of four bytes.
+    assert not is_large(Resources(memory="1g"), recipe, 4_400_000)
+    assert is_large(Resources(memory="1g"), recipe, 4_500_000)
+    assert not is_large(Resources(memory="2g"), recipe, 4_500_000)
+    assert is_large(Resources(distribute="always"), recipe, 1)
+    assert not is_large(Resources(distribute="never"), recipe, 10**9)
+    tree = Recipe(model_type("decision_tree"), "regression", [{}], 0, 10, {})
+    assert not is_large(Resources(distribute="always"), tree, 10**9)
+    assert {learner_of(model_type(name)) for name, _, _ in CASES} == set(LEARNERS.values())
