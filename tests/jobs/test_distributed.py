@@ -33,7 +33,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def table() -> pa.Table:
-    """Rows of a matrix of four features: amounts, one with gaps, codes 0 to 2, and a constant; the label is a number."""
+    """Rows of four features, amounts (one with gaps), codes 0 to 2 and a constant; the label is a number."""
     random = np.random.default_rng(3)
     amounts = random.normal(0, 1, (ROWS, 2)) + np.repeat([[0, 0], [6, 0], [0, 6], [6, 6]], ROWS // 4, axis=0)
     amounts[random.random(ROWS) < 0.1, 1] = np.nan
