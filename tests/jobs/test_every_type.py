@@ -53,7 +53,7 @@ LABELS = {"regression": "minutes", "binary": "late", "multiclass": "kind", "quan
 PARAMETERS = {
     "xgboost": {"n_estimators": 20, "max_depth": 3, "learning_rate": 0.3},
     "decision_tree": {"max_depth": 5},
-    "random_forest": {"trees": 20, "max_depth": 6},
+    "random_forest": {"n_estimators": 20, "max_depth": 6},
     "deep_net": {"epochs": 6},
     "k_means": {"clusters": 4},
     "forecast": {"method": "auto_ets", "season": 7, "horizon": 60},
@@ -178,7 +178,7 @@ def world(spark, stores, tmp_path_factory):
     for name, (columns, _, event_time) in TABLES.items():
         table = f"{project}.{name}"
         ensure_table(spark, table, columns)
-        frame = rows[name].select(columns).with_columns(day=rows[name][event_time].dt.strftime("%Y-%m-%d"))
+        frame = rows[name].select(columns.keys()).with_columns(day=rows[name][event_time].dt.strftime("%Y-%m-%d"))
         arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         publish(spark, spark.createDataFrame(arrow), table, settings=settings)
     with cassandra.session(stores) as opened:
@@ -251,7 +251,7 @@ def wait_until_ready(client: httpx.Client, server: subprocess.Popen) -> None:
 def asked(client: httpx.Client, world: World, case: tuple[str, str], predictions: pl.DataFrame) -> list:
     """The server's answers to the rows that predictions are about."""
     columns, key, event_time = TABLES["station_days" if case[1] == "forecasting" else "trips"]
-    rows = world.rows["station_days" if case[1] == "forecasting" else "trips"].select(columns)
+    rows = world.rows["station_days" if case[1] == "forecasting" else "trips"].select(columns.keys())
     wanted = predictions.select(key).join(rows, on=key, how="left", maintain_order="left")
     body = [{**row, event_time: row[event_time].isoformat()} for row in wanted.to_dicts()]
     answer = client.post(f"/models/{world.project}/{'_'.join(case)}/production/predict", json={"rows": body})
@@ -282,7 +282,7 @@ def test_batch_answers_as_the_bundle_does(world, versions, scored, case):
         scorer = Scorer(open_bundle(Repository(opened).bundle(versions[case].uuid)))
     scorer.check_self_test()
     columns, key, event_time = TABLES["station_days" if case[1] == "forecasting" else "trips"]
-    rows = world.rows["station_days" if case[1] == "forecasting" else "trips"].select(columns)
+    rows = world.rows["station_days" if case[1] == "forecasting" else "trips"].select(columns.keys())
     due = rows.filter(pl.col(event_time).is_between(*SCORED, closed="left")).sort(key)
     table = scored[case].sort(key)
     assert table.select(key).rows() == due.select(key).rows()
