@@ -168,9 +168,11 @@ def _again(console: Console, command: str) -> None:
 def _rows(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(box=None, padding=(0, 1))
-    for name in names:
+    for place, name in enumerate(names):
         is_number = all(isinstance(row.get(name), int | float | None) for row in rows)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        justify = "right" if is_number else "left"
+        # What a row is about stays on one line.
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
     console.print(table)
