@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from giornata.documents import load_project
 from giornata.errors import GiornataError
 from giornata.names import Name, predictions_table
 from giornata.settings import Settings, load_settings
@@ -197,7 +198,8 @@ def wait_for_server(settings: Settings, timeout: float = 30) -> None:
 
 
 def show(settings: Settings, plan: Plan, console: Console, mails: Path) -> None:
-    """Print what came of it: predictions, accuracy, an online answer, monitored accuracy and the alert mails."""
+    """Print what came of it: the catalogue of features, accuracy on the test period, predictions, an online answer,
+    monitored accuracy, consistency of features and the alert mails."""
     with cassandra.session(settings) as session:
         deployments, repository = Deployments(session), Repository(session)
         versions = []
@@ -206,6 +208,7 @@ def show(settings: Settings, plan: Plan, console: Console, mails: Path) -> None:
             if deployed is None:
                 raise GiornataError(f"no version of {PROJECT}/{model} is deployed to {TAG}")
             versions.append(repository.get(deployed.uuid))
+        results.show_catalogue(console, session, load_project(settings.projects / PROJECT))
     flight = hive.query(
         settings,
         f"SELECT * FROM {PROJECT}.departures WHERE day = %s AND pushed_back_at IS NOT NULL "

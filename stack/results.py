@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from cassandra.cluster import Session
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from giornata.catalogue.entries import entries
+from giornata.catalogue.live import live_versions
+from giornata.documents import ProjectDocuments
 from giornata.documents.record import ModelVersion
 from giornata.errors import GiornataError
 from giornata.settings import Settings
 from giornata.stores import hive
+from giornata.stores.statistics import Statistics
 
 
 def show_predictions(console: Console, settings: Settings, project: str, model: str) -> None:
@@ -79,6 +84,27 @@ ORDER BY model, metric, day, mode"""
         line[str(row["mode"])] = row["value"]
     _rows(console, list(found.values()))
     _again(console, "make sql FILE=sql/queries/accuracy_by_day.sql")
+
+
+def show_catalogue(console: Console, session: Session, documents: ProjectDocuments) -> None:
+    """The catalogue's groups: by which entity, up to which day, of how many rows that day, and who uses them."""
+    statistics = Statistics(session)
+    newest = {group: statistics.newest(documents.name, group) for group in documents.groups}
+    live = live_versions(session, [documents.name])
+    _title(console, "The catalogue of feature groups")
+    rows = [
+        {
+            "group": entry.name,
+            "entity": ", ".join(entry.document.entity),
+            "features": len(entry.features),
+            "newest day": entry.newest,
+            "rows": entry.rows,
+            "models": ", ".join(sorted({use.model for use in entry.uses})) or "none",
+        }
+        for entry in entries(documents, newest, live, datetime.now(UTC))
+    ]
+    _rows(console, rows)
+    _again(console, f"giornata features {documents.name}")
 
 
 def show_consistency(console: Console, settings: Settings, project: str) -> None:
@@ -142,9 +168,11 @@ def _again(console: Console, command: str) -> None:
 def _rows(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
     table = Table(box=None, padding=(0, 1))
-    for name in names:
+    for place, name in enumerate(names):
         is_number = all(isinstance(row.get(name), int | float | None) for row in rows)
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        justify = "right" if is_number else "left"
+        # What a row is about stays on one line.
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*(_cell(row.get(name)) for name in names))
     console.print(table)

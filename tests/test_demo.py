@@ -24,6 +24,7 @@ from stack.installation import AIRFLOW_PASSWORDS
 
 pytestmark = pytest.mark.demo
 
+ROOT = Path(__file__).parents[1] / "projects" / "flights"
 QUERIES = sorted((Path(__file__).parents[1] / "sql" / "queries").glob("*.sql"))
 PLAN = Plan(start="2013-08-01", until="2013-11-14", training={"trials": 1}, online=300)
 BAD_DAY = "2013-11-12"  # snow and wind; it lies in these days, so that an alert has something to say
@@ -177,6 +178,8 @@ def test_ready_made_queries_have_something_to_say(loop, file):
 
 def test_the_terminal_shows_it_all(loop):
     for shown in (
+        "the catalogue of feature groups",
+        *(path.stem for path in (ROOT / "features").glob("*.yaml")),
         "one model without parts",
         "one online prediction",
         "accuracy that monitoring measured",
