@@ -74,7 +74,7 @@ class Rows:
             end = start + len(part)
             numbers[start:end], codes[start:end] = inputs.numbers(part), inputs.rows_of_codes(part)
             start = end
-        labels = np.ascontiguousarray(target, np.float64)
+        labels = np.array(target, np.float64)  # what comes from a file may not be written to
         return cls(*(torch.from_numpy(array).to(used) for array in (numbers, codes, labels)))
 
     def __len__(self) -> int:
