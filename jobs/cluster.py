@@ -85,7 +85,7 @@ def sizes(master: str, resources: Resources | None) -> dict[str, str]:
     if resources.gpus:
         found |= {
             "spark.executor.resource.gpu.amount": str(resources.gpus),
-            "spark.task.resource.gpu.amount": str(resources.gpus / resources.cores),
+            "spark.task.resource.gpu.amount": f"{resources.gpus / resources.cores:g}",
             f"spark.executorEnv.{DEVICE}": "cuda",
         }
         if master.startswith("k8s://"):

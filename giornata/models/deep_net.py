@@ -238,7 +238,8 @@ class DeepNetType:
         check_task("deep_net", task)
         self.check(parameters, {})
         try:
-            from giornata.models.deep_net_training import Plan, train
+            from giornata.models.deep_net_plan import Plan
+            from giornata.models.deep_net_training import train
         except ImportError as error:
             raise FitError(
                 f"a deep_net is trained by PyTorch, which is not installed here: {error}"

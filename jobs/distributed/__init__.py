@@ -11,10 +11,11 @@ from pyspark.sql import DataFrame
 from giornata.models import ModelType
 from giornata.models.base import Examples, Fitted, Parameters
 from giornata.models.boosted_trees import BoostedTreesType
+from giornata.models.deep_net import DeepNetType
 from giornata.models.k_means import KMeansType
 from giornata.models.linear import LinearType
 from giornata.models.logistic import LogisticType
-from jobs.distributed import boosted_trees, clusters, linear
+from jobs.distributed import boosted_trees, clusters, deep_net, linear
 
 __all__ = ["LEARNERS", "Learner", "learner_of"]
 
@@ -26,6 +27,7 @@ LEARNERS: Mapping[type, Learner] = {
     LinearType: linear.fit_linear,
     LogisticType: linear.fit_logistic,
     KMeansType: clusters.fit,
+    DeepNetType: deep_net.fit,
 }
 
 

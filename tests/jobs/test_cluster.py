@@ -56,6 +56,8 @@ def test_each_master_gets_the_executors_in_its_own_way() -> None:
         "spark.master": "k8s://https://a:6443", **executors, **gpus,
         "spark.executor.resource.gpu.vendor": "nvidia.com",
     }  # fmt: skip
+    # A whole number without a point, as TorchDistributor reads it.
+    assert sizes("yarn", Asked(gpus=2))["spark.task.resource.gpu.amount"] == "1"
     here = sizes("local-cluster[1,1,512]", Asked())
     assert here["spark.master"] == "local-cluster[3,2,1024]"
     assert "spark.executorEnv.GIORNATA_DEVICE" not in here

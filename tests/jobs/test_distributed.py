@@ -1,5 +1,7 @@
 """Models that all executors learn together are as good as those of one process, and of the same kind."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,8 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from giornata.documents.model import Resources
 from giornata.evaluation.metrics import LOSS, metrics
 from giornata.models import model_type
+from giornata.models.base import Examples, FitError
+from giornata.models.deep_net_plan import Plan, first_net
 from giornata.models.outputs import outputs_of
-from jobs.distributed import LEARNERS, learner_of
+from jobs.distributed import LEARNERS, deep_net, learner_of
 from jobs.learning import is_large
 from jobs.parts import Recipe, fit_parts, fit_together
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples
@@ -28,6 +32,9 @@ CASES = [
     ("logistic", "binary", {"alpha": 0.001, "class_weight": "balanced"}),
     ("logistic", "multiclass", {"alpha": 0.001}),
     ("k_means", "clustering", {"clusters": 3}),
+    ("deep_net", "regression", {"learning_rate": 0.01, "batch_size": 64}),
+    ("deep_net", "binary", {"learning_rate": 0.01, "batch_size": 64}),
+    ("deep_net", "multiclass", {"learning_rate": 0.01, "batch_size": 64}),
 ]
 
 
@@ -71,7 +78,8 @@ def test_as_good_as_one_process(spark, table, name, task, parameters):
     outputs = outputs_of(task, ["a", "b", "c"], [0.1, 0.5, 0.9])
     recipe = Recipe(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
     matrix = spark.createDataFrame(rows).repartition(4)
-    for key in ((), ("a",)):
+    # The workers of a net take their time to start.
+    for key in ((),) if name == "deep_net" else ((), ("a",)):
         together = fit_together(matrix, key, 0, ["train"], recipe, 2)
         (alone,) = fit_parts(matrix, [(key, 0)], ["train"], recipe, 2).values()
         assert not together.problem
@@ -109,6 +117,42 @@ def test_what_cannot_be_learned_is_told(spark, table):
     recipe = Recipe(model_type("linear"), "regression", [{}], 0, 1, {})
     constant = spark.createDataFrame(rows.set_column(0, "x0", pa.array(np.ones(ROWS, np.float32))))
     assert "nothing to learn from" in fit_together(constant, (), 0, ["train"], recipe, 2).problem
+
+
+def nets(parameters, task="regression"):
+    return Recipe(model_type("deep_net"), task, [parameters], 0, 4, {2: 3})
+
+
+def test_what_a_net_cannot_learn_is_told(spark, table, monkeypatch):
+    monkeypatch.setattr(deep_net, "SLOT_SECONDS", 0.0)
+    matrix = spark.createDataFrame(table)
+    problem = fit_together(matrix, (), 0, ["train"], nets({}), 3).problem
+    assert problem == (
+        "3 workers learn a deep_net at the same time, and Spark has 2 slots for them: "
+        "ask for fewer executors or cores"
+    )
+    constant = spark.createDataFrame(labelled(table, "clustering"))
+    assert "rows are false" in fit_together(constant, (), 0, ["train"], nets({}, "binary"), 2).problem
+    far = {"learning_rate": 1, "hidden_layers": 16, "epochs": 40, "early_stopping_rounds": 40}
+    assert "a lower learning_rate than 1" in fit_together(matrix, (), 0, ["train"], nets(far), 1).problem
+
+
+def test_a_worker_that_dies_is_told(spark):
+    first = first_net(Examples(np.eye(2, dtype=np.float32), np.arange(2.0)), "regression", Plan(), 0)
+    shares = spark.createDataFrame(pa.table({"x0": [1.0, 2.0], LABEL: [1.0, 2.0]}))
+    with pytest.raises(FitError, match=r"^PyTorch cannot fit on 1 workers: KeyError: .*x1.*$"):
+        deep_net._run(shares.repartition(1), 1, ["x0", "x1"], first, {}, 0)
+
+
+def test_on_gpus_each_worker_has_one():
+    def settings(**values):
+        return SimpleNamespace(conf=SimpleNamespace(get=lambda key, default: values.get(key, default)))
+
+    cuda = {"spark.executorEnv.GIORNATA_DEVICE": "cuda"}
+    assert not deep_net._on_gpus(settings())
+    assert deep_net._on_gpus(settings(**cuda, **{"spark.task.resource.gpu.amount": "1"}))
+    with pytest.raises(FitError, match=r"Spark gives it 0\.5: ask for as many cores as gpus"):
+        deep_net._on_gpus(settings(**cuda, **{"spark.task.resource.gpu.amount": "0.5"}))
 
 
 def test_what_is_learned_together():

@@ -380,6 +380,12 @@ def test_columns_that_tell_nothing_are_not_read():
     assert len(set(fitted.predict(asked).tolist())) == 1
 
 
+def test_a_constant_answer_is_stored_where_there_are_codes():
+    matrix = np.array([[0.5, 0], [1.5, 1]], np.float32)
+    fitted = TYPE.fit(Examples(matrix, np.full(2, 41.0), {1: 2}), "regression", {}, seed=0)
+    assert DeepNet.from_files(fitted.to_files()).predict(matrix).tolist() == [41.0, 41.0]
+
+
 def test_amounts_far_outside_have_the_answer_at_the_limit(fitted):
     ends = fitted.predict(np.array([[3.4e38, 0, 0, 0, 1], [1e6, 0, 0, 0, 1], [-3.4e38] * 5], np.float32))
     assert np.isfinite(ends).all()
