@@ -1,5 +1,6 @@
 """What executors on other machines need: a Python of their own, and somebody who does not wait for them for ever."""
 
+import os
 import signal
 import sys
 import time
@@ -26,12 +27,13 @@ _LOOK_SECONDS = 0.5
 def python_of(settings: Settings, master: str) -> tuple[str, dict[str, str]]:
     """The Python that executors elsewhere run, and Spark's settings that bring it to them.
 
-    Of the archive where there is one, else the image's on Kubernetes, else at the same path as here.
+    Of the archive where there is one, else the image's on Kubernetes, else PYSPARK_PYTHON, else at the same path as
+    here.
     """
     archive = settings.spark_environment
     if archive:
         return f"./{ENVIRONMENT}/bin/python", {"spark.archives": f"{archive}#{ENVIRONMENT}"}
-    return "python3" if is_kubernetes(master) else sys.executable, {}
+    return "python3" if is_kubernetes(master) else os.environ.get("PYSPARK_PYTHON", sys.executable), {}
 
 
 @contextmanager

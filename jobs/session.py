@@ -116,7 +116,7 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
             "spark.executor.extraJavaOptions": driver,
         }
     else:
-        # Our files are not there, the logging's neither.
+        # The file that says how to log is not there.
         python, placed = python_of(settings, master)
         placed = {**placed, "spark.executor.extraJavaOptions": "-Duser.timezone=UTC"}
     return {
