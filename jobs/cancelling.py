@@ -30,6 +30,7 @@ END_SECONDS = 20.0
 _told = threading.Event()
 _parent = os.getppid()
 _cancel: list[Callable[[], None]] = []
+_ends: list["Cancelled"] = []
 
 
 class Cancelled(KeyboardInterrupt):
@@ -70,14 +71,18 @@ def stopping_jobs_of(spark: SparkSession) -> None:
 
 @contextmanager
 def waiting_for_the_end() -> Iterator[None]:
-    """When the JVM is killed, what Python sees first is a broken connection: in the block it is Cancelled instead."""
+    """When the JVM is killed, what Python sees is a broken connection, before it hears of the end or when it tidies up
+    after it: in the block it is Cancelled instead.
+    """
     try:
         yield
     except GiornataError:
         raise
     except Exception:
-        time.sleep(3 * LOOK_SECONDS)
-        raise
+        if not _ends:
+            time.sleep(3 * LOOK_SECONDS)
+            raise
+        raise _ends[0] from None
 
 
 def stop(spark: SparkSession) -> None:
@@ -96,10 +101,11 @@ def _tell(number: int, frame: FrameType | None) -> None:
     logging.disable()
     _told.set()
     gone = os.getppid() != _parent
-    raise Cancelled(
-        "spark-submit, which ran the job, was ended" if gone else f"stopped by {signal.Signals(number).name}",
-        number,
+    reason = (
+        "spark-submit, which ran the job, was ended" if gone else f"stopped by {signal.Signals(number).name}"
     )
+    _ends.append(Cancelled(reason, number))
+    raise _ends[0]
 
 
 def _watch(over: threading.Event) -> None:

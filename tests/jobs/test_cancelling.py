@@ -155,6 +155,25 @@ def test_a_broken_connection_is_the_end_of_the_parent(start: Any) -> None:
     job.wait_for("exit code 143")
 
 
+def test_a_broken_connection_while_tidying_up_does_not_hide_the_end(start: Any) -> None:
+    work = """
+        from jobs.cancelling import waiting_for_the_end
+        try:
+            with waiting_for_the_end():
+                try:
+                    time.sleep(60)
+                finally:
+                    raise ConnectionRefusedError("the JVM is gone")
+        except BaseException as end:
+            note(f"{type(end).__name__}: {end}")
+            raise
+    """
+    job = start(work=work.strip())
+    job.process.send_signal(signal.SIGTERM)
+    job.wait_for("Cancelled: stopped by SIGTERM")
+    assert job.process.wait(10) == 143
+
+
 def test_a_job_that_does_not_end_by_itself_is_ended(start: Any) -> None:
     stuck = """
         try:

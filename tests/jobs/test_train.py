@@ -466,7 +466,7 @@ def test_a_training_that_airflow_ends(world):
             if run.state != "running" or time.monotonic() > ends:
                 break
             time.sleep(0.5)
-    assert run.state == "cancelled"
+    assert (run.state, run.reason) == ("cancelled", "stopped by SIGTERM")
     client = MlflowClient(tracking_uri=world.settings.mlflow)
     experiment = client.get_experiment_by_name(world.model)
     (killed,) = client.search_runs([experiment.experiment_id], f"tags.`giornata.uuid` = '{other}'")

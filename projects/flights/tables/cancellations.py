@@ -9,5 +9,5 @@ from ..nycflights import flights, rows_between
 
 def load(spark: SparkSession, start: datetime, end: datetime) -> DataFrame:
     """Rows with start <= known_at < end."""
-    columns = ["flight_id", "known_at", "cancelled"]
+    columns = ["flight_id", "origin", "known_at", "cancelled"]
     return spark.createDataFrame(rows_between(flights(), "known_at", start, end, columns))
