@@ -36,23 +36,30 @@ def python_of(settings: Settings, master: str) -> tuple[str, dict[str, str]]:
     return "python3" if is_kubernetes(master) else os.environ.get("PYSPARK_PYTHON", sys.executable), {}
 
 
+class _Late(BaseException):
+    """The time is over. No Exception, which Py4J would take for a broken connection."""
+
+
 @contextmanager
 def starting(master: str, seconds: int) -> Iterator[None]:
     """Raise StoreError when the block, which starts Spark on `master`, fails or takes longer than `seconds`.
 
-    In the main thread alone: what waits there, in the JVM, hears nothing else.
+    In the main thread alone: what waits there, in the JVM, hears nothing but a signal. Of the time that is over the
+    JVM is not told: the job is to end then.
     """
 
     def late(number: int, frame: FrameType | None) -> None:
-        raise StoreError(
-            f"{master} has given no executor in {seconds} s. Ask for less in the document's resources, look whether "
-            "the cluster is busy or has lost its machines, or raise GIORNATA_EXECUTOR_WAIT."
-        )
+        raise _Late
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
+    except _Late:
+        raise StoreError(
+            f"{master} has given no executor in {seconds} s. Ask for less in the document's resources, look whether "
+            "the cluster is busy or has lost its machines, or raise GIORNATA_EXECUTOR_WAIT."
+        ) from None
     except (Py4JError, PySparkException) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         raise StoreError(f"Spark does not start on {master}: {' '.join(lines[:2])}") from error

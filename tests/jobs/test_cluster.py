@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import psutil
 import pytest
+from pyspark.java_gateway import launch_gateway
 
 from giornata.errors import SettingsError, StoreError
 from giornata.settings import Settings
@@ -233,3 +234,19 @@ def test_a_cluster_that_gives_no_executor_is_not_waited_for_for_ever() -> None:
     with starting("yarn", 1):
         pass
     time.sleep(1.1)  # nobody is interrupted any more
+
+
+def test_nor_is_it_where_spark_waits_inside_of_the_jvm() -> None:
+    """As it does for YARN to start the container that asks for executors."""
+    gateway = launch_gateway()
+    try:
+        with (
+            pytest.raises(StoreError, match=r"Spark does not start on yarn: .*NumberFormat"),
+            starting("yarn", 9),
+        ):
+            gateway.jvm.java.lang.Integer.parseInt("none")
+        with pytest.raises(StoreError, match="yarn has given no executor in 1 s"), starting("yarn", 1):
+            gateway.jvm.java.lang.Thread.sleep(30_000)
+    finally:
+        gateway.proc.stdin.close()
+        gateway.proc.wait(20)
