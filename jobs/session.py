@@ -50,7 +50,8 @@ LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 # On this machine's file system Hadoop starts a process, `chmod`, for every file and folder that it makes, and twice as
-# many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for.
+# many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for. (Spark on
+# YARN does not start with it.)
 LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
 
 
@@ -112,6 +113,7 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
         python = os.environ.get("PYSPARK_PYTHON", sys.executable)
         placed = {
             **LOOPBACK,
+            "spark.hadoop.fs.file.impl": LOCAL_FILES,
             "spark.executorEnv.PYTHONPATH": str(ROOT),
             "spark.executor.extraJavaOptions": driver,
         }
@@ -128,7 +130,6 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.warehouse.dir": str(settings.warehouse),
         "spark.hadoop.hive.metastore.uris": settings.metastore,
-        "spark.hadoop.fs.file.impl": LOCAL_FILES,
         **SQL_SETTINGS,
         **placed,
         **sizes(master, resources, settings),
