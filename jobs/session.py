@@ -50,8 +50,8 @@ LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 # On this machine's file system Hadoop starts a process, `chmod`, for every file and folder that it makes, and twice as
-# many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for. (Spark on
-# YARN does not start with it.)
+# many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for.
+# (Spark on YARN does not start with it.)
 LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
 
 

@@ -427,9 +427,11 @@ def _executor(jvm, configuration):
     kubernetes = jvm.org.apache.spark.deploy.k8s.KubernetesConf.createExecutorConf(
         configuration, "1", "app", none, 0
     )
-    profile = _object(jvm.org.apache.spark.resource, "ResourceProfile").getOrCreateDefaultProfile(
-        configuration
-    )
+    # The JVM remembers one default profile, of the session that runs in it.
+    profiles = _object(jvm.org.apache.spark.resource, "ResourceProfile")
+    profiles.clearDefaultProfile()
+    profile = profiles.getOrCreateDefaultProfile(configuration)
+    profiles.clearDefaultProfile()
     security = jvm.org.apache.spark.SparkEnv.get().securityManager()
     builder = jvm.org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBuilder()
     return builder.buildFromFeatures(kubernetes, security, None, profile)
