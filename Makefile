@@ -24,7 +24,7 @@ TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 # $(call stage,NAME,COMMAND) runs a command and notes how long it took.
 define stage
 @mkdir -p build; echo "== $(1)"; start=$$(date +%s); $(2); status=$$?; \
-printf '%-8s %5d s\n' '$(1)' $$(( $$(date +%s) - start )) >> $(STAGES); \
+printf '%-9s %5d s\n' '$(1)' $$(( $$(date +%s) - start )) >> $(STAGES); \
 if [ $$status -ne 0 ]; then echo "== $(1) failed"; cat $(STAGES); fi; exit $$status
 endef
 
@@ -46,6 +46,7 @@ test: ## Install and run every test, on servers of the tests' own
 	@rm -f $(STAGES)
 	$(call stage,install,$(MAKE) install)
 	$(call stage,jars,$(MAKE) jars)
+	$(call stage,yarn-jars,$(MAKE) yarn-jars)
 	$(call stage,tests,$(BIN)/pytest $(TWO_PROCESSES))
 	@echo; echo "Time of each stage:"; cat $(STAGES)
 
@@ -90,6 +91,7 @@ $(JARS): stack/pom.xml
 yarn-jars: $(YARN_JARS) ## Fetch YARN's jars (88 MB), for `make up SERVICES=yarn-node`
 
 $(YARN_JARS): stack/yarn-pom.xml
+	@$(PYTHON) -m stack.prerequisites
 	@rm -rf $(@D)
 	mvn --quiet --batch-mode --file stack/yarn-pom.xml dependency:copy-dependencies
 	@touch $@

@@ -20,6 +20,22 @@ _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}")
 _URL = re.compile(r"https?://[^\s/]+\S*")
 _THRIFT = re.compile(r"thrift://[^\s/:]+:\d{1,5}")
 _ANY = re.compile(r".+")
+_SECONDS = re.compile(r"[1-9]\d{0,5}")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+
+# How long a job waits for its first executor, where nobody says otherwise: a busy cluster lets jobs queue.
+_EXECUTOR_WAIT = 1800
+
+# What may be said of the cluster that trains; the local stack needs none of it and hands on what is set.
+OF_THE_CLUSTER = (
+    "GIORNATA_SPARK_MASTER_WEB",
+    "GIORNATA_SPARK_ENVIRONMENT",
+    "GIORNATA_EXECUTOR_WAIT",
+    "GIORNATA_KUBERNETES_IMAGE",
+    "GIORNATA_KUBERNETES_NAMESPACE",
+    "GIORNATA_KUBERNETES_SERVICE_ACCOUNT",
+    "GIORNATA_KUBERNETES_GPU_SCRIPT",
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,46 @@ class Settings:
     def spark_master(self) -> str:
         """Spark master of training jobs."""
         return self._value("GIORNATA_SPARK_MASTER", _ANY, "a Spark master")
+
+    @property
+    def spark_master_web(self) -> str | None:
+        """Web address of a standalone Spark master, whose JSON tells what the cluster has; None: it is not asked."""
+        found = self._optional("GIORNATA_SPARK_MASTER_WEB", _URL, "http://host:port")
+        return found.rstrip("/") if found else None
+
+    @property
+    def spark_environment(self) -> str | None:
+        """Archive of a Python environment that goes to the executors, which run its `bin/python`; None: they have
+        their Python."""
+        return self._optional("GIORNATA_SPARK_ENVIRONMENT", _ANY, "a .tar.gz of a Python environment")
+
+    @property
+    def executor_wait(self) -> int:
+        """Seconds that a job waits for its first executor."""
+        return int(self._optional("GIORNATA_EXECUTOR_WAIT", _SECONDS, "whole seconds") or _EXECUTOR_WAIT)
+
+    @property
+    def kubernetes_image(self) -> str:
+        """Container image of the executors on Kubernetes."""
+        return self._value("GIORNATA_KUBERNETES_IMAGE", _ANY, "the image of Spark's executors")
+
+    @property
+    def kubernetes_namespace(self) -> str | None:
+        """Namespace of the executors on Kubernetes; None: Spark's default."""
+        return self._optional("GIORNATA_KUBERNETES_NAMESPACE", _LABEL, "a namespace")
+
+    @property
+    def kubernetes_service_account(self) -> str | None:
+        """Service account of the executors on Kubernetes; None: the namespace's default."""
+        return self._optional("GIORNATA_KUBERNETES_SERVICE_ACCOUNT", _LABEL, "a service account")
+
+    @property
+    def kubernetes_gpu_script(self) -> str | None:
+        """Path, in the image, of the script that tells Spark its GPUs; None: where Spark's own images have it."""
+        return self._optional("GIORNATA_KUBERNETES_GPU_SCRIPT", _ANY, "a path in the image")
+
+    def _optional(self, variable: str, form: re.Pattern[str], described: str) -> str | None:
+        return self._value(variable, form, described) if self.variables.get(variable) else None
 
     def _folder(self, variable: str) -> Path:
         return Path(self._value(variable, _ANY, "a folder")).absolute()

@@ -1,20 +1,15 @@
 """What a training asks of a cluster, in the settings of each kind of master, and whether the cluster has it at all."""
 
-import json
 import os
 import re
-import urllib.error
-import urllib.request
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
-
-import psutil
 
 from giornata.errors import SettingsError
 from giornata.models.base import DEVICE
+from giornata.settings import Settings
+from jobs.capacity import Capacity, of_standalone, of_this_machine, of_yarn
+from jobs.kubernetes import is_kubernetes, kubernetes
 
 __all__ = ["Resources", "check_resources", "is_local", "megabytes", "sizes"]
 
@@ -23,8 +18,6 @@ _LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]")
 # What Spark adds to the memory of an executor's container: a tenth, at least 384 MB (spark.executor.memoryOverhead).
 _OVERHEAD_SHARE = 0.1
 _LEAST_OVERHEAD = 384
-
-_ASK_SECONDS = 5.0
 
 
 class Resources(Protocol):
@@ -38,17 +31,6 @@ class Resources(Protocol):
     def memory(self) -> str: ...
     @property
     def gpus(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """The most that a cluster can give: megabytes and cores in all, and to one executor."""
-
-    where: str
-    memory: int
-    cores: int
-    executor_memory: int
-    executor_cores: int
 
 
 def is_local(master: str) -> bool:
@@ -66,11 +48,11 @@ def megabytes(memory: str) -> int:
     return int(found[1]) * {"m": 1, "g": 1024}[found[2]]
 
 
-def sizes(master: str, resources: Resources | None) -> dict[str, str]:
+def sizes(master: str, resources: Resources | None, settings: Settings) -> dict[str, str]:
     """Spark's settings for a master and the executors asked of it.
 
     On a `local-cluster[…]` master the executors replace the numbers in the brackets; a standalone master, YARN and
-    Kubernetes take them as settings.
+    Kubernetes take them as settings. Raises SettingsError where Kubernetes lacks one of its own.
     """
     if resources is None:
         return {"spark.master": master}
@@ -88,32 +70,40 @@ def sizes(master: str, resources: Resources | None) -> dict[str, str]:
             "spark.task.resource.gpu.amount": f"{resources.gpus / resources.cores:g}",
             f"spark.executorEnv.{DEVICE}": "cuda",
         }
-        if master.startswith("k8s://"):
-            found["spark.executor.resource.gpu.vendor"] = "nvidia.com"
     if master == "yarn":
         # Set by spark-submit only where it is itself told the master: ships Python's half of Spark to the nodes.
         found["spark.yarn.isPython"] = "true"
+    if is_kubernetes(master):
+        found |= kubernetes(settings, resources)
     if _LOCAL_CLUSTER.fullmatch(master):
         master = f"local-cluster[{resources.executors},{resources.cores},{megabytes(resources.memory)}]"
     return {"spark.master": master, **found}
 
 
-def check_resources(master: str, resources: Resources, environ: Mapping[str, str] = os.environ) -> None:
+def check_resources(
+    master: str, resources: Resources, settings: Settings, environ: Mapping[str, str] = os.environ
+) -> None:
     """Raise SettingsError, with the numbers, when the cluster could never give what is asked.
 
-    Asks this machine for a local cluster and the resource manager for YARN, whose address is in HADOOP_CONF_DIR; of
-    other masters nothing is known before Spark asks them.
+    Asks this machine for a local cluster, a standalone master where the settings have its web address, and YARN's
+    resource manager, whose address is in HADOOP_CONF_DIR. Of other masters nothing is known before Spark asks them;
+    there, a job that gets no executor ends after a while (see `jobs.session`).
     """
+    asked = megabytes(resources.memory)
     if _LOCAL_CLUSTER.fullmatch(master):
-        _check(resources, _this_machine(), overhead=0)
+        _check(resources, of_this_machine(), overhead=0)
     elif master == "yarn":
-        asked = megabytes(resources.memory)
-        _check(resources, _yarn(environ), overhead=max(_LEAST_OVERHEAD, int(asked * _OVERHEAD_SHARE)))
+        _check(resources, of_yarn(environ), overhead=max(_LEAST_OVERHEAD, int(asked * _OVERHEAD_SHARE)))
+    elif master.startswith("spark://") and settings.spark_master_web:
+        _check(resources, of_standalone(settings.spark_master_web), overhead=0)
+    elif is_kubernetes(master):
+        kubernetes(settings, resources)
 
 
 def _check(resources: Resources, capacity: Capacity, overhead: int) -> None:
     each = megabytes(resources.memory) + overhead
     with_overhead = f" with Spark's overhead of {overhead} MB" if overhead else ""
+    places = capacity.places(each, resources.cores)
     problems = []
     if each > capacity.executor_memory:
         problems.append(
@@ -134,57 +124,13 @@ def _check(resources: Resources, capacity: Capacity, overhead: int) -> None:
             f"{resources.executors} executors of {resources.cores} cores ask for "
             f"{resources.cores * resources.executors} together, and it has {capacity.cores}"
         )
+    if not problems and places is not None and places < resources.executors:
+        problems.append(
+            f"its {len(capacity.nodes)} workers have room for {places} executors of {resources.memory} and "
+            f"{resources.cores} cores, and {resources.executors} are asked for"
+        )
     if problems:
         raise SettingsError(
             f"{capacity.where} cannot give what the model's resources ask for: {'; '.join(problems)}. "
             "Ask for less in the document or in the trigger form."
         )
-
-
-def _this_machine() -> Capacity:
-    memory = psutil.virtual_memory().total // 2**20
-    # Executors on this machine may share its cores: more of them only take turns. So cores have no limit.
-    unlimited = 2**31
-    return Capacity("this machine", memory, unlimited, memory, unlimited)
-
-
-def _yarn(environ: Mapping[str, str]) -> Capacity:
-    address = _yarn_address(environ)
-    metrics = _asked(f"{address}/ws/v1/cluster/metrics")["clusterMetrics"]
-    scheduler = _asked(f"{address}/ws/v1/cluster/scheduler")["scheduler"]["schedulerInfo"]
-    largest = scheduler.get("maximumAllocation") or {}
-    memory, cores = int(metrics["totalMB"]), int(metrics["totalVirtualCores"])
-    if not metrics["activeNodes"]:
-        raise SettingsError(f"YARN at {address} has no node to run executors on")
-    return Capacity(
-        f"YARN at {address}",
-        memory,
-        cores,
-        min(memory, int(largest.get("memory", memory))),
-        min(cores, int(largest.get("vCores", cores))),
-    )
-
-
-def _yarn_address(environ: Mapping[str, str]) -> str:
-    folder = environ.get("HADOOP_CONF_DIR") or environ.get("YARN_CONF_DIR")
-    if not folder:
-        raise SettingsError(
-            "Spark's master is yarn, and HADOOP_CONF_DIR does not say where YARN's configuration is"
-        )
-    file = Path(folder) / "yarn-site.xml"
-    try:
-        properties = {item.findtext("name"): item.findtext("value") for item in ET.parse(file).getroot()}
-    except (OSError, ET.ParseError) as error:
-        raise SettingsError(f"YARN's configuration {file} cannot be read: {error}") from error
-    host = properties.get("yarn.resourcemanager.hostname") or "127.0.0.1"
-    return f"http://{properties.get('yarn.resourcemanager.webapp.address') or f'{host}:8088'}"
-
-
-def _asked(url: str) -> dict[str, object]:
-    # Only ever the address of the configuration: no scheme but http, and no proxy between a cluster and its users.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=_ASK_SECONDS) as answer:
-            return dict(json.load(answer))
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise SettingsError(f"YARN does not answer at {url} ({error}): is it running?") from error

@@ -113,7 +113,7 @@ def checked(settings: Settings, training: Training) -> ModelSpec:
     """
     documents = load_project(settings.projects / parse_model_name(training.model).project)
     spec = as_asked(documents, training)
-    check_resources(settings.spark_master, spec.resources)
+    check_resources(settings.spark_master, spec.resources, settings)
     return spec
 
 

@@ -21,6 +21,7 @@ from giornata.settings import Settings
 from jobs.cancelling import Cancelled, hearing_signals, stopping_jobs_of
 from jobs.cluster import Resources, check_resources, is_local, sizes
 from jobs.code_archive import write_code_archive
+from jobs.executors import python_of, starting, wait_for_one
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
@@ -50,6 +51,7 @@ SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 # On this machine's file system Hadoop starts a process, `chmod`, for every file and folder that it makes, and twice as
 # many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for.
+# (Spark on YARN does not start with it.)
 LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
 
 
@@ -60,24 +62,36 @@ def start(
 
     `master` defaults to two threads on this machine, enough for the small jobs. `resources` sizes the executors (see
     `jobs.cluster`). On other machines they get our code as an archive; Python itself and its libraries must be there,
-    or come by Spark's own `spark.archives`.
+    or come as an archive, too (see `jobs.executors`).
 
-    Raises SettingsError, before anything is started, when the cluster cannot give the resources.
+    Raises SettingsError, before anything is started, when the cluster cannot give the resources, and StoreError when
+    it gives no executor within the time that the settings allow.
     """
+    master = master or SMALL_MASTER
     if resources is not None:
-        check_resources(master or SMALL_MASTER, resources)
+        check_resources(master, resources, settings)
     _check_metastore(settings.metastore)
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if is_local(master):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    else:
+        os.environ["PYSPARK_PYTHON"], _ = python_of(settings, master)
     os.environ["TZ"] = "UTC"
     time.tzset()
     builder = SparkSession.builder.appName(name).enableHiveSupport()
-    for key, value in _configuration(settings, master or SMALL_MASTER, resources).items():
+    for key, value in _configuration(settings, master, resources).items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    if is_local(master):
+        return _ready(builder.getOrCreate())
+    with starting(master, settings.executor_wait):
+        spark = _ready(builder.getOrCreate())
+        spark.sparkContext.addPyFile(str(write_code_archive(ROOT)))
+        wait_for_one(spark, master)
+    return spark
+
+
+def _ready(spark: SparkSession) -> SparkSession:
     stopping_jobs_of(spark)
     spark.sparkContext.setLogLevel("ERROR")
-    if not is_local(master or SMALL_MASTER):
-        spark.sparkContext.addPyFile(str(write_code_archive(ROOT)))
     return spark
 
 
@@ -93,24 +107,32 @@ def _check_metastore(address: str) -> None:
 
 
 def _configuration(settings: Settings, master: str, resources: Resources | None) -> dict[str, str]:
-    java_options = f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC"
+    driver = f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC"
     if is_local(master):
-        java_options += f" {SHORT_LIVED_JVM}"
+        driver += f" {SHORT_LIVED_JVM}"
+        python = os.environ.get("PYSPARK_PYTHON", sys.executable)
+        placed = {
+            **LOOPBACK,
+            "spark.hadoop.fs.file.impl": LOCAL_FILES,
+            "spark.executorEnv.PYTHONPATH": str(ROOT),
+            "spark.executor.extraJavaOptions": driver,
+        }
+    else:
+        # The file that says how to log is not there.
+        python, placed = python_of(settings, master)
+        placed = {**placed, "spark.executor.extraJavaOptions": "-Duser.timezone=UTC"}
     return {
         "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": java_options,
-        "spark.executor.extraJavaOptions": java_options,
-        **({"spark.executorEnv.PYTHONPATH": str(ROOT)} if is_local(master) else {}),
-        "spark.executorEnv.PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", sys.executable),
+        "spark.driver.extraJavaOptions": driver,
+        "spark.executorEnv.PYSPARK_PYTHON": python,
         "spark.executorEnv.TZ": "UTC",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.warehouse.dir": str(settings.warehouse),
         "spark.hadoop.hive.metastore.uris": settings.metastore,
-        "spark.hadoop.fs.file.impl": LOCAL_FILES,
         **SQL_SETTINGS,
-        **(LOOPBACK if is_local(master) else {}),
-        **sizes(master, resources),
+        **placed,
+        **sizes(master, resources, settings),
     }
 
 

@@ -4,9 +4,10 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from giornata.settings import OF_THE_CLUSTER
 from jobs.session import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
@@ -48,6 +49,8 @@ class Installation:
     spark_master: str = SPARK_MASTER
     mail_from: str = MAIL_FROM
     repository: Path = REPOSITORY
+    # Settings of the cluster that trains, by variable name.
+    cluster: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if len(str(self.supervisor_socket)) > _LONGEST_SOCKET_PATH:
@@ -129,6 +132,7 @@ class Installation:
             "GIORNATA_PREDICTION_LOG": str(self.home / "prediction_log"),
             "GIORNATA_MLFLOW": f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}",
             "GIORNATA_SPARK_MASTER": self.spark_master,
+            **self.cluster,
         }
 
     def environment(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -203,8 +207,8 @@ def default_home(environ: Mapping[str, str] = os.environ) -> Path:
 def installation(environ: Mapping[str, str] = os.environ) -> Installation:
     """The installation that the environment describes.
 
-    GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_SPARK_MASTER and
-    GIORNATA_MAIL_FROM may be set; raises `StackError` for a wrong ports file.
+    GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_SPARK_MASTER, GIORNATA_MAIL_FROM and
+    what `giornata.settings` has of the cluster may be set; raises `StackError` for a wrong ports file.
     """
     return Installation(
         default_home(environ),
@@ -212,4 +216,5 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
         Path(environ.get("GIORNATA_PROJECTS") or REPOSITORY / "projects").absolute(),
         environ.get("GIORNATA_SPARK_MASTER") or SPARK_MASTER,
         environ.get("GIORNATA_MAIL_FROM") or MAIL_FROM,
+        cluster={name: environ[name] for name in OF_THE_CLUSTER if environ.get(name)},
     )

@@ -65,6 +65,10 @@ def test_only_what_is_asked_for_must_be_set(tmp_path: Path) -> None:
         ("hiveserver", "GIORNATA_HIVESERVER", "127.0.0.1:ten"),
         ("serving", "GIORNATA_SERVING", "127.0.0.1:8090"),
         ("mail_from", "GIORNATA_MAIL_FROM", "giornata"),
+        ("spark_master_web", "GIORNATA_SPARK_MASTER_WEB", "host:8080"),
+        ("executor_wait", "GIORNATA_EXECUTOR_WAIT", "10m"),
+        ("executor_wait", "GIORNATA_EXECUTOR_WAIT", "0"),
+        ("kubernetes_namespace", "GIORNATA_KUBERNETES_NAMESPACE", "My Models"),
     ],
 )
 def test_a_malformed_value_is_named(tmp_path: Path, attribute: str, variable: str, value: str) -> None:
@@ -84,3 +88,19 @@ def test_variables_lead_a_child_process_to_the_same_installation(tmp_path: Path)
     settings = load_settings({**environ, "GIORNATA_SPARK_MASTER": "yarn", "UNRELATED": "x"})
     assert load_settings(settings.variables) == settings
     assert "UNRELATED" not in settings.variables
+
+
+def test_a_cluster_may_be_left_undescribed() -> None:
+    settings = load_settings({})
+    assert (settings.spark_master_web, settings.spark_environment, settings.kubernetes_namespace) == (
+        None,
+    ) * 3
+    assert settings.executor_wait == 1800
+    said = load_settings(
+        {
+            "GIORNATA_SPARK_MASTER_WEB": "http://a:8080/",
+            "GIORNATA_EXECUTOR_WAIT": "60",
+            "GIORNATA_SPARK_ENVIRONMENT": "",
+        }
+    )
+    assert (said.spark_master_web, said.executor_wait, said.spark_environment) == ("http://a:8080", 60, None)

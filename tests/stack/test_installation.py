@@ -85,3 +85,10 @@ def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         Installation(tmp_path / ("x" * 100), PORTS)
     longest = Path("/" + "x" * 83)
     assert Installation(longest, PORTS).home == longest
+
+
+def test_what_is_said_of_the_cluster_reaches_the_jobs() -> None:
+    said = {"GIORNATA_SPARK_MASTER": "spark://a:7077", "GIORNATA_SPARK_MASTER_WEB": "http://a:8080"}
+    variables = installation({**said, "GIORNATA_KUBERNETES_IMAGE": ""}).variables()
+    assert variables.items() >= said.items()
+    assert "GIORNATA_KUBERNETES_IMAGE" not in variables

@@ -29,6 +29,11 @@ def test_make_alone_lists_every_target() -> None:
     assert {"demo", "test", "up", "down", "sql", "lint", "format"} <= set(listed)
 
 
+def test_every_test_has_the_jars_it_needs() -> None:
+    stages = re.findall(r"^test:.*\n((?:\t.*\n)+)", (REPOSITORY / "Makefile").read_text(), flags=re.M)[0]
+    assert re.findall(r"call stage,([a-z-]+)", stages) == ["install", "jars", "yarn-jars", "tests"]
+
+
 def test_missing_python() -> None:
     result = make("--always-make", "install", "PYTHON=python-that-is-not-there")
     assert result.returncode != 0
@@ -38,7 +43,7 @@ def test_missing_python() -> None:
 
 def test_missing_java_and_maven(tmp_path: Path) -> None:
     (tmp_path / "python3.11").symlink_to(Path(sys.base_prefix, "bin", "python3.11"))
-    for target in ("install", "jars"):
+    for target in ("install", "jars", "yarn-jars"):
         result = make("--always-make", target, path=str(tmp_path))
         assert result.returncode != 0
         assert "Java 17 is missing: `java` is not on PATH" in result.stderr
