@@ -34,7 +34,18 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 # Names a settings file of a stack that runs already, to be used instead of one of the session's own.
 TEST_STACK = "GIORNATA_TEST_STACK_ENV"
 
+# How long a process of the tests may take to stop its servers before it is killed.
+STOP_SECONDS = 90
+
 _NEED_SERVERS = {"stores", "full_stack", "start_stack"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give processes that share the tests the time to stop their servers, where somebody interrupts them."""
+    if config.pluginmanager.hasplugin("xdist"):
+        from xdist.workermanage import NodeManager
+
+        NodeManager.EXIT_TIMEOUT = STOP_SECONDS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
