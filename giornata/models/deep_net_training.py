@@ -66,9 +66,9 @@ def train(
         raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
     mean, scale = _target_scale(examples, task)
     inputs = NetInputs.learned(examples)
-    constant = DeepNet(task, inputs, (), (), mean, scale or 1.0, 1)
     if not inputs.columns or not scale:
-        return constant
+        return DeepNet(task, NetInputs.none(), (), (), mean, scale or 1.0, 1)
+    constant = DeepNet(task, inputs, (), (), mean, scale, 1)
     device = _device()
     with _one_at_a_time, _repeatable(threads, device):
         learner = _Learner(examples, constant, plan, seed, device)
@@ -83,8 +83,6 @@ def _target_scale(examples: Examples, task: str) -> tuple[float | Vector, float]
     The second is 0 where all rows are of one value or class.
     """
     target = examples.target
-    if not len(target):
-        raise FitError("there are no rows to learn from")
     if task == "regression":
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = float(target.mean()), float(target.std())
