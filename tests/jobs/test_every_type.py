@@ -178,7 +178,9 @@ def world(spark, stores, tmp_path_factory):
     for name, (columns, _, event_time) in TABLES.items():
         table = f"{project}.{name}"
         ensure_table(spark, table, columns)
-        frame = rows[name].select(columns.keys()).with_columns(day=rows[name][event_time].dt.strftime("%Y-%m-%d"))
+        frame = (
+            rows[name].select(columns.keys()).with_columns(day=rows[name][event_time].dt.strftime("%Y-%m-%d"))
+        )
         arrow = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         publish(spark, spark.createDataFrame(arrow), table, settings=settings)
     with cassandra.session(stores) as opened:
