@@ -14,7 +14,6 @@ from giornata.errors import DataError
 from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models import ModelType
 from giornata.models.partitions import (
-    ROOT,
     Decision,
     Key,
     PartRows,
@@ -103,11 +102,11 @@ def learn(
     final = _fit(
         matrix, [(key, chosen.sets[key]) for key in chosen.kept], ["train", "validation"], spec, recipe, large
     )
+    names = part_names(rows, levels)
     for (key, _), fitted in final.items():
         if fitted.problem:
-            raise DataError(f"the part {key or ROOT} cannot be fitted: {fitted.problem}")
+            raise DataError(f"the part {names[key]} cannot be fitted: {fitted.problem}")
     files = {key: fitted.files for (key, _), fitted in final.items()}
-    names = part_names(rows, levels)
     parts = tuple(Part(key, level_of(key, levels), names[key], files[key]) for key in chosen.kept)
     return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, files, large))
 

@@ -29,6 +29,7 @@ from giornata.stores.cassandra import session
 from giornata.stores.deployments import Deployment, Deployments
 from giornata.stores.repository import Repository
 from jobs.columns import SQL_TYPES
+from jobs.faults import told
 from jobs.filed import FILED_DAY, filed_rows
 from jobs.point_in_time import join
 from jobs.predictions import PARTITIONS, inputs_json, prediction_id, predictions_columns
@@ -62,8 +63,8 @@ def run(
 ) -> int:
     """Score the days of [begin, end) with the versions in `live`; returns the number of rows published.
 
-    Scoring a day again replaces its rows. Raises StoreError, and NotFoundError when a live version reads a table or
-    feature group that the project no longer has.
+    Scoring a day again replaces its rows. Raises StoreError, DataError when code of the project fails on a row, and
+    NotFoundError when a live version reads a table or feature group that the project no longer has.
     """
     documents = load_project(settings.projects / project)
     return sum(_score(spark, settings, documents, version, begin, end) for version in live)
@@ -103,14 +104,15 @@ def _score(
     table = predictions_table(live.model)
     ensure_table(spark, table, columns, PARTITIONS)
     days = days_between(begin, end)
-    published = publish(
-        spark,
-        _predictions(joined, live, spec.data, input_columns(version.signature), columns),
-        table,
-        PARTITIONS,
-        settings=settings,
-        expected=[{"day": day, "mode": "batch", "model_uuid": live.uuid} for day in days],
-    )
+    with told(f"version {live.uuid} of {live.model} cannot be scored"):
+        published = publish(
+            spark,
+            _predictions(joined, live, spec.data, input_columns(version.signature), columns),
+            table,
+            PARTITIONS,
+            settings=settings,
+            expected=[{"day": day, "mode": "batch", "model_uuid": live.uuid} for day in days],
+        )
     say(
         "score",
         f"{live.model} {live.uuid} ({', '.join(live.tags)}): {len(days)} days, {published.rows} rows published",

@@ -41,6 +41,7 @@ from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs.cancelling import stop, waiting_for_the_end
 from jobs.evaluate import Evaluation, evaluate
+from jobs.faults import told
 from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts
 from jobs.order import Training, as_asked, checked, parse
 from jobs.parts import Recipe
@@ -103,6 +104,7 @@ def run(
         with (
             Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,
             Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
+            told(f"training {training.model} fails"),
             waiting_for_the_end(),
         ):
             earlier = _earlier(repository, training)

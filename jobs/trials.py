@@ -6,21 +6,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from py4j.protocol import Py4JJavaError
 from pyspark import inheritable_thread_target
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from giornata.documents.model import Scalar
+from giornata.errors import GiornataError
 from giornata.evaluation.metrics import metrics
 from giornata.models import ModelType
-from giornata.models.base import Examples, FitError, ParameterError, PrunedError
+from giornata.models.base import Examples, FitError, PrunedError
 from giornata.models.pruning import Bounds, CurveWatch
 from giornata.models.search import TrialResult
+from jobs.faults import SPARK_ERRORS, cause, is_shut_down
 
 __all__ = ["TrialData", "TrialRunner", "trial_runner"]
-
-_SHUT_DOWN = "SparkContext was shut down"
 
 
 @dataclass(frozen=True)
@@ -66,11 +64,11 @@ class TrialRunner:
 
         try:
             (result,) = self._context.parallelize([parameters], 1).map(trial).collect()
-        except (PySparkException, Py4JJavaError) as error:
-            if _SHUT_DOWN in str(error):
+        except SPARK_ERRORS as error:
+            if is_shut_down(error):
                 # Spark ended, not the trial: a run that goes on later is to make it again.
                 raise
-            raise FitError(f"its Spark task failed: {_cause(error)}") from error
+            raise FitError(f"its Spark task failed: {cause(error)}") from error
         if isinstance(result, str):
             raise FitError(result)
         return result
@@ -104,22 +102,10 @@ def run_trial(
     watch = CurveWatch(limits)
     try:
         fitted = type_.fit(data.train, task, parameters, seed, validation=data.validation, watch=watch)
+        rows = data.validation
+        value = metrics(task, rows.target, fitted.predict(rows.matrix), rows.outputs)[metric]
     except PrunedError:
         return TrialResult(None, watch.curve[-1][0], time.monotonic() - began, watch.curve)
-    except (FitError, ParameterError) as error:
+    except GiornataError as error:
         return str(error)
-    rows = data.validation
-    value = metrics(task, rows.target, fitted.predict(rows.matrix), rows.outputs)[metric]
     return TrialResult(value, fitted.rounds, time.monotonic() - began, watch.curve)
-
-
-def _cause(error: PySparkException | Py4JJavaError) -> str:
-    """The last line of a failed Spark job's message that says something: in Python's trace, the error itself."""
-    message = str(error.java_exception.getMessage()) if isinstance(error, Py4JJavaError) else str(error)
-    lines = [line.strip() for line in message.splitlines()]
-    told = [
-        line
-        for line in lines
-        if line and not line.startswith(("at ", "SQLSTATE", "Driver stacktrace", "JVM stack"))
-    ]
-    return told[-1] if told else type(error).__name__

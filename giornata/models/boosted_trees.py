@@ -16,7 +16,7 @@ from giornata.errors import BundleError
 from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
 from giornata.models.classes import places_of, scaled_to_one
 from giornata.models.parameters import ParameterTable
-from giornata.models.tasks import check_task
+from giornata.models.tasks import check_labels, check_task
 
 if TYPE_CHECKING:
     from xgboost import Booster
@@ -155,6 +155,7 @@ class BoostedTreesType:
 
         check_task("xgboost", task)
         self.check(parameters, {})
+        check_labels(examples, task)
         patience = parameters.get("early_stopping_rounds")
         if patience is not None and validation is None:
             raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")

@@ -29,6 +29,7 @@ from giornata.models.base import (
     Watch,
 )
 from giornata.models.custom_class import load_class, told_as
+from giornata.models.tasks import check_labels
 
 __all__ = ["Custom", "CustomModel", "CustomType", "Setting"]
 
@@ -194,8 +195,7 @@ class CustomType:
     ) -> Custom:
         self.check(parameters, {})
         code = self._own(FitError)
-        if not len(examples.target):
-            raise FitError("there are no rows to learn from")
+        check_labels(examples, task)
         made = load_class(code, FitError)
         held_out = _read_only(validation) if validation is not None else None
         setting = Setting(task, dict(parameters), seed, threads, held_out)

@@ -35,7 +35,9 @@ def told_as(kind: type[GiornataError], code: CustomCode, what: str) -> Iterator[
     try:
         yield
     except Exception as error:
-        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        # In one line, of which no log and no message of Spark's shows a half.
+        text = " ".join(str(error).split())
+        said = f"{type(error).__name__}: {text}" if text else type(error).__name__
         where = _place(error, code)
         raise kind(f"class {code.class_name} {what}: {code.file}{where}: {said}") from error
 

@@ -24,7 +24,7 @@ from giornata.models.classes import class_shares, places_of, scaled_to_one
 from giornata.models.nodes import NODE_FILES, Nodes, Walk, read_nodes
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
-from giornata.models.tasks import check_task
+from giornata.models.tasks import check_labels, check_task
 
 __all__ = ["DecisionTreeType", "DecisionTrees", "RandomForestType"]
 
@@ -122,7 +122,7 @@ class DecisionTreeType:
 
         check_task("decision_tree", task)
         self.check(parameters, {})
-        _check_examples(examples, task)
+        check_labels(examples, task)
         kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
         tree = kind(**_options(parameters, _TREE_DEFAULTS, seed))
         with fitting(len(examples.target), threads):
@@ -166,7 +166,7 @@ class RandomForestType:
 
         check_task("random_forest", task)
         self.check(parameters, {})
-        _check_examples(examples, task)
+        check_labels(examples, task)
         options = _options(parameters, _FOREST_DEFAULTS, seed)
         trees = int(options.pop("n_estimators"))
         kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
@@ -210,15 +210,6 @@ def _options(parameters: Parameters, defaults: Parameters, seed: int) -> dict[st
         name: float(chosen[name]) for name in ("max_features", "max_samples") if name in chosen
     }
     return {**chosen, **shares, "random_state": random_state(seed)}
-
-
-def _check_examples(examples: Examples, task: str) -> None:
-    if not len(examples.target):
-        raise FitError("there are no rows to learn from")
-    if task == "multiclass":
-        places_of(examples)
-    if task == "binary" and not np.isin(examples.target, (0, 1)).all():
-        raise FitError("the labels of a binary model must be 0 or 1 (false or true); others were found")
 
 
 def _leaf_answers(examples: Examples, task: str, estimator: Any) -> Callable[[Any], NDArray[np.float64]]:

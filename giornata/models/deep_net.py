@@ -21,7 +21,7 @@ from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters
 from giornata.models.classes import softmax
 from giornata.models.deep_net_inputs import NetInputs
 from giornata.models.parameters import ParameterTable
-from giornata.models.tasks import check_task
+from giornata.models.tasks import check_labels, check_task
 
 __all__ = ["DeepNet", "DeepNetType", "Layer"]
 
@@ -237,6 +237,7 @@ class DeepNetType:
     ) -> DeepNet:
         check_task("deep_net", task)
         self.check(parameters, {})
+        check_labels(examples, task)
         try:
             from giornata.models.deep_net_plan import Plan
             from giornata.models.deep_net_training import train

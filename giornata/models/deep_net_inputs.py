@@ -58,6 +58,11 @@ class NetInputs:
             codes,
         )
 
+    @classmethod
+    def none(cls) -> "NetInputs":
+        """The inputs of a net that answers a constant: it reads no column."""
+        return cls(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int64))
+
     @property
     def columns(self) -> list[int]:
         """The columns that are read."""

@@ -47,8 +47,7 @@ def first_net(examples: Examples, task: str, plan: Plan, seed: int) -> DeepNet:
     mean, scale = _target_scale(examples, task)
     inputs = NetInputs.learned(examples)
     if not inputs.columns or not scale:
-        none = NetInputs.learned(Examples(np.empty((0, 0), np.float32), np.empty(0)))
-        return DeepNet(task, none, (), (), mean, scale or 1.0, 1)
+        return DeepNet(task, NetInputs.none(), (), (), mean, scale or 1.0, 1)
     embeddings, layers = _drawn(inputs, np.size(mean), plan, np.random.default_rng([seed, 1]))
     return DeepNet(task, inputs, embeddings, layers, mean, scale, 1)
 

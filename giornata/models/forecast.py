@@ -27,6 +27,7 @@ from giornata.errors import BundleError, DataError
 from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Vector, Watch
 from giornata.models.forecast_methods import METHODS, carry_on
 from giornata.models.parameters import ParameterTable
+from giornata.models.tasks import check_labels
 
 __all__ = ["Forecast", "ForecastType"]
 
@@ -144,6 +145,7 @@ class ForecastType:
         if task != "forecasting":
             raise FitError(f"type forecast cannot be used for task {task}: its task is forecasting")
         self.check(parameters, {})
+        check_labels(examples, task)
         first, series = _series(examples)
         asked = str(parameters.get("method", "auto_ets"))
         season = int(parameters.get("season", 7))
@@ -159,9 +161,7 @@ class ForecastType:
 
 def _series(examples: Examples) -> tuple[int, Vector]:
     """The first step and the value at each step from it to the last; where no row has a step, the mean alone."""
-    rows, columns = examples.matrix.shape
-    if not rows:
-        raise FitError("there are no rows to learn from")
+    columns = examples.matrix.shape[1]
     if columns != 1 or examples.categories:
         named = f" ({', '.join(examples.names)})" if examples.names else ""
         raise FitError(

@@ -20,7 +20,7 @@ from giornata.models.linear_score import LinearScore
 from giornata.models.parameters import ParameterTable
 from giornata.models.penalty import DEFAULT_SPACE, PENALTIES, Penalty
 from giornata.models.scikit_learn import fitting
-from giornata.models.tasks import check_task
+from giornata.models.tasks import check_labels, check_task
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -89,6 +89,7 @@ class LinearType:
     ) -> Linear:
         check_task("linear", task)
         self.check(parameters, {})
+        check_labels(examples, task)
         design = Design.of(examples)
         target = examples.target
         rows, columns = design.values.shape

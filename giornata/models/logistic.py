@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Vector, Watch
+from giornata.models.base import Answers, Examples, Matrix, Parameters, Vector, Watch
 from giornata.models.class_scores import ClassScores
 from giornata.models.classes import class_shares, places_of
 from giornata.models.linear_design import Design
@@ -29,7 +29,7 @@ from giornata.models.linear_score import LinearScore
 from giornata.models.parameters import ParameterTable
 from giornata.models.penalty import DEFAULT_SPACE, PENALTIES, Penalty
 from giornata.models.scikit_learn import fitting, random_state
-from giornata.models.tasks import check_task
+from giornata.models.tasks import check_labels, check_task
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -112,14 +112,13 @@ class LogisticType:
     ) -> Logistic:
         check_task("logistic", task)
         self.check(parameters, {})
+        check_labels(examples, task)
         if task == "multiclass":
             return Logistic(_of_classes(examples, parameters, seed, threads))
         return Logistic(_of_true(examples, parameters, seed, threads))
 
 
 def _of_true(examples: Examples, parameters: Parameters, seed: int, threads: int) -> LinearScore:
-    if not np.isin(examples.target, (0, 1)).all():
-        raise FitError("the labels of a logistic model must be 0 or 1 (false or true); others were found")
     balanced = parameters.get("class_weight") == "balanced"
     design = Design.of(examples)
     rows, columns = design.values.shape

@@ -1,9 +1,12 @@
-"""Which tasks a model type may be given, for those who fit."""
+"""Which tasks a model type may be given, and what labels a task has, for those who fit."""
+
+import numpy as np
 
 from giornata.documents.model import TYPES
-from giornata.models.base import FitError
+from giornata.models.base import Examples, FitError
+from giornata.models.classes import places_of
 
-__all__ = ["check_task"]
+__all__ = ["check_labels", "check_task"]
 
 
 def check_task(name: str, task: str) -> None:
@@ -12,3 +15,20 @@ def check_task(name: str, task: str) -> None:
         others = [type_ for type_, tasks in TYPES.items() if task in tasks]
         hint = f": use {' or '.join(others)}" if others else ""
         raise FitError(f"type {name} cannot be used for task {task}{hint}")
+
+
+def check_labels(examples: Examples, task: str) -> None:
+    """Raise FitError unless there are rows, and the label of each is one of the task: a number, 0 or 1, a class."""
+    if task == "multiclass":
+        places_of(examples)
+        return
+    target = examples.target
+    if not len(target):
+        raise FitError("there are no rows to learn from")
+    if task == "binary" and not np.isin(target, (0, 1)).all():
+        raise FitError("the labels of a binary model must be 0 or 1 (false or true); others were found")
+    wrong = target[~np.isfinite(target)]
+    if wrong.size:
+        raise FitError(
+            f"the label of {wrong.size} of {target.size} rows is no number but {wrong[0]:g}: leave these rows out"
+        )

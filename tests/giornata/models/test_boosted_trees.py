@@ -265,7 +265,7 @@ def test_a_watch_hears_every_round_and_can_end_the_fit(data):
 def test_what_xgboost_refuses_is_a_fit_error(data):
     matrix, target = data
     with pytest.raises(FitError, match="cannot fit"):
-        TYPE.fit(Examples(matrix, np.full_like(target, 7.0)), "binary", {"n_estimators": 2}, seed=0)
+        TYPE.fit(Examples(np.full_like(matrix, np.inf), target), "regression", {"n_estimators": 2}, seed=0)
 
 
 @pytest.mark.parametrize(

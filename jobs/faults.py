@@ -1,0 +1,52 @@
+"""What fails in Spark's tasks, told for people: the error itself, without the traces of Java and Python around it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+
+from giornata.errors import DataError
+
+__all__ = ["SPARK_ERRORS", "cause", "is_shut_down", "told"]
+
+SPARK_ERRORS = (PySparkException, Py4JJavaError)
+"""What PySpark raises of a job that fails: DataFrames the first, RDDs the second."""
+
+_SHUT_DOWN = "SparkContext was shut down"
+_TRACEBACK = "Traceback (most recent call last):\n"
+_TASK = re.compile(r"^Job aborted due to stage failure: .*?\(TID \d+\) \([^)]*\): ")
+_OWN_ERROR = re.compile(r"^(giornata|dsl|jobs)(\.\w+)*\.(\w+Error): ")
+_JAVA_ERROR = re.compile(r"^(\w+\.)+\w*(Exception|Error): ")
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Raise what fails in Spark as DataError, in one line that begins with `what`; that Spark was stopped is no fault
+    of what ran."""
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        if is_shut_down(error):
+            raise
+        raise DataError(f"{what}: {cause(error)}") from error
+
+
+def is_shut_down(error: Exception) -> bool:
+    """Whether Spark ended, and not what it was doing."""
+    return _SHUT_DOWN in str(error)
+
+
+def cause(error: Exception) -> str:
+    """What an error of Spark's is about, in one line: of Python's on an executor the error that its trace ends in.
+
+    An error of our own is its sentence alone, and of Java's the class goes.
+    """
+    message = str(error.java_exception.getMessage()) if isinstance(error, Py4JJavaError) else str(error)
+    _, trace, lines = message.rpartition(_TRACEBACK)
+    # The steps of a trace are indented.
+    said = [line for line in lines.splitlines() if line.strip() and not (trace and line.startswith(" "))]
+    if not said:
+        return type(error).__name__
+    return _JAVA_ERROR.sub("", _OWN_ERROR.sub("", _TASK.sub("", said[0].strip())))
