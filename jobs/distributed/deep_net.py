@@ -3,6 +3,7 @@
 Each worker has a share of the rows, which Spark brings to a file on the worker's own machine.
 """
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -25,6 +26,7 @@ SLOT_SECONDS = 60.0
 
 _LEAST_ROWS = 100  # of a worker: with fewer it is not worth its start
 _SHARE = "_share"
+_RANK = re.compile(r"^\[rank\d+\]:")  # before each line of a worker's trace
 _SHUT_DOWN = "SparkContext was shut down"
 
 
@@ -122,6 +124,6 @@ def _wait_for_slots(spark: SparkSession, workers: int) -> None:
 
 def _cause(message: str) -> str:
     """The last line of a worker's output that names an error, else the first line of the message."""
-    lines = [line.strip() for line in message.splitlines()]
+    lines = [_RANK.sub("", line).strip() for line in message.splitlines()]
     named = [line for line in lines if line.partition(": ")[0].rpartition(".")[2].endswith("Error")]
     return named[-1] if named else lines[0]
