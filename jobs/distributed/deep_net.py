@@ -90,7 +90,7 @@ def _run(
         if _SHUT_DOWN in str(error):
             # Spark ended, not the fit.
             raise
-        raise FitError(f"PyTorch cannot fit on {workers} workers: {_cause(str(error))}") from error
+        raise FitError(f"PyTorch cannot fit on {workers} workers: {_cause(error)}") from error
     except RuntimeError as error:
         # What it finds wrong with Spark's settings, such as encryption that it does not have.
         raise FitError(f"PyTorch cannot fit on {workers} workers: {' '.join(str(error).split())}") from error
@@ -122,8 +122,9 @@ def _wait_for_slots(spark: SparkSession, workers: int) -> None:
         time.sleep(1.0)
 
 
-def _cause(message: str) -> str:
+def _cause(error: PySparkException | Py4JJavaError) -> str:
     """The last line of a worker's output that names an error, else the first line of the message."""
+    message = str(error.java_exception.getMessage()) if isinstance(error, Py4JJavaError) else str(error)
     lines = [_RANK.sub("", line).strip() for line in message.splitlines()]
     named = [line for line in lines if line.partition(": ")[0].rpartition(".")[2].endswith("Error")]
     return named[-1] if named else lines[0]
