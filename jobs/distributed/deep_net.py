@@ -17,6 +17,7 @@ from giornata.models.base import DEVICE, Examples, FitError, Parameters
 from giornata.models.deep_net import DeepNet
 from giornata.models.deep_net_plan import Plan, finished, first_net
 from jobs.code_archive import ARCHIVE
+from jobs.faults import SPARK_ERRORS, is_shut_down
 from jobs.training_data import LABEL, ORDER, matrix_columns
 
 __all__ = ["fit"]
@@ -27,7 +28,6 @@ SLOT_SECONDS = 60.0
 _LEAST_ROWS = 100  # of a worker: with fewer it is not worth its start
 _SHARE = "_share"
 _RANK = re.compile(r"^\[rank\d+\]:")  # before each line of a worker's trace
-_SHUT_DOWN = "SparkContext was shut down"
 
 
 def fit(
@@ -86,8 +86,8 @@ def _run(
         return distributor._train_on_dataframe(
             train, shares, list(columns), LABEL, first.to_files(), dict(parameters), seed
         )
-    except (PySparkException, Py4JJavaError) as error:
-        if _SHUT_DOWN in str(error):
+    except SPARK_ERRORS as error:
+        if is_shut_down(error):
             # Spark ended, not the fit.
             raise
         raise FitError(f"PyTorch cannot fit on {workers} workers: {_cause(error)}") from error
