@@ -18,6 +18,8 @@ INSTALLED := .venv/.installed
 JARS := build/jars/cassandra/.fetched
 YARN_JARS := build/jars/yarn/.fetched
 STAGES := build/stages
+# Much of a test's time is waiting. Each process has servers of its own, and takes a file of tests at a time.
+TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # $(call stage,NAME,COMMAND) runs a command and notes how long it took.
 define stage
@@ -45,7 +47,7 @@ test: ## Install and run every test, on servers of the tests' own
 	$(call stage,install,$(MAKE) install)
 	$(call stage,jars,$(MAKE) jars)
 	$(call stage,yarn-jars,$(MAKE) yarn-jars)
-	$(call stage,tests,$(BIN)/pytest)
+	$(call stage,tests,$(BIN)/pytest $(TWO_PROCESSES))
 	@echo; echo "Time of each stage:"; cat $(STAGES)
 
 .PHONY: test-fast

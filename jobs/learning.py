@@ -96,9 +96,10 @@ def learn(
     if large:
         progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
     chosen = _choose(matrix, spec, recipe, tried, dropped, large)
-    progress.stage(
-        f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
-    )
+    if levels:
+        progress.stage(
+            f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
+        )
     final = _fit(
         matrix, [(key, chosen.sets[key]) for key in chosen.kept], ["train", "validation"], spec, recipe, large
     )

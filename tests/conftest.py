@@ -38,10 +38,14 @@ _NEED_SERVERS = {"stores", "full_stack", "start_stack"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use servers, so that `-m "not stack"` leaves them out."""
+    """Mark the tests that use servers, so that `-m "not stack"` leaves them out; begin with the longest, the demo.
+
+    Where two processes share the tests, the other one goes through all the rest meanwhile.
+    """
     for item in items:
         if _NEED_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.stack)
+    items.sort(key=lambda item: item.get_closest_marker("demo") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -62,13 +62,13 @@ def test_check_prints_every_problem_and_the_healthy_neighbours(root):
         "      distance: row.distanc\n"
         "                ^^^^^^^^^^^\n"
         "\n"
-        "flights: ok (7 tables, 8 feature groups, 9 models)\n"
+        "flights: ok (7 tables, 9 feature groups, 9 models)\n"
     )
 
 
 def test_check_one_project(root):
     done = giornata("check", "projects/flights", cwd=root)
-    assert (done.returncode, done.stdout) == (0, "flights: ok (7 tables, 8 feature groups, 9 models)\n")
+    assert (done.returncode, done.stdout) == (0, "flights: ok (7 tables, 9 feature groups, 9 models)\n")
 
 
 def test_check_knows_the_parameters_of_the_model_types(root):
@@ -105,7 +105,7 @@ def test_an_unknown_project_is_a_message_not_a_traceback(tmp_path):
 
 def test_check_says_that_cassandra_does_not_answer_and_does_not_fail(root):
     done = giornata("check", "projects/flights", cwd=root, GIORNATA_CASSANDRA="127.0.0.1:9")
-    assert (done.returncode, done.stdout) == (0, "flights: ok (7 tables, 8 feature groups, 9 models)\n")
+    assert (done.returncode, done.stdout) == (0, "flights: ok (7 tables, 9 feature groups, 9 models)\n")
     assert done.stderr.startswith(
         "Deployed versions were not compared: Cassandra at 127.0.0.1:9 does not answer"
     )
@@ -132,7 +132,7 @@ def test_check_tells_which_old_versions_of_groups_may_go(root, monkeypatch):
     done = CliRunner().invoke(cli.app, ["check", "projects/flights"])
     assert (done.exit_code, done.output) == (
         0,
-        "flights: ok (7 tables, 9 feature groups, 9 models)\n"
+        "flights: ok (7 tables, 10 feature groups, 9 models)\n"
         "  features/plane.yaml has a newer version, features/plane.v2.yaml, and no live version reads it: "
         "it may be removed, with its source\n",
     )

@@ -10,7 +10,7 @@ import pytest
 from giornata.documents import ProjectDocuments, load_project
 from giornata.settings import Settings
 from giornata.stores import hive
-from jobs.outcomes import OUTCOME_COLUMNS
+from jobs.outcomes import outcome_columns
 from jobs.predictions import PARTITIONS, predictions_columns
 from jobs.publish import SQL_TYPES
 
@@ -34,7 +34,8 @@ def definitions(documents: ProjectDocuments, database: str) -> Iterator[str]:
     for name, model in documents.models.items():
         columns = predictions_columns(model, documents.table(model.data.table))
         yield create(f"{name}_predictions", columns, PARTITIONS)
-        yield create(f"{name}_outcomes", {**columns, **OUTCOME_COLUMNS}, PARTITIONS)
+        if model.label:
+            yield create(f"{name}_outcomes", {**columns, **outcome_columns(model.task)}, PARTITIONS)
     for file in sorted((ROOT / "sql" / "hive").glob("*.sql")):
         yield re.sub(r"IDENTIFIER\(:project \|\| '(\.\w+)'\)", rf"{database}\1", file.read_text())
 
