@@ -62,7 +62,7 @@ def starting(master: str, seconds: int) -> Iterator[None]:
         ) from None
     except (Py4JError, PySparkException) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
-        raise StoreError(f"Spark does not start on {master}: {' '.join(lines[:2])}") from error
+        raise StoreError(f"Spark does not start on {master}: {' '.join(lines[:3])}") from error
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -408,7 +408,7 @@ def test_the_pods_of_kubernetes(spark):
     assert str(limits["nvidia.com/gpu"]) == "1"
     variables = {each.getName(): each.getValue() for each in container.getEnv()}
     assert variables["SPARK_EXECUTOR_CORES"] == "2"
-    assert variables["SPARK_EXECUTOR_MEMORY"] == "2g"
+    assert variables["SPARK_EXECUTOR_MEMORY"] == "2048m"
     assert variables["GIORNATA_DEVICE"] == "cuda"
     assert found["spark.executor.instances"] == "3"
 
