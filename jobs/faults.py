@@ -43,8 +43,10 @@ def cause(error: Exception) -> str:
 
     An error of our own is its sentence alone, and of Java's the class goes.
     """
-    message = str(error.java_exception.getMessage()) if isinstance(error, Py4JJavaError) else str(error)
-    _, trace, lines = message.rpartition(_TRACEBACK)
+    # With the causes of the error, where Python's may be.
+    _, trace, lines = str(error).rpartition(_TRACEBACK)
+    if not trace and isinstance(error, Py4JJavaError):
+        lines = str(error.java_exception.getMessage())
     # The steps of a trace are indented.
     said = [line for line in lines.splitlines() if line.strip() and not (trace and line.startswith(" "))]
     if not said:
