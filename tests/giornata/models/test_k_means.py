@@ -131,6 +131,18 @@ def test_importance_adds_up_the_codes_of_a_feature(examples):
     assert min(shares[0], shares[1]) > shares[2]
 
 
+def test_rows_that_scikit_learn_cannot_tell_apart(capfd, recwarn):
+    """The first three: how many centres they get depends on how the processor adds."""
+    matrix = [[0, 7], [3e-17, 7], [6e-17, 7], [1, 7], [1, 7]]
+    fitted = fit(matrix)
+    assert 2 <= fitted.size()["centres"] <= 4
+    answers = fitted.predict(np.array(matrix, np.float32))
+    assert answers[:, 1] == pytest.approx(0, abs=1e-9)
+    assert answers[0, 0] != answers[3, 0] == answers[4, 0]
+    assert not recwarn.list
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize(
     ("matrix", "centres"),
     [
@@ -140,10 +152,6 @@ def test_importance_adds_up_the_codes_of_a_feature(examples):
         ([[1, 7], [1, 7], [2, 7], [5, 7], [5, 7]], 3),
         ([[NAN, 7], [3, 7], [3, NAN]], 1),
         ([[0, 1], [NAN, 1], [4, 2]], 3),
-        (
-            [[0, 7], [3e-17, 7], [6e-17, 7], [1, 7], [1, 7]],
-            2,
-        ),  # scikit-learn cannot tell the first three apart
         ([[-3e38, 1e-44], [3e38, 0], [3e38, 1e-45]], 3),
     ],
 )
