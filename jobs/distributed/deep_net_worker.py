@@ -78,9 +78,10 @@ def learn(
             learner = Learner(learned, net, plan, seed, peers)
             return best(learner, plan, held).to_files(), ""
     except (FitError, MemoryError) as error:
+        problem = str(error) or "a worker has too little memory for its rows"
         # Also among the lines of the worker that found it, which the driver prints.
-        print(f"deep_net: {error}", flush=True)
-        return {}, str(error)
+        print(f"deep_net: {problem}", flush=True)
+        return {}, problem
 
 
 @contextmanager
