@@ -3,7 +3,6 @@
 Each worker has a share of the rows, which Spark brings to a file on the worker's own machine.
 """
 
-import re
 import time
 from collections.abc import Sequence
 
@@ -27,7 +26,7 @@ SLOT_SECONDS = 60.0
 
 _LEAST_ROWS = 100  # of a worker: with fewer it is not worth its start
 _SHARE = "_share"
-_RANK = re.compile(r"^\[rank\d+\]:")  # before each line of a worker's trace
+_ENDED = "TorchDistributor failed during training"  # all that it says of a process that ends by an error
 
 
 def fit(
@@ -123,8 +122,10 @@ def _wait_for_slots(spark: SparkSession, workers: int) -> None:
 
 
 def _cause(error: PySparkException | Py4JJavaError) -> str:
-    """The last line of a worker's output that names an error, else the first line of the message."""
+    """The last line that names an error, else the first line of the message."""
     message = str(error.java_exception.getMessage()) if isinstance(error, Py4JJavaError) else str(error)
-    lines = [_RANK.sub("", line).strip() for line in message.splitlines()]
+    if _ENDED in message:
+        return "a worker ended before the net was learned; what it said last is in the run's log"
+    lines = [line.strip() for line in message.splitlines()]
     named = [line for line in lines if line.partition(": ")[0].rpartition(".")[2].endswith("Error")]
     return named[-1] if named else lines[0]

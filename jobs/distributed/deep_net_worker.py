@@ -77,10 +77,11 @@ def learn(
                 raise FitError("a worker has no row to learn from: ask for fewer executors or cores")
             learner = Learner(learned, net, plan, seed, peers)
             return best(learner, plan, held).to_files(), ""
-    except FitError as error:
+    except (FitError, MemoryError) as error:
+        problem = str(error) or "a worker has too little memory for its rows"
         # Also among the lines of the worker that found it, which the driver prints.
-        print(f"deep_net: {error}", flush=True)
-        return {}, str(error)
+        print(f"deep_net: {problem}", flush=True)
+        return {}, problem
 
 
 @contextmanager
