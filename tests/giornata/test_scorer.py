@@ -194,7 +194,8 @@ def test_answers_of_several_numbers(trained, several):
         expected = booster.inplace_predict(matrix[mine], missing=np.nan).astype(np.float64)
         found = [json.loads(text) for text in columns["outputs"].filter(pl.Series(mine))]
         assert [list(answer) for answer in found] == [outputs] * int(mine.sum())
-        assert [list(answer.values()) for answer in found] == expected.tolist()
+        # XGBoost's shares of classes are of single precision, and their sum is only nearly 1.
+        assert np.array([list(answer.values()) for answer in found]) == pytest.approx(expected, rel=1e-6)
         predicted = columns["prediction"].filter(pl.Series(mine)).to_list()
         if bundle.version.signature.task == "quantile":
             assert predicted == expected[:, 1].tolist()
