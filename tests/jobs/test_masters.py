@@ -334,6 +334,43 @@ def test_on_a_standalone_master(world, standalone, archive, tmp_path):
     _wait(lambda: not asked(f"{standalone.web}/json/")["activeapps"])
 
 
+def test_on_yarn(world, start_stack, archive, tmp_path):
+    installation = start_stack(["yarn-node"]).installation
+    web = f"http://{LOOPBACK}:{installation.ports.yarn_web}/ws/v1/cluster"
+    variables = {"GIORNATA_SPARK_MASTER": "yarn", "GIORNATA_SPARK_ENVIRONMENT": str(archive.path)}
+    environment = {**installation.environment(), **world.settings.variables, **variables}
+
+    def look() -> tuple[int, int, int]:
+        running = (asked(f"{web}/apps?states=RUNNING")["apps"] or {}).get("app", [])
+        return max(
+            ((app["runningContainers"], app["allocatedMB"], app["allocatedVCores"]) for app in running),
+            default=(0, 0, 0),
+        )
+
+    version = str(uuid.uuid4())
+    code, output, seen = submit(environment, tmp_path, world, version, look)
+    assert code == 0, output[-4000:]
+    check_same(world, version)
+
+    (application,) = asked(f"{web}/apps")["apps"]["app"]
+    assert (application["name"], application["finalStatus"]) == (f"train {world.model}", "SUCCEEDED")
+    # Two executors of 600 MB and Spark's overhead of 384, and one container that asks for them (512 + 384), in steps
+    # of 256 MB; two cores each, and one.
+    assert max(seen) == (3, 3 * 1024, 5)
+    containers = archive.seen()
+    assert len(containers) == 2
+    assert all(folder.is_relative_to(installation.home / "yarn" / "local") for folder in containers)
+    assert all(application["id"] in folder.parts for folder in containers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HADOOP_CONF_DIR", str(installation.hadoop_configuration))
+        told = refused(world, variables, {"executors": 9})
+    assert (
+        "9 executors of 600m with Spark's overhead of 384 MB have 8856 MB together, and it has 6144" in told
+    )
+    assert len(asked(f"{web}/apps")["apps"]["app"]) == 1
+
+
 KUBERNETES = {
     "GIORNATA_KUBERNETES_IMAGE": "registry.example.com/giornata:1",
     "GIORNATA_KUBERNETES_NAMESPACE": "learning",

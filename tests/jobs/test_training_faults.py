@@ -6,6 +6,7 @@ The trips of most places are late by chance of their distance; those of some pla
 import json
 import math
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -512,6 +513,60 @@ def wait_until_ready(client: httpx.Client, server: subprocess.Popen, model: str)
         except httpx.TransportError:
             continue
     raise AssertionError(f"the server has not loaded {model}")
+
+
+def test_killed_executors_change_nothing(spark, world):
+    """One while it makes a trial, one while it fits a part: others take their work, and the model is the same."""
+    undisturbed = trained(spark, world, "held")
+    fits_of_each = sorted(map(work, world.gate.fits))
+    world.gate.fits.clear()
+    other = str(uuid.uuid4())
+    environment = {
+        **os.environ,
+        **world.settings.variables,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "PYSPARK_PYTHON": sys.executable,
+    }
+    order = ["--model", f"{world.project}/held", "--as-of", f"{AS_OF:%Y-%m-%d}", "--uuid", other]
+    job = subprocess.Popen(
+        ["spark-submit", "jobs/train.py", *order],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    world.gate.killing, world.gate.job = {"search", "parts"}, job.pid
+    try:
+        said, _ = job.communicate(timeout=450)
+    finally:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait(30)
+    assert job.returncode == 0, said[-3000:]
+    assert [fit["phase"] for fit in world.gate.killed] == ["search", "parts"]
+    for killed in world.gate.killed:
+        again = [fit for fit in world.gate.fits if work(fit) == work(killed)]
+        assert again
+        assert killed["executor"] not in {fit["executor"] for fit in again}
+    assert set(map(work, world.gate.fits)) == set(fits_of_each)
+    with cassandra.session(world.settings) as opened:
+        version = Repository(opened).get(other)
+    assert [trial.state for trial in version.search.trials] == ["complete"] * 4
+    assert [trial.value for trial in version.search.trials] == [
+        trial.value for trial in undisturbed.search.trials
+    ]
+    assert version.metrics == undisturbed.metrics
+    parts = [saved(world, each).parts for each in (undisturbed, version)]
+    assert [part.files for part in parts[0]] == [part.files for part in parts[1]]
+    assert "Traceback" not in said
+
+
+def work(fit: dict[str, object]) -> tuple[object, ...]:
+    """What a fit is about, whoever makes it."""
+    return fit["phase"], *fit["learned"], fit["shift"]
 
 
 @pytest.mark.parametrize(
