@@ -38,7 +38,7 @@ from jobs.session import LOG4J, ROOT
 from stack.installation import Installation
 from stack.ports import free_ports
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 LOOPBACK = "127.0.0.1"
 NOWHERE = Path("/nowhere")  # of a stack that has no servers
@@ -355,8 +355,8 @@ def test_on_yarn(world, start_stack, archive, tmp_path):
     (application,) = asked(f"{web}/apps")["apps"]["app"]
     assert (application["name"], application["finalStatus"]) == (f"train {world.model}", "SUCCEEDED")
     # Two executors of 600 MB and Spark's overhead of 384, and one container that asks for them (512 + 384), in steps
-    # of 256 MB; two cores each, and one.
-    assert max(seen) == (3, 3 * 1024, 5)
+    # of 256 MB; two cores each, and one. For a moment YARN may hold one more, which Spark gives back unused.
+    assert (3, 3 * 1024, 5) in seen
     containers = archive.seen()
     assert len(containers) == 2
     assert all(folder.is_relative_to(installation.home / "yarn" / "local") for folder in containers)
