@@ -2,9 +2,9 @@
 
     python -m bench.training [--parts parts,search,growth] [--trials 20]
 
-`parts` and `search` need no server: the rows are made here, as `jobs/training_data.py` would make them, and fitted on
-two executors of one core. `growth` needs the local stack, and leaves nothing in it. A line a figure, `name ours peer
-ratio goal met|short`.
+Needs the local stack (`make up`). `parts` and `search` fit rows made here, as `jobs/training_data.py` would make
+them, on two executors of one core; `growth` trains from the stack's tables and leaves nothing in them. A line a
+figure, `name ours peer ratio goal met|short`.
 """
 
 import argparse

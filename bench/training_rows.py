@@ -14,13 +14,15 @@ from giornata.models.partitions import key_text, prefixes
 from jobs.session import ROOT
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW
 
-__all__ = ["FEATURES", "flights_matrix", "split", "write_matrix"]
+__all__ = ["FEATURES", "LEVELS", "flights_matrix", "split", "write_matrix"]
 
+LEVELS = ("dest_state", "dest")
+FILES = 4
 FEATURES = ("distance", "departure_minute", "departure_weekday", "carrier", "origin", "dep_delay")
 
 
 def flights_matrix() -> pd.DataFrame:
-    """The flights that arrived, ordered by departure: FEATURES as floats, `label` (gate-to-gate minutes), dest."""
+    """The flights that arrived, ordered by departure: FEATURES as floats, `label` (gate-to-gate minutes), LEVELS."""
     sys.path.insert(0, str(ROOT / "projects"))
     flights = importlib.import_module("flights.nycflights").flights()
     flights = flights[flights.gate_minutes.notna()].sort_values("sched_dep", kind="stable")
@@ -34,7 +36,7 @@ def flights_matrix() -> pd.DataFrame:
             "origin": flights.origin.astype("category").cat.codes,
             "dep_delay": flights.dep_delay,
             "label": flights.gate_minutes,
-            "dest": flights.dest,
+            **{level: flights[level] for level in LEVELS},
         }
     ).astype(dict.fromkeys(FEATURES, np.float32))
 
@@ -51,17 +53,21 @@ def split(frame: pd.DataFrame) -> tuple[Examples, Examples]:
     return of(frame.iloc[:cut]), of(frame.iloc[cut:])
 
 
-def write_matrix(frame: pd.DataFrame, file: Path) -> None:
-    """Write the rows as a frame of `jobs.training_data.matrix_frame`, with a part for each destination."""
+def write_matrix(frame: pd.DataFrame, folder: Path) -> None:
+    """Write the rows as a frame of `jobs.training_data.matrix_frame`, with parts by LEVELS, in FILES."""
     cut = len(frame) * 4 // 5
-    paths = {dest: [key_text(key) for key in prefixes((dest,))] for dest in frame["dest"].unique()}
+    paths = [*zip(*(frame[level] for level in LEVELS), strict=True)]
+    parts = {path: [key_text(key) for key in prefixes(path)] for path in {*paths}}
     table = pa.table(
         {
             **{f"x{place}": frame[name].to_numpy() for place, name in enumerate(FEATURES)},
             LABEL: frame["label"].to_numpy(np.float64),
             WINDOW: np.where(np.arange(len(frame)) < cut, "train", "validation"),
             ORDER: np.arange(len(frame), dtype=np.int64),
-            PARTS: pa.array([paths[dest] for dest in frame["dest"]], pa.list_(pa.string())),
+            PARTS: pa.array([parts[path] for path in paths], pa.list_(pa.string())),
         }
     )
-    pq.write_table(table, file, row_group_size=50_000)
+    folder.mkdir()
+    size = -(-len(frame) // FILES)
+    for number in range(FILES):
+        pq.write_table(table.slice(number * size, size), folder / f"{number}.parquet")

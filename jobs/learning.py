@@ -94,14 +94,14 @@ def learn(
     large = frozenset(key for key in tried if is_large(spec.resources, recipe, rows[key].total))
     if large:
         progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
-    chosen = _choose(matrix, spec, recipe, tried, dropped, large)
+    sizes = {key: rows[key].total for key in tried}
+    chosen = _choose(matrix, spec, recipe, sizes, dropped, large)
     if levels:
         progress.stage(
             f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
         )
-    final = _fit(
-        matrix, [(key, chosen.sets[key]) for key in chosen.kept], ["train", "validation"], spec, recipe, large
-    )
+    kept = {(key, chosen.sets[key]): sizes[key] for key in chosen.kept}
+    final = _fit(matrix, kept, ["train", "validation"], spec, recipe, large)
     names = part_names(rows, levels)
     for (key, _), fitted in final.items():
         if fitted.problem:
@@ -124,14 +124,17 @@ def is_large(resources: Resources, recipe: Recipe, rows: int) -> bool:
 
 def _fit(
     matrix: DataFrame,
-    asked: Sequence[Candidate],
+    asked: Mapping[Candidate, int],
     used: Sequence[str],
     spec: ModelSpec,
     recipe: Recipe,
     large: Set[Key],
 ) -> dict[Candidate, FittedPart]:
-    """Fit each candidate to the rows of its part that lie in the windows `used`, the `large` ones one by one."""
-    small = [(key, number) for key, number in asked if key not in large]
+    """Fit each candidate to the rows of its part that lie in the windows `used`, the `large` ones one by one.
+
+    `asked` says how many rows each has.
+    """
+    small = {(key, number): rows for (key, number), rows in asked.items() if key not in large}
     fitted = fit_parts(matrix, small, used, recipe, _tasks(spec)) if small else {}
     workers = spec.resources.executors * spec.resources.cores
     for key, number in asked:
@@ -148,9 +151,9 @@ def plain_parts(
     Raises DataError when the root cannot be fitted.
     """
     plain = replace(recipe, sets=[{**recipe.sets[0], **PLAINEST[spec.task]}])
-    fitted = fit_parts(
-        matrix, [(part.key, 0) for part in parts], ["train", "validation"], plain, _tasks(spec)
-    )
+    rows, _ = candidates(path_rows(matrix), min_rows=1)
+    asked = {(part.key, 0): rows[part.key].total for part in parts}
+    fitted = fit_parts(matrix, asked, ["train", "validation"], plain, _tasks(spec))
     if fitted[parts[0].key, 0].problem:
         raise DataError(f"the baseline cannot be fitted: {fitted[parts[0].key, 0].problem}")
     return tuple(
@@ -166,17 +169,20 @@ def _choose(
     matrix: DataFrame,
     spec: ModelSpec,
     recipe: Recipe,
-    tried: Sequence[Key],
+    tried: Mapping[Key, int],
     dropped: Mapping[Key, str],
     large: Set[Key],
 ) -> _Chosen:
+    """Decide which parts are kept, of those that are `tried`, each with so many rows."""
     decisions = {key: Decision(False, reason) for key, reason in dropped.items()}
     if list(tried) == [()]:
         return _Chosen(decisions | {(): Decision(True, "answers where no part does")}, {(): 0})
     partition = spec.partition
     assert partition, "parts come of a partition"
     # The root keeps the best of the search, which was made on its rows.
-    asked = [(key, number) for key in tried for number in range(len(recipe.sets) if key else 1)]
+    asked = {
+        (key, number): rows for key, rows in tried.items() for number in range(len(recipe.sets) if key else 1)
+    }
     fitted = _fit(matrix, asked, ["train"], spec, recipe, large)
     files = {candidate: part.files for candidate, part in fitted.items() if not part.problem}
     decisions |= _unfitted(tried, fitted)

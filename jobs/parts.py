@@ -14,6 +14,7 @@ from giornata.models import ModelType
 from giornata.models.base import FitError, Fitted
 from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
 from jobs.distributed import learner_of
+from jobs.part_rows import Candidate, packed_rows, path_column, tasks_of, unpacked_rows
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample
 
 __all__ = [
@@ -30,13 +31,16 @@ __all__ = [
 SAMPLE = 100_000
 """Rows of a part that come to the driver where all executors learn it together."""
 
-
-_PART = "_part"
-_SET = "_set"
-_FITTED = f"{_PART} string, {_SET} int, file string, content binary, problem string"
-
-Candidate = tuple[Key, int]
-"""A part, and the number of the set of parameters that it is fitted with."""
+_FITTED = "part string, number int, file string, content binary, problem string"
+_SCHEMA = pa.schema(
+    [
+        ("part", pa.string()),
+        ("number", pa.int32()),
+        ("file", pa.string()),
+        ("content", pa.binary()),
+        ("problem", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,7 @@ class FittedPart:
 
 def path_rows(matrix: DataFrame) -> dict[Key, PartRows]:
     """Training and validation rows of each full path in a frame of `matrix_frame`."""
-    path = F.element_at(PARTS, -1)
-    counts = matrix.groupBy(path.alias("path"), WINDOW).count().where(F.col(WINDOW) != "test").collect()
+    counts = matrix.groupBy(path_column("path"), WINDOW).count().where(F.col(WINDOW) != "test").collect()
     rows: dict[Key, PartRows] = {}
     for row in counts:
         key = parse_key(row["path"])
@@ -75,39 +78,32 @@ def path_rows(matrix: DataFrame) -> dict[Key, PartRows]:
 
 
 def fit_parts(
-    matrix: DataFrame, candidates: Sequence[Candidate], used: Sequence[str], recipe: Recipe, tasks: int
+    matrix: DataFrame, candidates: Mapping[Candidate, int], used: Sequence[str], recipe: Recipe, tasks: int
 ) -> dict[Candidate, FittedPart]:
-    """Fit each candidate to the rows of its part that lie in the windows `used`, in `tasks` Spark tasks.
+    """Fit each candidate to the rows of its part that lie in the windows `used`, in at most `tasks` Spark tasks.
 
-    The rows of one part must fit into the memory of an executor. What comes back are the models' files.
+    `candidates` says about how many rows each has. The rows of one part must fit into the memory of an executor. What
+    comes back are the models' files.
     """
-    spark = matrix.sparkSession
-    wanted = spark.createDataFrame(
-        [(key_text(key), number) for key, number in candidates], f"{_PART} string, {_SET} int"
-    )
-    columns = matrix_columns(recipe.features)
-    rows = (
-        matrix.where(F.col(WINDOW).isin(*used))
-        .select(*columns, LABEL, ORDER, F.explode(PARTS).alias(_PART))
-        .join(F.broadcast(wanted), _PART)
-        # Given a number, Spark does not merge the tasks, small as their data may be: fitting is what takes time.
-        .repartition(tasks, _PART, _SET)
-    )
 
-    def fit(key: tuple[pa.Scalar, ...], table: pa.Table) -> pa.Table:
-        part, number = (value.as_py() for value in key)
-        learned = examples(table, recipe.features, recipe.categories, recipe.names, recipe.outputs)
-        try:
-            fitted = recipe.type.fit(learned, recipe.task, recipe.sets[number], recipe.seed)
-        except FitError as error:
-            return _table([(part, number, "", b"", str(error))])
-        return _table([(part, number, name, content, "") for name, content in fitted.to_files().items()])
+    def fit(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part, number, rows in unpacked_rows(batches):
+            learned = examples(rows, recipe.features, recipe.categories, recipe.names, recipe.outputs)
+            try:
+                fitted = recipe.type.fit(learned, recipe.task, recipe.sets[number], recipe.seed)
+            except FitError as error:
+                yield _fitted(part, number, {"": b""}, str(error))
+                continue
+            yield _fitted(part, number, fitted.to_files())
 
-    collected = rows.groupBy(_PART, _SET).applyInArrow(fit, _FITTED).toArrow().to_pylist()
+    rows = packed_rows(
+        matrix.where(F.col(WINDOW).isin(*used)), tasks_of(candidates, tasks), matrix_columns(recipe.features)
+    )
+    collected = rows.mapInArrow(fit, _FITTED).toArrow().to_pylist()
     files: dict[Candidate, dict[str, bytes]] = {}
     problems: dict[Candidate, str] = {}
     for row in collected:
-        candidate = parse_key(row[_PART]), row[_SET]
+        candidate = parse_key(row["part"]), row["number"]
         if row["problem"]:
             problems[candidate] = row["problem"]
         else:
@@ -159,7 +155,7 @@ def validation_losses(
             loaded.setdefault(part, []).append((depth, number, read(files)))
         for batch in batches:
             table = pa.Table.from_batches([batch])
-            parts = np.array([row[-1] for row in table.column(PARTS).to_pylist()], dtype=object)
+            parts = np.array(table.column("path").to_pylist(), dtype=object)
             features, actual = _arrays(table, recipe.features)
             sums: list[tuple[str, int, int, int, float]] = []
             for path in sorted(set(parts)):
@@ -181,7 +177,7 @@ def validation_losses(
 
     collected = (
         matrix.where(F.col(WINDOW) == "validation")
-        .select(*matrix_columns(recipe.features), LABEL, PARTS)
+        .select(*matrix_columns(recipe.features), LABEL, path_column("path"))
         .mapInArrow(judge, "path string, depth int, number int, count bigint, loss double")
         .groupBy("path", "depth", "number")
         .agg(F.sum("count").alias("rows"), F.sum("loss").alias("loss"))
@@ -207,14 +203,7 @@ def _arrays(table: pa.Table, features: int) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack(columns), table.column(LABEL).to_numpy()
 
 
-def _table(rows: Sequence[tuple[str, int, str, bytes, str]]) -> pa.Table:
-    part, number, name, content, problem = zip(*rows, strict=True)
-    return pa.table(
-        {
-            _PART: pa.array(part, pa.string()),
-            _SET: pa.array(number, pa.int32()),
-            "file": pa.array(name, pa.string()),
-            "content": pa.array(content, pa.binary()),
-            "problem": pa.array(problem, pa.string()),
-        }
-    )
+def _fitted(part: str, number: int, files: Mapping[str, bytes], problem: str = "") -> pa.RecordBatch:
+    count = len(files)
+    values = [[part] * count, [number] * count, [*files], [*files.values()], [problem] * count]
+    return pa.RecordBatch.from_pydict(dict(zip(_SCHEMA.names, values, strict=True)), _SCHEMA)

@@ -18,7 +18,16 @@ from giornata.models.pruning import Bounds, CurveWatch
 from giornata.models.search import TrialResult
 from jobs.faults import SPARK_ERRORS, cause, is_shut_down
 
-__all__ = ["TrialData", "TrialRunner", "trial_runner"]
+__all__ = ["TrialData", "TrialRunner", "in_flight", "trial_runner"]
+
+
+def in_flight(slots: int) -> int:
+    """How many trials are asked for before the oldest is told, on so many slots.
+
+    Trials are told in their order, which makes a search the same whoever is faster. With half as many again waiting, a
+    slot does not stand still while an older trial on another goes on.
+    """
+    return slots + (slots + 1) // 2
 
 
 @dataclass(frozen=True)

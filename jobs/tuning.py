@@ -15,7 +15,7 @@ from giornata.models.search import best_trial, search
 from giornata.models.search_report import parameter_importances
 from jobs.progress import Progress
 from jobs.tracking import Tracking
-from jobs.trials import TrialData, trial_runner
+from jobs.trials import TrialData, in_flight, trial_runner
 
 __all__ = ["best_of", "plan_of", "tune"]
 
@@ -57,7 +57,7 @@ def tune(
         progress.stage(f"{len(known)} trials were finished before an interruption")
     records: list[TrialRecord] = []
     with trial_runner(spark, slots, data, type_, spec.task, plan.metric, plan.seed) as runner:
-        for record in search(runner.submit, own, plan, slots, first, known):
+        for record in search(runner.submit, own, plan, in_flight(slots), first, known):
             records.append(record)
             tracking.trial(record, plan.metric)
             progress.keep(of, record)

@@ -83,7 +83,7 @@ def test_as_good_as_one_process(spark, table, name, task, parameters):
     # The workers of a net take their time to start.
     for key in ((),) if name == "deep_net" else ((), ("a",)):
         together = fit_together(matrix, key, 0, ["train"], recipe, 2)
-        (alone,) = fit_parts(matrix, [(key, 0)], ["train"], recipe, 2).values()
+        (alone,) = fit_parts(matrix, {(key, 0): rows.num_rows}, ["train"], recipe, 2).values()
         assert not together.problem
         assert together.files.keys() == alone.files.keys()
         judged = rows.filter(pa.array(rows[WINDOW].to_numpy(zero_copy_only=False) == "validation"))
