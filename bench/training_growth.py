@@ -6,7 +6,6 @@ of the flights with keys of their own.
 
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
+import psutil
 from pyspark.sql import functions as F
 
 from bench.figures import show
@@ -49,7 +49,8 @@ search: {trials: 2, metric: rmse, space: {max_depth: {int: [3, 5]}}}
 resources: {executors: 2, cores: 1, memory: 1g, gpus: 0}
 """
 _STAGE = re.compile(r"^\[train\] [^:]+: (.*)$")
-_MEMORY = re.compile(r"^MEMORY (\d+)$")
+_MEMORY = re.compile(r"^MEMORY (\d+) (\d+)$")
+_PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
 def growth(settings: Settings, master: str, resources: Resources) -> None:
@@ -74,10 +75,11 @@ def growth(settings: Settings, master: str, resources: Resources) -> None:
                 f"training of {many} rows, x of {few}",
                 f"{tenfold:.0f} s", f"{once:.0f} s", tenfold / once, 11, at_most=True,
             )  # fmt: skip
-            show(
-                "memory of the driver's Python, x",
-                f"{large:.0f} MiB", f"{small:.0f} MiB", large / small, 1.2, at_most=True,
-            )  # fmt: skip
+            for name, less, more in zip(("Python", "Java"), small, large, strict=True):
+                show(
+                    f"memory of the driver's {name}, x",
+                    f"{more:.0f} MiB", f"{less:.0f} MiB", more / less, 1.2, at_most=True,
+                )  # fmt: skip
             for rows, _, _, stages in measured.values():
                 print(
                     f"    {rows} rows: " + "; ".join(f"{seconds:.0f} s {stage}" for seconds, stage in stages)
@@ -107,11 +109,12 @@ def _load(settings: Settings, copies: int, resources: Resources) -> int:
         spark.stop()
 
 
-def _train(settings: Settings) -> tuple[float, float, list[tuple[float, str]]]:
-    """Seconds, MiB of the driver's Python at its largest, and the stages with the second that they ended at."""
+def _train(settings: Settings) -> tuple[float, tuple[float, ...], list[tuple[float, str]]]:
+    """Seconds, MiB of the driver's Python and Java at their largest, and the stages with the second of their end."""
     command = [sys.executable, "-m", "bench.training_growth", str(uuid.uuid4())]
     began = perf_counter()
-    stages, memory = [], 0.0
+    stages: list[tuple[float, str]] = []
+    memory: tuple[float, ...] = ()
     with subprocess.Popen(
         command, cwd=ROOT, env={**os.environ, **settings.variables}, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -119,16 +122,24 @@ def _train(settings: Settings) -> tuple[float, float, list[tuple[float, str]]]:
             if stage := _STAGE.match(line):
                 stages.append((perf_counter() - began, stage[1]))
             elif found := _MEMORY.match(line):
-                memory = int(found[1]) / 1024
+                memory = tuple(int(each) / 1024 for each in found.groups())
     if process.returncode:
         raise SystemExit(f"training ended with {process.returncode}; its last stages: {stages[-3:]}")
     return perf_counter() - began, memory, stages
 
 
 def main() -> None:
-    """Train, and say how much memory this process took at most, in KiB."""
+    """Train, and say how much memory this process and its Java took at most, in KiB."""
     train.main(["--model", f"{PROJECT}/minutes", "--as-of", "2013-12-31", "--uuid", sys.argv[1]])
-    print(f"MEMORY {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}", flush=True)
+    java = psutil.Process().children()
+    print(f"MEMORY {_peak(os.getpid())} {sum(_peak(child.pid) for child in java)}", flush=True)
+
+
+def _peak(process: int) -> int:
+    """The most memory that a process had, in KiB (Linux, proc(5))."""
+    found = _PEAK.search(Path(f"/proc/{process}/status").read_text())
+    assert found, "Linux says how much memory a process had"
+    return int(found[1])
 
 
 if __name__ == "__main__":
