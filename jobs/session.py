@@ -31,11 +31,16 @@ METASTORE_TIMEOUT = 5.0
 # Every time is UTC, whatever zone the machine is in; a timestamp has microseconds in memory and in Parquet.
 # Of a table with a partition a day the files are listed by the driver, and by a few tasks when it has years of
 # them: Spark's own setting is a task for each partition as soon as there are 33.
+# A side of a join goes through the driver to every executor only where its rows were seen to be this few bytes. By
+# itself Spark also goes by the size of files, of which the rows take many times as much: 10 MB of Parquet with three
+# million labels fill the driver's memory.
 SQL_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.shuffle.partitions": "4",
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "10m",
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",

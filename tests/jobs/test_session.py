@@ -67,6 +67,25 @@ def test_all_times_are_utc_wherever_the_code_runs(spark: SparkSession) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(("rows", "is_sent_to_all"), [(1_000, True), (1_000_000, False)])
+def test_only_few_rows_of_a_join_pass_the_driver(
+    spark: SparkSession, tmp_path: Path, rows: int, is_sent_to_all: bool
+) -> None:
+    spark.range(1_000_000).write.parquet(str(tmp_path / "many"))
+    spark.range(rows).select("id", (F.col("id") * 2).alias("twice")).write.parquet(str(tmp_path / "labels"))
+    # Of a size that Spark would send by itself.
+    assert sum(file.stat().st_size for file in (tmp_path / "labels").glob("*.parquet")) < 10 * 2**20
+    joined = spark.read.parquet(str(tmp_path / "many")).join(
+        spark.read.parquet(str(tmp_path / "labels")), "id"
+    )
+
+    executed = joined.agg(F.sum("twice"))
+    assert executed.collect()[0][0] == rows * (rows - 1)
+    plan = executed._jdf.queryExecution().executedPlan().toString().partition("Initial Plan")[0]
+    assert ("BroadcastHashJoin" in plan, "SortMergeJoin" in plan) == (is_sent_to_all, not is_sent_to_all)
+
+
+@pytest.mark.timeout(600)
 def test_a_job_as_it_is_submitted(stores: Settings, tmp_path: Path) -> None:
     binaries = Path(sys.executable).parent
     environment = {
