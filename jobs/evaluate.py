@@ -17,7 +17,7 @@ from jobs.training_data import LABEL, ORDER, input_frame, sample
 __all__ = ["MAX_TEST_ROWS", "Evaluation", "evaluate"]
 
 # The answers to the test rows come to the driver, some 60 bytes each. Of more rows, this many are chosen by ORDER.
-MAX_TEST_ROWS = 4_000_000
+MAX_TEST_ROWS = 2_000_000
 
 
 OwnMetrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
@@ -52,7 +52,8 @@ def evaluate(
     """
     others = {"previous": previous, "baseline": baseline if isinstance(baseline, bytes) else None}
     answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns, others)
-    asked = open_bundle(bundle).version.signature
+    opened = open_bundle(bundle)
+    asked = opened.version.signature
 
     def measured(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
         found = metrics(asked.task, actual, predicted, asked.outputs)
@@ -62,15 +63,19 @@ def evaluate(
         given = frame[column].to_numpy()
         return measured(frame["actual"].to_numpy(), given if asked.outputs else given[:, 0])
 
-    levels = answers.partition_by("level", as_dict=True)
-    parts = answers.partition_by("part", as_dict=True)
+    levels: dict[str, list[int]] = {}
+    for place, part in enumerate(opened.parts):
+        levels.setdefault(part.level, []).append(place)
+    by_level = {level: answers.filter(pl.col("place").is_in(places)) for level, places in levels.items()}
+    by_place = answers.select("place", "actual", "answer").partition_by("place", as_dict=True)
     return Evaluation(
         whole=of(answers),
         levels=[
-            LevelMetrics(level=str(level), rows=frame.height, metrics=of(frame))
-            for (level,), frame in sorted(levels.items(), key=lambda item: str(item[0]))
+            LevelMetrics(level=level, rows=frame.height, metrics=of(frame))
+            for level, frame in sorted(by_level.items())
+            if not frame.is_empty()
         ],
-        parts={str(part): (frame.height, of(frame)) for (part,), frame in parts.items()},
+        parts={opened.parts[place].name: (frame.height, of(frame)) for (place,), frame in by_place.items()},
         single=of(answers, "root"),
         baseline=of(answers if isinstance(baseline, bytes) else _constant(answers, baseline), "baseline"),
         previous=of(answers, "previous") if previous else None,
@@ -80,15 +85,14 @@ def evaluate(
 def _answers(
     test: DataFrame, bundle: bytes, columns: Mapping[str, str], others: Mapping[str, bytes | None]
 ) -> pl.DataFrame:
-    """For each row `actual`, the `part` and `level` that answered, and the numbers of the answers of the model
-    (`answer`), its `root` and the `others` that there are, in arrays of fixed width."""
+    """For each row `actual`, the `place` in the bundle of the part that answered, and the numbers of the answers of
+    the model (`answer`), its `root` and the `others` that there are, in arrays of fixed width."""
     further = {name: other for name, other in others.items() if other is not None}
     sent = test.sparkSession.sparkContext.broadcast((bundle, further))
 
     def answer(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         asked, further = sent.value
-        opened = open_bundle(asked)
-        scorer = Scorer(opened)
+        scorer = Scorer(open_bundle(asked))
         asking = {"root": scorer.unpartitioned()}
         asking |= {name: Scorer(open_bundle(other)) for name, other in further.items()}
         for batch in batches:
@@ -99,14 +103,13 @@ def _answers(
                 {
                     "actual": frame[LABEL].to_arrow(),
                     "order": frame[ORDER].to_arrow(),
-                    "part": pa.array([opened.parts[place].name for place in places], pa.string()),
-                    "level": pa.array([opened.parts[place].level for place in places], pa.string()),
+                    "place": pa.array(places, pa.int32()),
                     **{name: _lists(numbers) for name, numbers in answered.items()},
                 }
             )
 
     answers = ", ".join(f"{name} array<double>" for name in ("answer", "root", *further))
-    schema = f"actual double, order bigint, part string, level string, {answers}"
+    schema = f"actual double, order bigint, place int, {answers}"
     collected = input_frame(test, columns, LABEL, ORDER).mapInArrow(answer, schema).toArrow()
     sent.destroy()
     frame = pl.from_arrow(collected)
@@ -114,7 +117,7 @@ def _answers(
     width = max(len(open_bundle(bundle).version.signature.outputs), 1)
     fixed = pl.col(*("answer", "root", *further)).list.to_array(width)
     # In the order of the keys, so that sums do not depend on how Spark moved the rows.
-    return frame.sort("order", maintain_order=True).with_columns(fixed)
+    return frame.with_columns(fixed).sort("order", maintain_order=True).drop("order")
 
 
 def _lists(answers: np.ndarray) -> pa.Array:

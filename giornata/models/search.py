@@ -11,7 +11,7 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -66,7 +66,7 @@ def search(
     The first trial is `own`, the document's parameters as they are; the others draw the parameters of the space,
     those in `first` before all others, and keep the rest of `own`. `known` holds trials by number that an interrupted
     search of the same rows has finished: they are not run again. A trial that fails is recorded while the others go
-    on. No trial is started after the plan's `time`, in seconds of `clock`.
+    on. No trial begins after the plan's `time`, in seconds of `clock`: those that wait for their turn are taken back.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     direction: Literal["maximize", "minimize"] = "maximize" if _higher(plan) else "minimize"
@@ -75,17 +75,28 @@ def search(
     for drawn in first:
         study.enqueue_trial({name: drawn[name] for name in plan.space if name in drawn})
     if plan.sampler == "grid":
-        grid = _grid(plan)
+        tried = [own, *first]
+        grid = [point for point in _grid(plan) if not any(point.items() <= one.items() for one in tried)]
         count = min(count, len(first) + len(grid) + 1)
         for point in grid:
             study.enqueue_trial(point)
     ends = math.inf if plan.time is None else clock() + plan.time.total_seconds()
     told: list[TrialRecord] = []
     running: deque[_Running] = deque()
-    for number in range(count):
-        if len(running) >= in_flight:
+
+    def oldest() -> Iterator[TrialRecord]:
+        _wait(running[0], ends - clock())
+        if clock() > ends:
+            begun = [trial for trial in running if not _taken_back(trial)]
+            running.clear()
+            running.extend(begun)
+        if running:
             told.append(_finish(study, running.popleft(), plan))
             yield told[-1]
+
+    for number in range(count):
+        if len(running) >= in_flight:
+            yield from oldest()
         if clock() > ends:
             break
         trial = study.ask() if number else None
@@ -97,7 +108,7 @@ def search(
         else:
             running.append(_Running(trial, number, parameters, done))
     while running:
-        yield _finish(study, running.popleft(), plan)
+        yield from oldest()
 
 
 def best_trial(trials: Sequence[TrialRecord], metric: str) -> TrialRecord:
@@ -143,6 +154,17 @@ def _suggest(trial: optuna.trial.Trial, space: Mapping[str, Dimension]) -> dict[
         elif dimension.floats is not None:
             drawn[name] = trial.suggest_float(name, *dimension.floats, log=dimension.log)
     return drawn
+
+
+def _wait(running: _Running, seconds: float) -> None:
+    """Wait for a trial's answer, so long at most."""
+    if isinstance(running.answer, Future):
+        wait([running.answer], None if seconds == math.inf else max(seconds, 0))
+
+
+def _taken_back(running: _Running) -> bool:
+    """Take a trial back, which only one that has not begun can be."""
+    return isinstance(running.answer, Future) and running.answer.cancel()
 
 
 def _finish(study: optuna.Study, running: _Running, plan: Search) -> TrialRecord:

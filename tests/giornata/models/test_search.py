@@ -1,7 +1,9 @@
 """The search finds a planted optimum, survives failures, and does not depend on which trial ends first."""
 
 import statistics
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
@@ -172,6 +174,12 @@ def test_a_grid_is_tried_whole_and_no_point_twice():
     assert sorted(drawn) == sorted((d, g) for d in (2, 4, 6) for g in ("depthwise", "lossguide"))
     some = list(search(at_once, OWN, plan(4, sampler="grid", space=space), 2))
     assert [trial.parameters for trial in some] == [trial.parameters for trial in trials[:4]]
+    # The document's own point is the first trial, and one of an earlier search comes before the rest.
+    own, earlier = {**OWN, "max_depth": 4}, {"max_depth": 6, "grow_policy": "lossguide"}
+    trials = list(search(at_once, own, plan(50, sampler="grid", space=space), 2, first=[earlier]))
+    drawn = [(trial.parameters["max_depth"], trial.parameters["grow_policy"]) for trial in trials]
+    assert drawn[:2] == [(4, "depthwise"), (6, "lossguide")]
+    assert sorted(drawn) == sorted((d, g) for d in (2, 4, 6) for g in ("depthwise", "lossguide"))
 
 
 def test_cmaes_finds_the_planted_optimum():
@@ -191,11 +199,34 @@ def test_what_a_sampler_cannot_do_is_refused():
         plan(3, sampler="cmaes", space={"max_depth": Dimension(int=[1, 9])})
 
 
-def test_no_trial_starts_after_the_time():
-    seconds = iter(range(0, 60_000, 600))
-    trials = list(search(at_once, OWN, plan(50, time="45m"), 2, clock=lambda: next(seconds)))
-    # The clock stands at 0 when the time is taken, and at 10, 20, 30 and 40 minutes when a trial begins; then at 50.
-    assert len(trials) == 4
+def test_no_trial_is_asked_for_after_the_time():
+    minutes = 0
+
+    def ten_minutes(parameters, limits):
+        nonlocal minutes
+        minutes += 10
+        return at_once(parameters)
+
+    trials = list(search(ten_minutes, OWN, plan(50, time="45m"), 2, clock=lambda: minutes * 60))
+    assert [trial.number for trial in trials] == [0, 1, 2, 3, 4]
+
+
+def test_a_trial_that_waits_for_its_turn_does_not_begin_after_the_time():
+    others_taken_back = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+
+        def one_at_a_time(parameters, limits):
+            future = pool.submit(until_taken_back, parameters)
+            future.add_done_callback(lambda ended: ended.cancelled() and others_taken_back.set())
+            return future
+
+        def until_taken_back(parameters):
+            assert others_taken_back.wait(60)
+            return TrialResult(loss(parameters), 7, 0.0)
+
+        a_second = plan(2).model_copy(update={"time": timedelta(seconds=1)})
+        trials = list(search(one_at_a_time, OWN, a_second, 2))
+    assert [trial.number for trial in trials] == [0]
 
 
 def test_the_best_of_an_earlier_search_come_first():
