@@ -33,7 +33,7 @@ def main() -> None:
     for part in arguments.parts:
         with TemporaryDirectory() as name:
             if part == "growth":
-                training_growth.growth(settings, MASTER, TWO_EXECUTORS)
+                training_growth.growth(settings, MASTER)
                 continue
             spark = start(settings, "bench training", MASTER, TWO_EXECUTORS)
             try:

@@ -18,7 +18,6 @@ import psutil
 from pyspark.sql import functions as F
 
 from bench.figures import show
-from giornata.documents.model import Resources
 from giornata.names import data_table
 from giornata.removal import remove_project
 from giornata.settings import Settings
@@ -53,7 +52,7 @@ _MEMORY = re.compile(r"^MEMORY (\d+) (\d+)$")
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
-def growth(settings: Settings, master: str, resources: Resources) -> None:
+def growth(settings: Settings, master: str) -> None:
     """Print the seconds and the driver's memory of both trainings, and what was done when."""
     with TemporaryDirectory() as folder:
         project = Path(folder) / PROJECT
@@ -68,7 +67,7 @@ def growth(settings: Settings, master: str, resources: Resources) -> None:
         try:
             measured = {}
             for copies in (1, COPIES):
-                rows = _load(own, copies, resources)
+                rows = _load(own, copies)
                 measured[copies] = (rows, *_train(own))
             (few, once, small, _), (many, tenfold, large, _) = measured.values()
             show(
@@ -91,10 +90,10 @@ def growth(settings: Settings, master: str, resources: Resources) -> None:
                     pass
 
 
-def _load(settings: Settings, copies: int, resources: Resources) -> int:
+def _load(settings: Settings, copies: int) -> int:
     """Publish the tables of the year with so many copies of each flight; returns the flights that arrived."""
     begin, end = parse_day("2013-01-01"), parse_day("2014-01-01")
-    spark = start(settings, "bench training", settings.spark_master, resources)
+    spark = start(settings, "bench training")
     try:
         ingest.run(spark, settings, PROJECT, begin, end)
         for name in ("departures", "arrivals") if copies > 1 else ():

@@ -100,10 +100,9 @@ def _tell(number: int, frame: FrameType | None) -> None:
     # Libraries log with stack traces that they were interrupted, which is what people are told in one line.
     logging.disable()
     _told.set()
-    gone = os.getppid() != _parent
-    reason = (
-        "spark-submit, which ran the job, was ended" if gone else f"stopped by {signal.Signals(number).name}"
-    )
+    reason = f"stopped by {signal.Signals(number).name}"
+    if os.getppid() != _parent:
+        reason = "spark-submit, which ran the job, was ended or ran out of memory"
     _ends.append(Cancelled(reason, number))
     raise _ends[0]
 

@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from dsl.errors import GiornataError
 from giornata.errors import DataError, SettingsError, StoreError
 from giornata.settings import Settings
-from jobs.cancelling import Cancelled, hearing_signals, stopping_jobs_of
+from jobs.cancelling import Cancelled, hearing_signals, stopping_jobs_of, waiting_for_the_end
 from jobs.cluster import Resources, check_resources, is_local, sizes
 from jobs.code_archive import write_code_archive
 from jobs.executors import python_of, starting, wait_for_one
@@ -52,7 +52,8 @@ LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0
 
 # A job on this machine lives for a minute or two and shares a few cores: Java's second compiler and the threads of
 # its collector take more than they give back (training flights/trip_minutes on two cores: 158 s with, 121 s without).
-SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+# Where memory is full it ends: by itself it would lose the thread that met it, and wait for that for ever.
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 
 # On this machine's file system Hadoop starts a process, `chmod`, for every file and folder that it makes, and twice as
 # many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for.
@@ -187,7 +188,7 @@ def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | N
     # What the driver would log with a stack trace is in the error that people are told.
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
     try:
-        with hearing_signals():
+        with hearing_signals(), waiting_for_the_end():
             return main(argv) or 0
     except GiornataError as error:
         _print(f"error: {error}", sys.stderr)

@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pyspark.sql import functions as F
 
 from giornata.errors import DataError, SettingsError
 from giornata.settings import Settings
-from jobs.session import ROOT, add_range, days_between, job_main, parse_day
+from jobs.session import ROOT, SHORT_LIVED_JVM, add_range, days_between, job_main, parse_day
 
 
 def test_a_day_is_midnight_in_utc() -> None:
@@ -108,3 +109,41 @@ def test_a_job_as_it_is_submitted(stores: Settings, tmp_path: Path) -> None:
     said = ended.stdout + ended.stderr  # spark-submit prints what Python writes to stderr on its stdout
     assert f"error: there is no project folder at {tmp_path / 'nowhere'}" in said
     assert "Traceback" not in said
+
+
+GREEDY_JOB = """
+import sys
+from pathlib import Path
+from giornata.settings import load_settings
+from jobs.session import job_main, start
+
+def main(argv):
+    # More than its memory, as an answer that is collected can be.
+    start(load_settings(), "greedy").sparkContext._jvm.java.nio.ByteBuffer.allocate(2_000_000_000)
+
+Path(sys.argv[1]).write_text(str(job_main(main)))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_driver_whose_memory_is_full_ends(stores: Settings, tmp_path: Path) -> None:
+    (tmp_path / "greedy.py").write_text(GREEDY_JOB)
+    environment = {
+        **os.environ,
+        **stores.variables,
+        "PYTHONPATH": str(ROOT),
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_SUBMIT_OPTS": SHORT_LIVED_JVM,
+    }
+    submit = Path(sys.executable).parent / "spark-submit"
+    code = tmp_path / "code"
+    ended = subprocess.run(
+        [submit, tmp_path / "greedy.py", code], env=environment, timeout=120, capture_output=True, text=True
+    )
+    assert ended.returncode != 0
+    assert "OutOfMemoryError: Java heap space" in ended.stdout + ended.stderr
+    ends = time.monotonic() + 30
+    while not code.exists():
+        assert time.monotonic() < ends, "its Python goes on"
+        time.sleep(0.1)
+    assert code.read_text() == "143"
