@@ -120,6 +120,7 @@ def _configuration(settings: Settings, master: str, resources: Resources | None)
         placed = {
             **LOOPBACK,
             "spark.hadoop.fs.file.impl": LOCAL_FILES,
+            "spark.python.unix.domain.socket.enabled": "true",
             "spark.executorEnv.PYTHONPATH": str(ROOT),
             "spark.executor.extraJavaOptions": driver,
         }

@@ -61,9 +61,9 @@ class PrunedError(GiornataError):
     """A search ended a fit, because others did better after as many rounds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Examples:
-    """Rows to learn from: a matrix of features and the label of each row.
+    """Rows to learn from: a matrix of features and the label of each row. Equal to nothing but themselves.
 
     `categories` maps the columns that hold codes of categories, not amounts, to how many codes there are: codes
     are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts. `names` are those of the

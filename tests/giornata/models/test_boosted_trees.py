@@ -1,11 +1,15 @@
 """Boosted trees answer as plain XGBoost does, before and after they were stored."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import xgboost
 
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError
+from giornata.models import boosted_trees
 from giornata.models.base import Examples, FitError, ParameterError, PrunedError
 from giornata.models.boosted_trees import BoostedTrees, BoostedTreesType
 
@@ -260,6 +264,30 @@ def test_a_watch_hears_every_round_and_can_end_the_fit(data):
         fitted = TYPE.fit(learned, "regression", {"n_estimators": rounds}, seed=0)
         error = fitted.predict(validation.matrix) - validation.target
         assert loss == pytest.approx(np.sqrt(np.mean(error**2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("with_validation", [False, True])
+def test_fits_of_the_same_rows_do_not_disturb_each_other(data, with_validation):
+    """As in a search, with bins of other numbers between them; XGBoost alone, on rows made anew, is the truth."""
+    matrix, target = data
+    rows = Examples(matrix, target)
+    validation = Examples(matrix[:90], target[:90]) if with_validation else None
+    few_bins = {"max_bin": 8, "subsample": 0.5}
+    for parameters in ({"max_bin": 256}, few_bins, {"max_bin": 256, "max_depth": 2}, {"max_bin": 256}):
+        fitted = TYPE.fit(rows, "regression", {**parameters, "n_estimators": 5}, 3, validation=validation)
+        options = {**parameters, "seed": 3, "nthread": 1, "tree_method": "hist"}
+        plain = xgboost.train(options, xgboost.DMatrix(matrix.copy(), target.copy()), 5)
+        assert fitted.predict(matrix).tolist() == plain.predict(xgboost.DMatrix(matrix)).tolist()
+
+
+def test_the_rows_of_a_fit_are_not_held(data):
+    rows = Examples(*data)
+    TYPE.fit(rows, "regression", {"n_estimators": 2}, 0)
+    seen = weakref.ref(rows)
+    del rows
+    gc.collect()
+    assert seen() is None
+    assert not boosted_trees._PREPARED.forms
 
 
 def test_what_xgboost_refuses_is_a_fit_error(data):
