@@ -27,6 +27,8 @@ _SCHEMA = pa.schema([(_TASK, pa.int32()), (_PART, pa.string()), (_SET, pa.int32(
 
 # So many rows are held until they are packed: more of them give fewer values, and take more memory.
 _HELD = 100_000
+# So many bytes of values go to Spark at once.
+_SENT = 16 * 2**20
 
 
 def path_column(name: str) -> Column:
@@ -62,10 +64,17 @@ def packed_rows(rows: DataFrame, tasks: Mapping[Candidate, int], features: Itera
 
     def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for table in _tables(batches):
-            for part, content in _by_part(table.select(columns), table.column(_PATH), wanted):
-                for number, task in wanted[part]:
-                    values = {_TASK: [task], _PART: [part], _SET: [number], _ROWS: [content]}
-                    yield pa.RecordBatch.from_pydict(values, _SCHEMA)
+            values: list[tuple[int, str, int, bytes]] = []
+            size = 0
+            for part, own in _by_part(table.select(columns), table.column(_PATH), wanted):
+                content = _written(own)
+                values += [(task, part, number, content) for number, task in wanted[part]]
+                size += len(content) * len(wanted[part])
+                if size > _SENT:
+                    yield _batch(values)
+                    values, size = [], 0
+            if values:
+                yield _batch(values)
 
     packed = rows.select(*columns, path_column(_PATH)).mapInArrow(pack, _PACKED)
     return packed.repartitionById(max(tasks.values()) + 1, _TASK).sortWithinPartitions(_PART, _SET)
@@ -80,28 +89,43 @@ def unpacked_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, int,
 
 def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     held: list[pa.RecordBatch] = []
+    rows = 0
     for batch in batches:
         held.append(batch)
-        if sum(each.num_rows for each in held) >= _HELD:
-            yield pa.Table.from_batches(held)
-            held = []
+        rows += batch.num_rows
+        if rows >= _HELD:
+            yield pa.Table.from_batches(held).combine_chunks()
+            held, rows = [], 0
     if held:
-        yield pa.Table.from_batches(held)
+        yield pa.Table.from_batches(held).combine_chunks()
 
 
-def _by_part(rows: pa.Table, paths: pa.ChunkedArray, wanted: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def _by_part(rows: pa.Table, paths: pa.ChunkedArray, wanted: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
     """The rows in each wanted part, a part being all paths that begin with it."""
     encoded = paths.combine_chunks().dictionary_encode()
-    places = encoded.indices.to_numpy()
+    parts = [[key_text(key) for key in prefixes(parse_key(path))] for path in encoded.dictionary.to_pylist()]
+    # In the order of their parts, coarsest first, the rows of each part, however deep it is, lie side by side.
+    in_order = sorted(range(len(parts)), key=parts.__getitem__)
+    places = np.argsort(in_order)[encoded.indices.to_numpy()]
     order = np.argsort(places, kind="stable")
-    bounds = np.searchsorted(places[order], np.arange(len(encoded.dictionary) + 1))
-    inside: dict[str, list[np.ndarray]] = {}
-    for place, path in enumerate(encoded.dictionary.to_pylist()):
-        for key in prefixes(parse_key(path)):
-            inside.setdefault(key_text(key), []).append(order[bounds[place] : bounds[place + 1]])
+    bounds = np.searchsorted(places, np.arange(len(parts) + 1), sorter=order)
+    ordered = rows.take(order)
+    begins: dict[str, int] = {}
+    ends: dict[str, int] = {}
+    for place, path in enumerate(in_order):
+        for part in parts[path]:
+            begins.setdefault(part, bounds[place])
+            ends[part] = bounds[place + 1]
     for part in wanted:
-        if part in inside:
-            yield part, _written(rows.take(np.concatenate(inside[part])))
+        if part in begins:
+            yield part, ordered.slice(begins[part], ends[part] - begins[part])
+
+
+def _batch(values: Iterable[tuple[int, str, int, bytes]]) -> pa.RecordBatch:
+    columns = zip(*values, strict=True)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA
+    )
 
 
 def _written(table: pa.Table) -> bytes:

@@ -15,6 +15,7 @@ from giornata.models.base import FitError, Fitted
 from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
 from jobs.distributed import learner_of
 from jobs.part_rows import Candidate, packed_rows, path_column, tasks_of, unpacked_rows
+from jobs.reused_worker import keep_libraries
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample
 
 __all__ = [
@@ -95,6 +96,7 @@ def fit_parts(
                 yield _fitted(part, number, {"": b""}, str(error))
                 continue
             yield _fitted(part, number, fitted.to_files())
+        keep_libraries()
 
     rows = packed_rows(
         matrix.where(F.col(WINDOW).isin(*used)), tasks_of(candidates, tasks), matrix_columns(recipe.features)

@@ -17,6 +17,7 @@ from giornata.models.base import Examples, FitError, PrunedError
 from giornata.models.pruning import Bounds, CurveWatch
 from giornata.models.search import TrialResult
 from jobs.faults import SPARK_ERRORS, cause, is_shut_down
+from jobs.reused_worker import keep_libraries
 
 __all__ = ["TrialData", "TrialRunner", "in_flight", "trial_runner"]
 
@@ -69,7 +70,10 @@ class TrialRunner:
         data, type_, task, metric, seed = self._data, self._type, self._task, self._metric, self._seed
 
         def trial(parameters: dict[str, Scalar]) -> TrialResult | str:
-            return run_trial(data.value, type_, task, metric, seed, parameters, limits)
+            try:
+                return run_trial(data.value, type_, task, metric, seed, parameters, limits)
+            finally:
+                keep_libraries()
 
         try:
             (result,) = self._context.parallelize([parameters], 1).map(trial).collect()
