@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -34,18 +36,33 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 # Names a settings file of a stack that runs already, to be used instead of one of the session's own.
 TEST_STACK = "GIORNATA_TEST_STACK_ENV"
 
-# How long a process of the tests may take to stop its servers before it is killed.
-STOP_SECONDS = 90
+# Holds the state folder of every stack of this run, whichever process starts it.
+HOMES = pytest.StashKey[Path]()
 
 _NEED_SERVERS = {"stores", "full_stack", "start_stack"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give processes that share the tests the time to stop their servers, where somebody interrupts them."""
-    if config.pluginmanager.hasplugin("xdist"):
-        from xdist.workermanage import NodeManager
+    """Make the folder of the stacks; its path is short, as the supervisor's socket needs."""
+    shared = getattr(config, "workerinput", {}).get("homes")
+    config.stash[HOMES] = Path(shared or tempfile.mkdtemp(prefix="giornata-test-", dir="/tmp"))
 
-        NodeManager.EXIT_TIMEOUT = STOP_SECONDS
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that shares the tests of the folder."""
+    node.workerinput["homes"] = str(node.config.stash[HOMES])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what still runs: where the tests are interrupted, the processes that share them are killed in seconds."""
+    if hasattr(config, "workerinput"):
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for home in config.stash[HOMES].iterdir():
+        Stack(Installation(home, free_ports())).down()
+    shutil.rmtree(config.stash[HOMES])
+    signal.signal(signal.SIGINT, before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,9 +87,15 @@ def no_stack_of_the_user() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def stack_home() -> Iterator[Path]:
-    """State folder of the session's stack. Its path is short, as the supervisor's socket needs."""
-    home = Path(tempfile.mkdtemp(prefix="giornata-test-", dir="/tmp"))
+def homes(pytestconfig: pytest.Config) -> Path:
+    """Where a test makes the state folder of a stack."""
+    return pytestconfig.stash[HOMES]
+
+
+@pytest.fixture(scope="session")
+def stack_home(homes: Path) -> Iterator[Path]:
+    """State folder of the session's stack."""
+    home = Path(tempfile.mkdtemp(dir=homes))
     yield home
     shutil.rmtree(home)
 
@@ -98,12 +121,12 @@ def full_stack(request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.fixture
-def start_stack() -> Iterator[Callable[..., Stack]]:
+def start_stack(homes: Path) -> Iterator[Callable[..., Stack]]:
     """Starts stacks of one test's own, `start_stack(["cassandra"])`: for tests that stop or kill servers."""
     started: list[Stack] = []
 
     def start(names: list[str]) -> Stack:
-        home = Path(tempfile.mkdtemp(prefix="giornata-test-", dir="/tmp"))
+        home = Path(tempfile.mkdtemp(dir=homes))
         stack = Stack(Installation(home, free_ports()))
         started.append(stack)
         stack.up(names)

@@ -24,8 +24,8 @@ from stack.services import services
 
 
 @pytest.fixture
-def here() -> Iterator[Installation]:
-    home = Path(tempfile.mkdtemp(prefix="giornata-test-", dir="/tmp"))
+def here(homes: Path) -> Iterator[Installation]:
+    home = Path(tempfile.mkdtemp(dir=homes))
     installation = Installation(home, free_ports())
     yield installation
     Stack(installation, tell=lambda line: None).down()
