@@ -150,8 +150,17 @@ def _about(version: ModelVersion) -> Table:
 def _accuracy(version: ModelVersion) -> Table:
     table = _table("Test period", "Rows", *version.metrics)
     lines: list[tuple[str, int | str, Metrics]] = [
-        ("whole model", version.windows["test"].rows, version.metrics),
-        *((f"answered by {level.level}", level.rows, level.metrics) for level in version.metrics_by_level),
+        ("whole model", version.windows["test"].rows, version.metrics)
+    ]
+    for level in version.metrics_by_level:
+        lines.append((f"answered by {level.level}", level.rows, level.metrics))
+        if len(version.metrics_by_level) > 1:
+            beside = {"without parts": level.beside.single_model, "baseline": level.beside.baseline}
+            beside["version before"] = level.beside.previous
+            lines += [
+                (f"  {name}, there", level.rows, metrics) for name, metrics in beside.items() if metrics
+            ]
+    lines += [
         ("without parts", version.windows["test"].rows, version.single_model_metrics),
         ("baseline", version.windows["test"].rows, version.baseline_metrics),
     ]
@@ -168,12 +177,19 @@ def _parts(version: ModelVersion) -> Table:
     kept = sum(part.kept for part in version.parts)
     shown = sorted(version.parts, key=lambda part: -part.rows)[:_MOST_PARTS]
     metric = version.part_metric
-    table = _table("Part", "Rows", "Kept", f"Validation {metric}", "of its parent", "Reason")
+    table = _table(
+        *("Part", "Rows", "Kept", f"Validation {metric}", "of its parent", "Reason"),
+        *(f"Test {metric}", "baseline", "before"),
+    )
     table.title = f"{kept} of {len(version.parts)} parts have a model; the {len(shown)} largest:"
     table.title_justify = "left"
     for part in shown:
         answers = (_number(part.metric), _number(part.parent_metric))
-        table.add_row(part.name, str(part.rows), "yes" if part.kept else "no", *answers, part.reason)
+        tested = (part.test, part.beside.baseline, part.beside.previous)
+        table.add_row(
+            *(part.name, str(part.rows), "yes" if part.kept else "no", *answers, part.reason),
+            *(_number(found.get(metric)) for found in tested),
+        )
     return table
 
 

@@ -9,31 +9,40 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from giornata.bundle import open_bundle
-from giornata.documents.record import LevelMetrics, Metrics
+from giornata.documents.record import Comparison, Metrics
 from giornata.evaluation.metrics import defined, metrics
+from giornata.models.base import EvaluationError
 from giornata.scorer import Scorer
 from jobs.training_data import LABEL, ORDER, input_frame, sample
 
-__all__ = ["MAX_TEST_ROWS", "Evaluation", "evaluate"]
+__all__ = ["MAX_TEST_BYTES", "Evaluation", "Measured", "evaluate"]
 
-# The answers to the test rows come to the driver, some 60 bytes each. Of more rows, this many are chosen by ORDER.
-MAX_TEST_ROWS = 2_000_000
+# The answers to the test rows come to the driver, and take so many bytes there at most: with one number to an answer
+# those to two million rows. Of more rows, as many are chosen by ORDER.
+MAX_TEST_BYTES = 2**27
+_NUMBER = 8  # bytes
 
 
 OwnMetrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Metrics on the test rows: of the whole model, by level, by part (with rows), of its root alone, of a baseline,
-    and of an earlier version where one was asked."""
+class Measured:
+    """Metrics of the model on some test rows, and of others on the same: its root alone, a baseline, and an earlier
+    version where one was asked."""
 
-    whole: Metrics
-    levels: list[LevelMetrics]
-    parts: dict[str, tuple[int, Metrics]]
-    single: Metrics
-    baseline: Metrics
-    previous: Metrics | None
+    rows: int
+    metrics: Metrics
+    beside: Comparison
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics on the test rows: on all of them, by the level and by the part that answered."""
+
+    whole: Measured
+    levels: dict[str, Measured]
+    parts: dict[str, Measured]
 
 
 def evaluate(
@@ -51,35 +60,54 @@ def evaluate(
     `own` gives further metrics for actual and predicted values, those of a class of the project.
     """
     others = {"previous": previous, "baseline": baseline if isinstance(baseline, bytes) else None}
-    answers = _answers(sample(test, rows, MAX_TEST_ROWS), bundle, columns, others)
     opened = open_bundle(bundle)
     asked = opened.version.signature
+    answers = _answers(sample(test, rows, _most_rows(len(asked.outputs))), bundle, columns, others)
+    if not isinstance(baseline, bytes):
+        answers = _constant(answers, baseline)
 
-    def measured(actual: np.ndarray, predicted: np.ndarray) -> Metrics:
-        found = metrics(asked.task, actual, predicted, asked.outputs)
-        return defined(found | (own(actual, predicted) if own else {}))
+    def of(frame: pl.DataFrame, column: str, whole: bool) -> Metrics:
+        if column not in frame.columns:
+            return {}
+        actual, given = frame["actual"].to_numpy(), frame[column].to_numpy()
+        given = given if asked.outputs else given[:, 0]
+        found = metrics(asked.task, actual, given, asked.outputs)
+        return defined(found | (_own_metrics(own, actual, given, whole) if own else {}))
 
-    def of(frame: pl.DataFrame, column: str = "answer") -> Metrics:
-        given = frame[column].to_numpy()
-        return measured(frame["actual"].to_numpy(), given if asked.outputs else given[:, 0])
+    def measured(frame: pl.DataFrame, whole: bool = False) -> Measured:
+        beside = Comparison(
+            single_model=of(frame, "root", whole),
+            baseline=of(frame, "baseline", whole),
+            previous=of(frame, "previous", whole),
+        )
+        return Measured(frame.height, of(frame, "answer", whole), beside)
 
     levels: dict[str, list[int]] = {}
     for place, part in enumerate(opened.parts):
         levels.setdefault(part.level, []).append(place)
     by_level = {level: answers.filter(pl.col("place").is_in(places)) for level, places in levels.items()}
-    by_place = answers.select("place", "actual", "answer").partition_by("place", as_dict=True)
+    by_place = answers.partition_by("place", as_dict=True)
     return Evaluation(
-        whole=of(answers),
-        levels=[
-            LevelMetrics(level=level, rows=frame.height, metrics=of(frame))
-            for level, frame in sorted(by_level.items())
-            if not frame.is_empty()
-        ],
-        parts={opened.parts[place].name: (frame.height, of(frame)) for (place,), frame in by_place.items()},
-        single=of(answers, "root"),
-        baseline=of(answers if isinstance(baseline, bytes) else _constant(answers, baseline), "baseline"),
-        previous=of(answers, "previous") if previous else None,
+        whole=measured(answers, whole=True),
+        levels={level: measured(frame) for level, frame in sorted(by_level.items()) if not frame.is_empty()},
+        parts={opened.parts[place].name: measured(frame) for (place,), frame in by_place.items()},
     )
+
+
+def _most_rows(outputs: int) -> int:
+    """How many rows MAX_TEST_BYTES are enough for: of each there are its label, its place, and four answers."""
+    return MAX_TEST_BYTES // (2 * _NUMBER + 4 * max(outputs, 1) * _NUMBER)
+
+
+def _own_metrics(own: OwnMetrics, actual: np.ndarray, given: np.ndarray, whole: bool) -> dict[str, float]:
+    """A class's own metrics. Of some of the test rows it may have nothing to say, such as of one row, or of one class:
+    there it has none. Of the whole it raises what it raises."""
+    try:
+        return own(actual, given)
+    except EvaluationError:
+        if whole:
+            raise
+        return {}
 
 
 def _answers(

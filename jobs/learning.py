@@ -95,13 +95,13 @@ def learn(
     if large:
         progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
     sizes = {key: rows[key].total for key in tried}
-    chosen = _choose(matrix, spec, recipe, sizes, dropped, large)
+    chosen = _choose(matrix, spec, recipe, sizes, dropped, large, progress)
     if levels:
         progress.stage(
             f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
         )
     kept = {(key, chosen.sets[key]): sizes[key] for key in chosen.kept}
-    final = _fit(matrix, kept, ["train", "validation"], spec, recipe, large)
+    final = _fit(matrix, kept, ["train", "validation"], spec, recipe, large, progress)
     names = part_names(rows, levels)
     for (key, _), fitted in final.items():
         if fitted.problem:
@@ -129,28 +129,38 @@ def _fit(
     spec: ModelSpec,
     recipe: Recipe,
     large: Set[Key],
+    progress: Progress,
 ) -> dict[Candidate, FittedPart]:
     """Fit each candidate to the rows of its part that lie in the windows `used`, the `large` ones one by one.
 
     `asked` says how many rows each has.
     """
     small = {(key, number): rows for (key, number), rows in asked.items() if key not in large}
-    fitted = fit_parts(matrix, small, used, recipe, _tasks(spec)) if small else {}
+    fitted: dict[Candidate, FittedPart] = {}
+
+    def tell(count: int) -> None:
+        # A task that was run again has counted again.
+        done = min(len(fitted) + count, len(asked))
+        progress.stage(f"{done} of {len(asked)} models fitted to the rows of {' and '.join(used)}")
+
     workers = spec.resources.executors * spec.resources.cores
     for key, number in asked:
         if key in large:
             fitted[key, number] = fit_together(matrix, key, number, used, recipe, workers)
-    return fitted
+            tell(0)
+    return fitted | (fit_parts(matrix, small, used, recipe, _tasks(spec), tell) if small else {})
 
 
 def plain_parts(
     matrix: DataFrame, spec: ModelSpec, recipe: Recipe, parts: Sequence[Part]
 ) -> tuple[Part, ...]:
-    """The same parts with models of PLAINEST; those that cannot be fitted are left out.
+    """The same parts with models of PLAINEST, otherwise with the document's own parameters: what the search found for
+    another model, such as a season of 1, would make a straw man of the plainest. Those that cannot be fitted are left
+    out.
 
     Raises DataError when the root cannot be fitted.
     """
-    plain = replace(recipe, sets=[{**recipe.sets[0], **PLAINEST[spec.task]}])
+    plain = replace(recipe, sets=[{**spec.parameters, **PLAINEST[spec.task]}])
     rows, _ = candidates(path_rows(matrix), min_rows=1)
     asked = {(part.key, 0): rows[part.key].total for part in parts}
     fitted = fit_parts(matrix, asked, ["train", "validation"], plain, _tasks(spec))
@@ -172,6 +182,7 @@ def _choose(
     tried: Mapping[Key, int],
     dropped: Mapping[Key, str],
     large: Set[Key],
+    progress: Progress,
 ) -> _Chosen:
     """Decide which parts are kept, of those that are `tried`, each with so many rows."""
     decisions = {key: Decision(False, reason) for key, reason in dropped.items()}
@@ -183,7 +194,7 @@ def _choose(
     asked = {
         (key, number): rows for key, rows in tried.items() for number in range(len(recipe.sets) if key else 1)
     }
-    fitted = _fit(matrix, asked, ["train"], spec, recipe, large)
+    fitted = _fit(matrix, asked, ["train"], spec, recipe, large, progress)
     files = {candidate: part.files for candidate, part in fitted.items() if not part.problem}
     decisions |= _unfitted(tried, fitted)
     if () in decisions:

@@ -18,10 +18,11 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from giornata.documents import ProjectDocuments, load_project
-from giornata.documents.model import ModelSpec, Resources, Scalar
+from giornata.documents.model import ModelSpec, Resources, Scalar, Search
 from giornata.documents.suggestions import did_you_mean
 from giornata.errors import SettingsError
-from giornata.models import model_type
+from giornata.evaluation.metrics import LOSS
+from giornata.models import ModelType, model_type
 from giornata.names import parse_model_name
 from giornata.settings import Settings, load_settings
 from jobs.cluster import check_resources
@@ -87,8 +88,11 @@ def parse(argv: Sequence[str] | None) -> Training:
 def as_asked(documents: ProjectDocuments, training: Training) -> ModelSpec:
     """The model's document with what the order changes in it.
 
+    A parameter that the order states is not searched for; without a search in the document, more than one trial draws
+    from the space that the type has by itself.
+
     Raises NotFoundError for an unknown model, ParameterError for what its type does not take, SettingsError for
-    resources that no document could have.
+    resources that no document could have, or for trials that have nothing to search.
     """
     name = parse_model_name(training.model).name
     spec = documents.model(name)
@@ -100,9 +104,7 @@ def as_asked(documents: ProjectDocuments, training: Training) -> ModelSpec:
         raise SettingsError(
             f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
         )
-    search = spec.search
-    if search and training.trials:
-        search = search.model_copy(update={"trials": training.trials})
+    search = _search(spec, type_, training)
     return spec.model_copy(update={"parameters": parameters, "resources": resources, "search": search})
 
 
@@ -121,6 +123,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Check an order without starting Spark."""
     checked(load_settings(), parse(argv))
     return 0
+
+
+def _search(spec: ModelSpec, type_: ModelType, training: Training) -> Search | None:
+    """The search to make; None where there is nothing to search."""
+    stated = spec.search
+    if stated is None and (training.trials or 1) > 1 and (space := type_.default_space()):
+        stated = Search(trials=1, metric=LOSS[spec.task], space=space)
+    space = (
+        {name: one for name, one in stated.space.items() if name not in training.parameters} if stated else {}
+    )
+    if stated and space:
+        return stated.model_copy(update={"trials": training.trials or stated.trials, "space": space})
+    if (training.trials or 1) > 1:
+        why = "the order states every parameter of it" if stated else "the document has no search"
+        raise SettingsError(
+            f"{training.model} is asked for {training.trials} trials, and there is nothing to search: {why}"
+        )
+    return None
 
 
 class _Parser(argparse.ArgumentParser):

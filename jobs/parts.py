@@ -1,24 +1,28 @@
 """Fits the parts of a partitioned model on executors, all at once, and adds up how candidates do on validation rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from giornata.documents.model import Scalar
+from giornata.errors import DataError
 from giornata.evaluation.metrics import part_losses
 from giornata.models import ModelType
 from giornata.models.base import FitError, Fitted
 from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
+from jobs.counting import counting
 from jobs.distributed import learner_of
 from jobs.part_rows import Candidate, packed_rows, path_column, tasks_of, unpacked_rows
 from jobs.reused_worker import keep_libraries
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample
 
 __all__ = [
+    "MAX_PATHS",
     "SAMPLE",
     "Candidate",
     "FittedPart",
@@ -31,6 +35,9 @@ __all__ = [
 
 SAMPLE = 100_000
 """Rows of a part that come to the driver where all executors learn it together."""
+
+MAX_PATHS = 20_000
+"""Values of a partition's levels: each is counted on the driver and has its place in the record, kept or not."""
 
 _FITTED = "part string, number int, file string, content binary, problem string"
 _SCHEMA = pa.schema(
@@ -68,10 +75,22 @@ class FittedPart:
 
 
 def path_rows(matrix: DataFrame) -> dict[Key, PartRows]:
-    """Training and validation rows of each full path in a frame of `matrix_frame`."""
-    counts = matrix.groupBy(path_column("path"), WINDOW).count().where(F.col(WINDOW) != "test").collect()
+    """Training and validation rows of each full path in a frame of `matrix_frame`.
+
+    Raises DataError for more than MAX_PATHS.
+    """
+    counts = matrix.where(F.col(WINDOW) != "test").groupBy(path_column("path"), WINDOW).count()
+    # Each has a row for either window.
+    found = counts.limit(2 * MAX_PATHS + 1).collect()
+    paths = {row["path"] for row in found}
+    if len(paths) > MAX_PATHS:
+        few = ", ".join(key_text(parse_key(path)) for path in sorted(paths)[:3])
+        raise DataError(
+            f"the partition divides the rows into more than {MAX_PATHS:,} paths, such as {few}: a level is by few "
+            "values, such as cities; leave out the finest, or take a coarser one"
+        )
     rows: dict[Key, PartRows] = {}
-    for row in counts:
+    for row in found:
         key = parse_key(row["path"])
         counted = PartRows(**{row[WINDOW]: row["count"]})
         rows[key] = rows.get(key, PartRows()) + counted
@@ -79,17 +98,34 @@ def path_rows(matrix: DataFrame) -> dict[Key, PartRows]:
 
 
 def fit_parts(
-    matrix: DataFrame, candidates: Mapping[Candidate, int], used: Sequence[str], recipe: Recipe, tasks: int
+    matrix: DataFrame,
+    candidates: Mapping[Candidate, int],
+    used: Sequence[str],
+    recipe: Recipe,
+    tasks: int,
+    tell: Callable[[int], None] = lambda fitted: None,
 ) -> dict[Candidate, FittedPart]:
     """Fit each candidate to the rows of its part that lie in the windows `used`, in at most `tasks` Spark tasks.
 
     `candidates` says about how many rows each has. The rows of one part must fit into the memory of an executor. What
-    comes back are the models' files.
+    comes back are the models' files. Meanwhile `tell` hears, now and then, how many have been fitted.
     """
+    with counting(matrix.sparkSession, tell) as count:
+        return _fit_parts(matrix, candidates, used, recipe, tasks, count)
 
+
+def _fit_parts(
+    matrix: DataFrame,
+    candidates: Mapping[Candidate, int],
+    used: Sequence[str],
+    recipe: Recipe,
+    tasks: int,
+    count: "Accumulator[int]",
+) -> dict[Candidate, FittedPart]:
     def fit(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part, number, rows in unpacked_rows(batches):
             learned = examples(rows, recipe.features, recipe.categories, recipe.names, recipe.outputs)
+            count.add(1)
             try:
                 fitted = recipe.type.fit(learned, recipe.task, recipe.sets[number], recipe.seed)
             except FitError as error:

@@ -7,6 +7,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Self
 
@@ -37,6 +38,7 @@ class Tracking:
             self._client = MlflowClient(tracking_uri=uri)
             known = self._client.get_experiment_by_name(model)
             self._experiment = known.experiment_id if known else self._client.create_experiment(model)
+            self._end_interrupted(uuid)
             tags = {MLFLOW_RUN_NAME: uuid, "giornata.uuid": uuid, "giornata.trained_by": trained_by}
             self.run_id: str = self._client.create_run(self._experiment, tags=tags).info.run_id
         except MlflowException as error:
@@ -45,13 +47,15 @@ class Tracking:
     def trial(self, trial: TrialRecord, metric: str) -> None:
         """Record a trial as a nested run: its parameters, and its metric or why it failed."""
         tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: f"trial {trial.number}"}
-        values = (
-            {} if trial.value is None else {f"validation_{metric}": trial.value, "seconds": trial.seconds}
-        )
+        values = {"seconds": trial.seconds}
+        if trial.value is not None:
+            values[f"validation_{metric}"] = trial.value
         if trial.rounds is not None:
             values["rounds"] = trial.rounds
+        # MLflow's own duration is that of the trial, not of writing it down.
+        began = int((time.time() - trial.seconds) * 1000)
         try:
-            run = self._client.create_run(self._experiment, tags=tags).info.run_id
+            run = self._client.create_run(self._experiment, start_time=began, tags=tags).info.run_id
             self._log(run, trial.parameters, values, {"reason": trial.reason} if trial.reason else {})
             # A point of the curve is at its round: MLflow draws it as it was learned.
             curve = [Metric("validation_loss", loss, 0, round_) for round_, loss in trial.curve]
@@ -84,6 +88,13 @@ class Tracking:
         except MlflowException as fault:
             # The run ends by its own error, whether or not that could be recorded.
             say("train", str(self._fault(fault)))
+
+    def _end_interrupted(self, uuid: str) -> None:
+        """A run of this uuid that is still open was interrupted so hard that it could not end itself."""
+        asked = f"tags.`giornata.uuid` = '{uuid}' AND attributes.status = 'RUNNING'"
+        for run in self._client.search_runs([self._experiment], asked):
+            self._client.set_tag(run.info.run_id, "reason", "interrupted; another run of the uuid goes on")
+            self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _log(
         self, run: str, parameters: Mapping[str, Scalar], values: Mapping[str, float], tags: Mapping[str, str]

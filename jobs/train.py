@@ -8,7 +8,8 @@ losses and the answers to the test rows.
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,7 +22,7 @@ from giornata.bundle import Bundle, open_bundle, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.compile import compile_model
 from giornata.documents.model import ModelSpec
-from giornata.documents.record import ModelVersion, Previous, Window
+from giornata.documents.record import LevelMetrics, ModelVersion, PartRecord, Previous, Window
 from giornata.errors import BundleError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
@@ -40,7 +41,7 @@ from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs.cancelling import stop, waiting_for_the_end
-from jobs.evaluate import Evaluation, evaluate
+from jobs.evaluate import Evaluation, Measured, evaluate
 from jobs.faults import told
 from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts
 from jobs.order import Training, as_asked, checked, parse
@@ -54,6 +55,7 @@ from jobs.training_data import (
     ORDER,
     WINDOW,
     RowCounts,
+    Windows,
     classes_of,
     coded,
     examples,
@@ -73,8 +75,10 @@ from jobs.tuning import best_of, plan_of, tune
 __all__ = ["MAX_SEARCH_ROWS", "Training", "main", "run"]
 
 # Training and validation rows that the search sees, and that distributions are drawn from: they pass through the
-# driver's memory, 4 bytes a feature. Of more rows, about this many are chosen by a hash of their key.
+# driver's memory, 4 bytes a feature. Of more rows, about this many are chosen by a hash of their key, or as many as
+# take MAX_SEARCH_BYTES.
 MAX_SEARCH_ROWS = 250_000
+MAX_SEARCH_BYTES = 2**28
 SELF_TEST_ROWS = 20
 
 
@@ -86,33 +90,55 @@ def run(
     `now` gives the moments of start and end that the record states; nothing else depends on it. Raises DataError
     where the data does not allow a model, StoreError, and what `as_asked` raises.
     """
+    with _recorded(settings, training, now) as (repository, progress):
+        return _run(spark, settings, training, repository, progress, now)
+
+
+@contextmanager
+def _recorded(
+    settings: Settings, training: Training, now: Callable[[], datetime]
+) -> Iterator[tuple[Repository, Progress]]:
+    """The repository, and the run under way as it is recorded: whatever ends the block, the reason is kept.
+
+    Cassandra is asked before all else: a run that could not keep its result should end before it has one.
+    """
+    asked = {
+        "as_of": training.as_of,
+        "trials": training.trials,
+        "parameters": dict(training.parameters),
+        "resources": dict(training.resources),
+    }
+    with session(settings) as cassandra:
+        apply_schema(cassandra)
+        runs = TrainingRuns(cassandra)
+        with (
+            Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,
+            waiting_for_the_end(),
+        ):
+            yield Repository(cassandra), progress
+
+
+def _run(
+    spark: SparkSession,
+    settings: Settings,
+    training: Training,
+    repository: Repository,
+    progress: Progress,
+    now: Callable[[], datetime],
+) -> ModelVersion:
     name = parse_model_name(training.model)
     documents = load_project(settings.projects / name.project)
     spec = as_asked(documents, training)
     type_ = model_type(spec.type, documents.classes.get(name.name))
-    # Both stores are opened first: a run that could not keep its result should end before it has one.
-    with session(settings) as cassandra:
-        apply_schema(cassandra)
-        repository = Repository(cassandra)
-        runs = TrainingRuns(cassandra)
-        asked = {
-            "as_of": training.as_of,
-            "trials": training.trials,
-            "parameters": dict(training.parameters),
-            "resources": dict(training.resources),
-        }
-        with (
-            Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,
-            Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
-            told(f"training {training.model} fails"),
-            waiting_for_the_end(),
-        ):
-            earlier = _earlier(repository, training)
-            version, bundle = _train(
-                spark, documents, spec, type_, training, earlier, tracking, progress, now
-            )
-            repository.save(version, bundle)
-            tracking.finish(version.parameters, version.metrics)
+    with (
+        Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
+        told(f"training {training.model} fails"),
+        waiting_for_the_end(),
+    ):
+        earlier = _earlier(repository, training)
+        version, bundle = _train(spark, documents, spec, type_, training, earlier, tracking, progress, now)
+        repository.save(version, bundle)
+        tracking.finish(version.parameters, version.metrics)
     say("train", f"{training.model}: version {training.uuid} saved, {len(bundle)} bytes")
     return version
 
@@ -139,6 +165,20 @@ def _earlier(repository: Repository, training: Training) -> Earlier | None:
     return Earlier(repository.get(others[0].uuid), bundle)
 
 
+def _fair(earlier: Earlier | None, when: Windows) -> Earlier | None:
+    """The earlier version, unless it saw rows of the test period when it was fitted or its parameters were chosen: how
+    it answers them would tell nothing, nor may its search lead this one."""
+    if earlier is None or earlier.version.windows["validation"].end <= when.test:
+        return earlier
+    learned = earlier.version.windows["validation"].end
+    say(
+        "train",
+        f"version {earlier.version.uuid} before has learned up to {learned:%Y-%m-%d}, and the test period begins on "
+        f"{when.test:%Y-%m-%d}: it is not asked about that, and its search does not lead this one",
+    )
+    return None
+
+
 def _train(
     spark: SparkSession,
     documents: ProjectDocuments,
@@ -158,7 +198,8 @@ def _train(
     when = windows(spec.split, training.as_of)
     labelled = labelled_rows(spark, documents, spec, inputs, when).persist(StorageLevel.MEMORY_AND_DISK)
     counts = row_counts(labelled, spec, inputs, when)
-    classes = classes_of(labelled, spec)
+    # Later classes are none that the model could have known.
+    classes = classes_of(labelled.where(F.col(WINDOW) != "test"), spec)
     progress.stage(", ".join(f"{counts.rows[name]} {name} rows" for name in when.bounds))
     asked = signature(spec, inputs, counts.nullable, classes)
     columns = input_columns(asked)
@@ -179,8 +220,9 @@ def _train(
     suspects = leakage(features.names, data.train, spec.task)
     for sentence in suspects:
         say("train", f"WARNING: {sentence}")
-    plan = plan_of(spec, type_, training.trials)
-    first = best_of(earlier.version.search if earlier else None, plan.warm_start)
+    fair = _fair(earlier, when)
+    plan = plan_of(spec)
+    first = best_of(fair.version if fair else None, spec, plan)
     found = tune(spark, spec, type_, plan, spec.parameters, first, data, tracking, progress)
     sets = parameter_sets(spec, type_, found)
     recipe = Recipe(
@@ -224,7 +266,7 @@ def _train(
     test = joined.where(F.col(WINDOW) == "test")
     baseline = _baseline(matrix, spec, recipe, bundle)
     own_metrics = type_.evaluate if isinstance(type_, CustomType) else None
-    comparable = earlier if earlier and _comparable(earlier.version, version, columns) else None
+    comparable = fair if fair and _comparable(fair.version, version, columns) else None
     measured = evaluate(
         test,
         counts.rows["test"],
@@ -255,7 +297,8 @@ def _trial_data(
     outputs: Sequence[str],
 ) -> TrialData:
     learned = counts.rows["train"] + counts.rows["validation"]
-    chosen = sample(matrix, learned, MAX_SEARCH_ROWS)
+    most = min(MAX_SEARCH_ROWS, MAX_SEARCH_BYTES // (4 * len(features)))
+    chosen = sample(matrix, learned, most)
     train, validation = (
         examples(chosen.where(F.col(WINDOW) == name).toArrow(), len(features), categories, features, outputs)
         for name in ("train", "validation")
@@ -306,28 +349,34 @@ def _comparable(earlier: ModelVersion, version: ModelVersion, columns: Mapping[s
 def _with_metrics(
     version: ModelVersion, measured: Evaluation, earlier: ModelVersion | None, finished: datetime
 ) -> ModelVersion:
+    whole, before = measured.whole, measured.whole.beside.previous
     previous = earlier and Previous(
         uuid=earlier.uuid,
-        same_rows=measured.previous is not None,
-        metrics=earlier.metrics if measured.previous is None else measured.previous,
+        same_rows=bool(before),
+        metrics=before or earlier.metrics,
     )
-    parts = [
-        record.model_copy(update=dict(zip(("test_rows", "test"), measured.parts[record.name], strict=True)))
-        if record.kept and record.name in measured.parts
-        else record
-        for record in version.parts
+    parts = [_part_with_metrics(record, measured.parts.get(record.name)) for record in version.parts]
+    levels = [
+        LevelMetrics(level=level, rows=found.rows, metrics=found.metrics, beside=found.beside)
+        for level, found in measured.levels.items()
     ]
     return version.model_copy(
         update={
             "finished_at": finished,
-            "metrics": measured.whole,
-            "metrics_by_level": measured.levels,
-            "single_model_metrics": measured.single,
-            "baseline_metrics": measured.baseline,
+            "metrics": whole.metrics,
+            "metrics_by_level": levels,
+            "single_model_metrics": whole.beside.single_model,
+            "baseline_metrics": whole.beside.baseline,
             "previous": previous,
             "parts": parts,
         }
     )
+
+
+def _part_with_metrics(record: PartRecord, found: Measured | None) -> PartRecord:
+    if found is None or not record.kept:
+        return record
+    return record.model_copy(update={"test_rows": found.rows, "test": found.metrics, "beside": found.beside})
 
 
 def _self_test_rows(test: DataFrame, columns: Mapping[str, str]) -> list[dict[str, object]]:
@@ -358,13 +407,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line, start Spark with the resources of the order, train."""
     training = parse(argv)
     settings = load_settings()
-    spec = checked(settings, training)
-    spark = start(settings, f"train {training.model}", settings.spark_master, spec.resources)
-    try:
-        run(spark, settings, training, lambda: datetime.now(UTC))
-    finally:
-        stop(spark)
+    with _recorded(settings, training, _now) as (repository, progress):
+        spec = checked(settings, training)
+        spark = start(settings, f"train {training.model}", settings.spark_master, spec.resources)
+        try:
+            _run(spark, settings, training, repository, progress, _now)
+        finally:
+            stop(spark)
     return 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from giornata.documents.model import ModelSpec, Scalar, Search
-from giornata.documents.record import SearchRecord, TrialRecord
+from giornata.documents.record import ModelVersion, SearchRecord, TrialRecord
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
 from giornata.models import ModelType
+from giornata.models.custom import CustomType
 from giornata.models.search import best_trial, search
 from giornata.models.search_report import parameter_importances
 from jobs.progress import Progress
@@ -20,22 +21,22 @@ from jobs.trials import TrialData, in_flight, trial_runner
 __all__ = ["best_of", "plan_of", "tune"]
 
 
-def plan_of(spec: ModelSpec, type_: ModelType, trials: int | None) -> Search:
-    """The search of the document with another number of trials, or, without one, one trial of its own parameters."""
-    if spec.search:
-        return spec.search.model_copy(update={"trials": trials or spec.search.trials})
-    space = type_.default_space()
-    return Search(trials=trials or 1, metric=LOSS[spec.task], space=space)
+def plan_of(spec: ModelSpec) -> Search:
+    """The search that is asked for, or, without one, one trial of the document's own parameters."""
+    # A document's search has a space; that of one trial is empty, which no document can say.
+    return spec.search or Search.model_construct(trials=1, metric=LOSS[spec.task], space={})
 
 
-def best_of(record: SearchRecord | None, count: int) -> list[dict[str, Scalar]]:
-    """The parameters of the best `count` trials of an earlier search, best first."""
-    if record is None:
+def best_of(earlier: ModelVersion | None, spec: ModelSpec, plan: Search) -> list[dict[str, Scalar]]:
+    """The parameters of the best trials, best first and as many as the plan takes over, of an earlier version whose
+    search asked the same: of another type, or by another metric, there are none."""
+    record = earlier.search if earlier and earlier.configuration.type == spec.type else None
+    if record is None or record.metric != plan.metric:
         return []
     sign = -1 if record.metric in HIGHER_IS_BETTER else 1
     complete = [trial for trial in record.trials if trial.value is not None]
     ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-    return [trial.parameters for trial in ranked[:count]]
+    return [trial.parameters for trial in ranked[: plan.warm_start]]
 
 
 def tune(
@@ -51,8 +52,9 @@ def tune(
 ) -> SearchRecord:
     """Run the search: every trial is told, tracked and kept as it finishes. Raises DataError when all fail."""
     slots = spec.resources.executors * spec.resources.cores
-    of = _digest(spec, plan, own, first, data)
-    known = progress.trials(of)
+    of = _digest(spec, type_, plan, own, first, data)
+    # One that failed may have met what has passed since: it is made again.
+    known = {number: trial for number, trial in progress.trials(of).items() if trial.state != "failed"}
     if known:
         progress.stage(f"{len(known)} trials were finished before an interruption")
     records: list[TrialRecord] = []
@@ -83,14 +85,17 @@ def _told(record: TrialRecord, plan: Search, records: Sequence[TrialRecord]) -> 
 
 def _digest(
     spec: ModelSpec,
+    type_: ModelType,
     plan: Search,
     own: Mapping[str, Scalar],
     first: Sequence[Mapping[str, Scalar]],
     data: TrialData,
 ) -> str:
-    """What an answer to the same proposal depends on: document, order and the rows themselves."""
+    """What an answer to the same proposal depends on: document, code of the project, order and the rows themselves."""
+    code = type_.code if isinstance(type_, CustomType) else None
     asked = [
         spec.model_dump(mode="json"),
+        code.version if code else "",
         plan.model_dump(mode="json"),
         dict(own),
         [dict(one) for one in first],

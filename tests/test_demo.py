@@ -12,7 +12,9 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import log_loss, roc_auc_score
 
+from giornata.documents import load_project
 from giornata.documents.record import ModelVersion
+from giornata.evaluation.metrics import LOSS
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
@@ -201,3 +203,35 @@ def test_playing_it_again_finds_it_done(loop):
     before = state()
     play(loop.settings, PLAN, loop.airflow, Stages(Console(file=io.StringIO())))
     assert state() == before
+
+
+# What the error of a model may be of its baseline's, after three months instead of ten and without a search.
+SHARES = {
+    "usual_minutes": 0.3,
+    "trip_range": 0.3,
+    "late_logistic": 0.95,
+    "cancelled": 0.95,
+    "door_minutes": 0.5,
+    "daily_departures": 1.2,
+    "route_kinds": 0.8,
+}
+
+
+@pytest.mark.parametrize("model", SHARES)
+def test_every_other_model_of_the_example_trains_in_its_dag(loop, model):
+    spec = load_project(ROOT).model(model)
+    asked = {"as_of": PLAN.as_of} | ({"trials": 1} if spec.search else {})
+    run = loop.airflow.start(f"{PROJECT}.{model}.train", f"test_{model}", asked)
+    loop.airflow.wait(run, lambda said: None, 900)
+    with cassandra.session(loop.settings) as session:
+        repository = Repository(session)
+        (found,) = repository.list(f"{PROJECT}/{model}")
+        trained = repository.get(found.uuid)
+    loss = LOSS[spec.task]
+    assert trained.windows["test"].rows > 90
+    assert trained.metrics[loss] < SHARES[model] * trained.baseline_metrics[loss]
+    assert trained.warnings == []
+
+
+def test_every_model_of_the_example_is_trained_here():
+    assert {*SHARES, *MODELS} == set(load_project(ROOT).models)

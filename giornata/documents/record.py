@@ -122,6 +122,15 @@ class SearchRecord(Document):
     importances: dict[str, float] = Field(default_factory=dict)
 
 
+class Comparison(Document):
+    """Test metrics of others on the same rows: of the model without parts, of the baseline, and of the version before
+    where it was asked about them."""
+
+    single_model: Metrics = Field(default_factory=dict)
+    baseline: Metrics = Field(default_factory=dict)
+    previous: Metrics = Field(default_factory=dict)
+
+
 class PartRecord(Document):
     """A part that was considered: the rows with one `key` (coarsest level first), and whether it has a model.
 
@@ -129,7 +138,7 @@ class PartRecord(Document):
     `parent_metric` that of the answer it would otherwise get, on the same `validation_rows`; both are None where
     no candidate was fitted. `distributed` says whether all executors learned it together, not one alone.
     `parameters` are its own, empty where they are the version's. `size` describes the kept
-    model (trees, nodes), `test` its rows and metrics in the test period.
+    model (trees, nodes), `test` its metrics on the `test_rows` that it answers, `beside` those of others.
     """
 
     name: str
@@ -146,19 +155,21 @@ class PartRecord(Document):
     size: dict[str, int] = Field(default_factory=dict)
     test_rows: int = 0
     test: Metrics = Field(default_factory=dict)
+    beside: Comparison = Field(default_factory=Comparison)
 
 
 class LevelMetrics(Document):
-    """Test metrics of the rows that one level of the partition tree answered."""
+    """Test metrics of the rows that one level of the partition tree answered, and those of others on the same rows."""
 
     level: str
     rows: int
     metrics: Metrics
+    beside: Comparison = Field(default_factory=Comparison)
 
 
 class Previous(Document):
     """The newest version before this one. `metrics` are on the test rows of this one where `same_rows`, else those of
-    its own record, because it reads what these rows do not have."""
+    its own record, because it reads what these rows do not have, or learned from some of them."""
 
     uuid: str
     same_rows: bool

@@ -13,6 +13,7 @@ from giornata.errors import GiornataError
 __all__ = [
     "DEVICE",
     "Answers",
+    "EvaluationError",
     "Examples",
     "FitError",
     "Fitted",
@@ -51,6 +52,10 @@ class ParameterError(GiornataError):
 
 class FitError(GiornataError):
     """A model type could not be fitted to the data with the parameters."""
+
+
+class EvaluationError(FitError):
+    """A model type of a project's own has no metrics of some answers."""
 
 
 class PredictionError(GiornataError):

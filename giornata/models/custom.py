@@ -19,6 +19,7 @@ from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import METRICS, TYPES, Dimension, Scalar
 from giornata.errors import BundleError, GiornataError
 from giornata.models.base import (
+    EvaluationError,
     Examples,
     FitError,
     Matrix,
@@ -211,12 +212,15 @@ class CustomType:
         return fitted
 
     def evaluate(self, actual: Vector, predicted: Vector) -> dict[str, float]:
-        """The class's own metrics of these answers, none where it has none. Raises FitError."""
+        """The class's own metrics of these answers, none where it has none.
+
+        Raises EvaluationError where it fails, and FitError for what is no metric of its own.
+        """
         code = self._own(FitError)
         own = getattr(load_class(code, FitError), "evaluate", None)
         if own is None:
             return {}
-        with told_as(FitError, code, "cannot evaluate"):
+        with told_as(EvaluationError, code, "cannot evaluate"):
             found = {name: float(value) for name, value in own(actual, predicted).items()}
         for name in found:
             if not isinstance(name, str) or not _NAME.fullmatch(name):
@@ -254,7 +258,12 @@ class CustomType:
         except PredictionError as error:
             raise FitError(str(error)) from error
         learned = len(rows) - 1
-        self.evaluate(np.asarray(examples.target[:learned], np.float64), answers[:learned])
+        try:
+            self.evaluate(np.asarray(examples.target[:learned], np.float64), answers[:learned])
+        except EvaluationError as error:
+            # Of so few rows, which may be of one class, there may be nothing to say; broken code is another matter.
+            if not isinstance(error.__cause__, ArithmeticError | ValueError | LookupError):
+                raise
 
 
 def _answers(model: CustomModel, code: CustomCode, task: str, matrix: Matrix) -> Vector:

@@ -30,6 +30,7 @@ from giornata.errors import SettingsError
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
+from giornata.stores.training_runs import TrainingRuns
 from jobs import train
 from jobs.cluster import sizes
 from jobs.order import checked
@@ -331,6 +332,10 @@ def test_on_a_standalone_master(world, standalone, archive, tmp_path):
     assert code == 1
     assert f"error: {standalone.master} has given no executor in 12 s. Ask for less" in output
     assert "Traceback" not in output
+    with cassandra.session(world.settings) as opened:
+        (run,) = (run for run in TrainingRuns(opened).list(world.model) if run.uuid == waiting)
+    assert run.state == "failed"
+    assert run.reason.startswith(f"{standalone.master} has given no executor in 12 s")
     _wait(lambda: not asked(f"{standalone.web}/json/")["activeapps"])
 
 

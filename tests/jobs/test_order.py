@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from giornata.documents import load_project
+from giornata.documents.model import Search
 from giornata.errors import GiornataError, NotFoundError, SettingsError
 from giornata.models.base import ParameterError
 from giornata.settings import Settings
@@ -66,9 +67,37 @@ def test_the_document_with_what_was_asked(settings: Settings) -> None:
     before, after = own.model_dump(mode="json"), found.model_dump(mode="json")
     before["parameters"]["max_depth"] = 9
     before["search"]["trials"] = 2
+    del before["search"]["space"]["max_depth"]  # it is stated now
     before["resources"]["memory"] = "700m"
     assert after == before
     assert order.checked(settings, order.parse(ORDER)) == own
+
+
+def test_what_is_searched_for(settings: Settings) -> None:
+    """What the order states is not; a type's own space where the document has none; nothing is no search."""
+
+    def searched(model: str, *changes: str) -> Search | None:
+        asked = ["--model", model, *ORDER[2:], *changes]
+        return order.checked(settings, order.parse(asked)).search
+
+    own = load_project(PROJECTS / "flights").model("usual_minutes").search
+    assert own
+    assert list(own.space) == ["min_rows"]
+    assert searched("flights/usual_minutes") == own
+    assert searched("flights/usual_minutes", "--parameters", '{"min_rows": 9}') is None
+    assert searched("flights/usual_minutes", "--parameters", '{"min_rows": 9}', "--trials", "1") is None
+    with pytest.raises(
+        SettingsError, match=r"asked for 5 trials, and there is nothing to search: the order states"
+    ):
+        searched("flights/usual_minutes", "--parameters", '{"min_rows": 9}', "--trials", "5")
+    without = load_project(PROJECTS / "flights").model("route_kinds")
+    assert without.search is None
+    assert searched("flights/route_kinds") is None
+    drawn = searched("flights/route_kinds", "--trials", "5")
+    assert drawn
+    assert (drawn.trials, list(drawn.space)) == (5, ["clusters"])
+    with pytest.raises(SettingsError, match="nothing to search"):
+        searched("flights/route_kinds", "--trials", "5", "--parameters", '{"clusters": 4}')
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,39 @@ def test_run_and_trials(uri):
         assert runs[name].data.tags["mlflow.parentRunId"] == tracking.run_id
 
 
+def test_a_trial_has_lasted_as_long_as_it_did(uri):
+    """Also one that was pruned; by MLflow's own clock and as a number, to a few milliseconds of writing."""
+    tracking = Tracking(uri, "flights/late", "lasting", "anna")
+    curve = [(0, 0.7), (1, 0.6)]
+    pruned = TrialRecord(
+        number=0,
+        parameters={"max_depth": 3},
+        state="pruned",
+        reason="worse",
+        rounds=1,
+        seconds=90.0,
+        curve=curve,
+    )
+    tracking.trial(pruned, "auc")
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name("flights/late").experiment_id
+    (run,) = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{tracking.run_id}'")
+    assert run.info.end_time - run.info.start_time == pytest.approx(90_000, abs=20_000)
+    assert run.data.metrics["seconds"] == 90.0
+    assert run.info.status == "KILLED"
+    points = client.get_metric_history(run.info.run_id, "validation_loss")
+    assert [(point.step, point.value) for point in points] == curve
+
+
+def test_what_was_interrupted_is_ended_when_its_uuid_comes_again(uri):
+    interrupted = Tracking(uri, "flights/late", "twice", "anna")
+    other = Tracking(uri, "flights/late", "once", "anna")
+    again = Tracking(uri, "flights/late", "twice", "anna")
+    client = MlflowClient(tracking_uri=uri)
+    states = [client.get_run(tracking.run_id).info.status for tracking in (interrupted, other, again)]
+    assert states == ["KILLED", "RUNNING", "RUNNING"]
+
+
 def test_failed_run(uri):
     with pytest.raises(DataError), Tracking(uri, "flights/late", "another", "anna") as tracking:
         raise DataError("no rows")

@@ -12,9 +12,11 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import polars as pl
@@ -26,14 +28,17 @@ from giornata.bundle import open_bundle
 from giornata.deployment import deploy
 from giornata.documents.record import ModelVersion
 from giornata.errors import DataError
-from giornata.models.base import ParameterError
+from giornata.models.base import FitError, ParameterError
+from giornata.models.partitions import PartRows, key_text
 from giornata.scorer import Scorer
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
-from jobs import score, train
+from jobs import parts, score, train
 from jobs.publish import ensure_table, publish
+from jobs.training_data import PARTS, WINDOW
+from jobs.trials import TrialRunner
 
 ROOT = Path(__file__).parents[2]
 FIRST = datetime(2013, 3, 1, tzinfo=UTC)
@@ -416,6 +421,71 @@ def test_on_separate_executors_the_same_training_gives_the_same_model(world, ver
     assert [trial.value for trial in again.search.trials] == [trial.value for trial in version.search.trials]
 
 
+def test_others_are_measured_on_the_rows_that_a_part_answers(world, version):
+    """The baseline is the mean of what was learned from, whoever answers; the root answers all rows alone."""
+    learned = pl.concat(
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+    )
+    steep_rows = in_window(world.trips, TEST, AS_OF, AS_OF).filter(pl.col("city") == "Steep")
+    off = steep_rows["minutes"].to_numpy() - learned["minutes"].mean()
+    steep = next(part for part in version.parts if part.name == "city=Steep")
+    assert steep.beside.baseline["rmse"] == pytest.approx(math.sqrt(np.mean(off**2)), rel=1e-9)
+    assert steep.test["rmse"] < 0.5 * steep.beside.single_model["rmse"]
+    assert steep.beside.previous == {}, "it is the first version"
+    for name in ("single_model", "baseline"):
+        levels = [(level.rows, getattr(level.beside, name)["rmse"]) for level in version.metrics_by_level]
+        parts = [
+            (part.test_rows, getattr(part.beside, name)["rmse"]) for part in version.parts if part.test_rows
+        ]
+        whole = getattr(version, f"{name}_metrics")["rmse"]
+        rows = version.windows["test"].rows
+        for divided in (levels, parts):
+            assert sum(count for count, _ in divided) == rows
+            mean = sum(count * rmse**2 for count, rmse in divided) / rows
+            assert math.sqrt(mean) == pytest.approx(whole, rel=1e-9)
+
+
+def test_an_interrupted_training_goes_on_and_meets_the_version_before(spark, world, version, monkeypatch):
+    """With its uuid again: trials that were finished are not run, one that failed is. The same rows and seed give the
+    same model as before, which answers the same rows alike, as a whole and by part."""
+    ran = []
+    submit = TrialRunner.submit
+
+    def counted(runner, parameters, limits):
+        ran.append(parameters)
+        if len(ran) == 2:
+            failed = Future()
+            failed.set_exception(FitError("an executor was lost"))
+            return failed
+        return submit(runner, parameters, limits)
+
+    monkeypatch.setattr(TrialRunner, "submit", counted)
+    training = train.Training(world.model, AS_OF, str(uuid.uuid4()), "anna")
+    with monkeypatch.context() as patched:
+        patched.setattr(train, "parameter_sets", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train.run(spark, world.settings, training, clock)
+    assert len(ran) == 4
+    first, failed, *others = ran
+    ran.append(None)
+    found = train.run(spark, world.settings, training, clock)
+    again = ran[5:]
+    assert again[0] == failed
+    # What was drawn after the trial that failed may be drawn otherwise now that it has an answer.
+    assert first not in again
+    assert [trial.parameters for trial in found.search.trials][:2] == [first, failed]
+    assert [trial.value for trial in found.search.trials] == [trial.value for trial in version.search.trials]
+    assert len(others) == 2
+    assert found.previous is not None
+    assert found.previous.same_rows
+    assert found.previous.metrics == found.metrics
+    for part in found.parts:
+        assert part.beside.previous == part.test
+    with cassandra.session(world.settings) as opened:
+        (run,) = (run for run in TrainingRuns(opened).list(world.model) if run.uuid == training.uuid)
+    assert run.state == "trained"
+
+
 def test_overrides(spark, world):
     training = train.Training(
         world.model,
@@ -482,7 +552,8 @@ def test_errors_for_people(spark, world):
     client = MlflowClient(tracking_uri=world.settings.mlflow)
     experiment = client.get_experiment_by_name(world.model)
     failed = client.search_runs([experiment.experiment_id], "attributes.status = 'FAILED'")
-    assert [run.data.tags["reason"].startswith("there are no labelled") for run in failed] == [True]
+    reasons = [run.data.tags["reason"] for run in failed if "mlflow.parentRunId" not in run.data.tags]
+    assert [reason.startswith("there are no labelled") for reason in reasons] == [True]
     with pytest.raises(ParameterError, match="did you mean max_depth"):
         train.run(spark, world.settings, training(parameters={"max_deph": 3}), clock)
 
@@ -559,3 +630,41 @@ def test_a_model_type_of_the_project(spark, world):
     part = next(part for part in bundle.parts if part.key == ("Hilly", "Steep"))
     medians = {tuple(key): value for key, value in json.loads(part.files["medians.json"])}
     assert medians[(1,)] == pytest.approx(steep["minutes"].median())
+
+
+def test_a_version_that_has_seen_the_test_period_is_not_asked_about_it(spark, world, capsys):
+    """Nor does its search lead: here there is none, since the order states all that there is to search."""
+    later, earlier = AS_OF, AS_OF - timedelta(days=5)
+    model = f"{world.project}/usual_minutes"
+    stated = {"min_rows": 30}
+    one = train.Training(model, later, str(uuid.uuid4()), "anna", parameters=stated)
+    before = train.run(spark, world.settings, one, lambda: clock() + timedelta(days=1))
+    assert before.configuration.search is None
+    assert [trial.parameters for trial in before.search.trials] == [stated]
+    two = train.Training(model, earlier, str(uuid.uuid4()), "anna", parameters=stated)
+    found = train.run(spark, world.settings, two, lambda: clock() + timedelta(days=1))
+    assert found.previous.uuid == before.uuid
+    assert not found.previous.same_rows
+    assert found.previous.metrics == before.metrics
+    assert all(part.beside.previous == {} for part in found.parts)
+    assert (
+        f"version {before.uuid} before has learned up to 2013-03-31, and the test period begins on 2013-03-26"
+        in (capsys.readouterr().out)
+    )
+
+
+def test_a_partition_by_what_every_row_has_its_own_of(spark, monkeypatch):
+    monkeypatch.setattr(parts, "MAX_PATHS", 3)
+    rows = [([key_text(()), key_text((f"t{place}",))], "train") for place in range(4)]
+    frame = spark.createDataFrame(
+        [*rows[:3], (rows[0][0], "validation"), (rows[3][0], "test")], [PARTS, WINDOW]
+    )
+    assert parts.path_rows(frame) == {
+        ("t0",): PartRows(1, 1),
+        ("t1",): PartRows(1, 0),
+        ("t2",): PartRows(1, 0),
+    }
+    with pytest.raises(
+        DataError, match=r'more than 3 paths, such as \["t0"\], \["t1"\], \["t2"\]: a level is by few'
+    ):
+        parts.path_rows(spark.createDataFrame(rows, [PARTS, WINDOW]))

@@ -76,6 +76,11 @@ ORIGIN_WEATHER = {
 def version(model: str, spec: ModelSpec, rmse: float, parts: int, **other: object) -> ModelVersion:
     """A record such as training writes, with a test rmse of `rmse` and `parts` parts."""
     metrics = {"rmse": rmse, "mae": rmse * 0.72, "r2": 0.971, "rmsle": 0.0821}
+    beside = {
+        "single_model": {**metrics, "rmse": rmse + 0.3},
+        "baseline": {**metrics, "rmse": 94.25},
+        "previous": {**metrics, "rmse": rmse + 0.7},
+    }
     root = {
         "name": "all",
         "level": "all",
@@ -87,6 +92,7 @@ def version(model: str, spec: ModelSpec, rmse: float, parts: int, **other: objec
         "metric": 14.9,
         "test_rows": 1_431,
         "test": metrics,
+        "beside": beside,
     }
     cities = [
         root
@@ -133,7 +139,7 @@ def version(model: str, spec: ModelSpec, rmse: float, parts: int, **other: objec
         "parameters": {"max_depth": 6, "n_estimators": 60},
         "metrics": metrics,
         "metrics_by_level": [
-            {"level": level, "rows": rows, "metrics": metrics}
+            {"level": level, "rows": rows, "metrics": metrics, "beside": beside}
             for level, rows in (("dest_city", 23_752), ("dest_state", 3_434), ("all", 1_431))
         ],
         "single_model_metrics": {**metrics, "rmse": rmse + 0.4},
