@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, Param, PartitionedAssetTimetable
+from airflow.sdk import (
+    DAG,
+    Asset,
+    CronDataIntervalTimetable,
+    CronTriggerTimetable,
+    Param,
+    PartitionedAssetTimetable,
+)
 from airflow.sdk.bases.timetable import BaseTimetable
 from airflow.sdk.exceptions import AirflowFailException
 
@@ -15,6 +22,9 @@ from giornata.documents import ProjectDocuments
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 DEFAULTS = {"retries": 1, "retry_delay": timedelta(seconds=30)}
+
+# Until then, the first moment of a schedule is not lost when the scheduler comes to it late.
+LATENESS = timedelta(minutes=10)
 
 # The driver's JVM is running before a job can say how it logs and in which zone it counts.
 JAVA_OPTIONS = f"-Dlog4j2.configurationFile={JOBS / 'log4j2.properties'} -Duser.timezone=UTC"
@@ -27,13 +37,15 @@ def spark_dag(
     does: str,
     schedule: BaseTimetable | None,
     params: Mapping[str, Param],
+    backdated: bool = True,
     description: str | None = None,
     owner: str | None = None,
     macros: Mapping[str, Callable[..., object]] | None = None,
 ) -> DAG:
     """A DAG of a project. `does` is one sentence about it; description and owner default to the project's.
 
-    One run at a time: two runs of the same days would do the same work twice.
+    One run at a time: two runs of the same days would do the same work twice. A DAG that is `backdated` begins with
+    the project's data: once Airflow knows its schedule, it runs at once for the newest time that is over.
     """
     project = documents.project
     owner = owner or project.owner
@@ -44,7 +56,7 @@ def spark_dag(
             [description or project.description, does, f"Owner: {owner}. Documents: `{documents.folder}`."]
         ),
         schedule=schedule,
-        start_date=datetime.combine(project.start_date, time(tzinfo=UTC)),
+        start_date=datetime.combine(project.start_date, time(tzinfo=UTC)) if backdated else None,
         catchup=False,
         max_active_runs=1,
         default_args={"owner": owner, **DEFAULTS},
@@ -76,6 +88,14 @@ def days_params(schedule: BaseTimetable | None) -> dict[str, Param]:
 def by_clock(cron: str | None) -> BaseTimetable | None:
     """The schedule of a DAG that works on the time since its last run; None: only on request."""
     return CronDataIntervalTimetable(cron, timezone="UTC") if cron else None
+
+
+def at_moments(cron: str | None) -> BaseTimetable | None:
+    """The schedule of a DAG whose run stands for the moment of its start, by the clock or by hand; None: on request.
+
+    By `by_clock` a run that is started by hand would stand for the last interval that is over.
+    """
+    return CronTriggerTimetable(cron, timezone="UTC", run_immediately=LATENESS) if cron else None
 
 
 def after(asset: Asset) -> BaseTimetable:

@@ -9,7 +9,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, Param, task
 
-from dags.spark import spark_dag, spark_job
+from dags.spark import at_moments, spark_dag, spark_job
 from giornata.documents import ModelSpec, ProjectDocuments
 from giornata.names import Name, dag_id
 
@@ -47,7 +47,11 @@ def as_of(params: Mapping[str, object], dag_run: Run) -> str:
 
 
 def train_dag(documents: ProjectDocuments, model: str) -> None:
-    """Make the DAG of one model. A new version renews the model's asset, but nothing is scored again."""
+    """Make the DAG of one model. A new version renews the model's asset, but nothing is scored again.
+
+    A run by the model's schedule is that of an untouched form. The first is at the next moment of the schedule: a
+    version as of an older one could take the place of a newer one.
+    """
     spec = documents.models[model]
     name = str(Name(documents.name, model))
     with spark_dag(
@@ -56,8 +60,9 @@ def train_dag(documents: ProjectDocuments, model: str) -> None:
         does=f"Trains a new version of {name} and, if it is wanted and passes its gate, deploys it."
         if spec.deploy
         else f"Trains a new version of {name}.",
-        schedule=None,
+        schedule=at_moments(spec.schedule),
         params=_params(spec),
+        backdated=False,
         description=spec.description,
         owner=spec.owner,
         macros={"as_of": as_of, "version": version},

@@ -33,11 +33,11 @@ _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minute
 _SHORT_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
 _PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 _CRON_RANGES = {
-    "minute": (0, 59),
-    "hour": (0, 23),
-    "day of month": (1, 31),
-    "month": (1, 12),
-    "day of week": (0, 7),
+    "a minute": (0, 59),
+    "an hour": (0, 23),
+    "a day of month": (1, 31),
+    "a month": (1, 12),
+    "a day of week": (0, 7),
 }
 _CRON_ITEM = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", re.ASCII)
 
@@ -123,9 +123,7 @@ def check_schedule(text: str) -> str:
             match = _CRON_ITEM.fullmatch(item)
             bounds = [int(number) for number in match.groups()[:2] if number] if match else []
             if not match or bounds != sorted(bounds) or any(not low <= number <= high for number in bounds):
-                raise ValueError(
-                    f"{item!r} is not a {name} of a cron line ({low} to {high}, *, ranges, steps)"
-                )
+                raise ValueError(f"{item!r} is not {name} of a cron line ({low} to {high}, *, ranges, steps)")
     return text
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from giornata.documents.base import Deadline, Document, Duration, MailAddress, NameText, Share, Text
+from giornata.documents.base import Deadline, Document, Duration, MailAddress, NameText, Schedule, Share, Text
 
 METRICS: dict[str, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2", "rmsle"),
@@ -252,6 +252,8 @@ class Monitor(Document):
 class ModelSpec(Document):
     """A model: the data it is asked about, the label, the features, how it is trained, deployed and watched.
 
+    `schedule` is when it is trained again by itself (None: only on request).
+
     `class` is the class that a model of type custom is. Only the task clustering has no `label`; `quantiles` are the
     shares that the task quantile answers, 0.1, 0.5 and 0.9 unless it says others.
 
@@ -261,6 +263,7 @@ class ModelSpec(Document):
 
     description: Text
     owner: Text
+    schedule: Schedule | None = None
     type: Literal[
         "xgboost",
         "linear",

@@ -69,6 +69,15 @@ CASES: dict[str, tuple[str, dict[str, Any], SimpleNamespace]] = {
         },
         run(run_id="manual__2", triggering_user_name="ada"),
     ),
+    "train by schedule": (
+        "visits.amount.train",
+        {},
+        run(
+            run_id="scheduled__1",
+            data_interval_start=pendulum.datetime(2024, 3, 1, 6),
+            data_interval_end=pendulum.datetime(2024, 3, 1, 6),
+        ),
+    ),
 }
 
 
@@ -82,7 +91,7 @@ def structure(dag: DAG) -> dict[str, Any]:
         "schedule": type(dag.timetable).__name__,
         "cron": getattr(dag.timetable, "expression", None),
         "after": condition.name if condition else None,
-        "start": dag.start_date.isoformat(),
+        "start": dag.start_date.isoformat() if dag.start_date else None,
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "params": {name: dag.params.get_param(name).schema for name in dag.params},
@@ -126,10 +135,12 @@ def main(answer: str) -> None:
     bag = DagBag(str(bundle.path), bundle_path=bundle.path, bundle_name="projects")
     seconds = time.perf_counter() - start
     with create_session() as session:
-        known = session.scalars(select(DagModel.dag_id).where(~DagModel.is_stale)).all()
+        known = session.scalars(select(DagModel).where(~DagModel.is_stale)).all()
+        next_runs = {dag.dag_id: dag.next_dagrun_create_after for dag in known}
         errors = {error.filename: error.stacktrace for error in session.scalars(select(ParseImportError))}
     found = {
-        "known": sorted(known),
+        "known": sorted(next_runs),
+        "next_runs": next_runs,
         "import_errors": errors,
         "dags": {name: structure(dag) for name, dag in bag.dags.items()},
         "rendered": {case: rendered(bag.dags[dag], *rest) for case, (dag, *rest) in CASES.items()},

@@ -29,6 +29,7 @@ def test_the_import_error_shows_the_place_and_no_traceback(airflow: Any):
     message = airflow.import_errors["broken.dags.py"]
     assert "broken/models/large.yaml:4:7: 'bynary'" in message
     assert "    task: bynary\n          ^^^^^^" in message
+    assert "broken/models/amount.yaml:3:11: '25' is not an hour of a cron line (0 to 23" in message
     assert "Traceback" not in message
 
 

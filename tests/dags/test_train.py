@@ -1,5 +1,6 @@
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jsonschema
@@ -118,6 +119,48 @@ def test_what_is_typed_into_the_form_reaches_the_job(airflow: Any):
     assert told["--trained-by"] == "ada"
     assert json.loads(told["--resources"]) == {"executors": 2, "memory": "600m"}
     assert json.loads(told["--parameters"]) == {"max_depth": 3, "objective": "reg:'a' <b>"}
+
+
+def test_a_model_with_a_schedule_is_trained_by_it(airflow: Any):
+    dag = airflow.dags["visits.amount.train"]
+    assert (dag["schedule"], dag["cron"]) == ("CronTriggerTimetable", "0 6 1 * *")
+    assert (dag["catchup"], dag["max_active_runs"]) == (False, 1)
+
+
+def test_a_model_without_a_schedule_is_trained_on_request(airflow: Any):
+    for name in ("visits.large.train", "handmade.amount.train"):
+        assert (airflow.dags[name]["cron"], airflow.next_runs[name]) == (None, None)
+
+
+def test_a_schedule_begins_with_its_next_moment(airflow: Any):
+    begins = datetime.fromisoformat(airflow.next_runs["visits.amount.train"])
+    assert (begins.day, begins.hour, begins.minute) == (1, 6, 0)
+    assert begins > datetime.now(UTC) - timedelta(hours=1)
+
+
+def test_a_scheduled_run_trains_as_the_document_says_as_of_its_day(airflow: Any):
+    assert arguments(airflow.rendered["train by schedule"]) == {
+        "--model": "visits/amount",
+        "--as-of": "2024-03-01",
+        "--uuid": str(uuid.uuid5(uuid.NAMESPACE_URL, "giornata://visits.amount.train/scheduled__1")),
+        "--trained-by": "schedule",
+        "--parameters": "{}",
+        "--resources": "{}",
+        "--trials": "7",
+    }
+
+
+def test_what_a_schedule_trains_is_deployed_as_the_document_says(airflow: Any):
+    deployed = airflow.rendered["train by schedule"]["deploy"]["env"]
+    assert (deployed["MODEL"], deployed["TAG"], deployed["BY"]) == ("visits/amount", "production", "schedule")
+    assert deployed["VERSION"] == arguments(airflow.rendered["train by schedule"])["--uuid"]
+
+
+def test_a_run_by_hand_is_of_its_own_day_and_not_of_the_schedules(airflow: Any):
+    train, deploy = airflow.runs["train by hand"]["calls"]
+    age = datetime.now(UTC).date() - datetime.fromisoformat(train[train.index("--as-of") + 1]).date()
+    assert age <= timedelta(days=1)
+    assert deploy[deploy.index("--tag") + 1] == "production"
 
 
 def test_approval_names_model_version_and_tag(airflow: Any):

@@ -41,7 +41,7 @@ def test_a_good_project_loads(shop):
     assert group.expect[0].policy == "quarantine"
     assert documents.query("shop_load") == "SELECT 1 WHERE :from < :to\n"
     model = documents.model("hours")
-    assert model.split.train == timedelta(days=270)
+    assert (model.schedule, model.split.train) == (None, timedelta(days=270))
     assert model.partition.levels == {"shop": "row.shop"}
     assert model.search.space["max_depth"].integers == [2, 8]
     assert model.monitor.log == 0.125
@@ -328,6 +328,12 @@ MISTAKES = {
         "features/shop_load.yaml", '"*/15 * * * *"', '"61 * * * *"',
         [("shop/features/shop_load.yaml", 4, '"61 * * * *"',
           "'61' is not a minute of a cron line (0 to 59, *, ranges, steps)", "")],
+    ),
+    "bad schedule of a model": (
+        "models/hours.yaml", "owner: shop-team", "owner: shop-team\nschedule: '@fortnightly'",
+        [("shop/models/hours.yaml", 3, "'@fortnightly'",
+          "'@fortnightly' is not a schedule: use one of @hourly, @daily, @weekly, @monthly, @yearly or a cron line",
+          "")],
     ),
     "bad percentage": (
         "models/hours.yaml", "12.5%", "120%",
