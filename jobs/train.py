@@ -25,7 +25,7 @@ from giornata.documents.record import ModelVersion, Previous, Window
 from giornata.errors import BundleError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
-from giornata.evaluation.leakage import leakage
+from giornata.evaluation.leakage import leakage, moments_ahead
 from giornata.evaluation.metrics import LOSS
 from giornata.models import ModelType, model_type
 from giornata.models.custom import CustomType
@@ -114,6 +114,7 @@ def run(
             repository.save(version, bundle)
             tracking.finish(version.parameters, version.metrics)
     say("train", f"{training.model}: version {training.uuid} saved, {len(bundle)} bytes")
+    _warn(version.warnings)
     return version
 
 
@@ -176,9 +177,11 @@ def _train(
     progress.stage(
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
-    suspects = leakage(features.names, data.train, spec.task)
-    for sentence in suspects:
-        say("train", f"WARNING: {sentence}")
+    suspects = [
+        *moments_ahead(counts.ahead, spec, documents.tables[spec.data.table]),
+        *leakage(features.names, data.train, spec.task),
+    ]
+    _warn(suspects)
     plan = plan_of(spec, type_, training.trials)
     first = best_of(earlier.version.search if earlier else None, plan.warm_start)
     found = tune(spark, spec, type_, plan, spec.parameters, first, data, tracking, progress)
@@ -346,6 +349,11 @@ def _report(version: ModelVersion) -> None:
         say("train", f"{model}, version {previous.uuid} before, {where}: {_shown(previous.metrics)}")
     for level in version.metrics_by_level:
         say("train", f"{model}, answered by {level.level} ({level.rows} rows): {_shown(level.metrics)}")
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        say("train", f"WARNING: {sentence}")
 
 
 def _shown(values: Mapping[str, float | None]) -> str:

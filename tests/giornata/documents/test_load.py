@@ -743,6 +743,30 @@ def test_a_model_asked_when_a_column_is_known_may_use_it(shop):
     assert load_project(shop).model("hours").data.event_time == "packed_at"
 
 
+@pytest.mark.parametrize(
+    ("planned", "shown", "message"),
+    [
+        ("[packed_a]", "packed_a", "unknown column 'packed_a'"),
+        ("[packed_at, weight]", "weight", "column 'weight' is float, not timestamp"),
+    ],
+)
+def test_a_plan_is_a_timestamp_column(problems_after, planned, shown, message):
+    text = "known_at: {items: packed_at}"
+    (problem,) = problems_after("tables/orders.yaml", text, f"{text}\nplanned: {planned}")
+    assert (marked(problem), problem.message) == (shown, message)
+
+
+def test_a_plan_does_not_come_later(shop, problems_after):
+    text = "known_at: {items: packed_at}"
+    both = "known_at: {items: packed_at, packed_at: packed_at}\nplanned: [packed_at]"
+    (problem,) = problems_after("tables/orders.yaml", text, both)
+    assert (problem.line, marked(problem)) == (12, "packed_at")
+    assert (
+        problem.message
+        == "column 'packed_at' is in known_at, too: it is known with the row or it comes later"
+    )
+
+
 def test_the_excerpt_marks_the_offending_text(problems_after):
     (problem,) = problems_after("models/hours.yaml", "table: orders", "table: ordes")
     assert problem.excerpt == (
