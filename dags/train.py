@@ -1,5 +1,6 @@
 """The DAG `<project>.<model>.train`: trains a version of a model and, if wanted and allowed, deploys it."""
 
+import logging
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,9 @@ from airflow.sdk import Asset, Param, task
 
 from dags.spark import at_moments, spark_dag, spark_job
 from giornata.documents import ModelSpec, ProjectDocuments
+from giornata.errors import GiornataError
 from giornata.names import Name, dag_id
+from giornata.settings import load_settings
 
 AS_OF = "{{ as_of(params, dag_run) }}"
 VERSION = "{{ version(dag_run) }}"
@@ -24,6 +27,9 @@ RESOURCES = {
     "gpus": {"type": "integer", "minimum": 0},
 }
 TRAINED_BY = "{{ dag_run.triggering_user_name or 'schedule' }}"
+WARNINGS = "{% for warning in warnings(dag_run) %}\n\n**WARNING**: {{ warning }}{% endfor %}"
+
+logger = logging.getLogger(__name__)
 
 
 class Run(Protocol):
@@ -46,6 +52,18 @@ def as_of(params: Mapping[str, object], dag_run: Run) -> str:
     return str(params["as_of"] or moment.astimezone(UTC).date())
 
 
+def warnings(dag_run: Run) -> list[str]:
+    """What the version that a run has trained warns of; where its record cannot be read, that."""
+    from giornata.stores.cassandra import session  # here, because a DAG is parsed again and again
+    from giornata.stores.repository import Repository
+
+    try:
+        with session(load_settings()) as cassandra:
+            return Repository(cassandra).get(version(dag_run)).warnings
+    except GiornataError as error:
+        return [f"what the version warns of cannot be read: {error}"]
+
+
 def train_dag(documents: ProjectDocuments, model: str) -> None:
     """Make the DAG of one model. A new version renews the model's asset, but nothing is scored again.
 
@@ -65,7 +83,7 @@ def train_dag(documents: ProjectDocuments, model: str) -> None:
         backdated=False,
         description=spec.description,
         owner=spec.owner,
-        macros={"as_of": as_of, "version": version},
+        macros={"as_of": as_of, "version": version, "warnings": warnings},
     ):
         trained = _train(name, spec)
         if spec.deploy:
@@ -135,6 +153,8 @@ def _train(name: str, spec: ModelSpec) -> Any:
 def _announce(context: Mapping[str, Any], result: object = None) -> None:
     for asset in context["task"].outlets:
         context["outlet_events"][asset].extra = {"uuid": version(context["dag_run"])}
+    for warning in warnings(context["dag_run"]):
+        logger.warning(warning)
 
 
 @task.short_circuit(task_id="deployment_wanted", execution_timeout=timedelta(minutes=5))
@@ -146,7 +166,7 @@ def _approval(name: str) -> ApprovalOperator:
     return ApprovalOperator(
         task_id="approve",
         subject=f"Deploy version {VERSION} of {name} to {{{{ params.tag }}}}?",
-        body=f"Trained by {TRAINED_BY} as of {AS_OF}. `giornata show {VERSION}` tells its metrics.",
+        body=f"Trained by {TRAINED_BY} as of {AS_OF}. `giornata show {VERSION}` tells its metrics.{WARNINGS}",
         response_timeout=timedelta(days=7),
     )
 

@@ -191,6 +191,8 @@ class Checker:
     def row_input(self, node: ast.Attribute) -> Node | None:
         """row.name."""
         name = node.attr
+        if name in self.schema.barred:
+            return self.fail(node, f"row.{name} {self.schema.barred[name]}")
         if name in self.schema.row:
             return RowColumn(name, Type(self.schema.row[name]))
         near = nearest(name, self.schema.row)
@@ -234,6 +236,13 @@ class Checker:
     def key_by_name(self, node: ast.expr, group: str, entity: str, kind: str) -> RowColumn | None:
         """The row column that has the name and the type of an entity."""
         found = self.schema.row.get(entity)
+        if entity in self.schema.barred:
+            self.fail(
+                node,
+                f"feature group {group!r} is looked up by row.{entity}, which {self.schema.barred[entity]}",
+                f"state another column that holds it: store.{group}({entity}=row.…)",
+            )
+            return None
         if found == kind:
             return RowColumn(entity, Type(kind))
         has = f"it has row.{entity} of type {found}" if found else f"the row has no column {entity!r}"

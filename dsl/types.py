@@ -77,11 +77,15 @@ class GroupSchema:
 
 @dataclass(frozen=True)
 class Schema:
-    """What expressions may use: the columns of the row, the feature groups of the store, a project's functions."""
+    """What expressions may use: the columns of the row, the feature groups of the store, a project's functions.
+
+    `barred` says of columns of the row why none may use them, in words that follow the column.
+    """
 
     row: Mapping[str, str]
     store: Mapping[str, GroupSchema] = field(default_factory=dict)
     udfs: "Udfs | None" = None
+    barred: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "row", _typed(self.row, "row"))

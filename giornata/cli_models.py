@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from giornata.deployment import deploy as put_live
 from giornata.deployment import rollback as put_back
@@ -66,7 +67,7 @@ def models(
 
 @app.command()
 def show(uuid: Annotated[str, typer.Argument(help="The version's uuid.")]) -> None:
-    """Show a version: windows, parameters, metrics by level, parts and importances."""
+    """Show a version: warnings, windows, parameters, metrics by level, parts and importances."""
     with session(load_settings()) as cassandra:
         version = Repository(cassandra).get(uuid)
     _print(_about(version), _accuracy(version), _parts(version), _importances(version))
@@ -86,6 +87,8 @@ def deploy(
         trained = Repository(cassandra).get(uuid)
         if trained.model != str(parse_model_name(model)):
             raise NotFoundError(f"version {uuid} is one of {trained.model}, not of {model}")
+        for warning in trained.warnings:
+            typer.secho(f"WARNING: {warning}", fg="red", bold=True, err=True)
         _announce(put_live(settings, cassandra, uuid, by, reason, datetime.now(UTC), tag))
 
 
@@ -137,6 +140,8 @@ def _about(version: ModelVersion) -> Table:
     table.add_row("model", version.model)
     table.add_row("version", version.uuid)
     table.add_row("trained", f"{_moment(version.finished_at)} by {version.trained_by}")
+    for warning in version.warnings:
+        table.add_row(Text("WARNING", style="bold red"), Text(warning, style="red"))
     for name, window in version.windows.items():
         table.add_row(name, f"{_moment(window.start)} to {_moment(window.end)}, {window.rows} rows")
     table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in version.parameters.items()))

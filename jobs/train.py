@@ -26,7 +26,7 @@ from giornata.documents.record import LevelMetrics, ModelVersion, PartRecord, Pr
 from giornata.errors import BundleError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
-from giornata.evaluation.leakage import leakage
+from giornata.evaluation.leakage import leakage, moments_ahead
 from giornata.evaluation.metrics import LOSS
 from giornata.models import ModelType, model_type
 from giornata.models.custom import CustomType
@@ -140,6 +140,7 @@ def _run(
         repository.save(version, bundle)
         tracking.finish(version.parameters, version.metrics)
     say("train", f"{training.model}: version {training.uuid} saved, {len(bundle)} bytes")
+    _warn(version.warnings)
     return version
 
 
@@ -217,9 +218,11 @@ def _train(
     progress.stage(
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
-    suspects = leakage(features.names, data.train, spec.task)
-    for sentence in suspects:
-        say("train", f"WARNING: {sentence}")
+    suspects = [
+        *moments_ahead(counts.ahead, spec, documents.tables[spec.data.table]),
+        *leakage(features.names, data.train, spec.task),
+    ]
+    _warn(suspects)
     fair = _fair(earlier, when)
     plan = plan_of(spec)
     first = best_of(fair.version if fair else None, spec, plan)
@@ -395,6 +398,11 @@ def _report(version: ModelVersion) -> None:
         say("train", f"{model}, version {previous.uuid} before, {where}: {_shown(previous.metrics)}")
     for level in version.metrics_by_level:
         say("train", f"{model}, answered by {level.level} ({level.rows} rows): {_shown(level.metrics)}")
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        say("train", f"WARNING: {sentence}")
 
 
 def _shown(values: Mapping[str, float | None]) -> str:

@@ -22,6 +22,7 @@ from giornata.documents.model import ModelSpec, Split
 from giornata.documents.record import InputColumn, Signature
 from giornata.documents.record import StoreInput as RecordStoreInput
 from giornata.errors import DataError
+from giornata.evaluation.leakage import Ahead
 from giornata.models.base import Examples
 from giornata.models.outputs import outputs_of
 from giornata.models.partitions import key_text, path_of, prefixes
@@ -70,6 +71,7 @@ MAX_CLASSES = 100
 """The most classes that a model may tell apart."""
 
 _FOLD = "_fold"
+_LATER = "_later_"
 _BEFORE_TEST = "_before_test"
 _BEFORE_END = "_before_end"
 _BUCKETS = 1_000_000
@@ -108,10 +110,12 @@ class Fitted:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """Rows of each window, and the input columns of the row that are null somewhere in training or validation."""
+    """Rows of each window, and of the input columns of the row in training and validation: which are null somewhere,
+    and how often those that are timestamps lie after the moment of asking."""
 
     rows: Mapping[str, int]
     nullable: frozenset[str]
+    ahead: Mapping[str, Ahead]
 
 
 def windows(split: Split, as_of: datetime) -> Windows:
@@ -202,10 +206,12 @@ def coded(rows: DataFrame, classes: Sequence[str]) -> DataFrame:
 
 
 def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) -> RowCounts:
-    """Count the rows of each window and look which inputs are null.
+    """Count the rows of each window and look which inputs are null, and which lie after the moment of asking.
 
     Raises DataError when a window has no row, a key occurs twice, or a binary label is neither 0 nor 1.
     """
+    asked = F.col(spec.data.event_time)
+    moments = [name for name, type_ in inputs.row.items() if type_ == "timestamp"]
     found = {
         row[WINDOW]: row
         for row in rows.groupBy(WINDOW)
@@ -215,6 +221,7 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
                 "_not_binary"
             ),
             *(F.count_if(F.col(name).isNull()).alias(name) for name in inputs.row),
+            *(F.count_if(F.col(name) > asked).alias(_LATER + name) for name in moments),
         )
         .collect()
     }
@@ -234,7 +241,13 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
         raise DataError(f"the label {spec.label.value} of a binary model must be 0 or 1 (false or true)")
     learned = [row for window, row in found.items() if window != "test"]
     nullable = frozenset(name for name in inputs.row if any(row[name] for row in learned))
-    return RowCounts({window: row["_rows"] for window, row in found.items()}, nullable)
+    ahead = {
+        name: Ahead(
+            sum(row[_LATER + name] for row in learned), sum(row["_rows"] - row[name] for row in learned)
+        )
+        for name in moments
+    }
+    return RowCounts({window: row["_rows"] for window, row in found.items()}, nullable, ahead)
 
 
 def signature(

@@ -32,7 +32,7 @@ def compile_model(documents: "ProjectDocuments", name: str) -> CompiledModel:
     from dsl import compile_features  # here, because reading documents needs no feature language
 
     model = documents.model(name)
-    schema = _schema(documents.tables[model.data.table], documents.groups, documents.udfs)
+    schema = _schema(model, documents.tables[model.data.table], documents.groups, documents.udfs)
     features = compile_features(model.features, schema, model.define)
     if not model.partition:
         return CompiledModel(features, None)
@@ -44,7 +44,9 @@ def _usable(model: ModelSpec) -> dict[str, str]:
     return {**model.features, **model.define}
 
 
-def _schema(table: Table, groups: Mapping[str, FeatureGroup], udfs: "Udfs | None") -> "Schema":
+def _schema(
+    model: ModelSpec, table: Table, groups: Mapping[str, FeatureGroup], udfs: "Udfs | None"
+) -> "Schema":
     from dsl import GroupSchema, Schema
 
     return Schema(
@@ -58,7 +60,17 @@ def _schema(table: Table, groups: Mapping[str, FeatureGroup], udfs: "Udfs | None
             for called, name in newest_versions(groups).items()
         },
         udfs=udfs,
+        barred=_not_known_yet(table, model.data.event_time),
     )
+
+
+def _not_known_yet(table: Table, asked: str) -> dict[str, str]:
+    """The columns whose value is not there yet when a model is asked, each with why no expression may read it."""
+    return {
+        column: f"is known at {known}, but this model is asked at {asked}: it would see the future"
+        for column, known in table.known_at.items()
+        if known != asked
+    }
 
 
 def compile_problems(drafts: Drafts) -> Iterator[Problem]:
@@ -77,13 +89,11 @@ def compile_problems(drafts: Drafts) -> Iterator[Problem]:
             continue
         if table is None or broken & used:
             continue
-        schema = _schema(table, drafts.groups.valid, drafts.udfs)
-        yield from _expression_problems(model, drafts.models.files[name], table, schema)
+        schema = _schema(model, table, drafts.groups.valid, drafts.udfs)
+        yield from _expression_problems(model, drafts.models.files[name], schema)
 
 
-def _expression_problems(
-    model: ModelSpec, file: YamlFile, table: Table, schema: "Schema"
-) -> Iterator[Problem]:
+def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> Iterator[Problem]:
     places: dict[str, Place] = {name: ("define", name) for name in model.define}
     for name in model.define.keys() & model.features.keys():
         yield file.key_problem(("define", name), f"'{name}' is also a feature: one name, one meaning")
@@ -94,7 +104,6 @@ def _expression_problems(
         if compiled.learns_target and model.task in ("multiclass", "clustering"):
             message = f"features learn the mean of the label (target_mean), and a {model.task} model has none"
             yield file.value_problem(("task",), message, "use vocabulary, or another task")
-    texts = [(text, places[name]) for name, text in _usable(model).items()]
     if model.partition:
         # By place, since a level can have the name of an expression that it uses.
         levels = {f"partition.by[{place}]": text for place, text in enumerate(model.partition.by)}
@@ -107,9 +116,6 @@ def _expression_problems(
                 yield file.value_problem(
                     places[level], "a part cannot be chosen by what is learned from the training rows"
                 )
-        texts += [(text, places[level]) for level, text in levels.items()]
-    for text, place in texts:
-        yield from _early_problems(text, place, file, model, table)
 
 
 def _compiled(
@@ -150,19 +156,3 @@ def _type_problems(
 def _language_problem(error: "LanguageError", path: Place, file: YamlFile) -> Problem:
     offset = sum(len(line) + 1 for line in error.text.split("\n")[: error.line - 1]) + error.column - 1
     return file.text_problem(path, offset, error.length, error.message, error.suggestion or "")
-
-
-def _early_problems(
-    text: str, path: Place, file: YamlFile, model: ModelSpec, table: Table
-) -> Iterator[Problem]:
-    """Uses of a column whose value is not there yet when the model is asked."""
-    asked = model.data.event_time
-    for use in re.finditer(r"\brow\.([a-z][a-z0-9_]*)", text):
-        known = table.known_at.get(use[1], asked)
-        if known != asked:
-            yield file.text_problem(
-                path,
-                use.start(),
-                len(use[0]),
-                f"{use[0]} is known at {known}, but this model is asked at {asked}: it would see the future",
-            )

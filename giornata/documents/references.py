@@ -57,7 +57,7 @@ def _unknown(
 
 
 def _timestamp_problems(
-    file: YamlFile, path: Sequence[str], column: str, columns: Mapping[str, str]
+    file: YamlFile, path: Sequence[str | int], column: str, columns: Mapping[str, str]
 ) -> Iterator[Problem]:
     if column not in columns:
         times = [name for name, type_ in columns.items() if type_ == "timestamp"]
@@ -92,6 +92,11 @@ def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:
                 ("known_at", column), f"unknown column '{column}'", did_you_mean(column, table.columns)
             )
         yield from _timestamp_problems(file, ["known_at", column], moment, table.columns)
+    for place, column in enumerate(table.planned):
+        yield from _timestamp_problems(file, ["planned", place], column, table.columns)
+        if column in table.known_at:
+            message = f"column '{column}' is in known_at, too: it is known with the row or it comes later"
+            yield file.value_problem(("planned", place), message)
 
 
 def _function_problems(path: Path, name: str, file: YamlFile) -> Iterator[Problem]:

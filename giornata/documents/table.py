@@ -13,6 +13,7 @@ class Table(Document):
     `key` names the columns that identify a row, `event_time` the timestamp column whose UTC date is the
     partition `day`. `known_at` names, for a column whose value comes into being later than the rest of its
     row, the timestamp column that says when; only a model asked at that moment may use it as a feature.
+    `planned` lists timestamp columns that are plans: known with the row, though the moment may lie ahead.
     """
 
     description: Text
@@ -20,3 +21,4 @@ class Table(Document):
     event_time: str
     columns: Annotated[dict[NameText, TableColumnType], Field(min_length=1)]
     known_at: dict[str, str] = Field(default_factory=dict)
+    planned: list[str] = Field(default_factory=list)

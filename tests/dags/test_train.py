@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from giornata.documents.model import Resources
+from giornata.settings import Settings
 
 # uuid5 of the namespace of URLs, computed apart from the code under test.
 VERSION_OF_MANUAL_1 = str(uuid.uuid5(uuid.NAMESPACE_URL, "giornata://visits.large.train/manual__1"))
@@ -167,6 +170,45 @@ def test_approval_names_model_version_and_tag(airflow: Any):
     approve = airflow.rendered["train as it stands"]["approve"]
     assert approve["subject"] == f"Deploy version {VERSION_OF_MANUAL_1} of visits/large to champion?"
     assert f"giornata show {VERSION_OF_MANUAL_1}" in approve["body"]
+
+
+def test_approval_says_when_it_cannot_say_what_the_version_warns_of(airflow: Any):
+    body = airflow.rendered["train as it stands"]["approve"]["body"]
+    assert "\n\n**WARNING**: what the version warns of cannot be read: " in body
+
+
+# In a process that may import Airflow: what the approval shows and the end of the training task logs.
+WARNED = """
+import json, logging, types
+from dags import train
+from giornata.stores.repository import Repository
+
+Repository.get = lambda self, uuid: types.SimpleNamespace(warnings=["feature paid: it knows", "of " + uuid])
+logging.basicConfig(format="%(levelname)s %(message)s", force=True)  # Airflow has handlers of its own
+run = types.SimpleNamespace(dag_id="visits.large.train", run_id="manual__1")
+from jinja2 import Template
+body = Template(train.WARNINGS).render(warnings=train.warnings, dag_run=run)
+train._announce({"task": types.SimpleNamespace(outlets=[]), "outlet_events": {}, "dag_run": run})
+print("BODY" + json.dumps(body))
+"""
+
+
+def test_what_a_version_warns_of_is_logged_and_shown_to_who_approves(airflow: Any, stores: Settings):
+    environment = airflow.environment | dict(stores.variables)
+    done = subprocess.run(
+        [sys.executable, "-c", WARNED],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    sentences = ["feature paid: it knows", f"of {VERSION_OF_MANUAL_1}"]
+    (body,) = (line for line in done.stdout.splitlines() if line.startswith("BODY"))
+    assert json.loads(body.removeprefix("BODY")) == "".join(f"\n\n**WARNING**: {each}" for each in sentences)
+    assert [line for line in done.stderr.splitlines() if line.startswith("WARNING ")] == [
+        f"WARNING {each}" for each in sentences
+    ]
 
 
 def test_typed_text_is_no_part_of_the_shell_command(airflow: Any):

@@ -94,6 +94,31 @@ def test_show(versions):
         assert text in shown
 
 
+def test_warnings_are_seen_where_a_version_is_looked_at_and_deployed(stores, versions):
+    sentences = [
+        "feature paid: it equals the label",
+        "column came_at lies after asked_at, in 7 of the 9 rows " * 4,
+    ]
+    warned = versions[0].model_copy(update={"uuid": str(uuid.uuid4()), "warnings": sentences})
+    with cassandra.session(stores) as opened:
+        Repository(opened).save(warned, b"bundle of " + warned.uuid.encode())
+    shown = run("show", warned.uuid)
+    lines = [line.split() for line in shown.splitlines()]
+    heads = [
+        line[0] for line in lines if line and line[0] in ("version", "trained", "WARNING", "train", "Test")
+    ]
+    assert heads == ["version", "trained", "WARNING", "WARNING", "train", "Test"]
+    words = " ".join(shown.split())
+    for sentence in sentences:
+        assert " ".join(sentence.split()) in words
+    assert "WARNING" not in run("show", versions[0].uuid)
+    said = run(
+        "deploy", warned.model, "--uuid", warned.uuid, "--reason", "first", "--by", "anna"
+    ).splitlines()
+    assert said[:2] == [f"WARNING: {sentence}" for sentence in sentences]
+    assert said[2].startswith(f"{warned.model}: version {warned.uuid} is live under production")
+
+
 def test_errors_are_for_people(versions):
     first, _, bad = versions
     with pytest.raises(GateError, match="rmse is 99, more than 40"):

@@ -59,6 +59,9 @@ columns:
   carrier: str
   city: str
   state: str
+  settled: float          # the cube of its minutes, filled in when it has arrived
+  settled_at: timestamp
+planned: [planned_at]
 """,
     "tables/arrivals.yaml": """
 description: Generated arrivals
@@ -113,6 +116,24 @@ features:
 partition: {by: [row.city, row.state], min_rows: 100}
 parameters: {min_rows: 30}
 search: {trials: 3, metric: mae, space: {min_rows: {choice: [10, 10000]}}}
+resources: {executors: 2, cores: 1, memory: 600m}
+"""
+
+
+# A model that is told the answer: by a number that grows with it, and by the moment at which it was filled in.
+FILES["models/told_minutes.yaml"] = """
+description: Minutes of a trip, from what is known after it
+owner: tests
+type: linear
+task: regression
+data: {table: departures, key: [trip_id], event_time: left_at}
+label: {table: arrivals, value: minutes, event_time: arrived_at}
+split: {train: 30d, validation: 0.2, test: 10d}
+features:
+  distance: row.distance
+  settled: row.settled
+  ahead: minutes_between(row.left_at, row.planned_at)
+  taken: hour(row.settled_at, "UTC")
 resources: {executors: 2, cores: 1, memory: 600m}
 """
 
@@ -180,6 +201,9 @@ def generated() -> tuple[pl.DataFrame, pl.DataFrame]:
         # Cancelled: never asked. Never arrived: no label.
         left_at=pl.when(random_rows < 0.02).then(None).otherwise(pl.col("left_at")),
         minutes=pl.when((random_rows > 0.02) & (random_rows < 0.03)).then(None).otherwise(pl.col("minutes")),
+        settled=pl.col("minutes") ** 3,
+        # Of every fourth trip it is not told when.
+        settled_at=pl.when(pl.int_range(pl.len()) % 4 > 0).then(pl.col("arrived_at")),
     )
     return trips.filter(scored_on(trips) != EMPTY_DAY), weather
 
@@ -226,6 +250,8 @@ def world(spark, stores, tmp_path_factory):
         "carrier": "str",
         "city": "str",
         "state": "str",
+        "settled": "float",
+        "settled_at": "timestamp",
     }
     arrivals = {"trip_id": "str", "arrived_at": "timestamp", "minutes": "float"}
     wind = {"state": "str", "event_time": "timestamp", "wind": "float"}
@@ -359,6 +385,7 @@ def test_the_bundle_answers_as_the_record_says(world, version):
 
 
 def test_record(version):
+    assert version.warnings == []
     assert version.signature.inputs["distance"].nullable is False
     assert version.signature.inputs["state"].nullable is True
     assert version.signature.store["weather"].keys == {"state": "state"}
@@ -502,6 +529,32 @@ def test_overrides(spark, world):
     kept = found.configuration
     assert (kept.parameters["n_estimators"], kept.search.trials) == (5, 1)
     assert (kept.resources.memory, kept.resources.executors) == ("700m", 2)
+
+
+def test_a_model_that_is_told_the_answer_is_warned_of(spark, world, capfd):
+    """In the log before the search and at the end, and in the record; not of a plan, and not of honest features."""
+    training = train.Training(f"{world.project}/told_minutes", AS_OF, str(uuid.uuid4()), "anna")
+    found = train.run(spark, world.settings, training, clock)
+    learned = pl.concat(
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+    )
+    assert learned.filter(pl.col("planned_at") > pl.col("left_at")).height > 1000
+    told = learned["settled_at"].count()
+    assert 0.7 < told / learned.height < 0.8
+    moment, feature = found.warnings
+    assert moment.startswith(
+        f"column settled_at lies after left_at, the moment of asking, in {told:,} of the {told:,} rows that have it."
+    )
+    assert feature.startswith(
+        "feature settled: it puts the rows into the order of their labels alone (squared rank"
+    )
+    with cassandra.session(world.settings) as opened:
+        assert Repository(opened).get(found.uuid).warnings == found.warnings
+    said = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[train] ")]
+    assert [line.removeprefix("[train] WARNING: ") for line in said[-2:]] == found.warnings
+    first = next(place for place, line in enumerate(said) if "WARNING" in line)
+    assert said[first : first + 2] == said[-2:]
+    assert first < next(place for place, line in enumerate(said) if "test period" in line)
 
 
 def test_a_training_that_airflow_ends(world):

@@ -7,9 +7,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from dsl import GroupSchema, Schema, compile_features
-from giornata.documents.model import Split
+from dsl import GroupSchema, Inputs, Schema, compile_features
+from giornata.documents.model import ModelSpec, Split
 from giornata.errors import DataError
+from giornata.evaluation.leakage import Ahead
 from jobs.training_data import (
     FOLDS,
     LABEL,
@@ -19,6 +20,7 @@ from jobs.training_data import (
     fit_features,
     matrix_frame,
     merged_inputs,
+    row_counts,
     sample,
     windows,
 )
@@ -124,6 +126,41 @@ def test_a_label_has_no_part_in_its_own_row(spark):
     ]
     np.testing.assert_allclose(found["x0"].to_numpy(), np.array(wanted, float), rtol=1e-6)
     assert found[WINDOW].to_list() == rows.sort(ORDER)[WINDOW].to_list()
+
+
+def test_moments_after_that_of_asking_are_counted(spark):
+    """Of training and validation, not of the test; a null is neither before nor after."""
+    asked = datetime(2013, 3, 1, tzinfo=UTC)
+    before, later = asked - timedelta(hours=1), asked + timedelta(microseconds=1)
+    rows = [
+        ("a", asked, before, later, "train"),
+        ("b", asked, asked, later, "train"),
+        ("c", asked, None, later, "validation"),
+        ("d", asked, later, None, "validation"),
+        ("e", asked, later, later, "test"),
+    ]
+    frame = spark.createDataFrame(
+        [(*row, 1.0) for row in rows],
+        f"id string, asked timestamp, sent timestamp, paid timestamp, {WINDOW} string, {LABEL} double",
+    )
+    spec = ModelSpec.model_validate(
+        {
+            "description": "Counts",
+            "owner": "tests",
+            "type": "linear",
+            "task": "regression",
+            "data": {"table": "orders", "key": ["id"], "event_time": "asked"},
+            "label": {"table": "sales", "value": "amount", "event_time": "sold"},
+            "split": {"train": "30d", "validation": 0.2, "test": "10d"},
+            "features": {"height": "1"},
+        }
+    )
+    inputs = Inputs(
+        {"asked": "timestamp", "sent": "timestamp", "paid": "timestamp", "id": "str"}, {}, frozenset()
+    )
+    found = row_counts(frame, spec, inputs, windows(spec.split, AS_OF))
+    assert found.ahead == {"asked": Ahead(0, 4), "sent": Ahead(1, 3), "paid": Ahead(3, 3)}
+    assert (found.rows, found.nullable) == ({"train": 2, "validation": 2, "test": 1}, {"sent", "paid"})
 
 
 def test_too_few_rows_to_learn_from_labels(spark):

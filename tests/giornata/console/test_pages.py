@@ -234,6 +234,15 @@ def test_deploying_by_the_form(trained: Any, client: TestClient) -> None:
     assert live.at >= before.replace(microsecond=0)
 
 
+def test_who_deploys_sees_what_the_version_warns_of(trained: Any, client: TestClient) -> None:
+    sentence = "feature paid: it equals the label in 100.0% of the rows. <Is it known?>"
+    trained.user = "anna"
+    warned = trained.train(14.0, warnings=[sentence])
+    for page in (f"/versions/{warned.uuid}", f"/versions/{warned.uuid}/deploy"):
+        assert sentence in text(get(client, page))
+    assert "<Is it known?>" not in get(client, f"/versions/{warned.uuid}/deploy")
+
+
 def test_a_gate_that_is_not_met_is_said_and_nothing_changes(trained: Any, client: TestClient) -> None:
     trained.user = "anna"
     worse = trained.train(16.5)
