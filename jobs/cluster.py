@@ -19,6 +19,9 @@ _LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]")
 _OVERHEAD_SHARE = 0.1
 _LEAST_OVERHEAD = 384
 
+# A task's share of a GPU in billionths, rounded down: Spark gives a GPU to as many tasks as its shares go into 1.
+_BILLION = 10**9
+
 
 class Resources(Protocol):
     """What a model's document asks of the cluster; `memory` is of one executor, such as "1g"."""
@@ -67,7 +70,7 @@ def sizes(master: str, resources: Resources | None, settings: Settings) -> dict[
     if resources.gpus:
         found |= {
             "spark.executor.resource.gpu.amount": str(resources.gpus),
-            "spark.task.resource.gpu.amount": f"{resources.gpus / resources.cores:g}",
+            "spark.task.resource.gpu.amount": _gpu_share(resources),
             f"spark.executorEnv.{DEVICE}": "cuda",
         }
     if master == "yarn":
@@ -78,6 +81,14 @@ def sizes(master: str, resources: Resources | None, settings: Settings) -> dict[
     if _LOCAL_CLUSTER.fullmatch(master):
         master = f"local-cluster[{resources.executors},{resources.cores},{megabytes(resources.memory)}]"
     return {"spark.master": master, **found}
+
+
+def _gpu_share(resources: Resources) -> str:
+    """What a task has of a GPU, such that every core of an executor has a task: whole GPUs, or an equal part of one."""
+    if resources.gpus >= resources.cores:
+        return str(resources.gpus // resources.cores)
+    tasks = -(-resources.cores // resources.gpus)
+    return f"{_BILLION // tasks / _BILLION:.9g}"
 
 
 def check_resources(

@@ -66,6 +66,44 @@ def test_each_master_gets_the_executors_in_its_own_way() -> None:
     assert "spark.executorEnv.GIORNATA_DEVICE" not in here
 
 
+SHARES = {
+    (1, 1): "1",
+    (2, 1): "0.5",
+    (3, 1): "0.333333333",
+    (6, 1): "0.166666666",
+    (5, 2): "0.333333333",
+    (4, 3): "0.5",
+    (3, 3): "1",
+    (2, 4): "2",
+}
+
+
+def test_every_core_of_an_executor_has_a_share_of_its_gpus() -> None:
+    """Cores and GPUs, and what a core has of one: rounded up, or a part above a half, it would leave cores idle."""
+    for (cores, gpus), share in SHARES.items():
+        found = sizes("yarn", Asked(cores=cores, gpus=gpus), HERE)
+        assert found["spark.task.resource.gpu.amount"] == share, (cores, gpus)
+
+
+def test_spark_runs_as_many_tasks_as_an_executor_has_cores() -> None:
+    """By Spark's own rules for what is no part and no whole number."""
+    gateway = launch_gateway()
+    try:
+        profiles = getattr(getattr(gateway.jvm.org.apache.spark.resource, "ResourceProfile$"), "MODULE$")
+        for cores, gpus in [
+            *SHARES,
+            *((cores, gpus) for cores in range(1, 41) for gpus in (1, 2, 3) if gpus <= cores),
+        ]:
+            conf = gateway.jvm.org.apache.spark.SparkConf(False)
+            for name, value in sizes("yarn", Asked(cores=cores, gpus=gpus), HERE).items():
+                conf.set(name, value)
+            profiles.clearDefaultProfile()
+            assert profiles.getOrCreateDefaultProfile(conf).maxTasksPerExecutor(conf) == cores, (cores, gpus)
+    finally:
+        gateway.proc.stdin.close()
+        gateway.proc.wait(20)
+
+
 def test_executors_elsewhere_get_no_path_and_no_loopback_address() -> None:
     here = _configuration(HERE, "local-cluster[1,1,512]", Asked())
     elsewhere = _configuration(HERE, "yarn", Asked())
