@@ -20,10 +20,12 @@ AS_OF = "{{ as_of(params, dag_run) }}"
 VERSION = "{{ version(dag_run) }}"
 TAG = "^[a-z][a-z0-9_]*$"
 COUNT = {"type": "integer", "minimum": 1}
+# As a document's: 466 MB or more, or gigabytes.
+MEMORY = "^(?:46[6-9]m|4[7-9][0-9]m|[5-9][0-9]{2}m|[1-9][0-9]{3,}m|[1-9][0-9]*g)$"
 RESOURCES = {
     "executors": COUNT,
     "cores": COUNT,
-    "memory": {"type": "string", "pattern": "^[1-9][0-9]*[mg]$"},
+    "memory": {"type": "string", "pattern": MEMORY, "description": "466m or more, in m or g"},
     "gpus": {"type": "integer", "minimum": 0},
 }
 TRAINED_BY = "{{ dag_run.triggering_user_name or 'schedule' }}"
@@ -113,8 +115,8 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
             type="object",
             properties=RESOURCES,
             additionalProperties=False,
-            description="Over the document's resources, a JSON object of executors, cores and memory of each, such "
-            'as {"executors": 2, "memory": "2g"}',
+            description="Over the document's resources, a JSON object of executors, and of each cores, memory "
+            '(466m or more) and gpus, such as {"executors": 2, "memory": "2g"}',
         ),
     }
     if spec.search:

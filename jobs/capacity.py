@@ -14,65 +14,136 @@ import psutil
 
 from giornata.errors import SettingsError
 
-__all__ = ["Capacity", "of_standalone", "of_this_machine", "of_yarn"]
+__all__ = ["NOTHING", "Capacity", "Room", "of_standalone", "of_this_machine", "of_yarn"]
+
+_UNLIMITED = 2**31
 
 _ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Capacity:
-    """The most that a cluster can give: megabytes and cores in all, and to one executor.
+class Room:
+    """What a machine has, or what a process takes of one: megabytes, cores and GPUs."""
 
-    `nodes` are the megabytes and cores of each machine, where they are known: an executor lies on one of them.
+    memory: int
+    cores: int
+    gpus: int = 0
+
+    def times(self, each: "Room") -> int:
+        """How many times it holds what `each` takes."""
+        pairs = ((self.memory, each.memory), (self.cores, each.cores), (self.gpus, each.gpus))
+        return min((has // takes for has, takes in pairs if takes), default=_UNLIMITED)
+
+    def without(self, taken: "Room") -> "Room":
+        """What is left of it."""
+        return Room(self.memory - taken.memory, self.cores - taken.cores, self.gpus - taken.gpus)
+
+
+NOTHING = Room(0, 0)
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The most that a cluster can give: its machines, each executor lies on one of them, whoever uses them now.
+
+    `where` names the cluster to people. However large its machines are, it gives one process `limit` at most, and
+    memory in whole `step`s of megabytes.
     """
 
     where: str
-    memory: int
-    cores: int
-    executor_memory: int
-    executor_cores: int
-    nodes: tuple[tuple[int, int], ...] = ()
+    machines: tuple[Room, ...]
+    limit: Room = Room(_UNLIMITED, _UNLIMITED, _UNLIMITED)
+    step: int = 1
 
-    def places(self, memory: int, cores: int) -> int | None:
-        """How many executors of a size the machines have room for; None where they are not known."""
-        if not self.nodes:
-            return None
-        return sum(min(node[0] // memory, node[1] // cores) for node in self.nodes)
+    @property
+    def largest(self) -> Room:
+        """The most memory, the most cores and the most GPUs for one process; maybe of different machines."""
+        return Room(
+            min(self.limit.memory, max(each.memory for each in self.machines)),
+            min(self.limit.cores, max(each.cores for each in self.machines)),
+            min(self.limit.gpus, max(each.gpus for each in self.machines)),
+        )
+
+    @property
+    def total(self) -> Room:
+        """What all machines have together."""
+        return Room(
+            sum(each.memory for each in self.machines),
+            sum(each.cores for each in self.machines),
+            sum(each.gpus for each in self.machines),
+        )
+
+    def granted(self, asked: Room) -> Room:
+        """What a process gets that asks for `asked`: memory in whole steps, as long as they are below the limit."""
+        rounded = -(-asked.memory // self.step) * self.step
+        return Room(max(asked.memory, min(rounded, self.limit.memory)), asked.cores, asked.gpus)
+
+    def places(self, each: Room, beside: Room) -> int:
+        """How many executors the machines have room for when one machine has `beside`, too, where it costs least."""
+        alone = [machine.times(each) for machine in self.machines]
+        lost = [
+            places - machine.without(beside).times(each)
+            for machine, places in zip(self.machines, alone, strict=True)
+            if machine.times(beside)
+        ]
+        return sum(alone) - min(lost) if lost else 0
 
 
 def of_this_machine() -> Capacity:
     """Of a local cluster. Its executors may share cores: more of them only take turns, so cores have no limit."""
-    memory = psutil.virtual_memory().total // 2**20
-    unlimited = 2**31
-    return Capacity("this machine", memory, unlimited, memory, unlimited)
+    return Capacity("this machine", (Room(psutil.virtual_memory().total // 2**20, _UNLIMITED),))
 
 
 def of_standalone(web: str) -> Capacity:
     """Of the workers that a standalone master with this web address has. Raises SettingsError where it has none."""
     workers: Any = _asked(f"{web}/json/", "Spark's master")["workers"]
-    nodes = tuple((int(each["memory"]), int(each["cores"])) for each in workers if each["state"] == "ALIVE")
-    if not nodes:
+    machines = tuple(
+        Room(int(each["memory"]), int(each["cores"]), _worker_gpus(each))
+        for each in workers
+        if each["state"] == "ALIVE"
+    )
+    if not machines:
         raise SettingsError(f"Spark's master at {web} has no worker to run executors on")
-    memory, cores = zip(*nodes, strict=True)
-    return Capacity(f"Spark's master at {web}", sum(memory), sum(cores), max(memory), max(cores), nodes)
+    return Capacity(f"Spark's master at {web}", machines)
+
+
+def _worker_gpus(worker: Any) -> int:
+    return len((worker.get("resources") or {}).get("gpu", {}).get("addresses", []))
 
 
 def of_yarn(environ: Mapping[str, str] = os.environ) -> Capacity:
     """Of the YARN whose configuration HADOOP_CONF_DIR names. Raises SettingsError where it has no node."""
     address = _yarn_address(environ)
-    metrics: Any = _asked(f"{address}/ws/v1/cluster/metrics", "YARN")["clusterMetrics"]
-    scheduler: Any = _asked(f"{address}/ws/v1/cluster/scheduler", "YARN")["scheduler"]
-    largest = scheduler["schedulerInfo"].get("maximumAllocation") or {}
-    memory, cores = int(metrics["totalMB"]), int(metrics["totalVirtualCores"])
-    if not metrics["activeNodes"]:
+    cluster = f"{address}/ws/v1/cluster"
+    nodes: Any = _asked(f"{cluster}/nodes", "YARN")["nodes"] or {}
+    machines = tuple(_node(each) for each in nodes.get("node", []) if each["state"] == "RUNNING")
+    if not machines:
         raise SettingsError(f"YARN at {address} has no node to run executors on")
-    return Capacity(
-        f"YARN at {address}",
-        memory,
-        cores,
-        min(memory, int(largest.get("memory", memory))),
-        min(cores, int(largest.get("vCores", cores))),
-    )
+    scheduler: Any = _asked(f"{cluster}/scheduler", "YARN")["scheduler"]
+    most = scheduler["schedulerInfo"].get("maximumAllocation") or {}
+    limit = Room(int(most.get("memory", _UNLIMITED)), int(most.get("vCores", _UNLIMITED)), _UNLIMITED)
+    return Capacity(f"YARN at {address}", machines, limit, _step(cluster))
+
+
+def _node(node: Any) -> Room:
+    """A node of YARN with all that it has, whoever uses it. GPUs have no limit where it does not tell of any kind."""
+    memory = int(node["usedMemoryMB"]) + int(node["availMemoryMB"])
+    cores = int(node["usedVirtualCores"]) + int(node["availableVirtualCores"])
+    kinds = ((node.get("totalResource") or {}).get("resourceInformations") or {}).get("resourceInformation")
+    if kinds is None:
+        return Room(memory, cores, _UNLIMITED)
+    return Room(memory, cores, sum(int(kind["value"]) for kind in kinds if kind["name"] == "yarn.io/gpu"))
+
+
+def _step(cluster: str) -> int:
+    """The megabytes that YARN gives in multiples of; 1 where it does not tell: before 3.4, or by its fair scheduler."""
+    try:
+        found: Any = _asked(f"{cluster}/scheduler-overview", "YARN")
+    except SettingsError:
+        return 1
+    if found["schedulerType"] != "Capacity Scheduler":
+        return 1
+    return max(1, int(found["minimumAllocation"]["memory"]))
 
 
 def _yarn_address(environ: Mapping[str, str]) -> str:

@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from giornata.errors import SettingsError
 from giornata.models.base import DEVICE
 from giornata.settings import Settings
-from jobs.capacity import Capacity, of_standalone, of_this_machine, of_yarn
+from jobs.capacity import NOTHING, Capacity, Room, of_standalone, of_this_machine, of_yarn
 from jobs.kubernetes import is_kubernetes, kubernetes
 
 __all__ = ["Resources", "check_resources", "is_local", "megabytes", "sizes"]
@@ -18,6 +18,13 @@ _LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]")
 # What Spark adds to the memory of an executor's container: a tenth, at least 384 MB (spark.executor.memoryOverhead).
 _OVERHEAD_SHARE = 0.1
 _LEAST_OVERHEAD = 384
+
+# The container in which Spark asks YARN for executors, unless spark.yarn.am.memory and spark.yarn.am.cores say
+# otherwise: 512 MB with its overhead.
+_YARN_MASTER = Room(512 + _LEAST_OVERHEAD, 1)
+
+# A task's share of a GPU in billionths, rounded down: Spark gives a GPU to as many tasks as its shares go into 1.
+_BILLION = 10**9
 
 
 class Resources(Protocol):
@@ -67,7 +74,7 @@ def sizes(master: str, resources: Resources | None, settings: Settings) -> dict[
     if resources.gpus:
         found |= {
             "spark.executor.resource.gpu.amount": str(resources.gpus),
-            "spark.task.resource.gpu.amount": f"{resources.gpus / resources.cores:g}",
+            "spark.task.resource.gpu.amount": _gpu_share(resources),
             f"spark.executorEnv.{DEVICE}": "cuda",
         }
     if master == "yarn":
@@ -80,6 +87,14 @@ def sizes(master: str, resources: Resources | None, settings: Settings) -> dict[
     return {"spark.master": master, **found}
 
 
+def _gpu_share(resources: Resources) -> str:
+    """What a task has of a GPU, such that every core of an executor has a task: whole GPUs, or an equal part of one."""
+    if resources.gpus >= resources.cores:
+        return str(resources.gpus // resources.cores)
+    tasks = -(-resources.cores // resources.gpus)
+    return f"{_BILLION // tasks / _BILLION:.9g}"
+
+
 def check_resources(
     master: str, resources: Resources, settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> None:
@@ -89,48 +104,85 @@ def check_resources(
     resource manager, whose address is in HADOOP_CONF_DIR. Of other masters nothing is known before Spark asks them;
     there, a job that gets no executor ends after a while (see `jobs.session`).
     """
-    asked = megabytes(resources.memory)
+    asked = Room(megabytes(resources.memory), resources.cores, resources.gpus)
+    if is_local(master) and resources.gpus:
+        raise SettingsError(
+            f"executors of {master} have no GPUs, and the model's resources ask for gpus: {resources.gpus}. Set gpus: "
+            "0, or GIORNATA_SPARK_MASTER to a master that gives GPUs: a standalone one (spark://…), yarn or "
+            "Kubernetes (k8s://…)."
+        )
     if _LOCAL_CLUSTER.fullmatch(master):
-        _check(resources, of_this_machine(), overhead=0)
+        _check(resources, asked, of_this_machine())
     elif master == "yarn":
-        _check(resources, of_yarn(environ), overhead=max(_LEAST_OVERHEAD, int(asked * _OVERHEAD_SHARE)))
+        _check_yarn(resources, asked, of_yarn(environ))
     elif master.startswith("spark://") and settings.spark_master_web:
-        _check(resources, of_standalone(settings.spark_master_web), overhead=0)
+        _check(resources, asked, of_standalone(settings.spark_master_web))
     elif is_kubernetes(master):
         kubernetes(settings, resources)
 
 
-def _check(resources: Resources, capacity: Capacity, overhead: int) -> None:
-    each = megabytes(resources.memory) + overhead
-    with_overhead = f" with Spark's overhead of {overhead} MB" if overhead else ""
-    places = capacity.places(each, resources.cores)
-    problems = []
-    if each > capacity.executor_memory:
+def _check_yarn(resources: Resources, asked: Room, capacity: Capacity) -> None:
+    overhead = max(_LEAST_OVERHEAD, int(asked.memory * _OVERHEAD_SHARE))
+    container = Room(asked.memory + overhead, asked.cores, asked.gpus)
+    granted = capacity.granted(container)
+    remark = f" with Spark's overhead of {overhead} MB"
+    if granted != container:
+        remark += f" in steps of {capacity.step} MB"
+    _check(resources, granted, capacity, remark, beside=capacity.granted(_YARN_MASTER))
+
+
+def _check(
+    resources: Resources, each: Room, capacity: Capacity, remark: str = "", beside: Room = NOTHING
+) -> None:
+    """Raise SettingsError unless there is room for executors of the size `each` and, on one machine, for `beside`.
+
+    `remark` says what makes the memory of `each` more than what the resources say.
+    """
+    size = f"{resources.memory}{remark}"
+    largest, total = capacity.largest, capacity.total
+    problems = [
+        *_memory_problems(resources.executors, each, capacity, size, beside),
+        *_count_problems(resources.executors, "cores", each.cores, largest.cores, total.cores, beside.cores),
+        *_count_problems(resources.executors, "gpus", each.gpus, largest.gpus, total.gpus, beside.gpus),
+    ]
+    places = capacity.places(each, beside)
+    if not problems and places < resources.executors:
+        kinds = f"{each.cores} cores and {each.gpus} gpus" if each.gpus else f"{each.cores} cores"
         problems.append(
-            f"an executor of {resources.memory}{with_overhead} has {each} MB, and the largest that it gives has "
-            f"{capacity.executor_memory} MB"
-        )
-    elif each * resources.executors > capacity.memory:
-        problems.append(
-            f"{resources.executors} executors of {resources.memory}{with_overhead} have "
-            f"{each * resources.executors} MB together, and it has {capacity.memory} MB"
-        )
-    if resources.cores > capacity.executor_cores:
-        problems.append(
-            f"an executor asks for {resources.cores} cores, and the most it gives is {capacity.executor_cores}"
-        )
-    elif resources.cores * resources.executors > capacity.cores:
-        problems.append(
-            f"{resources.executors} executors of {resources.cores} cores ask for "
-            f"{resources.cores * resources.executors} together, and it has {capacity.cores}"
-        )
-    if not problems and places is not None and places < resources.executors:
-        problems.append(
-            f"its {len(capacity.nodes)} workers have room for {places} executors of {resources.memory} and "
-            f"{resources.cores} cores, and {resources.executors} are asked for"
+            f"its {len(capacity.machines)} machines have room for {places} executors of {size} and {kinds}"
+            f"{_beside(beside.memory, ' MB')}, and {resources.executors} are asked for"
         )
     if problems:
         raise SettingsError(
             f"{capacity.where} cannot give what the model's resources ask for: {'; '.join(problems)}. "
             "Ask for less in the document or in the trigger form."
         )
+
+
+def _memory_problems(
+    executors: int, each: Room, capacity: Capacity, size: str, beside: Room
+) -> Iterator[str]:
+    largest, total = capacity.largest.memory, capacity.total.memory
+    if each.memory > largest:
+        yield f"an executor of {size} has {each.memory} MB, and the largest that it gives has {largest} MB"
+    elif each.memory * executors + beside.memory > total:
+        yield (
+            f"{executors} executors of {size} have {each.memory * executors} MB together"
+            f"{_beside(beside.memory, ' MB')}, and it has {total} MB"
+        )
+
+
+def _count_problems(
+    executors: int, kind: str, each: int, largest: int, total: int, beside: int
+) -> Iterator[str]:
+    if each > largest:
+        yield f"an executor asks for {each} {kind}, and the most it gives is {largest}"
+    elif each * executors + beside > total:
+        yield (
+            f"{executors} executors of {each} {kind} ask for {each * executors} together"
+            f"{_beside(beside)}, and it has {total}"
+        )
+
+
+def _beside(amount: int, unit: str = "") -> str:
+    return f", beside {amount}{unit} of the container that asks for them" if amount else ""

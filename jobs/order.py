@@ -155,11 +155,16 @@ def _resources(own: Resources, changes: Mapping[str, object]) -> Resources:
     try:
         return Resources.model_validate({**own.model_dump(), **changes})
     except ValidationError as wrong:
-        problems = [
-            f"{name} is {changes[name]!r}, expected {_EXPECTED[name]}"
-            for name in (str(error["loc"][0]) for error in wrong.errors())
-        ]
+        problems = [_problem(error, changes) for error in wrong.errors()]
         raise SettingsError(f"resources: {'; '.join(problems)}") from wrong
+
+
+def _problem(error: Any, changes: Mapping[str, object]) -> str:
+    """What is wrong with a change; a rule of the document says it in its own words."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    name = str(error["loc"][0])
+    return f"{name} is {changes[name]!r}, expected {_EXPECTED[name]}"
 
 
 def _read(read: Callable[[str], T], expected: str) -> Callable[[str], T]:

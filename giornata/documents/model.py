@@ -188,18 +188,45 @@ class Search(Document):
         return self
 
 
-class Resources(Document):
-    """What training asks of Spark; `memory` is per executor, such as 1g or 512m.
+_LEAST_MEMORY = 466
+"""Megabytes of the smallest executor: Spark does not start with less than 450, and of what Java is given a thirtieth
+is kept by its collector."""
 
-    `distribute` says when all executors learn one model together, where its type can: `automatic` where its rows would
-    fill a good part of one executor's memory, else always or never.
+
+def _check_memory(text: str) -> str:
+    amount, unit = int(text[:-1]), text[-1]
+    if unit == "m" and amount < _LEAST_MEMORY:
+        raise ValueError(
+            f"{text} is too little memory for an executor of Spark: it needs {_LEAST_MEMORY}m or more"
+        )
+    return text
+
+
+class Resources(Document):
+    """What training asks of Spark; `memory` and `gpus` are per executor, memory such as 1g or 512m.
+
+    Each core of an executor learns on a share of a GPU, or on as many whole ones as the others. `distribute` says when
+    all executors learn one model together, where its type can: `automatic` where its rows would fill a good part of
+    one executor's memory, else always or never.
     """
 
     executors: Annotated[int, Field(ge=1)] = 1
     cores: Annotated[int, Field(ge=1)] = 1
-    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")] = "1g"
+    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$"), AfterValidator(_check_memory)] = (
+        "1g"
+    )
     gpus: Annotated[int, Field(ge=0)] = 0
     distribute: Literal["automatic", "always", "never"] = "automatic"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.gpus > self.cores and self.gpus % self.cores:
+            less = self.gpus // self.cores * self.cores
+            raise ValueError(
+                f"{self.gpus} gpus cannot be shared by {self.cores} cores, each with as many whole GPUs: ask for "
+                f"gpus: {less} or gpus: {less + self.cores}, or for cores: {self.gpus}"
+            )
+        return self
 
 
 class Bounds(Document):

@@ -371,7 +371,8 @@ def test_on_yarn(world, start_stack, archive, tmp_path):
         patch.setenv("HADOOP_CONF_DIR", str(installation.hadoop_configuration))
         told = refused(world, variables, {"executors": 9})
     assert (
-        "9 executors of 600m with Spark's overhead of 384 MB have 8856 MB together, and it has 6144" in told
+        "9 executors of 600m with Spark's overhead of 384 MB in steps of 256 MB have 9216 MB together, beside 1024 MB "
+        "of the container that asks for them, and it has 6144" in told
     )
     assert len(asked(f"{web}/apps")["apps"]["app"]) == 1
 

@@ -113,6 +113,12 @@ def test_what_is_searched_for(settings: Settings) -> None:
         ({"--resources": '{"cores": "4"}'}, SettingsError, "cores is '4', expected a whole number, 1"),
         ({"--resources": '{"executor": 2}'}, SettingsError, "no 'executor' (did you mean 'executors'?)"),
         ({"--resources": '{"gpus": 1}'}, SettingsError, "is trained on processors"),
+        (
+            {"--resources": '{"memory": "465m"}'},
+            SettingsError,
+            "465m is too little memory for an executor",
+        ),
+        ({"--resources": '{"cores": 2, "gpus": 3}'}, SettingsError, "3 gpus cannot be shared by 2 cores"),
         ({"--resources": '{"memory": "900g"}'}, SettingsError, "this machine cannot give"),
     ],
 )

@@ -525,6 +525,17 @@ MISTAKES = {
         [("shop/project.yaml", 1, ":",
           "a second ': ' in one value: put the value in quotes, or check the indentation", "")],
     ),
+    "memory below what Spark starts with": (
+        "models/hours.yaml", "parameters: {max_depth: 3}", "resources: {memory: 465m}",
+        [("shop/models/hours.yaml", 12, "465m",
+          "465m is too little memory for an executor of Spark: it needs 466m or more", "")],
+    ),
+    "GPUs that no cores can share": (
+        "models/hours.yaml", "parameters: {max_depth: 3}", "resources: {cores: 2, gpus: 3}",
+        [("shop/models/hours.yaml", 12, "{cores: 2, gpus: 3}",
+          "3 gpus cannot be shared by 2 cores, each with as many whole GPUs: ask for gpus: 2 or gpus: 4, "
+          "or for cores: 3", "")],
+    ),
     "anchor": (
         "project.yaml", "Parcels", "&a Parcels",
         [("shop/project.yaml", 1, "&",
