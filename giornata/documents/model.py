@@ -1,10 +1,11 @@
 """The document of a model: `models/<name>.yaml`."""
 
+import math
 import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, StringConstraints, model_validator
 
 from giornata.documents.base import Deadline, Document, Duration, MailAddress, NameText, Share, Text
 
@@ -41,7 +42,15 @@ the task; training does not measure it."""
 Task = Literal["regression", "binary", "multiclass", "quantile", "forecasting", "clustering"]
 
 Number = int | float
-Scalar = bool | int | float | str
+
+
+def _finite(value: bool | int | float | str) -> bool | int | float | str:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {value!r}")
+    return value
+
+
+Scalar = Annotated[bool | int | float | str, AfterValidator(_finite)]
 
 
 def _null_is_a_word(value: object) -> object:
@@ -125,7 +134,7 @@ class Dimension(Document):
     integers: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
         default=None, alias="int"
     )
-    floats: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+    floats: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = Field(
         default=None, alias="float"
     )
     choice: Annotated[list[Scalar], Field(min_length=1)] | None = None
@@ -143,6 +152,14 @@ class Dimension(Document):
             raise ValueError("log: true needs a range of numbers above zero")
         return self
 
+    def holds(self, value: Scalar) -> bool:
+        """Whether a value of the parameter can be drawn."""
+        if self.choice is not None:
+            return value in self.choice
+        low, high = self.integers or self.floats or (math.inf, -math.inf)
+        number = int if self.integers else (int, float)
+        return isinstance(value, number) and not isinstance(value, bool) and low <= value <= high
+
 
 class Search(Document):
     """A search for parameters: up to `trials` tries that improve `metric` on the validation rows.
@@ -155,7 +172,7 @@ class Search(Document):
     trials: Annotated[int, Field(ge=1)]
     metric: str
     space: Annotated[dict[str, Dimension], Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     sampler: Literal["tpe", "random", "grid", "cmaes"] = "tpe"
     pruning: Literal["median", "none"] = "median"
     time: Duration | None = None

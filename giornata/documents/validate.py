@@ -16,6 +16,7 @@ _EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
+    "finite_number": "a finite number",
     "bool_type": "true or false",
     "dict_type": "a mapping (lines of the form 'key: value')",
     "model_type": "a mapping (lines of the form 'key: value')",

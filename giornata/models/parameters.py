@@ -1,6 +1,7 @@
 """The parameters that a model type takes, with the values each may have."""
 
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -50,7 +51,7 @@ class ParameterTable:
                 raise ParameterError(f"parameter {name} is a whole number, not {value!r}")
             _check_range(name, value, self.whole[name])
         elif name in self.real:
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
                 raise ParameterError(f"parameter {name} is a number, not {value!r}")
             _check_range(name, value, self.real[name])
         else:

@@ -5,7 +5,6 @@ order of their numbers. What a trial is proposed, and when it is pruned, so depe
 alone, never on which of them happened to finish first: the same data and seed give the same search.
 """
 
-import itertools
 import math
 import random
 import time
@@ -64,20 +63,21 @@ def search(
     """Run the trials of `plan`, at most `in_flight` at a time, and yield their records in order.
 
     The first trial is `own`, the document's parameters as they are; the others draw the parameters of the space,
-    those in `first` before all others, and keep the rest of `own`. `known` holds trials by number that an interrupted
-    search of the same rows has finished: they are not run again. A trial that fails is recorded while the others go
-    on. No trial begins after the plan's `time`, in seconds of `clock`: those that wait for their turn are taken back.
+    those in `first` before all others as far as they lie in it, and keep the rest of `own`. `known` holds trials by
+    number that an interrupted search of the same rows has finished: they are not run again. A trial that fails is
+    recorded while the others go on. No trial begins after the plan's `time`, in seconds of `clock`: those that wait
+    for their turn are taken back.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     direction: Literal["maximize", "minimize"] = "maximize" if _higher(plan) else "minimize"
     study = optuna.create_study(direction=direction, sampler=_sampler(plan))
     count = plan.trials
-    for drawn in first:
-        study.enqueue_trial({name: drawn[name] for name in plan.space if name in drawn})
+    earlier = _earlier(first, own, plan)
+    for point in earlier:
+        study.enqueue_trial(point)
     if plan.sampler == "grid":
-        tried = [own, *first]
-        grid = [point for point in _grid(plan) if not any(point.items() <= one.items() for one in tried)]
-        count = min(count, len(first) + len(grid) + 1)
+        grid = _grid(plan, [own, *earlier])
+        count = min(count, len(earlier) + len(grid) + 1)
         for point in grid:
             study.enqueue_trial(point)
     ends = math.inf if plan.time is None else clock() + plan.time.total_seconds()
@@ -135,12 +135,45 @@ def _sampler(plan: Search) -> optuna.samplers.BaseSampler:
             return optuna.samplers.RandomSampler(seed=plan.seed)
 
 
-def _grid(plan: Search) -> list[dict[str, Scalar]]:
-    """Every combination, in an order drawn by the seed: a search with fewer trials sees all over the grid."""
-    choices = {name: dimension.choice or () for name, dimension in plan.space.items()}
-    points = [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
-    random.Random(plan.seed).shuffle(points)
+def _earlier(
+    first: Sequence[Mapping[str, Scalar]], own: Mapping[str, Scalar], plan: Search
+) -> list[dict[str, Scalar]]:
+    """What of earlier parameters lies in the space, which may be another now; each once, and not the document's own."""
+    points: list[dict[str, Scalar]] = []
+    for drawn in first:
+        point = {
+            name: drawn[name] for name in plan.space if name in drawn and plan.space[name].holds(drawn[name])
+        }
+        if point and point not in points and not point.items() <= own.items():
+            points.append(point)
     return points
+
+
+def _grid(plan: Search, tried: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
+    """Combinations in an order drawn by the seed, without those that are tried anyway, as many as there are trials or
+    a few more: a search with fewer trials than combinations sees all over the grid."""
+    choices = {name: dimension.choice or [] for name, dimension in plan.space.items()}
+    size = math.prod(map(len, choices.values()))
+    wanted, random_ = plan.trials + len(tried), random.Random(plan.seed)
+    if size <= 2 * wanted:
+        numbers = random_.sample(range(size), size)
+    else:
+        # Of a large grid a few points, without making all of it.
+        drawn: dict[int, None] = {}
+        while len(drawn) < wanted:
+            drawn[random_.randrange(size)] = None
+        numbers = list(drawn)
+    points = [_point(choices, number) for number in numbers]
+    return [point for point in points if not any(point.items() <= one.items() for one in tried)]
+
+
+def _point(choices: Mapping[str, Sequence[Scalar]], number: int) -> dict[str, Scalar]:
+    """The combination with a number, counted from 0 with the last parameter's choice changing first."""
+    point: dict[str, Scalar] = {}
+    for name in reversed(list(choices)):
+        number, place = divmod(number, len(choices[name]))
+        point[name] = choices[name][place]
+    return {name: point[name] for name in choices}
 
 
 def _suggest(trial: optuna.trial.Trial, space: Mapping[str, Dimension]) -> dict[str, Scalar]:

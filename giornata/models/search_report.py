@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import optuna
 
-from giornata.documents.model import Dimension, Scalar
+from giornata.documents.model import Dimension
 from giornata.documents.record import TrialRecord
 
 __all__ = ["LEAST_TRIALS", "parameter_importances"]
@@ -21,9 +21,9 @@ def parameter_importances(
     et al. 2014, as Optuna computes it); empty where the trials are too few or all equal."""
     study = optuna.create_study()
     for trial in trials:
-        if trial.value is not None and all(
-            _inside(trial.parameters.get(name), space[name]) for name in space
-        ):
+        # The document's own parameters, which are tried first, may lie outside of the space.
+        inside = all(name in trial.parameters and space[name].holds(trial.parameters[name]) for name in space)
+        if trial.value is not None and inside:
             drawn = {name: trial.parameters[name] for name in space}
             study.add_trial(
                 optuna.trial.create_trial(
@@ -38,14 +38,6 @@ def parameter_importances(
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return {name: float(share) for name, share in shares.items()}
-
-
-def _inside(value: Scalar | None, dimension: Dimension) -> bool:
-    """The document's own parameters, which are tried first, may lie outside of the space."""
-    if dimension.choice is not None:
-        return value in dimension.choice
-    low, high = dimension.integers or dimension.floats or (0, 0)
-    return isinstance(value, int | float) and low <= value <= high
 
 
 def _distributions(space: Mapping[str, Dimension]) -> dict[str, optuna.distributions.BaseDistribution]:

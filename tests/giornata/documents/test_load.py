@@ -673,6 +673,32 @@ def test_a_column_may_be_a_list_and_a_key_may_not(shop, problems_after):
     assert (marked(problem), problem.message) == ("boxes", "column 'boxes' is a list, which is no key")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "place", "said"),
+    [
+        ("{max_depth: {int: [2, 8]}}", "{gamma: {float: [0, .inf]}}", ".inf", "expected a number"),
+        (
+            "{max_depth: {int: [2, 8]}}",
+            "{gamma: {float: [0, 1e999]}}",
+            "1e999",
+            "expected a finite number, found inf",
+        ),
+        (
+            "{max_depth: {int: [2, 8]}}",
+            "{gamma: {choice: [0.5, 1e999]}}",
+            "1e999",
+            "expected a finite number, found inf",
+        ),
+        ("{max_depth: 3}", "{gamma: -1e999}", "-1e999", "expected a finite number, found -inf"),
+        ("trials: 3,", "trials: 3, seed: 4294967296,", "4294967296", "less than 4294967296"),
+    ],
+)
+def test_numbers_that_no_search_can_use(problems_after, old, new, place, said):
+    (problem,) = problems_after("models/hours.yaml", old, new)
+    assert marked(problem) == place
+    assert said in problem.message
+
+
 def test_a_feature_must_be_a_number(problems_after):
     (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.shop")
     assert at(problem) == ("shop/models/hours.yaml", 9, 11)

@@ -240,6 +240,40 @@ def test_the_best_of_an_earlier_search_come_first():
     assert trials[2].parameters["max_depth"] == 7
 
 
+def test_of_an_earlier_search_in_another_space_only_what_lies_in_this_one_is_taken():
+    """A choice that is gone, a number beyond the range, a fraction where there are whole numbers, a word; nothing
+    that is tried anyway, nor anything twice."""
+    space = {
+        "max_depth": Dimension.model_validate({"int": [2, 8]}),
+        "learning_rate": Dimension.model_validate({"float": [0.01, 0.5]}),
+        "grow_policy": Dimension(choice=["depthwise", "lossguide"]),
+    }
+    good = {"max_depth": 4, "learning_rate": 0.2, "grow_policy": "lossguide"}
+    earlier = [
+        {"max_depth": 4.5, "learning_rate": 7.0, "grow_policy": "gone"},
+        {**OWN, **good},
+        dict(OWN),
+        {**good, "n_estimators": 3},
+        {"max_depth": "deep", "learning_rate": 0.3, "grow_policy": 1},
+    ]
+    trials = list(search(at_once, OWN, plan(4, space=space), 1, first=earlier))
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert trials[1].parameters == {**OWN, **good}
+    assert trials[2].parameters["learning_rate"] == 0.3
+    assert all(trial.parameters["learning_rate"] <= 0.5 for trial in trials[1:])
+    assert [trial.parameters for trial in trials[1:]].count({**OWN, **good}) == 1
+
+
+def test_a_few_points_of_a_grid_that_nobody_could_write_down():
+    space = {f"parameter_{place:02}": Dimension(choice=list(range(10))) for place in range(30)}
+    first, second = (list(search(at_once, OWN, plan(40, sampler="grid", space=space), 2)) for _ in range(2))
+    assert first == second
+    points = [tuple(trial.parameters[name] for name in space) for trial in first[1:]]
+    assert len(set(points)) == 39
+    # Every choice of every parameter is drawn with chance 0.1: that of 39 draws none is the first has chance 0.016.
+    assert sum(0 in column for column in zip(*points, strict=True)) > 25
+
+
 def test_an_interrupted_search_goes_on_where_it_was():
     whole = list(search(curved, OWN, plan(25), 2))
     ran = []
