@@ -3,9 +3,13 @@
 Quantiles are learned side by side, and may cross where rows are few: a row's values are put in order, which never
 raises their pinball loss. XGBoost is imported when it is first used: its import takes seconds where scikit-learn and
 pandas are installed.
+
+Values far from 0 are learned without their offset (see `giornata.models.offset`). The file keeps it as the attribute
+`offset` of XGBoost's model: XGBoost alone answers without it.
 """
 
 import json
+import math
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +21,7 @@ from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
 from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
 from giornata.models.classes import places_of, scaled_to_one
+from giornata.models.offset import offset_of
 from giornata.models.parameters import ParameterTable
 from giornata.models.tasks import check_labels, check_task
 
@@ -24,9 +29,9 @@ if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
     from xgboost.callback import TrainingCallback
 
-__all__ = ["BoostedTrees", "BoostedTreesType", "options_of"]
+__all__ = ["BoostedTrees", "BoostedTreesType", "options_of", "shift_of"]
 
-_FILE = "model.ubj"
+_FILE, _OFFSET = "model.ubj", "offset"
 _CLASSES, _QUANTILES = "multi:softprob", "reg:quantileerror"
 _OBJECTIVES = {
     "regression": "reg:squarederror",
@@ -66,11 +71,12 @@ _PARAMETERS = ParameterTable(
 
 
 class _Prepared(threading.local):
-    """XGBoost's own form of rows, while somebody holds them: the trials of a search so bin their rows once, which for
-    some thirty features is half of a fit of sixty trees. Of a thread's own, since a fit changes it."""
+    """XGBoost's own form of rows, and the offset that its labels are without, while somebody holds the rows: the trials
+    of a search so bin them once, which for some thirty features is half of a fit of sixty trees. Of a thread's own,
+    since a fit changes it."""
 
     def __init__(self) -> None:
-        self.forms: WeakKeyDictionary[Examples, DMatrix] = WeakKeyDictionary()
+        self.forms: WeakKeyDictionary[Examples, tuple[DMatrix, float]] = WeakKeyDictionary()
 
 
 _PREPARED = _Prepared()
@@ -79,9 +85,12 @@ _PREPARED = _Prepared()
 class BoostedTrees:
     """A fitted ensemble, trimmed to the trees that it answers with, which answers on one thread."""
 
-    def __init__(self, booster: "Booster"):
+    def __init__(self, booster: "Booster", offset: float = 0.0):
+        """Answers are `offset` more than the booster's."""
         booster.set_param({"nthread": 1})
-        self._booster = booster
+        if offset:
+            booster.set_attr(**{_OFFSET: repr(offset)})
+        self._booster, self._offset = booster, offset
         learner = json.loads(booster.save_config())["learner"]
         self._objective = learner["objective"]["name"]
         sizes = learner["learner_model_param"]
@@ -96,8 +105,8 @@ class BoostedTrees:
         if self._objective == _CLASSES:
             return scaled_to_one(answers.reshape(len(matrix), self._outputs))
         if self._objective == _QUANTILES:
-            return np.sort(answers.reshape(len(matrix), self._outputs), axis=1)
-        return answers
+            answers = np.sort(answers.reshape(len(matrix), self._outputs), axis=1)
+        return answers + self._offset if self._offset else answers
 
     def to_files(self) -> dict[str, bytes]:
         return {_FILE: bytes(self._booster.save_raw("ubj"))}
@@ -114,7 +123,7 @@ class BoostedTrees:
             booster.load_model(bytearray(files[_FILE]))
         except XGBoostError as error:
             raise BundleError(f"{_FILE} holds no model that XGBoost reads: {_first_line(error)}") from error
-        return cls(booster)
+        return cls(booster, _offset(booster))
 
     def importance(self) -> dict[int, float]:
         gains = {int(name[1:]): float(gain) for name, gain in self._gains().items()}
@@ -174,15 +183,16 @@ class BoostedTreesType:
             raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
         options, rounds = options_of(examples, task, parameters, seed)
         options["nthread"] = threads
+        offset = shift_of(examples, task)
         try:
-            data = _prepared(examples, threads)
+            data = _prepared(examples, offset, threads)
             if validation is None:
-                return BoostedTrees(xgboost.train(options, data, rounds))
+                return BoostedTrees(xgboost.train(options, data, rounds), offset)
             booster = xgboost.train(
                 options,
                 data,
                 rounds,
-                evals=[(_prepared(validation, threads), "validation")],
+                evals=[(_prepared(validation, offset, threads), "validation")],
                 early_stopping_rounds=None if patience is None else int(patience),
                 callbacks=[_telling(watch)] if watch else None,
                 verbose_eval=False,
@@ -190,16 +200,41 @@ class BoostedTreesType:
         except XGBoostError as error:
             raise FitError(f"XGBoost cannot fit {len(examples.target)} rows: {_first_line(error)}") from error
         # XGBoost predicts with the trees after the best one too, unless they are cut off.
-        return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1])
+        return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1], offset)
 
 
-def _prepared(examples: Examples, threads: int) -> "DMatrix":
+def _prepared(examples: Examples, offset: float, threads: int) -> "DMatrix":
+    """The rows, their labels less `offset`: rows to be judged by have that of the rows to learn from."""
     from xgboost import DMatrix
 
-    forms = _PREPARED.forms
-    if examples not in forms:
-        forms[examples] = DMatrix(examples.matrix, examples.target, nthread=threads)
-    return forms[examples]
+    known = _PREPARED.forms.get(examples)
+    if known and known[1] == offset:
+        return known[0]
+    target = examples.target - offset
+    if known:
+        form = known[0]
+        form.set_label(target)
+    else:
+        form = DMatrix(examples.matrix, target, nthread=threads)
+    _PREPARED.forms[examples] = form, offset
+    return form
+
+
+def _offset(booster: "Booster") -> float:
+    """What a booster says that its answers are to have added. Raises BundleError where that is no number."""
+    text = booster.attr(_OFFSET)
+    try:
+        offset = float(text or 0)
+    except ValueError:
+        offset = math.nan
+    if not math.isfinite(offset):
+        raise BundleError(f"{_FILE} holds an offset that is no number: {text!r}")
+    return offset
+
+
+def shift_of(examples: Examples, task: str) -> float:
+    """The offset that labels are learned without: only squared and pinball errors are the same without one."""
+    return offset_of(examples.target) if task in ("regression", "quantile") else 0.0
 
 
 def options_of(

@@ -2,7 +2,8 @@
 
 Codes of categories are split like amounts. A missing value goes the way that lowered the error most when the tree was
 grown; where none was seen, with the larger child. A forest's answer is the mean of its trees' answers, a tree's
-answer the mean of the labels in the leaf.
+answer the mean of the labels in the leaf. Labels far from 0 are learned without their offset (see
+`giornata.models.offset`), and the leaves have it added.
 
 Of the task multiclass it is the share of each class in the leaf, as if one more row lay there that is of every class
 by its share of all training rows (see `class_shares`): a class that a small leaf happens to lack is not impossible.
@@ -19,9 +20,10 @@ from pydantic import Field, FiniteFloat, ValidationError
 from giornata.documents.base import Document
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
+from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Vector, Watch
 from giornata.models.classes import class_shares, places_of, scaled_to_one
 from giornata.models.nodes import NODE_FILES, Nodes, Walk, read_nodes
+from giornata.models.offset import offset_of
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
 from giornata.models.tasks import check_labels, check_task
@@ -125,9 +127,10 @@ class DecisionTreeType:
         check_labels(examples, task)
         kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
         tree = kind(**_options(parameters, _TREE_DEFAULTS, seed))
-        with fitting(len(examples.target), threads):
-            tree.fit(examples.matrix, examples.target)
-        return _fitted([_nodes(tree.tree_, _leaf_answers(examples, task, tree))], tree)
+        target, offset = _shifted(examples, task)
+        with fitting(len(target), threads):
+            tree.fit(examples.matrix, target)
+        return _fitted([_nodes(tree.tree_, _leaf_answers(examples, task, tree, offset))], tree)
 
 
 class RandomForestType:
@@ -172,12 +175,13 @@ class RandomForestType:
         kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
         forest = kind(**options, n_estimators=0, n_jobs=threads, warm_start=True)
         progress = _Progress(task, validation, watch) if validation and watch else None
+        target, offset = _shifted(examples, task)
         grown: list[Nodes] = []
         while len(grown) < trees:
             forest.n_estimators = min(len(grown) + threads, trees) if progress else trees
-            with fitting(len(examples.target), threads):
-                forest.fit(examples.matrix, examples.target)
-            answers = _leaf_answers(examples, task, forest)
+            with fitting(len(target), threads):
+                forest.fit(examples.matrix, target)
+            answers = _leaf_answers(examples, task, forest, offset)
             for tree in forest.estimators_[len(grown) :]:
                 grown.append(_nodes(tree.tree_, answers))
                 if progress:
@@ -212,10 +216,18 @@ def _options(parameters: Parameters, defaults: Parameters, seed: int) -> dict[st
     return {**chosen, **shares, "random_state": random_state(seed)}
 
 
-def _leaf_answers(examples: Examples, task: str, estimator: Any) -> Callable[[Any], NDArray[np.float64]]:
+def _shifted(examples: Examples, task: str) -> tuple[Vector, float]:
+    """The labels as trees learn them, and what these are less than the labels."""
+    offset = offset_of(examples.target) if task == "regression" else 0.0
+    return (examples.target - offset if offset else examples.target), offset
+
+
+def _leaf_answers(
+    examples: Examples, task: str, estimator: Any, offset: float
+) -> Callable[[Any], NDArray[np.float64]]:
     """What gives the answers in the nodes of a tree of the fitted `estimator`: a number, or a row of them, a node."""
     if task == "regression":
-        return lambda tree: tree.value[:, 0, 0]
+        return lambda tree: tree.value[:, 0, 0] + offset
     found = estimator.classes_.astype(np.intp)
     classes = len(examples.outputs) if task == "multiclass" else 2
 

@@ -353,7 +353,7 @@ def test_what_cannot_be_fitted(data, type_):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(FitError, match="too large"):
-            type_.fit(Examples(matrix, np.full(700, 1.7e308)), "regression", {}, seed=0)
+            type_.fit(Examples(matrix, np.resize([1.7e308, -1.7e308], 700)), "regression", {}, seed=0)
 
 
 def test_forests_that_no_bundle_holds(data, several, monkeypatch):
