@@ -172,7 +172,7 @@ def fit_together(
     )
     try:
         return FittedPart(
-            learner(rows, drawn, recipe.task, recipe.sets[number], recipe.seed, workers).to_files()
+            learner.fit(rows, drawn, recipe.task, recipe.sets[number], recipe.seed, workers).to_files()
         )
     except FitError as error:
         return FittedPart({}, str(error))

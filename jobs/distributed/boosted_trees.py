@@ -1,10 +1,9 @@
 """Boosted trees that all executors grow together, by XGBoost's own estimator for Spark."""
 
 import numpy as np
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 
-from giornata.models.base import Examples, FitError, Parameters
+from giornata.models.base import Examples, Parameters
 from giornata.models.boosted_trees import BoostedTrees, options_of
 from jobs.training_data import LABEL, matrix_columns
 
@@ -14,10 +13,7 @@ __all__ = ["fit"]
 def fit(
     rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
 ) -> BoostedTrees:
-    """The trees are other ones than a single process grows: each worker sketches the rows that it has.
-
-    Raises FitError.
-    """
+    """The trees are other ones than a single process grows: each worker sketches the rows that it has."""
     from xgboost.spark import SparkXGBRegressor
 
     options, rounds = options_of(sample, task, parameters, seed)
@@ -31,10 +27,7 @@ def fit(
         missing=np.nan,
         **options,
     )
-    try:
-        booster = estimator.fit(rows).get_booster()
-    except PySparkException as error:
-        raise FitError(f"XGBoost cannot fit on {workers} workers: {str(error).splitlines()[0]}") from error
+    booster = estimator.fit(rows).get_booster()
     # As in a model that was fitted to a matrix without names.
     booster.feature_names = None
     return BoostedTrees(booster)

@@ -6,26 +6,22 @@ Each worker has a share of the rows, which Spark brings to a file on the worker'
 import time
 from collections.abc import Sequence
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from giornata.models.base import DEVICE, Examples, FitError, Parameters
 from giornata.models.deep_net import DeepNet
 from giornata.models.deep_net_plan import Plan, finished, first_net
 from jobs.code_archive import ARCHIVE
+from jobs.distributed.shares import shares, workers_for
 from jobs.faults import SPARK_ERRORS, is_shut_down
-from jobs.training_data import LABEL, ORDER, matrix_columns
+from jobs.training_data import LABEL, matrix_columns
 
 __all__ = ["fit"]
 
 SLOT_SECONDS = 60.0
 """How long a cluster may take to have a slot for each worker."""
 
-_LEAST_ROWS = 100  # of a worker: with fewer it is not worth its start
-_SHARE = "_share"
 _ENDED = "TorchDistributor failed during training"  # all that it says of a process that ends by an error
 
 
@@ -34,34 +30,25 @@ def fit(
 ) -> DeepNet:
     """The net begins with what a single process draws, scaled by the sample, and takes as many steps of as many rows.
 
-    With early_stopping_rounds every tenth row is held out to stop by. Raises FitError.
+    With early_stopping_rounds every tenth row is held out to stop by.
     """
     plan = Plan(**dict(parameters))
     first = first_net(sample, task, plan, seed)
     if not first.layers:
         return first
-    # The sample is all rows, or very many of them.
-    workers = max(1, min(workers, len(sample.target) // _LEAST_ROWS))
+    workers = workers_for(sample, workers)
     columns = matrix_columns(sample.matrix.shape[1])
-    shares = (
-        rows.select(
-            *columns, LABEL, ORDER, F.pmod(F.xxhash64(ORDER), F.lit(workers)).cast("int").alias(_SHARE)
-        )
-        .repartitionById(workers, _SHARE)
-        # The same rows in the same order, however Spark moved them.
-        .sortWithinPartitions(ORDER)
-        .select(*columns, LABEL)
-    )
-    files, problem = _run(shares, workers, columns, first, parameters, seed)
+    own = shares(rows, [*columns, LABEL], workers)
+    files, problem = _run(own, workers, columns, first, parameters, seed)
     if problem:
         raise FitError(problem)
     return finished(DeepNet.from_files(files), plan, sample.matrix, seed)
 
 
 def _run(
-    shares: DataFrame, workers: int, columns: Sequence[str], first: DeepNet, parameters: Parameters, seed: int
+    own: DataFrame, workers: int, columns: Sequence[str], first: DeepNet, parameters: Parameters, seed: int
 ) -> tuple[dict[str, bytes], str]:
-    """What the workers made of their shares: see `jobs.distributed.deep_net_worker.learn`."""
+    """What the workers made of their own rows: see `jobs.distributed.deep_net_worker.learn`."""
     archive = ARCHIVE
 
     # Defined here, and given nothing of ours, it is read by a process that does not find our code before it looks.
@@ -77,19 +64,21 @@ def _run(
 
         return learn(rows, *arguments)
 
-    spark = shares.sparkSession
+    spark = own.sparkSession
     gpus = _on_gpus(spark)
     _wait_for_slots(spark, workers)
     try:
         distributor = TorchDistributor(num_processes=workers, local_mode=False, use_gpu=gpus)
         return distributor._train_on_dataframe(
-            train, shares, list(columns), LABEL, first.to_files(), dict(parameters), seed
+            train, own, list(columns), LABEL, first.to_files(), dict(parameters), seed
         )
     except SPARK_ERRORS as error:
-        if is_shut_down(error):
-            # Spark ended, not the fit.
+        if is_shut_down(error) or _ENDED not in str(error):
             raise
-        raise FitError(f"PyTorch cannot fit on {workers} workers: {_cause(error)}") from error
+        raise FitError(
+            f"PyTorch cannot fit on {workers} workers: a worker ended before the net was learned; "
+            "what it said last is in the run's log"
+        ) from error
     except RuntimeError as error:
         # What it finds wrong with Spark's settings, such as encryption that it does not have.
         raise FitError(f"PyTorch cannot fit on {workers} workers: {' '.join(str(error).split())}") from error
@@ -119,13 +108,3 @@ def _wait_for_slots(spark: SparkSession, workers: int) -> None:
                 "ask for fewer executors or cores"
             )
         time.sleep(1.0)
-
-
-def _cause(error: PySparkException | Py4JJavaError) -> str:
-    """The last line that names an error, else the first line of the message."""
-    message = str(error.java_exception.getMessage()) if isinstance(error, Py4JJavaError) else str(error)
-    if _ENDED in message:
-        return "a worker ended before the net was learned; what it said last is in the run's log"
-    lines = [line.strip() for line in message.splitlines()]
-    named = [line for line in lines if line.partition(": ")[0].rpartition(".")[2].endswith("Error")]
-    return named[-1] if named else lines[0]

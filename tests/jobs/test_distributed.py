@@ -1,10 +1,13 @@
 """Models that all executors learn together are as good as those of one process, and of the same kind."""
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
 from sklearn.linear_model import LogisticRegression
 
 from giornata.documents.model import Resources
@@ -13,7 +16,7 @@ from giornata.models import model_type
 from giornata.models.base import Examples, FitError
 from giornata.models.deep_net_plan import Plan, first_net
 from giornata.models.outputs import outputs_of
-from jobs.distributed import LEARNERS, deep_net, learner_of
+from jobs.distributed import LEARNERS, Learner, deep_net, learner_of
 from jobs.learning import is_large
 from jobs.parts import Recipe, fit_parts, fit_together
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples
@@ -119,6 +122,46 @@ def test_what_cannot_be_learned_is_told(spark, table):
     recipe = Recipe(model_type("linear"), "regression", [{}], 0, 1, {})
     constant = spark.createDataFrame(rows.set_column(0, "x0", pa.array(np.ones(ROWS, np.float32))))
     assert "nothing to learn from" in fit_together(constant, (), 0, ["train"], recipe, 2).problem
+
+
+def test_what_xgboost_refuses_is_told(spark, table):
+    """The part is dropped with this sentence: another error would end the whole run."""
+    # More than a number of four bytes can be.
+    far = F.when(F.col(ORDER) == 0, 1e39).otherwise(F.col(LABEL))
+    matrix = spark.createDataFrame(table).withColumn(LABEL, far)
+    recipe = Recipe(model_type("xgboost"), "regression", [{}], 0, 4, {2: 3})
+    problem = fit_together(matrix, (), 0, ["train", "validation"], recipe, 2).problem
+    said = "Check failed: valid: Label contains NaN, infinity or a value too large."
+    assert re.fullmatch(rf"XGBoost cannot fit on 2 workers: /\S+ {re.escape(said)}", problem)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "library"),
+    [
+        ("xgboost", "regression", "XGBoost"),
+        ("linear", "regression", "Spark ML"),
+        ("logistic", "binary", "Spark ML"),
+        ("k_means", "clustering", "Spark ML"),
+        ("deep_net", "regression", "PyTorch"),
+    ],
+)
+def test_what_fails_on_executors_is_told(spark, table, name, task, library):
+    def breaks(batches):
+        raise ValueError("a row is broken")
+
+    rows = labelled(table, task)
+    matrix = spark.createDataFrame(rows)
+    learner = learner_of(model_type(name))
+    with pytest.raises(FitError, match=rf"^{library} cannot fit on 2 workers: ValueError: a row is broken$"):
+        learner.fit(matrix.mapInArrow(breaks, matrix.schema), examples(rows, 4, {2: 3}), task, {}, 0, 2)
+
+
+def test_the_end_of_spark_is_no_fault_of_the_fit():
+    def learn(*_):
+        raise PySparkException("Job 3 cancelled because SparkContext was shut down")
+
+    with pytest.raises(PySparkException):
+        Learner("Spark ML", learn).fit(None, Examples(np.ones((1, 1)), np.ones(1)), "regression", {}, 0, 2)
 
 
 def nets(parameters, task="regression"):
