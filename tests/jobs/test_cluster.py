@@ -311,6 +311,15 @@ def test_executors_have_to_fit_the_nodes_of_yarn(hadoop: Path, monkeypatch: pyte
     assert not ask_yarn(hadoop, Asked(executors=2, cores=1))
     monkeypatch.setitem(_Clusters.answers, NODES, nodes(node(4096, 1), node(2048, 2)))
     assert "have room for 1 executors" in ask_yarn(hadoop, Asked(executors=2, cores=1))
+    # The container leaves 804 of 1700 MB, and has no place on the small node.
+    monkeypatch.setitem(_Clusters.answers, NODES, nodes(node(1700, 9), node(800, 9)))
+    assert "have room for 0 executors of 466m" in ask_yarn(hadoop, Asked(executors=1, cores=1, memory="466m"))
+    # Two GPUs are on one machine.
+    monkeypatch.setitem(_Clusters.answers, NODES, nodes(node(4096, 4, gpus=3), node(4096, 4, gpus=1)))
+    assert not ask_yarn(hadoop, Asked(executors=1, gpus=2))
+    assert f"room for 1 executors of 1g {OVERHEAD} and 2 cores and 2 gpus" in ask_yarn(
+        hadoop, Asked(executors=2, gpus=2)
+    )
 
 
 def test_a_yarn_without_nodes(hadoop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
