@@ -2,9 +2,10 @@
 
 import numpy as np
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from giornata.models.base import Examples, Parameters
-from giornata.models.boosted_trees import BoostedTrees, options_of
+from giornata.models.boosted_trees import BoostedTrees, options_of, shift_of
 from jobs.training_data import LABEL, matrix_columns
 
 __all__ = ["fit"]
@@ -13,7 +14,10 @@ __all__ = ["fit"]
 def fit(
     rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
 ) -> BoostedTrees:
-    """The trees are other ones than a single process grows: each worker sketches the rows that it has."""
+    """The trees are other ones than a single process grows: each worker sketches the rows that it has.
+
+    Labels far from 0 are learned less the median of the sample.
+    """
     from xgboost.spark import SparkXGBRegressor
 
     options, rounds = options_of(sample, task, parameters, seed)
@@ -27,7 +31,10 @@ def fit(
         missing=np.nan,
         **options,
     )
+    offset = shift_of(sample, task)
+    if offset:
+        rows = rows.withColumn(LABEL, F.col(LABEL) - offset)
     booster = estimator.fit(rows).get_booster()
     # As in a model that was fitted to a matrix without names.
     booster.feature_names = None
-    return BoostedTrees(booster)
+    return BoostedTrees(booster, offset)

@@ -103,6 +103,25 @@ def test_as_good_as_one_process(spark, table, name, task, parameters):
             assert answers[0] == pytest.approx(answers[1], abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("name", "task"), [("xgboost", "regression"), ("xgboost", "quantile"), ("linear", "regression")]
+)
+def test_labels_far_from_0(spark, table, name, task):
+    """Such as moments in seconds, of which single precision keeps two minutes."""
+    outputs = outputs_of(task, (), [0.1, 0.5, 0.9])
+    parameters = {"n_estimators": 20, "max_depth": 3} if name == "xgboost" else {}
+    recipe = Recipe(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
+    held = examples(table, 4, recipe.categories, recipe.names, outputs)
+    label = table[LABEL].to_numpy()
+    answers = []
+    for offset in (0.0, 1.6e9):
+        moved = table.set_column(table.column_names.index(LABEL), LABEL, pa.array(label + offset))
+        together = fit_together(spark.createDataFrame(moved).repartition(4), (), 0, ["train"], recipe, 2)
+        answers.append(recipe.type.fitted.from_files(together.files).predict(held.matrix) - offset)
+    assert np.sqrt(np.mean((answers[1] - answers[0]) ** 2)) < 1
+    assert np.std(answers[1]) > 5
+
+
 def test_logistic_is_scikit_learns(spark, table):
     """Without a penalty nothing depends on how columns are scaled."""
     rows = labelled(table, "binary").drop_columns(["x1"]).append_column("x1", table["x0"])
