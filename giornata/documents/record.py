@@ -199,9 +199,10 @@ class ModelVersion(Document):
     `metrics` are those of the whole model on the test period, `metrics_by_level` the same rows divided by the
     level that answered, `single_model_metrics` those of the model without parts, `baseline_metrics` those of
     answering the training mean (regression) or the training share of true (binary), `previous` those of the version
-    before. `warnings` are sentences about features that seem to know the label, and about inputs that
-    seem to lie in the future. `importances` are shares of the gain, adding up to 1. `part_metric` names the error that
-    decided about parts. `search` and `distributions` are reports, which the bundle leaves out.
+    before. `warnings` are sentences about features that seem to know the label, about inputs that seem to lie in
+    the future, and about features of very different sizes in clusters. `importances` are shares of the gain, adding
+    up to 1. `part_metric` names the error that decided about parts. `search` and `distributions` are reports, which
+    the bundle leaves out.
     """
 
     uuid: str

@@ -1,0 +1,45 @@
+"""Amounts of other sizes side by side, in models for which distances between rows are what counts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from giornata.models.base import Examples
+
+__all__ = ["UNEVEN", "uneven_scales"]
+
+UNEVEN = 30
+"""How many times as wide as another feature one may spread: its part in squared distances is then 900 times as
+large."""
+
+_OF_CODES = 0.5  # the standard deviation of what is 0 in half of the rows and 1 in the others
+
+
+def uneven_scales(names: Sequence[str], examples: Examples, task: str) -> list[str]:
+    """A sentence where one feature decides alone which rows are alike, because its numbers are so much larger."""
+    if task != "clustering":
+        return []
+    spreads = {name: _spread(examples, column) for column, name in enumerate(names)}
+    told = {name: spread for name, spread in spreads.items() if spread > 0}  # the others move no row
+    if not told:
+        return []
+    widest, narrowest = max(told, key=told.__getitem__), min(told, key=told.__getitem__)
+    if told[widest] <= UNEVEN * told[narrowest]:
+        return []
+    return [
+        f"feature {widest} spreads {told[widest] / told[narrowest]:,.0f} times as wide as feature {narrowest} "
+        f"(standard deviations of {told[widest]:.3g} and {told[narrowest]:.3g}), and outweighs it in every distance. "
+        "Wrap amounts in normalize(…)"
+    ]
+
+
+def _spread(examples: Examples, column: int) -> float:
+    """The standard deviation of an amount, a missing one being at the mean; of codes, and of what is 0 or 1, the
+    largest that these can have: a rare one is not told to be brought to one scale with others."""
+    values = examples.matrix[:, column].astype(np.float64)
+    present = values[~np.isnan(values)]
+    if not present.size or present.min() == present.max():
+        return 0.0
+    if column in examples.categories or np.isin(present, (0, 1)).all():
+        return _OF_CODES
+    return float(np.sqrt(np.square(present - present.mean()).sum() / len(values)))
