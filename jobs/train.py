@@ -28,6 +28,7 @@ from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.evaluation.leakage import leakage, moments_ahead
 from giornata.evaluation.metrics import LOSS
+from giornata.evaluation.scales import uneven_scales
 from giornata.models import ModelType, model_type
 from giornata.models.custom import CustomType
 from giornata.models.partitions import (
@@ -221,6 +222,7 @@ def _train(
     suspects = [
         *moments_ahead(counts.ahead, spec, documents.tables[spec.data.table]),
         *leakage(features.names, data.train, spec.task),
+        *uneven_scales(features.names, data.train, spec.task),
     ]
     _warn(suspects)
     fair = _fair(earlier, when)
