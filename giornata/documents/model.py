@@ -22,6 +22,10 @@ METRICS: dict[str, tuple[str, ...]] = {
 NO_GOAL = frozenset({"coverage", "largest_share"})
 """Metrics of which neither more nor less is better, so that no search can improve them."""
 
+SEARCHED: dict[str, tuple[str, ...]] = {"clustering": ("silhouette",)}
+"""Metrics by task that a search can improve and nothing else measures: they take more than the answers, and choose
+between models that the error of the task cannot compare; see `giornata.evaluation.searched`."""
+
 TYPES: dict[str, tuple[str, ...]] = {
     "xgboost": ("regression", "binary", "multiclass", "quantile"),
     "linear": ("regression",),

@@ -10,7 +10,7 @@ from giornata.documents.custom_code import code_file, code_problems
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
-from giornata.documents.model import CONSISTENCY, METRICS, NO_GOAL, TYPES, ModelSpec, level_name
+from giornata.documents.model import CONSISTENCY, METRICS, NO_GOAL, SEARCHED, TYPES, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import YamlFile
@@ -355,14 +355,14 @@ def _label_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
 
 def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
     known = METRICS[model.task]
-    improved = [metric for metric in known if metric not in NO_GOAL]
+    improved = [*SEARCHED.get(model.task, ()), *(metric for metric in known if metric not in NO_GOAL)]
     if model.search and model.search.metric in NO_GOAL.intersection(known):
         yield file.value_problem(
             ("search", "metric"),
             f"a search cannot improve {model.search.metric}: neither more of it is better nor less",
             f"use {' or '.join(improved)}",
         )
-    elif model.search and model.search.metric not in known:
+    elif model.search and model.search.metric not in improved:
         yield _unknown(
             file, ["search", "metric"], f"metric of a {model.task} model", model.search.metric, improved
         )

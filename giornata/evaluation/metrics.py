@@ -23,7 +23,7 @@ __all__ = [
     "regression_metrics",
 ]
 
-HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy", "macro_f1"})
+HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy", "macro_f1", "silhouette"})
 
 # The error that decides between a part and its parent: it is a mean over rows, so that parts can be added up.
 LOSS = {

@@ -9,7 +9,8 @@ Clusters are numbered by their training rows, the largest first, so that the num
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Self
 
 import numpy as np
@@ -76,11 +77,25 @@ class KMeans:
 
     def predict(self, matrix: Matrix) -> Answers:
         """Shape (rows, 2); of centres that are equally near, the first. Raises DataError for other columns."""
-        if matrix.shape[1] != self._file.features:
-            raise DataError(
-                f"the model takes {self._file.features} features, and rows have {matrix.shape[1]}"
-            )
-        return _nearest(points_of(matrix, self._file.columns), self._centres)
+        return _nearest(self._points(matrix), self._centres)
+
+    def silhouette(self, matrix: Matrix) -> float:
+        """The simplified silhouette (Hruschka 2004), from 0 to 1: the mean over the rows of 1 - a / b, of the distances
+        a to the nearest centre and b to the next one.
+
+        A row half-way between two centres counts 0, as does every row where there is one centre: nothing is told
+        apart. NaN without rows. Raises DataError for other columns.
+        """
+        points = self._points(matrix)
+        if not len(points):
+            return math.nan
+        if len(self._centres) < 2:
+            return 0.0
+        apart = 0.0
+        for _, squares in _squares(points, self._centres):
+            nearest, second = np.sqrt(np.partition(squares, 1, axis=1)[:, :2]).T
+            apart += float(np.sum(1 - np.divide(nearest, second, out=np.ones_like(second), where=second > 0)))
+        return apart / len(points)
 
     def to_files(self) -> dict[str, bytes]:
         content = self._file.model_dump(exclude_defaults=True)
@@ -112,6 +127,13 @@ class KMeans:
 
     def size(self) -> dict[str, int]:
         return {"centres": len(self._file.centres)}
+
+    def _points(self, matrix: Matrix) -> NDArray[np.float64]:
+        if matrix.shape[1] != self._file.features:
+            raise DataError(
+                f"the model takes {self._file.features} features, and rows have {matrix.shape[1]}"
+            )
+        return points_of(matrix, self._file.columns)
 
 
 class KMeansType:
@@ -221,18 +243,26 @@ def _kinds(points: NDArray[np.float64], most: int) -> int:
 
 
 def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> Answers:
-    """The number of the nearest centre and the distance, for each point.
+    """The number of the nearest centre and the distance, for each point."""
+    found = np.empty((len(points), 2), np.float64)
+    for start, squares in _squares(points, centres):
+        found[start : start + len(squares), 0] = squares.argmin(axis=1)
+        found[start : start + len(squares), 1] = np.sqrt(squares.min(axis=1))
+    return found
+
+
+def _squares(
+    points: NDArray[np.float64], centres: NDArray[np.float64]
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """The squared distances to all centres, of shape (points, centres), for some points at a time; the place of the
+    first of these before them.
 
     The squares are added from the left, one after the other: a matrix product would add in another order for one
     point than for many, and the last bits of an answer would depend on the rows beside it.
     """
     block = max(1, _CELLS // max(1, centres.size))
-    found = np.empty((len(points), 2), np.float64)
     for start in range(0, len(points), block):
         part = points[start : start + block]
         sums = np.zeros((len(part), len(centres), points.shape[1] + 1), np.float64)
         np.square(part[:, None, :] - centres, out=sums[:, :, 1:])
-        squares = np.add.accumulate(sums, axis=2, out=sums)[:, :, -1]
-        found[start : start + block, 0] = squares.argmin(axis=1)
-        found[start : start + block, 1] = np.sqrt(squares.min(axis=1))
-    return found
+        yield start, np.add.accumulate(sums, axis=2, out=sums)[:, :, -1]

@@ -716,6 +716,53 @@ def test_numbers_that_no_search_can_use(problems_after, old, new, place, said):
     assert said in problem.message
 
 
+KINDS = """\
+description: Kinds of orders
+owner: shop-team
+type: k_means
+task: clustering
+data: {table: orders, key: [order_id], event_time: ordered_at}
+split: {train: 270d, validation: 0.2, test: 30d}
+features:
+  weight: normalize(row.weight)
+search: {trials: 3, metric: silhouette, space: {clusters: {int: [2, 8]}}}
+"""
+
+
+@pytest.mark.parametrize("metric", ["silhouette", "distance"])
+def test_metrics_that_clusters_are_searched_by(shop, metric):
+    (shop / "models/kinds.yaml").write_text(KINDS.replace("silhouette", metric))
+    search = load_project(shop).model("kinds").search
+    assert search
+    assert search.metric == metric
+
+
+@pytest.mark.parametrize(
+    ("new", "message", "suggestion"),
+    [
+        ("silhuette", "unknown metric of a clustering model 'silhuette'", "did you mean 'silhouette'?"),
+        ("rmse", "unknown metric of a clustering model 'rmse'", "known: distance, silhouette"),
+        (
+            "largest_share",
+            "a search cannot improve largest_share: neither more of it is better nor less",
+            "use silhouette or distance",
+        ),
+    ],
+)
+def test_metrics_that_clusters_are_not_searched_by(shop, problems_after, new, message, suggestion):
+    (shop / "models/kinds.yaml").write_text(KINDS)
+    (problem,) = problems_after("models/kinds.yaml", "silhouette", new)
+    assert (marked(problem), problem.message, problem.suggestion) == (new, message, suggestion)
+
+
+def test_a_metric_of_searches_is_none_of_a_gate(shop, problems_after):
+    (shop / "models/kinds.yaml").write_text(
+        KINDS + "deploy: {tag: production, modes: [batch], gate: {distance: {max: 2}}}"
+    )
+    (problem,) = problems_after("models/kinds.yaml", "distance: {max", "silhouette: {max")
+    assert problem.message == "unknown metric of a clustering model 'silhouette'"
+
+
 def test_a_feature_must_be_a_number(problems_after):
     (problem,) = problems_after("models/hours.yaml", "weight: row.weight", "weight: row.shop")
     assert at(problem) == ("shop/models/hours.yaml", 9, 11)

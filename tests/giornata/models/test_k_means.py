@@ -71,6 +71,24 @@ def test_equals_scikit_learn(examples, clusters):
     assert fitted.size() == {"centres": clusters}
 
 
+def test_silhouette_by_hand():
+    fitted = fit([[0], [0], [0], [10], [10]], clusters=2)
+    asked = np.array([[2], [5], [10], [NAN]], np.float32)  # 2 of 8, half-way, on a centre, at the mean of 4
+    assert fitted.silhouette(asked) == pytest.approx((3 / 4 + 0 + 1 + 1 / 3) / 4)
+    assert math.isnan(fitted.silhouette(asked[:0]))
+    assert fit([[0], [10]], clusters=1).silhouette(asked) == 0
+    with pytest.raises(DataError, match="takes 1 features, and rows have 2"):
+        fitted.silhouette(np.zeros((1, 2), np.float32))
+
+
+def test_silhouette_is_that_of_scikit_learns_distances(examples, monkeypatch):
+    monkeypatch.setattr("giornata.models.k_means._CELLS", 1000)  # several blocks
+    fitted = TYPE.fit(examples, "clustering", {"clusters": 5}, seed=4)
+    matrix = examples.matrix.astype(np.float64)
+    nearest, second = np.sort(pipeline(5, 4).fit(matrix).transform(matrix), axis=1)[:, :2].T
+    assert fitted.silhouette(examples.matrix) == pytest.approx(np.mean((second - nearest) / second), rel=1e-9)
+
+
 def test_parameters_reach_scikit_learn(examples):
     asked = {"clusters": 8, "starts": 1, "max_iterations": 2, "tolerance": 0.1}
     expected = pipeline(8, 1).set_params(kmeans__n_init=1, kmeans__max_iter=2, kmeans__tol=0.1)
