@@ -21,7 +21,7 @@ from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.model import ModelSpec, Resources, Scalar, Search
 from giornata.documents.suggestions import did_you_mean
 from giornata.errors import SettingsError
-from giornata.evaluation.metrics import LOSS
+from giornata.evaluation.searched import usual_metric
 from giornata.models import ModelType, model_type
 from giornata.names import parse_model_name
 from giornata.settings import Settings, load_settings
@@ -129,7 +129,7 @@ def _search(spec: ModelSpec, type_: ModelType, training: Training) -> Search | N
     """The search to make; None where there is nothing to search."""
     stated = spec.search
     if stated is None and (training.trials or 1) > 1 and (space := type_.default_space()):
-        stated = Search(trials=1, metric=LOSS[spec.task], space=space)
+        stated = Search(trials=1, metric=usual_metric(spec.task), space=space)
     space = (
         {name: one for name, one in stated.space.items() if name not in training.parameters} if stated else {}
     )

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from giornata.documents.model import Scalar
 from giornata.errors import GiornataError
-from giornata.evaluation.metrics import metrics
+from giornata.evaluation.searched import searched_metric
 from giornata.models import ModelType
 from giornata.models.base import Examples, FitError, PrunedError
 from giornata.models.pruning import Bounds, CurveWatch
@@ -115,8 +115,7 @@ def run_trial(
     watch = CurveWatch(limits)
     try:
         fitted = type_.fit(data.train, task, parameters, seed, validation=data.validation, watch=watch)
-        rows = data.validation
-        value = metrics(task, rows.target, fitted.predict(rows.matrix), rows.outputs)[metric]
+        value = searched_metric(metric, fitted, task, data.validation)
     except PrunedError:
         return TrialResult(None, watch.curve[-1][0], time.monotonic() - began, watch.curve)
     except GiornataError as error:

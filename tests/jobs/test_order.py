@@ -95,7 +95,7 @@ def test_what_is_searched_for(settings: Settings) -> None:
     assert searched("flights/route_kinds") is None
     drawn = searched("flights/route_kinds", "--trials", "5")
     assert drawn
-    assert (drawn.trials, list(drawn.space)) == (5, ["clusters"])
+    assert (drawn.trials, drawn.metric, list(drawn.space)) == (5, "silhouette", ["clusters"])
     with pytest.raises(SettingsError, match="nothing to search"):
         searched("flights/route_kinds", "--trials", "5", "--parameters", '{"clusters": 4}')
 
