@@ -149,6 +149,8 @@ class Dimension(Document):
         kinds = [kind for kind in (self.integers, self.floats, self.choice) if kind is not None]
         if len(kinds) != 1:
             raise ValueError("write exactly one of int: [low, high], float: [low, high] or choice: [values]")
+        if len({(type(value), value) for value in self.choice or ()}) < len(self.choice or ()):
+            raise ValueError(f"the choice {self.choice} has a value twice")
         bounds = self.integers or self.floats
         if bounds and not bounds[0] < bounds[1]:
             raise ValueError(f"the range {bounds} is empty: its first number must be the smaller")

@@ -138,13 +138,17 @@ def _sampler(plan: Search) -> optuna.samplers.BaseSampler:
 def _earlier(
     first: Sequence[Mapping[str, Scalar]], own: Mapping[str, Scalar], plan: Search
 ) -> list[dict[str, Scalar]]:
-    """What of earlier parameters lies in the space, which may be another now; each once, and not the document's own."""
+    """What of earlier parameters lies in the space, which may be another now; each once, and not the document's own.
+
+    Of a grid whole points alone: what is drawn for the rest of one would be tried again in its turn.
+    """
     points: list[dict[str, Scalar]] = []
     for drawn in first:
         point = {
             name: drawn[name] for name in plan.space if name in drawn and plan.space[name].holds(drawn[name])
         }
-        if point and point not in points and not point.items() <= own.items():
+        enough = len(point) == len(plan.space) if plan.sampler == "grid" else point
+        if enough and point not in points and not point.items() <= own.items():
             points.append(point)
     return points
 

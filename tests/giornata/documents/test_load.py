@@ -706,6 +706,7 @@ def test_a_column_may_be_a_list_and_a_key_may_not(shop, problems_after):
             "1e999",
             "expected a finite number, found inf",
         ),
+        ("{max_depth: {int: [2, 8]}}", "{max_depth: {choice: [2, 3, 2]}}", "{choice: [2, 3, 2]}", "twice"),
         ("{max_depth: 3}", "{gamma: -1e999}", "-1e999", "expected a finite number, found -inf"),
         ("trials: 3,", "trials: 3, seed: 4294967296,", "4294967296", "less than 4294967296"),
     ],

@@ -264,6 +264,21 @@ def test_of_an_earlier_search_in_another_space_only_what_lies_in_this_one_is_tak
     assert [trial.parameters for trial in trials[1:]].count({**OWN, **good}) == 1
 
 
+def test_of_a_grid_no_point_is_tried_twice_after_an_earlier_search_of_fewer_parameters():
+    space = {
+        "max_depth": Dimension(choice=[2, 3, 4]),
+        "learning_rate": Dimension(choice=[0.1, 0.2]),
+    }
+    own = {**OWN, "max_depth": 2, "learning_rate": 0.1}
+    earlier = [{"max_depth": 3}, {"max_depth": 4, "learning_rate": 0.2}]
+    for seed in range(5):
+        asked = plan(20, sampler="grid", space=space, seed=seed)
+        trials = list(search(at_once, own, asked, 1, first=earlier))
+        points = [(trial.parameters["max_depth"], trial.parameters["learning_rate"]) for trial in trials]
+        assert points[:2] == [(2, 0.1), (4, 0.2)]
+        assert len(points) == len(set(points)) == 6
+
+
 def test_a_few_points_of_a_grid_that_nobody_could_write_down():
     space = {f"parameter_{place:02}": Dimension(choice=list(range(10))) for place in range(30)}
     first, second = (list(search(at_once, OWN, plan(40, sampler="grid", space=space), 2)) for _ in range(2))
