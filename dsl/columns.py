@@ -198,6 +198,7 @@ class Builder:
         filled: dict[str, Any] = dict(node.state)
         bound: dict[str, Any] = dict(node.state)
         is_wide = node.type == Type.INT and self.bounds.overflows(node)
+        is_sum = node.type == Type.FLOAT and function.operator in ("+", "-")
         for index, argument in enumerate(node.arguments):
             parameter = function.parameter(index)
             if parameter.is_constant:
@@ -216,6 +217,9 @@ class Builder:
             expression = column.expression
             is_zero = isinstance(argument, Constant) and argument.value == 0 and argument.type == Type.FLOAT
             if (parameter.name in function.full or is_zero) and not column.is_full:
+                expression = _spread(expression, argument.type)
+            elif is_sum and not isinstance(argument, Constant | RowColumn | StoreFeature):
+                # A choice that is the same in all rows is a scalar to Polars, which makes -0.0 of 0.0 - 0.0 there.
                 expression = _spread(expression, argument.type)
             filled[parameter.name] = expression.cast(pl.Int128) if is_wide else expression
         if function.bind:

@@ -47,6 +47,9 @@ COUNTER_EXAMPLES = {
     "division by a literal is no product with its reciprocal": ("row.x / 3.0", {"x": 0.7}),
     "zero minus zero is no sign change": ("0.0 - row.x", {"x": 0.0}),
     "zero added to minus zero is zero": ("row.x + 0.0", {"x": -0.0}),
+    "zero in all rows minus zero is zero": ("coalesce(row.x, 0.0) - 0.0", {"x": None}),
+    "zero chosen in all rows minus zero is zero": ("(None if row.b else 0.0) - row.y", {"b": None, "y": 0.0}),
+    "zero in all rows added to minus zero is zero": ("coalesce(row.x, 0.0) + row.y", {"x": None, "y": -0.0}),
     "rounding gives no minus zero": ("round(row.x, 1)", {"x": -0.01}),
     "a definition keeps what its arguments learned": (
         "coalesce(row.i, vocabulary(min(row.s, row.r, 'b'), 1))",
