@@ -25,7 +25,7 @@ from giornata.models.partitions import (
     part_names,
 )
 from jobs.cluster import megabytes
-from jobs.distributed import learner_of
+from jobs.distributed import bytes_of_row, learner_of
 from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, fit_together, path_rows, validation_losses
 from jobs.progress import Progress
 
@@ -34,10 +34,8 @@ __all__ = ["PLAINEST", "Learned", "learn", "parameter_sets", "plain_parts"]
 _TASKS_PER_SLOT = 4
 
 SHARE = 1 / 6
-"""The share of an executor's memory that the matrix of a part may take before all executors learn it together: while
-it is read and learned from there are several copies of it."""
-
-_BYTES = 4  # of a number of the matrix
+"""The share of an executor's memory that the rows of a part, as its type learns from them, may take before all
+executors learn it together: while they are read and learned from there are several copies of them."""
 
 PLAINEST: Mapping[str, Mapping[str, Scalar]] = {
     "forecasting": {"method": "seasonal_naive"},
@@ -114,12 +112,12 @@ def learn(
 def is_large(resources: Resources, recipe: Recipe, rows: int) -> bool:
     """Whether so many rows are learned by all executors together: where the type can, and as `resources` say.
 
-    Automatically where the numbers of the matrix take more than the SHARE of an executor's memory.
+    Automatically where the rows, as the type learns from them, take more than the SHARE of an executor's memory.
     """
     if resources.distribute == "never" or learner_of(recipe.type) is None:
         return False
-    numbers = rows * max(recipe.features, 1)
-    return resources.distribute == "always" or numbers * _BYTES > SHARE * megabytes(resources.memory) * 2**20
+    taken = rows * bytes_of_row(recipe.type, recipe.features, recipe.categories)
+    return resources.distribute == "always" or taken > SHARE * megabytes(resources.memory) * 2**20
 
 
 def _fit(

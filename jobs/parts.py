@@ -16,7 +16,7 @@ from giornata.models import ModelType
 from giornata.models.base import FitError, Fitted
 from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
 from jobs.counting import counting
-from jobs.distributed import learner_of
+from jobs.distributed import bytes_of_row, learner_of
 from jobs.part_rows import Candidate, packed_rows, path_column, tasks_of, unpacked_rows
 from jobs.reused_worker import keep_libraries
 from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample
@@ -24,6 +24,7 @@ from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples, matrix_col
 __all__ = [
     "MAX_PATHS",
     "SAMPLE",
+    "SAMPLE_BYTES",
     "Candidate",
     "FittedPart",
     "Recipe",
@@ -34,7 +35,10 @@ __all__ = [
 ]
 
 SAMPLE = 100_000
-"""Rows of a part that come to the driver where all executors learn it together."""
+"""Rows of a part that come to the driver where all executors learn it together; fewer where they would take more than
+SAMPLE_BYTES there."""
+
+SAMPLE_BYTES = 2**29
 
 MAX_PATHS = 20_000
 """Values of a partition's levels: each is counted on the driver and has its place in the record, kept or not."""
@@ -157,14 +161,15 @@ def fit_together(
 ) -> FittedPart:
     """Fit a part, with a set of parameters, by as many workers that learn one model together.
 
-    A sample of at most SAMPLE of its rows comes to the driver.
+    A sample of about SAMPLE of its rows comes to the driver.
     """
     learner = learner_of(recipe.type)
     assert learner, "the type of the model has a learner for all executors"
+    bound = min(SAMPLE, SAMPLE_BYTES // max(bytes_of_row(recipe.type, recipe.features, recipe.categories), 1))
     rows = matrix.where(F.col(WINDOW).isin(*used) & F.array_contains(PARTS, key_text(key)))
     rows = rows.select(*matrix_columns(recipe.features), LABEL, ORDER)
     drawn = examples(
-        sample(rows, rows.count(), SAMPLE).toArrow(),
+        sample(rows, rows.count(), bound).toArrow(),
         recipe.features,
         recipe.categories,
         recipe.names,

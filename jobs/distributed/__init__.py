@@ -21,20 +21,32 @@ from giornata.models.tasks import check_labels
 from jobs.distributed import boosted_trees, clusters, deep_net, linear
 from jobs.faults import SPARK_ERRORS, cause, is_shut_down
 
-__all__ = ["LEARNERS", "Learner", "learner_of"]
+__all__ = ["LEARNERS", "Learner", "bytes_of_row", "learner_of"]
 
 _CLOCK = re.compile(r"^\[\d\d:\d\d:\d\d\] ")  # with which XGBoost begins what it says
+
+
+def _as_matrix(features: int, categories: Mapping[int, int]) -> int:
+    """Bytes of a row that is learned from as it is: four for each feature."""
+    return 4 * features
+
+
+def _as_design(features: int, categories: Mapping[int, int]) -> int:
+    """Bytes of a row that is learned from by a column of eight bytes for each amount and each code."""
+    return 8 * (features - len(categories) + sum(categories.values()))
 
 
 @dataclass(frozen=True)
 class Learner:
     """Learns models of one type on all executors, by a library.
 
-    `learn` takes the rows, a sample of them, the task, parameters, seed, and how many workers learn.
+    `learn` takes the rows, a sample of them, the task, parameters, seed, and how many workers learn. `row` says how
+    many bytes a row takes in a single process that learns from it: of so many features, some of which are codes.
     """
 
     library: str
     learn: Callable[[DataFrame, Examples, str, Parameters, int, int], Fitted]
+    row: Callable[[int, Mapping[int, int]], int] = _as_matrix
 
     def fit(
         self,
@@ -59,9 +71,9 @@ class Learner:
 
 LEARNERS: Mapping[type, Learner] = {
     BoostedTreesType: Learner("XGBoost", boosted_trees.fit),
-    LinearType: Learner("Spark ML", linear.fit_linear),
-    LogisticType: Learner("Spark ML", linear.fit_logistic),
-    KMeansType: Learner("Spark ML", clusters.fit),
+    LinearType: Learner("Spark ML", linear.fit_linear, _as_design),
+    LogisticType: Learner("Spark ML", linear.fit_logistic, _as_design),
+    KMeansType: Learner("Spark ML", clusters.fit, _as_design),
     DeepNetType: Learner("PyTorch", deep_net.fit),
 }
 
@@ -69,3 +81,12 @@ LEARNERS: Mapping[type, Learner] = {
 def learner_of(type_: ModelType) -> Learner | None:
     """What learns a model of the type on all executors, None where one process does whatever the rows are."""
     return LEARNERS.get(type(type_))
+
+
+def bytes_of_row(type_: ModelType, features: int, categories: Mapping[int, int]) -> int:
+    """How much memory a single process takes for each row that it fits a model of the type to.
+
+    `categories` maps the features that are codes to how many codes there are.
+    """
+    learner = learner_of(type_)
+    return (learner.row if learner else _as_matrix)(features, categories)

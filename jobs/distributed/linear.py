@@ -1,22 +1,26 @@
 """Linear and logistic regression that all executors fit together, by Spark ML.
 
 The columns are made as in `giornata.models.linear_design`, scaled by the sample; the loss and its penalty are those of
-`giornata.models.linear` and `giornata.models.logistic`, so that the same parameters mean the same.
+`giornata.models.linear` and `giornata.models.logistic`, so that the same parameters mean the same. What these answer
+where there is nothing to learn is answered here, too.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.ml.classification import LogisticRegression
 from pyspark.ml.regression import LinearRegression
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from giornata.models.base import Examples, FitError, Matrix, Parameters
+from giornata.models.base import Examples, Matrix, Parameters, Vector
+from giornata.models.class_scores import ClassScores
 from giornata.models.linear import Linear
 from giornata.models.linear_design import Design, Made
+from giornata.models.linear_score import LinearScore
 from giornata.models.logistic import Logistic
 from giornata.models.penalty import Penalty
 from jobs.distributed.vectors import FEATURES, vectors
@@ -25,20 +29,25 @@ from jobs.training_data import LABEL
 __all__ = ["fit_linear", "fit_logistic"]
 
 _SCALED = "scaled"
+_WEIGHT = "weight"
+
+_Counts = Mapping[int, int]
+"""How many rows each label has, by the label, in its order."""
 
 
 def fit_linear(
     rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
 ) -> Linear:
-    """Linear regression. Raises FitError when the label is constant or no column is left to learn from."""
-    design = _design(sample)
-    label = rows.agg(F.avg(LABEL).alias("mean"), F.stddev_pop(LABEL).alias("scale")).first()
-    if not label["scale"]:
-        raise FitError("the label is the same in all rows")
+    """Linear regression; the mean where the label or all features are constant."""
+    design = Design.of(sample)
+    label = rows.agg(
+        F.avg(LABEL).alias("mean"),
+        F.stddev_pop(LABEL).alias("scale"),
+        (F.min(LABEL) == F.max(LABEL)).alias("constant"),
+    ).first()
+    if label["constant"] or not design.made:
+        return Linear(design.score(label["mean"], np.zeros(len(design.made))))
     scaled = (F.col(LABEL) - label["mean"]) / label["scale"]
-    points = vectors(rows, sample.matrix.shape[1], partial(_made, made=design.made)).withColumn(
-        _SCALED, scaled
-    )
     penalty = Penalty.of(parameters)
     fitted = LinearRegression(
         featuresCol=FEATURES,
@@ -48,7 +57,7 @@ def fit_linear(
         standardization=False,
         maxIter=penalty.max_iterations,
         tol=penalty.tolerance,
-    ).fit(points)
+    ).fit(_points(rows, design, workers).withColumn(_SCALED, scaled))
     coefficients = fitted.coefficients.toArray() * label["scale"]
     return Linear(design.score(fitted.intercept * label["scale"] + label["mean"], coefficients))
 
@@ -56,46 +65,85 @@ def fit_linear(
 def fit_logistic(
     rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
 ) -> Logistic:
-    """Logistic regression of two classes or more.
+    """Logistic regression of true and false, or of several classes, each of which may lack rows."""
+    design = Design.of(sample)
+    counted = rows.groupBy(LABEL).count().collect()
+    counts = dict(sorted((int(row[LABEL]), row["count"]) for row in counted))
+    if task == "multiclass":
+        return Logistic(_of_classes(rows, design, counts, len(sample.outputs), parameters, workers))
+    return Logistic(_of_true(rows, design, counts, parameters, workers))
 
-    Raises FitError when a class has no row or no column is left to learn from.
-    """
-    design = _design(sample)
-    classes = len(sample.outputs) or 2
-    counts = {int(row[LABEL]): row["count"] for row in rows.groupBy(LABEL).count().collect()}
-    if len(counts) < classes:
-        raise FitError(f"{classes - len(counts)} of {classes} classes have no row")
-    points = vectors(rows, sample.matrix.shape[1], partial(_made, made=design.made))
+
+def _of_true(
+    rows: DataFrame, design: Design, counts: _Counts, parameters: Parameters, workers: int
+) -> LinearScore:
+    true, false = counts.get(1, 0), counts.get(0, 0)
+    if len(counts) < 2:
+        # As if one more row of each had been seen.
+        return design.score(math.log((true + 1) / (false + 1)), np.zeros(len(design.made)))
+    if not design.made:
+        return design.score(0.0 if _balanced(parameters) else math.log(true / false), np.zeros(0))
+    (intercept,), (coefficients,) = _weights(rows, design, counts, parameters, workers)
+    return design.score(intercept, coefficients)
+
+
+def _of_classes(
+    rows: DataFrame, design: Design, counts: _Counts, classes: int, parameters: Parameters, workers: int
+) -> ClassScores:
+    found, total = [*counts], sum(counts.values())
+    # As if one more row of each class had been seen, for those that have none.
+    least = 1 / (total + classes)
+    left = 1 - (classes - len(found)) * least
+    intercepts = np.zeros(len(found))
+    if not _balanced(parameters):
+        intercepts = np.log([count / total * left for count in counts.values()])
+    coefficients = np.zeros((len(found), len(design.made)))
+    if len(found) > 1 and design.made:
+        own = _weights(rows, design, counts, parameters, workers)
+        # Of two classes the first has none.
+        first = len(found) - len(own[0])
+        intercepts[:first] = 0.0
+        intercepts[first:], coefficients[first:] = own
+    scores = dict(zip(found, design.scores(intercepts, coefficients), strict=True))
+    return ClassScores([scores.get(place, least) for place in range(classes)])
+
+
+def _weights(
+    rows: DataFrame, design: Design, counts: _Counts, parameters: Parameters, workers: int
+) -> tuple[Vector, NDArray[np.float64]]:
+    """Intercept and coefficients of each label that rows have; of two labels, those of the second alone."""
+    even = sum(counts.values()) / len(counts)
+    weights = [even / count if _balanced(parameters) else 1.0 for count in counts.values()]
+    points = _points(rows, design, workers).withColumns(
+        {_WEIGHT: _by_label(counts, weights), LABEL: _by_label(counts, [*map(float, range(len(counts)))])}
+    )
     penalty = Penalty.of(parameters)
-    estimator = LogisticRegression(
+    fitted = LogisticRegression(
         featuresCol=FEATURES,
         labelCol=LABEL,
-        family="multinomial" if task == "multiclass" else "binomial",
+        weightCol=_WEIGHT,
+        family="multinomial" if len(counts) > 2 else "binomial",
         regParam=penalty.alpha,
         elasticNetParam=penalty.l1_ratio,
         standardization=False,
         maxIter=penalty.max_iterations,
         tol=penalty.tolerance,
-    )
-    if parameters.get("class_weight") == "balanced":
-        total = sum(counts.values())
-        weights = {label: total / (classes * count) for label, count in counts.items()}
-        weight = F.create_map(*(F.lit(number) for pair in weights.items() for number in pair))
-        points = points.withColumn("weight", weight[F.col(LABEL).cast("int")])
-        estimator = estimator.setWeightCol("weight")
-    fitted = estimator.fit(points)
-    if task == "multiclass":
-        return Logistic.of_classes(
-            design, fitted.interceptVector.toArray(), fitted.coefficientMatrix.toArray()
-        )
-    return Logistic(design.score(float(fitted.intercept), fitted.coefficients.toArray()))
+    ).fit(points)
+    return fitted.interceptVector.toArray(), fitted.coefficientMatrix.toArray()
 
 
-def _design(sample: Examples) -> Design:
-    design = Design.of(sample)
-    if not design.made:
-        raise FitError("no feature has two values: there is nothing to learn from")
-    return design
+def _by_label(counts: _Counts, values: Sequence[float]) -> Column:
+    """The value of each row's label."""
+    pairs = zip(counts, values, strict=True)
+    return F.create_map(*(F.lit(each) for pair in pairs for each in pair))[F.col(LABEL).cast("int")]
+
+
+def _balanced(parameters: Parameters) -> bool:
+    return parameters.get("class_weight") == "balanced"
+
+
+def _points(rows: DataFrame, design: Design, workers: int) -> DataFrame:
+    return vectors(rows, len(design.codes), partial(_made, made=design.made), workers)
 
 
 def _made(matrix: Matrix, made: Sequence[Made]) -> NDArray[np.float64]:

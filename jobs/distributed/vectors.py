@@ -9,6 +9,7 @@ from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 
 from giornata.models.base import Matrix
+from jobs.distributed.shares import shares
 from jobs.training_data import LABEL, matrix_columns
 
 __all__ = ["FEATURES", "vectors"]
@@ -16,8 +17,11 @@ __all__ = ["FEATURES", "vectors"]
 FEATURES = "features"
 
 
-def vectors(rows: DataFrame, features: int, made: Callable[[Matrix], NDArray[np.float64]]) -> DataFrame:
-    """LABEL and FEATURES, the vector that `made` makes of each row of a matrix of so many features."""
+def vectors(
+    rows: DataFrame, features: int, made: Callable[[Matrix], NDArray[np.float64]], workers: int
+) -> DataFrame:
+    """LABEL and FEATURES, the vector that `made` makes of each row of a matrix of so many features, in the workers'
+    shares."""
     names = matrix_columns(features)
 
     def make(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -28,5 +32,6 @@ def vectors(rows: DataFrame, features: int, made: Callable[[Matrix], NDArray[np.
             lists = pa.ListArray.from_arrays(offsets, np.ascontiguousarray(numbers).reshape(-1))
             yield pa.RecordBatch.from_arrays([batch.column(LABEL), lists], [LABEL, FEATURES])
 
-    listed = rows.select(*names, LABEL).mapInArrow(make, f"{LABEL} double, {FEATURES} array<double>")
+    own = shares(rows, [*names, LABEL], workers)
+    listed = own.mapInArrow(make, f"{LABEL} double, {FEATURES} array<double>")
     return listed.withColumn(FEATURES, array_to_vector(FEATURES))
