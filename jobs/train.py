@@ -42,6 +42,7 @@ from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs.cancelling import stop, waiting_for_the_end
+from jobs.distributed import bytes_of_row
 from jobs.evaluate import Evaluation, Measured, evaluate
 from jobs.faults import told
 from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts
@@ -73,11 +74,11 @@ from jobs.training_data import (
 from jobs.trials import TrialData
 from jobs.tuning import best_of, plan_of, tune
 
-__all__ = ["MAX_SEARCH_ROWS", "Training", "main", "run"]
+__all__ = ["MAX_SEARCH_ROWS", "Training", "main", "most_searched", "run"]
 
 # Training and validation rows that the search sees, and that distributions are drawn from: they pass through the
-# driver's memory, 4 bytes a feature. Of more rows, about this many are chosen by a hash of their key, or as many as
-# take MAX_SEARCH_BYTES.
+# driver's memory, 4 bytes a feature, and each trial has them in an executor's as its type learns from them. Of more
+# rows, about this many are chosen by a hash of their key, or as many as take MAX_SEARCH_BYTES.
 MAX_SEARCH_ROWS = 250_000
 MAX_SEARCH_BYTES = 2**28
 SELF_TEST_ROWS = 20
@@ -215,7 +216,7 @@ def _train(
     matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
     categories = _categories(features)
-    data = _trial_data(matrix, counts, features.names, categories, asked.outputs)
+    data = _trial_data(matrix, counts, type_, features.names, categories, asked.outputs)
     progress.stage(
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
@@ -297,18 +298,25 @@ def _categories(features: CompiledFeatures) -> dict[int, int]:
 def _trial_data(
     matrix: DataFrame,
     counts: RowCounts,
+    type_: ModelType,
     features: Sequence[str],
     categories: Mapping[int, int],
     outputs: Sequence[str],
 ) -> TrialData:
     learned = counts.rows["train"] + counts.rows["validation"]
-    most = min(MAX_SEARCH_ROWS, MAX_SEARCH_BYTES // (4 * len(features)))
-    chosen = sample(matrix, learned, most)
+    chosen = sample(matrix, learned, most_searched(type_, len(features), categories))
     train, validation = (
         examples(chosen.where(F.col(WINDOW) == name).toArrow(), len(features), categories, features, outputs)
         for name in ("train", "validation")
     )
     return TrialData(train, validation)
+
+
+def most_searched(type_: ModelType, features: int, categories: Mapping[int, int]) -> int:
+    """How many rows a search sees at most, of so many features; `categories` maps those that are codes to how many
+    codes there are."""
+    taken = max(4 * features, bytes_of_row(type_, features, categories))
+    return min(MAX_SEARCH_ROWS, MAX_SEARCH_BYTES // taken)
 
 
 def _importances(type_: ModelType, features: CompiledFeatures, learned: Learned) -> dict[str, float]:
