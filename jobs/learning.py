@@ -1,4 +1,4 @@
-"""Fits the model of every part: candidates at once, the decision on validation rows, then the kept ones on all rows."""
+"""Fits the model of every part: candidates to the training rows, then the kept ones to validation rows, too."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -13,20 +13,11 @@ from giornata.documents.record import PartRecord, SearchRecord, TrialRecord
 from giornata.errors import DataError
 from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models import ModelType
-from giornata.models.partitions import (
-    Decision,
-    Key,
-    PartRows,
-    candidates,
-    choose_sets,
-    chosen_losses,
-    decide,
-    level_of,
-    part_names,
-)
+from giornata.models.partitions import Decision, Key, PartRows, candidates, level_of, part_names
+from jobs.choosing import Chosen, choose, part_order
 from jobs.cluster import megabytes
 from jobs.distributed import bytes_of_row, learner_of
-from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, fit_together, path_rows, validation_losses
+from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, fit_together, path_rows
 from jobs.progress import Progress
 
 __all__ = ["PLAINEST", "Learned", "learn", "parameter_sets", "plain_parts"]
@@ -50,18 +41,6 @@ class Learned:
 
     parts: tuple[Part, ...]
     records: list[PartRecord]
-
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What is decided about every part, and the set of parameters of those that were fitted."""
-
-    decisions: Mapping[Key, Decision]
-    sets: Mapping[Key, int]
-
-    @property
-    def kept(self) -> list[Key]:
-        return sorted((key for key, decision in self.decisions.items() if decision.kept), key=_order)
 
 
 def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> list[dict[str, Scalar]]:
@@ -93,20 +72,31 @@ def learn(
     if large:
         progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
     sizes = {key: rows[key].total for key in tried}
-    chosen = _choose(matrix, spec, recipe, sizes, dropped, large, progress)
+
+    def fit(asked: Mapping[Candidate, int], recipe: Recipe) -> dict[Candidate, FittedPart]:
+        return _fit(matrix, asked, ["train"], spec, recipe, large, progress)
+
+    if spec.partition and tried != [()]:
+        error = _error(spec.task)
+        chosen = choose(matrix, spec.partition, spec.search, recipe, sizes, error, fit)
+    else:
+        alone = Decision(True, "answers where no part does")
+        chosen = Chosen({(): alone}, {(): recipe.sets[0]}, {(): 1})
     if levels:
         progress.stage(
             f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
         )
-    kept = {(key, chosen.sets[key]): sizes[key] for key in chosen.kept}
-    final = _fit(matrix, kept, ["train", "validation"], spec, recipe, large, progress)
+    own = replace(recipe, sets=[chosen.parameters[key] for key in chosen.kept])
+    kept = {(key, number): sizes[key] for number, key in enumerate(chosen.kept)}
+    final = _fit(matrix, kept, ["train", "validation"], spec, own, large, progress)
     names = part_names(rows, levels)
     for (key, _), fitted in final.items():
         if fitted.problem:
             raise DataError(f"the part {names[key]} cannot be fitted: {fitted.problem}")
     files = {key: fitted.files for (key, _), fitted in final.items()}
     parts = tuple(Part(key, level_of(key, levels), names[key], files[key]) for key in chosen.kept)
-    return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, files, large))
+    decisions = {**chosen.decisions, **{key: Decision(False, reason) for key, reason in dropped.items()}}
+    return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, decisions, files, large))
 
 
 def is_large(resources: Resources, recipe: Recipe, rows: int) -> bool:
@@ -173,51 +163,14 @@ def _tasks(spec: ModelSpec) -> int:
     return spec.resources.executors * spec.resources.cores * _TASKS_PER_SLOT
 
 
-def _choose(
-    matrix: DataFrame,
-    spec: ModelSpec,
-    recipe: Recipe,
-    tried: Mapping[Key, int],
-    dropped: Mapping[Key, str],
-    large: Set[Key],
-    progress: Progress,
-) -> _Chosen:
-    """Decide which parts are kept, of those that are `tried`, each with so many rows."""
-    decisions = {key: Decision(False, reason) for key, reason in dropped.items()}
-    if list(tried) == [()]:
-        return _Chosen(decisions | {(): Decision(True, "answers where no part does")}, {(): 0})
-    partition = spec.partition
-    assert partition, "parts come of a partition"
-    # The root keeps the best of the search, which was made on its rows.
-    asked = {
-        (key, number): rows for key, rows in tried.items() for number in range(len(recipe.sets) if key else 1)
-    }
-    fitted = _fit(matrix, asked, ["train"], spec, recipe, large, progress)
-    files = {candidate: part.files for candidate, part in fitted.items() if not part.problem}
-    decisions |= _unfitted(tried, fitted)
-    if () in decisions:
-        raise DataError(f"the model cannot be fitted: {decisions[()].reason}")
-    losses = validation_losses(matrix, files, recipe)
-    sets = choose_sets(files, losses, partition.tune)
-    decisions |= decide(sets, chosen_losses(losses, sets), partition.margin, _error(spec.task))
-    return _Chosen(decisions, sets)
-
-
-def _unfitted(tried: Sequence[Key], fitted: Mapping[Candidate, FittedPart]) -> dict[Key, Decision]:
-    """The parts that no set of parameters could be fitted to, with the first problem."""
-    problems: dict[Key, list[str]] = {key: [] for key in tried}
-    for (key, _), part in fitted.items():
-        problems[key].append(part.problem)
-    return {key: Decision(False, found[0]) for key, found in problems.items() if all(found)}
-
-
 def _records(
     spec: ModelSpec,
     recipe: Recipe,
     rows: Mapping[Key, PartRows],
     names: Mapping[Key, str],
     levels: Sequence[str],
-    chosen: _Chosen,
+    chosen: Chosen,
+    decisions: Mapping[Key, Decision],
     files: Mapping[Key, Mapping[str, bytes]],
     large: Set[Key],
 ) -> list[PartRecord]:
@@ -235,15 +188,16 @@ def _records(
             key=list(key),
             rows=rows[key].total,
             validation_rows=rows[key].validation,
-            kept=chosen.decisions[key].kept,
-            reason=chosen.decisions[key].reason,
-            metric=defined(chosen.decisions[key].loss),
-            parent_metric=defined(chosen.decisions[key].parent_loss),
+            kept=decisions[key].kept,
+            reason=decisions[key].reason,
+            metric=defined(decisions[key].loss),
+            parent_metric=defined(decisions[key].parent_loss),
             distributed=key in large,
-            parameters=recipe.sets[chosen.sets[key]] if chosen.sets.get(key) else {},
+            parameters=_unless_same(chosen.parameters.get(key, {}), recipe.sets[0]),
+            tried=chosen.tried.get(key, 0),
             size=sizes.get(key, {}),
         )
-        for key in sorted(rows, key=_order)
+        for key in sorted(rows, key=part_order)
     ]
 
 
@@ -252,5 +206,6 @@ def _error(task: str) -> Callable[[float], float]:
     return math.sqrt if task == "regression" else float
 
 
-def _order(key: Key) -> tuple[int, str]:
-    return len(key), repr(key)
+def _unless_same(own: Mapping[str, Scalar], usual: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """A part's own parameters; none where they are those of the version."""
+    return {} if own == usual else dict(own)

@@ -107,15 +107,27 @@ class Partition(Document):
     """Divides a model into parts by expressions, finest first; a part needs `min_rows` training rows.
 
     A part is kept when its validation error is more than the share `margin` below that of the part above it. Its
-    parameters are those of the search (`tune: once`), or chosen for its `level` or for each `part` of the search's
-    best `sets`.
+    parameters are those of the search (`tune: once`), or searched for each `level` or each `part`: of `trials` sets
+    of parameters, the first of which are the best `sets` of the search on all rows, those with the least loss on its
+    own validation rows. Without `trials` these `sets` are all.
     """
 
     by: Annotated[list[Text], Field(min_length=1)]
     min_rows: Annotated[int, Field(ge=1)]
     margin: Share = 0.0
     tune: Literal["once", "level", "part"] = "once"
-    sets: Annotated[int, Field(ge=2)] = 3
+    sets: Annotated[int, Field(ge=1)] = 3
+    trials: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.tune == "once" and self.trials is not None:
+            raise ValueError("trials are those of each level or part: write tune: level or tune: part")
+        if self.trials is not None and self.trials < self.sets:
+            raise ValueError(
+                f"of {self.trials} trials {self.sets} cannot be the best sets of all rows: lower sets"
+            )
+        return self
 
     @property
     def levels(self) -> dict[str, str]:
@@ -347,6 +359,10 @@ class ModelSpec(Document):
             raise ValueError(f"a {self.task} model needs a label: write label: {{table, value, event_time}}")
         if self.label is not None and self.task == "clustering":
             raise ValueError("a clustering model learns without a label: leave label out")
+        if self.partition and self.partition.tune != "once" and self.search is None:
+            raise ValueError(
+                f"partition.tune: {self.partition.tune} takes parameters from a search: write search, or leave tune out"
+            )
         if self.quantiles and self.task != "quantile":
             raise ValueError(f"quantiles belong to the task quantile, not to {self.task}")
         if self.quantiles and sorted(set(self.quantiles)) != self.quantiles:

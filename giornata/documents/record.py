@@ -137,8 +137,8 @@ class PartRecord(Document):
     `rows` are its training and validation rows. `metric` is the validation error of its own candidate and
     `parent_metric` that of the answer it would otherwise get, on the same `validation_rows`; both are None where
     no candidate was fitted. `distributed` says whether all executors learned it together, not one alone.
-    `parameters` are its own, empty where they are the version's. `size` describes the kept
-    model (trees, nodes), `test` its metrics on the `test_rows` that it answers, `beside` those of others.
+    `parameters` are its own, empty where they are the version's, of as many sets as it has `tried`. `size` describes
+    the kept model (trees, nodes), `test` its metrics on the `test_rows` that it answers, `beside` those of others.
     """
 
     name: str
@@ -152,6 +152,7 @@ class PartRecord(Document):
     parent_metric: float | None = None
     distributed: bool = False
     parameters: dict[str, Scalar] = Field(default_factory=dict)
+    tried: int = 1
     size: dict[str, int] = Field(default_factory=dict)
     test_rows: int = 0
     test: Metrics = Field(default_factory=dict)

@@ -22,16 +22,19 @@ __all__ = [
     "Losses",
     "PartIndex",
     "PartRows",
+    "candidate_sums",
     "candidates",
     "check_levels",
     "choose_sets",
     "chosen_losses",
     "decide",
+    "joined_losses",
     "key_text",
     "parse_key",
     "part_names",
     "path_of",
     "prefixes",
+    "shared_loss",
 ]
 
 ROOT = "all"  # name and level of the part that holds every row
@@ -184,6 +187,33 @@ def candidates(paths: Mapping[Key, PartRows], min_rows: int) -> tuple[dict[Key, 
     return rows, dropped
 
 
+def candidate_sums(losses: Mapping[Key, CandidateLosses]) -> dict[tuple[Key, int], float]:
+    """The loss of each part with each set of parameters, summed over its validation rows."""
+    sums: dict[tuple[Key, int], float] = {}
+    for path, loss in losses.items():
+        for (depth, number), summed in loss.sums.items():
+            sums[path[:depth], number] = sums.get((path[:depth], number), 0.0) + summed
+    return sums
+
+
+def shared_loss(sums: Mapping[tuple[Key, int], float], keys: Iterable[Key], number: int) -> float:
+    """The loss of parts that all have the same set of parameters; infinite where one has none that is a number."""
+    total = math.fsum(sums.get((key, number), math.inf) for key in keys)
+    return math.inf if math.isnan(total) else total
+
+
+def joined_losses(
+    losses: Mapping[Key, CandidateLosses], further: Mapping[Key, CandidateLosses]
+) -> dict[Key, CandidateLosses]:
+    """The losses of the same rows with further sets of parameters beside the first."""
+    joined = dict(losses)
+    for path, loss in further.items():
+        joined[path] = CandidateLosses(
+            loss.rows, {**(joined[path].sums if path in joined else {}), **loss.sums}
+        )
+    return joined
+
+
 def choose_sets(
     candidates: Iterable[tuple[Key, int]], losses: Mapping[Key, CandidateLosses], tune: str
 ) -> dict[Key, int]:
@@ -195,17 +225,14 @@ def choose_sets(
     sets: dict[Key, list[int]] = {}
     for key, number in sorted(candidates, key=lambda item: item[1]):
         sets.setdefault(key, []).append(number)
-    sums: dict[tuple[Key, int], float] = {}
-    for path, loss in losses.items():
-        for (depth, number), summed in loss.sums.items():
-            sums[path[:depth], number] = sums.get((path[:depth], number), 0.0) + summed
+    sums = candidate_sums(losses)
     if tune != "level":
-        return {key: min(numbers, key=lambda n: _rank(sums, [key], n)) for key, numbers in sets.items()}
+        return {key: min(numbers, key=lambda n: shared_loss(sums, [key], n)) for key, numbers in sets.items()}
     chosen: dict[Key, int] = {}
     for depth in {len(key) for key in sets}:
         level = [key for key in sets if len(key) == depth]
         shared = [number for number in sets[level[0]] if all(number in sets[key] for key in level)]
-        best = min(shared, key=lambda n: _rank(sums, level, n)) if shared else None
+        best = min(shared, key=lambda n: shared_loss(sums, level, n)) if shared else None
         chosen |= {key: sets[key][0] if best is None else best for key in level}
     return chosen
 
@@ -261,11 +288,6 @@ def _reason(own: float, above: float, better: bool) -> str:
     if better:
         return f"more accurate than its parent {by}"
     return f"not more accurate than its parent {'enough, only ' + by if own < above else ''}".rstrip()
-
-
-def _rank(sums: Mapping[tuple[Key, int], float], keys: Iterable[Key], number: int) -> float:
-    total = math.fsum(sums.get((key, number), math.inf) for key in keys)
-    return math.inf if math.isnan(total) else total
 
 
 def _mean(losses: Sequence[Losses], depth: int, rows: int) -> float:

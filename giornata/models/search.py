@@ -12,9 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 
 from giornata.documents.model import Dimension, Scalar, Search
 from giornata.documents.record import TrialRecord
@@ -23,7 +29,15 @@ from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models.base import FitError
 from giornata.models.pruning import Bounds, Curve, bounds
 
-__all__ = ["Submit", "TrialResult", "best_trial", "search"]
+__all__ = [
+    "Submit",
+    "TrialResult",
+    "best_trial",
+    "distributions",
+    "grid_points",
+    "new_study",
+    "search",
+]
 
 
 @dataclass(frozen=True)
@@ -68,15 +82,14 @@ def search(
     recorded while the others go on. No trial begins after the plan's `time`, in seconds of `clock`: those that wait
     for their turn are taken back.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction: Literal["maximize", "minimize"] = "maximize" if _higher(plan) else "minimize"
-    study = optuna.create_study(direction=direction, sampler=_sampler(plan))
+    study = new_study(plan, "maximize" if _higher(plan) else "minimize")
+    space = distributions(plan.space)
     count = plan.trials
     earlier = _earlier(first, own, plan)
     for point in earlier:
         study.enqueue_trial(point)
     if plan.sampler == "grid":
-        grid = _grid(plan, [own, *earlier])
+        grid = grid_points(plan, [own, *earlier], plan.trials)
         count = min(count, len(earlier) + len(grid) + 1)
         for point in grid:
             study.enqueue_trial(point)
@@ -99,8 +112,8 @@ def search(
             yield from oldest()
         if clock() > ends:
             break
-        trial = study.ask() if number else None
-        parameters = {**own, **(_suggest(trial, plan.space) if trial else {})}
+        trial = study.ask(space) if number else None
+        parameters = {**own, **(trial.params if trial else {})}
         done = (known or {}).get(number)
         if done is None or done.parameters != parameters:
             limits = bounds(told) if plan.pruning == "median" else {}
@@ -123,6 +136,12 @@ def best_trial(trials: Sequence[TrialRecord], metric: str) -> TrialRecord:
 
 def _higher(plan: Search) -> bool:
     return plan.metric in HIGHER_IS_BETTER
+
+
+def new_study(plan: Search, direction: Literal["maximize", "minimize"]) -> optuna.Study:
+    """A study that draws parameters as the plan asks. The points of a grid are to be enqueued in it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(direction=direction, sampler=_sampler(plan))
 
 
 def _sampler(plan: Search) -> optuna.samplers.BaseSampler:
@@ -153,12 +172,12 @@ def _earlier(
     return points
 
 
-def _grid(plan: Search, tried: Sequence[Mapping[str, Scalar]]) -> list[dict[str, Scalar]]:
+def grid_points(plan: Search, tried: Sequence[Mapping[str, Scalar]], trials: int) -> list[dict[str, Scalar]]:
     """Combinations in an order drawn by the seed, without those that are tried anyway, as many as there are trials or
     a few more: a search with fewer trials than combinations sees all over the grid."""
     choices = {name: dimension.choice or [] for name, dimension in plan.space.items()}
     size = math.prod(map(len, choices.values()))
-    wanted, random_ = plan.trials + len(tried), random.Random(plan.seed)
+    wanted, random_ = trials + len(tried), random.Random(plan.seed)
     if size <= 2 * wanted:
         numbers = random_.sample(range(size), size)
     else:
@@ -180,17 +199,20 @@ def _point(choices: Mapping[str, Sequence[Scalar]], number: int) -> dict[str, Sc
     return {name: point[name] for name in choices}
 
 
-def _suggest(trial: optuna.trial.Trial, space: Mapping[str, Dimension]) -> dict[str, Scalar]:
-    drawn: dict[str, Scalar] = {}
-    for name, dimension in space.items():
-        if dimension.choice is not None:
-            drawn[name] = cast(Scalar, trial.suggest_categorical(name, dimension.choice))
-        elif dimension.integers is not None:
-            low, high = dimension.integers
-            drawn[name] = trial.suggest_int(name, low, high, log=dimension.log)
-        elif dimension.floats is not None:
-            drawn[name] = trial.suggest_float(name, *dimension.floats, log=dimension.log)
-    return drawn
+def distributions(space: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
+    """What Optuna draws each parameter of a space from."""
+    return {name: _distribution(dimension) for name, dimension in space.items()}
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choice is not None:
+        return CategoricalDistribution(dimension.choice)
+    if dimension.integers is not None:
+        least, most = dimension.integers
+        return IntDistribution(least, most, log=dimension.log)
+    assert dimension.floats is not None, "a dimension is one of the three"
+    low, high = dimension.floats
+    return FloatDistribution(low, high, log=dimension.log)
 
 
 def _wait(running: _Running, seconds: float) -> None:

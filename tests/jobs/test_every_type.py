@@ -27,6 +27,8 @@ from giornata.deployment import deploy
 from giornata.documents.model import TYPES
 from giornata.documents.record import ModelVersion
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
+from giornata.evaluation.searched import usual_metric
+from giornata.models import model_type
 from giornata.scorer import Scorer
 from giornata.settings import Settings
 from giornata.stores import cassandra
@@ -77,6 +79,14 @@ DISTANCE = {"custom": "bucketize(row.distance, 300, 500, 750, 1000, 1500, 2000)"
 STATIONS = ["EWR", "JFK", "LGA"]
 
 
+def space(type_: str) -> dict[str, dict]:
+    """The type's own space; of the project's class, which has none, one of its parameter."""
+    if type_ == "custom":
+        return {"min_rows": {"choice": [5, 20]}}
+    default = model_type(type_).default_space()
+    return {name: one.model_dump(by_alias=True, exclude_none=True) for name, one in default.items()}
+
+
 def document(type_: str, task: str) -> str:
     """A model of a type for a task."""
     if task == "forecasting":
@@ -85,7 +95,7 @@ data: {table: station_days, key: [station, date_text], event_time: begins}
 label: {table: station_counts, value: departed, event_time: counted_at}
 split: {train: 90d, validation: 0.2, test: 10d}
 features: {step: to_epoch(row.begins) // 86400}
-partition: {by: [row.station], min_rows: 20}
+partition: {by: [row.station], min_rows: 20, tune: part, sets: 1, trials: 2}
 """
     else:
         label = LABELS.get(task)
@@ -97,7 +107,7 @@ split: {{train: 30d, validation: 0.2, test: 10d}}
 features:
   distance: {DISTANCE.get(type_, "normalize(row.distance)")}
   carrier: vocabulary(row.carrier)
-partition: {{by: [row.station], min_rows: 100}}
+partition: {{by: [row.station], min_rows: 100, tune: part, sets: 1, trials: 2}}
 """
     return f"""
 description: A {type_} for {task}
@@ -105,6 +115,7 @@ owner: tests
 type: {type_}
 task: {task}
 parameters: {json.dumps(PARAMETERS.get(type_, {}))}
+search: {json.dumps({"trials": 2, "metric": usual_metric(task), "space": space(type_)})}
 deploy: {{tag: production, modes: [batch, online]}}
 {asked}"""
 
@@ -228,11 +239,12 @@ def world(spark, stores, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def versions(spark, world) -> dict[tuple[str, str], ModelVersion]:
-    """A version of every model, deployed: searched for by its own parameters and two draws of its type's space."""
+    """A version of every model, deployed: searched for by its own parameters and draws of its type's space."""
     found = {}
     for type_, task in CASES:
-        trials = None if type_ == "custom" else 3
-        training = train.Training(f"{world.project}/{type_}_{task}", AS_OF, str(uuid.uuid4()), "anna", trials)
+        training = train.Training(
+            f"{world.project}/{type_}_{task}", AS_OF, str(uuid.uuid4()), "anna", trials=3
+        )
         found[type_, task] = train.run(spark, world.settings, training, lambda: AS_OF)
         with cassandra.session(world.settings) as opened:
             deploy(world.settings, opened, found[type_, task].uuid, "anna", "all", AS_OF)
@@ -295,12 +307,14 @@ def asked(client: httpx.Client, world: World, case: tuple[str, str], predictions
 @pytest.mark.parametrize("case", CASES, ids="-".join)
 def test_it_learns(versions, case):
     """It beats its baseline in the test period, its parts are decided about, its self-test answers."""
-    version, (type_, task) = versions[case], case
+    version, task = versions[case], case[1]
     loss = LOSS[task]
     assert loss not in HIGHER_IS_BETTER
     assert version.metrics[loss] < SHARE[task] * version.baseline_metrics[loss]
     assert version.part_metric == loss
-    assert len(version.search.trials) == (1 if type_ == "custom" else 3)
+    assert len(version.search.trials) == 3
+    # The root has the search's best parameters, each station those, or others that it has tried itself.
+    assert [part.tried for part in version.parts] == [1, 2, 2, 2]
     if task == "multiclass":
         assert version.signature.outputs == ["fair", "far", "short"], "of the kinds before the test period"
     assert {tuple(part.key) for part in version.parts} == {(), *((station,) for station in STATIONS)}

@@ -958,3 +958,32 @@ def test_what_is_not_there_is_named(shop):
         load_project(shop / "nowhere")
     with pytest.raises(NotFoundError, match="no folder of projects"):
         load_projects(Path("nowhere"))
+
+
+PARTITION = "partition: {by: [row.shop], min_rows: 200}"
+TUNED = "partition: {by: [row.shop], min_rows: 200, tune: level, sets: 3, trials: 9}"
+TUNE_MISTAKES = {
+    "tune: level, sets: 3, trials: 9": (
+        "trials: 9",
+        "trials are those of each level or part: write tune: level or",
+    ),
+    "trials: 9": ("trials: 2", "of 2 trials 3 cannot be the best sets of all rows: lower sets"),
+}
+
+
+@pytest.mark.parametrize("old", TUNE_MISTAKES)
+def test_trials_of_levels_that_cannot_be(shop, problems_after, old):
+    new, expected = TUNE_MISTAKES[old]
+    (problem,) = problems_after("models/hours.yaml", PARTITION, TUNED.replace(old, new))
+    assert (problem.file, problem.line) == ("shop/models/hours.yaml", 11)
+    assert problem.message.startswith(expected)
+
+
+def test_levels_without_a_search_have_nothing_to_tune(shop, problems_after):
+    model = shop / "models/hours.yaml"
+    search = "search: {trials: 3, metric: rmse, space: {max_depth: {int: [2, 8]}}}\n"
+    model.write_text(model.read_text().replace(search, ""))
+    (problem,) = problems_after("models/hours.yaml", PARTITION, TUNED)
+    assert problem.message == (
+        "partition.tune: level takes parameters from a search: write search, or leave tune out"
+    )
