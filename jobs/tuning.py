@@ -57,9 +57,11 @@ def tune(
     known = {number: trial for number, trial in progress.trials(of).items() if trial.state != "failed"}
     if known:
         progress.stage(f"{len(known)} trials were finished before an interruption")
+    # As long as they took on all slots together.
+    spent = sum(trial.seconds for trial in known.values()) / slots
     records: list[TrialRecord] = []
     with trial_runner(spark, slots, data, type_, spec.task, plan.metric, plan.seed) as runner:
-        for record in search(runner.submit, own, plan, in_flight(slots), first, known):
+        for record in search(runner.submit, own, plan, in_flight(slots), first, known, spent):
             records.append(record)
             tracking.trial(record, plan.metric)
             progress.keep(of, record)

@@ -72,6 +72,7 @@ def search(
     in_flight: int,
     first: Sequence[Mapping[str, Scalar]] = (),
     known: Mapping[int, TrialRecord] | None = None,
+    spent: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[TrialRecord]:
     """Run the trials of `plan`, at most `in_flight` at a time, and yield their records in order.
@@ -79,8 +80,8 @@ def search(
     The first trial is `own`, the document's parameters as they are; the others draw the parameters of the space,
     those in `first` before all others as far as they lie in it, and keep the rest of `own`. `known` holds trials by
     number that an interrupted search of the same rows has finished: they are not run again. A trial that fails is
-    recorded while the others go on. No trial begins after the plan's `time`, in seconds of `clock`: those that wait
-    for their turn are taken back.
+    recorded while the others go on. No trial begins after the plan's `time`, in seconds of `clock`, of which `spent`
+    had passed before the interruption: those that wait for their turn are taken back.
     """
     study = new_study(plan, "maximize" if _higher(plan) else "minimize")
     space = distributions(plan.space)
@@ -93,7 +94,7 @@ def search(
         count = min(count, len(earlier) + len(grid) + 1)
         for point in grid:
             study.enqueue_trial(point)
-    ends = math.inf if plan.time is None else clock() + plan.time.total_seconds()
+    ends = math.inf if plan.time is None else clock() + plan.time.total_seconds() - spent
     told: list[TrialRecord] = []
     running: deque[_Running] = deque()
 
@@ -110,16 +111,14 @@ def search(
     for number in range(count):
         if len(running) >= in_flight:
             yield from oldest()
-        if clock() > ends:
-            break
         trial = study.ask(space) if number else None
         parameters = {**own, **(trial.params if trial else {})}
-        done = (known or {}).get(number)
-        if done is None or done.parameters != parameters:
-            limits = bounds(told) if plan.pruning == "median" else {}
-            running.append(_Running(trial, number, parameters, submit(parameters, limits)))
-        else:
-            running.append(_Running(trial, number, parameters, done))
+        answer: Future[TrialResult] | TrialRecord | None = (known or {}).get(number)
+        if not isinstance(answer, TrialRecord) or answer.parameters != parameters:
+            if clock() > ends:
+                break
+            answer = submit(parameters, bounds(told) if plan.pruning == "median" else {})
+        running.append(_Running(trial, number, parameters, answer))
     while running:
         yield from oldest()
 

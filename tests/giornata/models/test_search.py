@@ -306,6 +306,23 @@ def test_an_interrupted_search_goes_on_where_it_was():
     assert len(ran) == 24
 
 
+@pytest.mark.parametrize(("spent", "further"), [(0, 5), (40, 1), (50, 0)])
+def test_an_interrupted_search_has_the_rest_of_its_time(spent, further):
+    """Of 45 minutes; what is known is kept whatever the time is."""
+    known = {trial.number: trial for trial in search(at_once, OWN, plan(14), 2)}
+    minutes = 0
+
+    def ten_minutes(parameters, limits):
+        nonlocal minutes
+        minutes += 10
+        return at_once(parameters)
+
+    asked = plan(50, time="45m")
+    trials = [*search(ten_minutes, OWN, asked, 2, (), known, spent * 60, lambda: minutes * 60)]
+    assert trials[:14] == [*known.values()]
+    assert len(trials) == 14 + further
+
+
 def test_the_parameter_that_decides_is_the_important_one():
     trials = list(search(at_once, OWN, plan(60, sampler="random"), 2))
     shares = parameter_importances(trials, SPACE, 0)
