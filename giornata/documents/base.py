@@ -1,7 +1,7 @@
 """What all documents have in common: the strict pydantic base and the scalar types of YAML values."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
@@ -40,6 +40,8 @@ _CRON_RANGES = {
     "a day of week": (0, 7),
 }
 _CRON_ITEM = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", re.ASCII)
+_LONGEST = {month: 29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31 for month in range(1, 13)}
+"""How many days each month has at most."""
 
 
 class Document(BaseModel):
@@ -124,7 +126,21 @@ def check_schedule(text: str) -> str:
             bounds = [int(number) for number in match.groups()[:2] if number] if match else []
             if not match or bounds != sorted(bounds) or any(not low <= number <= high for number in bounds):
                 raise ValueError(f"{item!r} is not {name} of a cron line ({low} to {high}, *, ranges, steps)")
+    _, _, day, month, weekday = fields
+    if weekday == "*" and min(_numbers(day, 1, 31)) > max(
+        _LONGEST[number] for number in _numbers(month, 1, 12)
+    ):
+        raise ValueError(f"{text!r} is not a schedule: no month of it has such a day")
     return text
+
+
+def _numbers(field: str, low: int, high: int) -> Iterator[int]:
+    """What a checked field of a cron line stands for."""
+    for item in field.split(","):
+        span, _, step = item.partition("/")
+        first, _, last = span.replace("*", f"{low}-{high}").partition("-")
+        # As in cron, a step after a single number goes on to the end.
+        yield from range(int(first), int(last or (high if step else first)) + 1, int(step or 1))
 
 
 def _check_name(text: str) -> str:

@@ -1,9 +1,10 @@
 """Durations, percentages and schedules are read as written and written as read."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from croniter import CroniterBadDateError, croniter
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from giornata.documents.base import (
@@ -82,3 +83,26 @@ def test_schedules(text):
 def test_what_is_no_schedule(text):
     with pytest.raises(ValueError, match=r"is not an? "):
         check_schedule(text)
+
+
+CRON_DATES = st.tuples(
+    st.sampled_from(["*", "31", "30", "29-31", "30,31", "*/30", "30/1", "31,1"]),
+    st.sampled_from(["*", "2", "2,4", "*/5", "4-6/2", "2-6", "9/2", "11"]),
+    st.sampled_from(["*", "0-5"]),
+)
+
+
+@given(CRON_DATES)
+@example(("30", "2", "*"))
+@example(("29", "2", "*"))
+@example(("31", "4,6,9,11", "*"))
+def test_a_schedule_has_a_moment_when_cron_finds_one(fields):
+    """As croniter says, which looks for it in the next eight years."""
+    text = f"0 5 {' '.join(fields)}"
+    try:
+        croniter(text, datetime(2013, 1, 1), max_years_between_matches=8).get_next()
+    except CroniterBadDateError:
+        with pytest.raises(ValueError, match="no month of it has such a day"):
+            check_schedule(text)
+    else:
+        assert check_schedule(text) == text
