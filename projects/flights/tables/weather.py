@@ -6,7 +6,9 @@ from pyspark.sql import DataFrame, SparkSession
 
 from ..nycflights import rows_between, weather
 
-COLUMNS = ["origin", "observed_at", "temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"]
+COLUMNS = [
+    "origin", "observed_at", "temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib",
+]  # fmt: skip
 
 
 def load(spark: SparkSession, start: datetime, end: datetime) -> DataFrame:
