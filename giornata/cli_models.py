@@ -12,7 +12,7 @@ from rich.text import Text
 
 from giornata.deployment import deploy as put_live
 from giornata.deployment import rollback as put_back
-from giornata.documents.record import Metrics, ModelVersion
+from giornata.documents.record import Metrics, ModelVersion, PartRecord
 from giornata.errors import NotFoundError
 from giornata.names import parse_model_name
 from giornata.removal import remove_project
@@ -192,10 +192,19 @@ def _parts(version: ModelVersion) -> Table:
         answers = (_number(part.metric), _number(part.parent_metric))
         tested = (part.test, part.beside.baseline, part.beside.previous)
         table.add_row(
-            *(part.name, str(part.rows), "yes" if part.kept else "no", *answers, part.reason),
+            *(part.name, str(part.rows), "yes" if part.kept else "no", *answers, _reason(part, version)),
             *(_number(found.get(metric)) for found in tested),
         )
     return table
+
+
+def _reason(part: PartRecord, version: ModelVersion) -> str:
+    """Why a part was kept or not, and the parameters that it has found for itself."""
+    own = ", ".join(
+        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in part.own_parameters(version.parameters).items()
+    )
+    return f"{part.reason}; with {own}, the best of {part.tried} tried" if own else part.reason
 
 
 def _importances(version: ModelVersion) -> Table:

@@ -1,5 +1,6 @@
 """The record of a trained model: what Cassandra keeps, the console shows and the bundle carries."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -157,6 +158,10 @@ class PartRecord(Document):
     test_rows: int = 0
     test: Metrics = Field(default_factory=dict)
     beside: Comparison = Field(default_factory=Comparison)
+
+    def own_parameters(self, usual: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """The parameters that are not those of the version, which are `usual`."""
+        return {name: value for name, value in self.parameters.items() if usual.get(name) != value}
 
 
 class LevelMetrics(Document):

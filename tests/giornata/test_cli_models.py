@@ -94,6 +94,18 @@ def test_show(versions):
         assert text in shown
 
 
+def test_show_says_what_a_part_has_found_for_itself(stores, versions):
+    root = versions[0].parts[0]
+    own = {**versions[0].parameters, "max_depth": 9, "learning_rate": 0.0123456789}
+    part = root.model_copy(update={"name": "city=Rome", "key": ["Rome"], "parameters": own, "tried": 6})
+    searched = versions[0].model_copy(update={"uuid": str(uuid.uuid4()), "parts": [root, part]})
+    with cassandra.session(stores) as opened:
+        Repository(opened).save(searched, b"bundle of " + searched.uuid.encode())
+    shown = " ".join(run("show", searched.uuid).split())
+    assert shown.count("the best of") == 1
+    assert "with max_depth 9, learning_rate 0.0123457, the best of 6 tried" in shown
+
+
 def test_warnings_are_seen_where_a_version_is_looked_at_and_deployed(stores, versions):
     sentences = [
         "feature paid: it equals the label",

@@ -109,6 +109,9 @@ def version(model: str, spec: ModelSpec, rmse: float, parts: int, **other: objec
         }
         for number in range(parts)
     ]
+    if parts > 3:
+        own = {"max_depth": 3, "learning_rate": 0.0123456789, "n_estimators": 60}
+        cities[3] |= {"parameters": own, "tried": 9}
     trial = {"parameters": {"max_depth": 6, "learning_rate": 0.0734}, "state": "complete", "rounds": 60}
     record = {
         "uuid": str(uuid.uuid4()),

@@ -66,6 +66,10 @@ def test_version_page(trained: Any, client: TestClient) -> None:
     assert row(page, "dest_city=City 1,").startswith(
         "dest_city=City 1, Illinois dest_city 8,999 no: not better"
     )
+    found = "; with max_depth=3 learning_rate=0.0123457 , the best of 9 tried"
+    assert row(page, "dest_city=City 3,").startswith(
+        f"dest_city=City 3, Illinois dest_city 8,997 kept {found} 13.16"
+    )
     assert "15 of 41 parts have a model of their own" in text(page)
     assert row(page, "3 best") == "3 best 14.87 60 2.310 max_depth=6 learning_rate=0.0734"
     assert "failed: ran out of memory" in row(page, "4")
