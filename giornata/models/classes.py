@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from giornata.models.base import Answers, Examples, FitError, Vector
 
-__all__ = ["class_shares", "places_of", "scaled_to_one", "softmax"]
+__all__ = ["class_shares", "places_of", "scaled_to_one", "shares_of_counts", "softmax"]
 
 
 def places_of(examples: Examples) -> NDArray[np.intp]:
@@ -30,14 +30,20 @@ def places_of(examples: Examples) -> NDArray[np.intp]:
 
 
 def class_shares(places: NDArray[np.intp], classes: int) -> Vector:
-    """The share of the rows that each of the classes has; they add up to 1.
+    """The share of the rows that each of the classes has, as `shares_of_counts` gives it."""
+    return shares_of_counts(np.bincount(places, minlength=classes))
+
+
+def shares_of_counts(counts: NDArray[np.intp]) -> Vector:
+    """The share of the rows that each class has, of how many rows each has; the shares add up to 1.
 
     No class is impossible: one that no row has gets the share that one more row of every class would give it,
     1 / (rows + classes), and the others make room for it.
     """
-    shares = np.bincount(places, minlength=classes) / len(places)
+    rows = counts.sum()
+    shares = counts / rows
     lacking = shares == 0
-    least = 1 / (len(places) + classes)
+    least = 1 / (rows + len(counts))
     return np.where(lacking, least, shares * (1 - lacking.sum() * least))
 
 

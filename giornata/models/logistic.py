@@ -14,7 +14,8 @@ that no row has answers 1 / (rows + classes) always, as if one more row of each 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.models.base import Answers, Examples, Matrix, Parameters, Vector, Watch
 from giornata.models.class_scores import ClassScores
-from giornata.models.classes import class_shares, places_of
+from giornata.models.classes import places_of, shares_of_counts
 from giornata.models.linear_design import Design
 from giornata.models.linear_score import LinearScore
 from giornata.models.parameters import ParameterTable
@@ -34,7 +35,11 @@ from giornata.models.tasks import check_labels, check_task
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-__all__ = ["Logistic", "LogisticType"]
+__all__ = ["Logistic", "LogisticType", "is_balanced", "score_of_true", "scores_of_classes"]
+
+Weigh = Callable[[], tuple[Vector, NDArray[np.float64]]]
+"""Fits: intercepts, and coefficients of the design's columns, of each label that rows have; of two, of the second
+alone."""
 
 _FILE = "logistic.json"
 _CLASSES_FILE = "classes.json"
@@ -62,11 +67,6 @@ class Logistic:
             return answers
         # Not NumPy's exp: which of its versions runs, and so the last bit, depends on the processor.
         return np.array([_chance(score) for score in answers.tolist()], np.float64)
-
-    @classmethod
-    def of_classes(cls, design: Design, intercepts: Vector, coefficients: NDArray[np.float64]) -> Self:
-        """The model of all classes with these intercepts, and coefficients of shape (classes, made columns)."""
-        return cls(ClassScores([*design.scores(intercepts, coefficients)]))
 
     def to_files(self) -> dict[str, bytes]:
         name = _CLASSES_FILE if isinstance(self._score, ClassScores) else _FILE
@@ -113,46 +113,58 @@ class LogisticType:
         check_task("logistic", task)
         self.check(parameters, {})
         check_labels(examples, task)
-        if task == "multiclass":
-            return Logistic(_of_classes(examples, parameters, seed, threads))
-        return Logistic(_of_true(examples, parameters, seed, threads))
+        design = Design.of(examples)
+        several = task == "multiclass"
+        labels = places_of(examples) if several else examples.target
+        counts = np.bincount(labels.astype(np.intp), minlength=len(examples.outputs) if several else 2)
+        weigh = partial(_weights, design, labels, parameters, seed, threads)
+        scored = scores_of_classes if several else score_of_true
+        return Logistic(scored(design, counts, is_balanced(parameters), weigh))
 
 
-def _of_true(examples: Examples, parameters: Parameters, seed: int, threads: int) -> LinearScore:
-    balanced = parameters.get("class_weight") == "balanced"
-    design = Design.of(examples)
-    rows, columns = design.values.shape
-    positives = int(examples.target.sum())
-    if positives in (0, rows):
+def is_balanced(parameters: Parameters) -> bool:
+    """Whether all labels weigh as much, however rare one of them is."""
+    return parameters.get("class_weight") == "balanced"
+
+
+def score_of_true(design: Design, counts: NDArray[np.intp], balanced: bool, weigh: Weigh) -> LinearScore:
+    """The score of true, of so many rows that are false and true."""
+    false, true = counts.tolist()
+    columns = len(design.made)
+    if not false or not true:
         # One label alone is no reason to be certain: as if one more row of each had been seen.
-        return design.score(_log_odds(positives + 1, rows + 2), np.zeros(columns))
+        return design.score(math.log((true + 1) / (false + 1)), np.zeros(columns))
     if not columns:
-        return design.score(0.0 if balanced else _log_odds(positives, rows), np.zeros(0))
-    estimator = _estimator(Penalty.of(parameters), rows, balanced, seed)
-    with fitting(rows, threads):
-        estimator.fit(design.values, examples.target)
-    return design.score(float(estimator.intercept_[0]), estimator.coef_[0])
+        return design.score(0.0 if balanced else math.log(true / false), np.zeros(0))
+    (intercept,), (coefficients,) = weigh()
+    return design.score(float(intercept), coefficients)
 
 
-def _of_classes(examples: Examples, parameters: Parameters, seed: int, threads: int) -> ClassScores:
-    places = places_of(examples)
-    shares = class_shares(places, len(examples.outputs))
-    found = np.unique(places)
-    balanced = parameters.get("class_weight") == "balanced"
-    design = Design.of(examples)
-    rows, columns = design.values.shape
+def scores_of_classes(design: Design, counts: NDArray[np.intp], balanced: bool, weigh: Weigh) -> ClassScores:
+    """The scores of all classes, of how many rows each has."""
+    shares = shares_of_counts(counts)
+    found = np.flatnonzero(counts)
+    columns = len(design.made)
     intercepts = np.zeros(len(found)) if balanced else np.log(shares[found])
     coefficients = np.zeros((len(found), columns))
     if len(found) > 1 and columns:
-        estimator = _estimator(Penalty.of(parameters), rows, balanced, seed)
-        with fitting(rows, threads):
-            estimator.fit(design.values, places)
-        # Of two classes, scikit-learn has weights for the second alone.
-        first = len(found) - len(estimator.coef_)
+        own_intercepts, own_coefficients = weigh()
+        # Of two classes, the second alone has weights.
+        first = len(found) - len(own_coefficients)
         intercepts[:first] = 0.0
-        intercepts[first:], coefficients[first:] = estimator.intercept_, estimator.coef_
+        intercepts[first:], coefficients[first:] = own_intercepts, own_coefficients
     scores = dict(zip(found.tolist(), design.scores(intercepts, coefficients), strict=True))
     return ClassScores([scores.get(place, share) for place, share in enumerate(shares.tolist())])
+
+
+def _weights(
+    design: Design, labels: NDArray[np.generic], parameters: Parameters, seed: int, threads: int
+) -> tuple[Vector, NDArray[np.float64]]:
+    rows = len(labels)
+    estimator = _estimator(Penalty.of(parameters), rows, is_balanced(parameters), seed)
+    with fitting(rows, threads):
+        estimator.fit(design.values, labels)
+    return estimator.intercept_, estimator.coef_
 
 
 def _estimator(penalty: Penalty, rows: int, balanced: bool, seed: int) -> "LogisticRegression":
@@ -178,7 +190,3 @@ def _chance(score: float) -> float:
         return 1 / (1 + math.exp(-score))
     odds = math.exp(score)
     return odds / (1 + odds)
-
-
-def _log_odds(true: float, rows: float) -> float:
-    return math.log(true / (rows - true))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import optuna
 
 from giornata.documents.model import Scalar, Search
-from giornata.models.search import distributions, grid_points, new_study
+from giornata.models.search import distributions, grid_points, new_study, point_within
 
 __all__ = ["PartSearch"]
 
@@ -29,11 +29,7 @@ class PartSearch:
         self._asked: list[optuna.trial.Trial] = []
         self._grid = deque(grid_points(plan, best, trials)) if plan.sampler == "grid" else None
         for parameters, loss in zip(best, losses, strict=True):
-            point = {
-                name: parameters[name]
-                for name, dimension in plan.space.items()
-                if name in parameters and dimension.holds(parameters[name])
-            }
+            point = point_within(plan.space, parameters)
             if len(point) == len(self._space) and math.isfinite(loss):
                 told = optuna.trial.create_trial(params=point, distributions=self._space, value=loss)
                 self._study.add_trial(told)

@@ -36,6 +36,7 @@ __all__ = [
     "distributions",
     "grid_points",
     "new_study",
+    "point_within",
     "search",
 ]
 
@@ -162,13 +163,20 @@ def _earlier(
     """
     points: list[dict[str, Scalar]] = []
     for drawn in first:
-        point = {
-            name: drawn[name] for name in plan.space if name in drawn and plan.space[name].holds(drawn[name])
-        }
+        point = point_within(plan.space, drawn)
         enough = len(point) == len(plan.space) if plan.sampler == "grid" else point
         if enough and point not in points and not point.items() <= own.items():
             points.append(point)
     return points
+
+
+def point_within(space: Mapping[str, Dimension], parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """What of the parameters lies in a space."""
+    return {
+        name: parameters[name]
+        for name, dimension in space.items()
+        if name in parameters and dimension.holds(parameters[name])
+    }
 
 
 def grid_points(plan: Search, tried: Sequence[Mapping[str, Scalar]], trials: int) -> list[dict[str, Scalar]]:

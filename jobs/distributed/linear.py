@@ -1,11 +1,9 @@
 """Linear and logistic regression that all executors fit together, by Spark ML.
 
 The columns are made as in `giornata.models.linear_design`, scaled by the sample; the loss and its penalty are those of
-`giornata.models.linear` and `giornata.models.logistic`, so that the same parameters mean the same. What these answer
-where there is nothing to learn is answered here, too.
+`giornata.models.linear` and `giornata.models.logistic`, so that the same parameters mean the same.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -17,11 +15,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from giornata.models.base import Examples, Matrix, Parameters, Vector
-from giornata.models.class_scores import ClassScores
 from giornata.models.linear import Linear
 from giornata.models.linear_design import Design, Made
-from giornata.models.linear_score import LinearScore
-from giornata.models.logistic import Logistic
+from giornata.models.logistic import Logistic, is_balanced, score_of_true, scores_of_classes
 from giornata.models.penalty import Penalty
 from jobs.distributed.vectors import FEATURES, vectors
 from jobs.training_data import LABEL
@@ -68,44 +64,12 @@ def fit_logistic(
     """Logistic regression of true and false, or of several classes, each of which may lack rows."""
     design = Design.of(sample)
     counted = rows.groupBy(LABEL).count().collect()
-    counts = dict(sorted((int(row[LABEL]), row["count"]) for row in counted))
-    if task == "multiclass":
-        return Logistic(_of_classes(rows, design, counts, len(sample.outputs), parameters, workers))
-    return Logistic(_of_true(rows, design, counts, parameters, workers))
-
-
-def _of_true(
-    rows: DataFrame, design: Design, counts: _Counts, parameters: Parameters, workers: int
-) -> LinearScore:
-    true, false = counts.get(1, 0), counts.get(0, 0)
-    if len(counts) < 2:
-        # As if one more row of each had been seen.
-        return design.score(math.log((true + 1) / (false + 1)), np.zeros(len(design.made)))
-    if not design.made:
-        return design.score(0.0 if _balanced(parameters) else math.log(true / false), np.zeros(0))
-    (intercept,), (coefficients,) = _weights(rows, design, counts, parameters, workers)
-    return design.score(intercept, coefficients)
-
-
-def _of_classes(
-    rows: DataFrame, design: Design, counts: _Counts, classes: int, parameters: Parameters, workers: int
-) -> ClassScores:
-    found, total = [*counts], sum(counts.values())
-    # As if one more row of each class had been seen, for those that have none.
-    least = 1 / (total + classes)
-    left = 1 - (classes - len(found)) * least
-    intercepts = np.zeros(len(found))
-    if not _balanced(parameters):
-        intercepts = np.log([count / total * left for count in counts.values()])
-    coefficients = np.zeros((len(found), len(design.made)))
-    if len(found) > 1 and design.made:
-        own = _weights(rows, design, counts, parameters, workers)
-        # Of two classes the first has none.
-        first = len(found) - len(own[0])
-        intercepts[:first] = 0.0
-        intercepts[first:], coefficients[first:] = own
-    scores = dict(zip(found, design.scores(intercepts, coefficients), strict=True))
-    return ClassScores([scores.get(place, least) for place in range(classes)])
+    found = dict(sorted((int(row[LABEL]), row["count"]) for row in counted))
+    several = task == "multiclass"
+    counts = np.array([found.get(label, 0) for label in range(len(sample.outputs) if several else 2)])
+    weigh = partial(_weights, rows, design, found, parameters, workers)
+    scored = scores_of_classes if several else score_of_true
+    return Logistic(scored(design, counts, is_balanced(parameters), weigh))
 
 
 def _weights(
@@ -113,7 +77,7 @@ def _weights(
 ) -> tuple[Vector, NDArray[np.float64]]:
     """Intercept and coefficients of each label that rows have; of two labels, those of the second alone."""
     even = sum(counts.values()) / len(counts)
-    weights = [even / count if _balanced(parameters) else 1.0 for count in counts.values()]
+    weights = [even / count if is_balanced(parameters) else 1.0 for count in counts.values()]
     points = _points(rows, design, workers).withColumns(
         {_WEIGHT: _by_label(counts, weights), LABEL: _by_label(counts, [*map(float, range(len(counts)))])}
     )
@@ -136,10 +100,6 @@ def _by_label(counts: _Counts, values: Sequence[float]) -> Column:
     """The value of each row's label."""
     pairs = zip(counts, values, strict=True)
     return F.create_map(*(F.lit(each) for pair in pairs for each in pair))[F.col(LABEL).cast("int")]
-
-
-def _balanced(parameters: Parameters) -> bool:
-    return parameters.get("class_weight") == "balanced"
 
 
 def _points(rows: DataFrame, design: Design, workers: int) -> DataFrame:
