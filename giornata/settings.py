@@ -94,6 +94,16 @@ class Settings:
         return self._value("GIORNATA_AIRFLOW", _URL, "http://host:port").rstrip("/")
 
     @property
+    def airflow_user(self) -> str:
+        """Whom the commands that start runs log in to Airflow as."""
+        return self._value("GIORNATA_AIRFLOW_USER", _ANY, "a user of Airflow")
+
+    @property
+    def airflow_password(self) -> str:
+        """Password of that user."""
+        return self._value("GIORNATA_AIRFLOW_PASSWORD", _ANY, "the password of that user")
+
+    @property
     def bundles(self) -> Path:
         """Folder of deployed model bundles."""
         return self._folder("GIORNATA_BUNDLES")

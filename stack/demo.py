@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from giornata.airflow_api import AirflowApi, Run
 from giornata.documents import load_project
 from giornata.errors import GiornataError
 from giornata.names import Name, predictions_table
@@ -23,7 +24,6 @@ from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from stack import results
-from stack.airflow_api import AirflowApi, Run
 from stack.installation import AIRFLOW_PASSWORDS, installation
 
 PROJECT = "flights"
@@ -230,7 +230,7 @@ def main() -> int:
     try:
         settings, here = load_settings(), installation()
         stages, plan = Stages(console), Plan()
-        airflow = AirflowApi(settings.airflow, "admin", AIRFLOW_PASSWORDS["admin"])
+        airflow = AirflowApi.of(settings)
         play(settings, plan, airflow, stages)
         show(settings, plan, console, here.mails)
         results.show_stages(console, stages.seconds)

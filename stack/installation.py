@@ -135,6 +135,11 @@ class Installation:
             **self.cluster,
         }
 
+    def airflow_login(self) -> dict[str, str]:
+        """Whom the commands that start runs log in as, by variable name; no server needs it."""
+        user = next(iter(AIRFLOW_PASSWORDS))
+        return {"GIORNATA_AIRFLOW_USER": user, "GIORNATA_AIRFLOW_PASSWORD": AIRFLOW_PASSWORDS[user]}
+
     def environment(self, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
         """The environment of every server and of what the servers start (Airflow's tasks, Spark jobs)."""
         kept = {name: value for name, value in inherited.items() if not name.startswith(_NOT_INHERITED)}

@@ -60,7 +60,8 @@ def render(installation: Installation, services: Collection[Service]) -> None:
         write(installation.configuration / name, templates.get_template(name).render(values))
     write(home / "supervisord.conf", templates.get_template("supervisord.conf").render(values))
     write(installation.airflow_home / "passwords.json", json.dumps(AIRFLOW_PASSWORDS))
-    write(home / FILE_NAME, "".join(f"{name}={value}\n" for name, value in installation.variables().items()))
+    found_by = installation.variables() | installation.airflow_login()
+    write(home / FILE_NAME, "".join(f"{name}={value}\n" for name, value in found_by.items()))
 
 
 def write(file: Path, text: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import log_loss, roc_auc_score
 
+from giornata.airflow_api import AirflowApi
 from giornata.documents import load_project
 from giornata.documents.record import ModelVersion
 from giornata.evaluation.metrics import LOSS
@@ -20,9 +21,7 @@ from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from stack import results
-from stack.airflow_api import AirflowApi
 from stack.demo import MODELS, PROJECT, TAG, Plan, Stages, play, show
-from stack.installation import AIRFLOW_PASSWORDS
 
 pytestmark = pytest.mark.demo
 
@@ -44,7 +43,7 @@ class Loop:
 
 @pytest.fixture(scope="module")
 def loop(full_stack: Settings) -> Iterator[Loop]:
-    airflow = AirflowApi(full_stack.airflow, "admin", AIRFLOW_PASSWORDS["admin"])
+    airflow = AirflowApi.of(full_stack)
     console = Console(file=io.StringIO(), width=100)
     mails = full_stack.home / "mail"
     play(full_stack, PLAN, airflow, Stages(console))

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 
 from giornata.errors import GiornataError
+from giornata.settings import Settings
 
 FINISHED = {"success", "failed"}
 
@@ -35,10 +36,18 @@ class AirflowApi:
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url
         self._http = httpx.Client(base_url=url, timeout=30)
-        answer = self._http.post("/auth/token", json={"username": user, "password": password})
+        try:
+            answer = self._http.post("/auth/token", json={"username": user, "password": password})
+        except httpx.TransportError as problem:
+            raise AirflowError(f"Airflow at {url} does not answer: {problem}") from problem
         if answer.status_code >= 400:
             raise AirflowError(f"Airflow at {url} refuses the login of {user}: {answer.text[:300]}")
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    @classmethod
+    def of(cls, settings: Settings) -> "AirflowApi":
+        """A client logged in as the settings say. Raises SettingsError and AirflowError."""
+        return cls(settings.airflow, settings.airflow_user, settings.airflow_password)
 
     def close(self) -> None:
         """Close the connections."""
