@@ -28,6 +28,7 @@ from giornata.errors import (
     SignatureError,
     StoreError,
 )
+from giornata.evaluation.metrics import UNDEFINED
 from giornata.names import parse_model_name
 from giornata.settings import Settings
 from giornata.stores.deployments import Deployment, Deployments
@@ -99,8 +100,11 @@ def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
     missed = []
     for name, bounds in gate.items():
         value = metrics.get(name)
-        if value is None:
-            missed.append(f"{name} is not among the version's metrics, or not defined on its test rows")
+        if name not in metrics:
+            missed.append(f"{name} is not among the version's metrics")
+        elif value is None:
+            why = UNDEFINED.get(name, "they are none, or their numbers are larger than can be reckoned with")
+            missed.append(f"{name} is not defined on the version's test rows: {why}")
         # Written so that NaN, which compares false, misses its bound.
         elif bounds.max is not None and not value <= bounds.max:
             missed.append(f"{name} is {value:.6g}, more than {bounds.max:g}")

@@ -12,6 +12,7 @@ from giornata.models.outputs import predictions
 __all__ = [
     "HIGHER_IS_BETTER",
     "LOSS",
+    "UNDEFINED",
     "binary_metrics",
     "clustering_metrics",
     "defined",
@@ -35,6 +36,13 @@ LOSS = {
     "clustering": "distance",
 }
 
+UNDEFINED = {
+    "r2": "their labels are all the same",
+    "auc": "they are all of one class",
+    "rmsle": "a label or an answer of theirs is -1 or less",
+}
+"""By metric, what is so of the rows on which it is not defined; every metric is undefined without rows."""
+
 _EPSILON = np.finfo(np.float64).eps
 
 Floats = NDArray[np.float64]
@@ -45,18 +53,17 @@ def regression_metrics(actual: NDArray, predicted: NDArray) -> dict[str, float]:
 
     rmse = sqrt(mean (p - a)²), mae = mean |p - a|, r2 = 1 - sum (p - a)² / sum (a - mean a)²,
     rmsle = sqrt(mean (log(1 + p) - log(1 + a))²). A metric that is not defined is NaN: all of them without rows,
-    r2 where the actual values are all the same, rmsle where a value is -1 or less.
+    r2 where the actual values are all the same, rmsle where a value is -1 or less, and any that no double can hold.
     Raises DataError when the lengths differ or a value is missing.
     """
     actual, predicted = _checked(actual, predicted)
     if not actual.size:
         return dict.fromkeys(("rmse", "mae", "r2", "rmsle"), math.nan)
-    error = predicted - actual
-    spread = float(np.sum((actual - actual.mean()) ** 2))
+    error = _differences(predicted, actual)
     return {
-        "rmse": math.sqrt(np.mean(error**2)),
-        "mae": float(np.mean(np.abs(error))),
-        "r2": 1 - float(np.sum(error**2)) / spread if spread > 0 else math.nan,
+        "rmse": _root_mean_square(error),
+        "mae": _mean(np.abs(error)),
+        "r2": _r2(actual, error),
         "rmsle": _rmsle(actual, predicted),
     }
 
@@ -116,8 +123,8 @@ def quantile_metrics(actual: NDArray, answers: NDArray, outputs: Sequence[str]) 
         return dict.fromkeys(("pinball", "mae", "coverage"), math.nan)
     middle = predictions("quantile", outputs, answers)
     return {
-        "pinball": float(np.mean(part_losses("quantile", actual, answers, outputs))),
-        "mae": float(np.mean(np.abs(middle - actual))),
+        "pinball": _mean(part_losses("quantile", actual, answers, outputs)),
+        "mae": _mean(np.abs(_differences(middle, actual))),
         "coverage": _coverage(actual, answers[:, 0], answers[:, -1]),
     }
 
@@ -132,12 +139,11 @@ def forecasting_metrics(actual: NDArray, answers: NDArray) -> dict[str, float]:
     if not len(actual):
         return dict.fromkeys(("mae", "rmse", "smape", "coverage"), math.nan)
     forecast = answers[:, 0]
-    error = np.abs(forecast - actual)
-    size = np.abs(forecast) + np.abs(actual)
+    error = np.abs(_differences(forecast, actual))
     return {
-        "mae": float(np.mean(error)),
-        "rmse": math.sqrt(np.mean(error**2)),
-        "smape": float(np.mean(np.divide(2 * error, size, out=np.zeros_like(error), where=size > 0))),
+        "mae": _mean(error),
+        "rmse": _root_mean_square(error),
+        "smape": _smape(actual, forecast),
         "coverage": _coverage(actual, answers[:, 1], answers[:, 2]),
     }
 
@@ -151,7 +157,7 @@ def clustering_metrics(answers: NDArray) -> dict[str, float]:
     if not len(answers):
         return dict.fromkeys(("distance", "largest_share"), math.nan)
     _, counts = np.unique(answers[:, 0], return_counts=True)
-    return {"distance": float(np.mean(answers[:, 1])), "largest_share": float(counts.max() / len(answers))}
+    return {"distance": _mean(answers[:, 1]), "largest_share": float(counts.max() / len(answers))}
 
 
 def metrics(task: str, actual: NDArray, answers: NDArray, outputs: Sequence[str] = ()) -> dict[str, float]:
@@ -176,16 +182,18 @@ def part_losses(task: str, actual: NDArray, answers: NDArray, outputs: Sequence[
     if task in ("regression", "binary"):
         actual, answers = _checked(actual, answers)
         if task == "regression":
-            return np.square(answers - actual)
+            with np.errstate(over="ignore"):
+                return np.square(answers - actual)
         chance = np.clip(answers, _EPSILON, 1 - _EPSILON)
         return -(actual * np.log(chance) + (1 - actual) * np.log1p(-chance))
     actual, answers = _checked_rows(actual, answers)
     if task == "forecasting":
-        return np.abs(answers[:, 0] - actual)
+        return np.abs(_differences(answers[:, 0], actual))
     if task == "quantile":
-        above = actual[:, None] - answers
+        above = _differences(actual[:, None], answers)
         shares = np.array([float(share) for share in outputs])
-        return np.maximum(shares * above, (shares - 1) * above).mean(axis=1)
+        with np.errstate(over="ignore"):
+            return np.maximum(shares * above, (shares - 1) * above).mean(axis=1)
     places = actual.astype(int)
     known = (actual >= 0) & (actual < answers.shape[1])
     chance = np.where(known, answers[np.arange(len(answers)), np.where(known, places, 0)], 0.0)
@@ -219,6 +227,58 @@ def _checked_rows(actual: NDArray, answers: NDArray) -> tuple[Floats, Floats]:
 
 def _coverage(actual: Floats, low: Floats, high: Floats) -> float:
     return float(np.mean((low <= actual) & (actual <= high)))
+
+
+def _differences(values: Floats, others: Floats) -> Floats:
+    """values - others; infinite where no double can hold it."""
+    with np.errstate(over="ignore"):
+        return values - others
+
+
+def _exponent(values: Floats) -> int:
+    """The power of two above all values: those divided by it have squares that neither overflow nor vanish together."""
+    return int(np.frexp(np.abs(values).max())[1])
+
+
+def _mean(values: Floats) -> float:
+    """NaN where a value is more than a double can hold."""
+    if not np.isfinite(values).all():
+        return math.nan
+    exponent = _exponent(values)
+    return float(np.ldexp(np.mean(np.ldexp(values, -exponent)), exponent))
+
+
+def _root_mean_square(values: Floats) -> float:
+    """NaN where a value is more than a double can hold."""
+    if not np.isfinite(values).all():
+        return math.nan
+    exponent = _exponent(values)
+    return float(np.ldexp(np.sqrt(np.mean(np.square(np.ldexp(values, -exponent)))), exponent))
+
+
+def _r2(actual: Floats, error: Floats) -> float:
+    """NaN where the actual values are all the same, whatever bit their mean is off by."""
+    if actual.min() == actual.max() or not np.isfinite(error).all():
+        return math.nan
+    # From one of them: the mean of values that lie close together, far from 0, would be off by more than they differ.
+    from_first = np.ldexp(actual, -2) - np.ldexp(actual[0], -2)
+    spreads, errors = _exponent(from_first), _exponent(error)
+    scaled = np.ldexp(from_first, -spreads)
+    spread = float(np.sum(np.square(scaled - scaled.mean())))
+    left = float(np.sum(np.square(np.ldexp(error, -errors))))
+    if not spread:  # they differ by less than a quarter of what a double can hold
+        return math.nan
+    with np.errstate(over="ignore"):
+        r2 = 1 - float(np.ldexp(left / spread, 2 * (errors - spreads - 2)))
+    return r2 if math.isfinite(r2) else math.nan
+
+
+def _smape(actual: Floats, forecast: Floats) -> float:
+    # Of halves, whose sum and difference are no more than a double can hold.
+    actual, forecast = actual / 2, forecast / 2
+    size = np.abs(forecast) + np.abs(actual)
+    error = np.abs(forecast - actual)
+    return float(np.mean(2 * np.divide(error, size, out=np.zeros_like(error), where=size > 0)))
 
 
 def _rmsle(actual: Floats, predicted: Floats) -> float:

@@ -1,6 +1,8 @@
 """Metrics equal scikit-learn's, and are undefined where they must be."""
 
 import math
+import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from giornata.evaluation.metrics import (
 
 NUMBERS = st.floats(-0.99, 1e6)
 ROWS = st.integers(2, 40)
+LARGEST = Fraction(sys.float_info.max)
 
 
 @given(st.data())
@@ -78,6 +81,75 @@ def test_undefined_metrics_are_nan_and_then_none():
     assert math.isnan(one_class["auc"])
     assert defined(one_class)["auc"] is None
     assert defined(one_class)["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize(("value", "rows"), [(5.0, 51), (0.1, 51), (3.3, 7), (1 / 3, 1000), (-1e17 / 3, 99)])
+def test_labels_that_are_all_the_same_have_no_r2_whatever_bit_their_mean_is_off_by(value, rows):
+    labels = np.full(rows, value)
+    for off in (0.0, 0.5):
+        assert math.isnan(regression_metrics(labels, labels + off)["r2"])
+
+
+def test_r2_of_labels_far_from_zero_that_differ_in_their_last_bit():
+    """By fractions, which round nothing: the mean of doubles would be off by more than these labels differ."""
+    labels = np.array([0.1, np.nextafter(0.1, 1), 0.1] * 17)
+    answers = np.full(51, 0.1)
+    exact = [Fraction(label) for label in labels.tolist()]
+    mean = sum(exact) / len(exact)
+    spread = sum((label - mean) ** 2 for label in exact)
+    missed = sum((label - Fraction(0.1)) ** 2 for label in exact)
+    assert regression_metrics(labels, answers)["r2"] == pytest.approx(float(1 - missed / spread), rel=1e-12)
+
+
+ANY = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.data())
+@pytest.mark.filterwarnings("error")
+def test_every_metric_is_finite_or_undefined(data):
+    """Whatever doubles labels and answers are, of however few rows; what has a truth as Fraction is that."""
+    rows = data.draw(st.integers(0, 6))
+    actual = data.draw(arrays(np.float64, rows, elements=ANY))
+    answers = data.draw(arrays(np.float64, (rows, 3), elements=ANY))
+    found = {
+        "regression": metrics("regression", actual, answers[:, 0]),
+        "quantile": metrics("quantile", actual, answers, SHARES),
+        "forecasting": metrics("forecasting", actual, answers, ("forecast", "low", "high")),
+        "clustering": metrics("clustering", actual, np.abs(answers), ("cluster", "distance")),
+    }
+    for values in found.values():
+        assert all(math.isfinite(value) or math.isnan(value) for value in values.values())
+    if not rows:
+        return
+    exact = [Fraction(label) for label in actual.tolist()]
+    missed = [Fraction(a) - label for a, label in zip(answers[:, 0].tolist(), exact, strict=True)]
+    if max(map(abs, missed)) < LARGEST:
+        mae = float(sum(map(abs, missed)) / rows)
+        assert found["regression"]["mae"] == pytest.approx(mae, rel=1e-9, abs=1e-320)
+        assert found["regression"]["rmse"] <= max(map(abs, missed)) * (1 + 1e-9)
+        assert found["regression"]["rmse"] >= mae * (1 - 1e-9)
+    mean = sum(exact) / rows
+    spread = sum((label - mean) ** 2 for label in exact)
+    if spread > Fraction(1e-300) ** 2 and max(map(abs, missed)) < LARGEST:
+        r2 = 1 - sum(error**2 for error in missed) / spread
+        if abs(r2) < LARGEST:
+            assert found["regression"]["r2"] == pytest.approx(float(r2), rel=1e-9, abs=1e-9)
+        else:
+            assert math.isnan(found["regression"]["r2"])
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+@given(st.data())
+def test_metrics_of_chances_are_finite_or_undefined(task, data):
+    rows = data.draw(st.integers(0, 6))
+    actual = data.draw(arrays(np.float64, rows, elements=st.sampled_from([0.0, 1.0])))
+    chances = data.draw(arrays(np.float64, rows, elements=st.floats(0, 1)))
+    answers = chances if task == "binary" else np.column_stack([1 - chances, chances])
+    found = metrics(task, actual, answers, ["no", "yes"] if task == "multiclass" else ())
+    assert not any(math.isinf(value) for value in found.values())
+    assert {name for name, value in found.items() if math.isnan(value)} == (
+        set(METRICS[task]) if not rows else {"auc"} & set(found) if np.ptp(actual) == 0 else set()
+    )
 
 
 def test_bad_input_is_refused():
