@@ -271,15 +271,27 @@ class Deploy(Document):
     approval: Literal["automatic", "manual"] = "automatic"
 
 
+class Moments(Document):
+    """How far from now the moment may lie that a request is about: up to `past` before it, up to `ahead` after it.
+
+    Unless stated, back to the beginning of the version's training, and ahead as `ModelSpec.usual_ahead` says.
+    """
+
+    past: Duration | None = None
+    ahead: Duration | None = None
+
+
 class Online(Document):
     """How the server reads features for a request, and what it does about a group that it cannot read.
 
     A group cannot be read when Cassandra does not answer a read of it within `deadline`, or when it was never
     pushed. `missing: error` refuses the request; `missing: null` answers it with the group's features null.
+    A request about a moment outside of `moments` is refused.
     """
 
     deadline: Deadline = timedelta(seconds=2)
     missing: Annotated[Literal["error", "null"], BeforeValidator(_null_is_a_word)] = "error"
+    moments: Moments = Moments()
 
 
 class Alert(Document):
@@ -368,6 +380,18 @@ class ModelSpec(Document):
         if self.quantiles and sorted(set(self.quantiles)) != self.quantiles:
             raise ValueError("quantiles must be in order and different, such as [0.1, 0.5, 0.9]")
         return self
+
+    @property
+    def usual_ahead(self) -> timedelta:
+        """How far ahead of now a request may ask, unless `online.moments` says.
+
+        A row is known up to `data.filed_ahead` before the moment it is asked about; forecasts are asked far ahead.
+        """
+        return (
+            timedelta(days=366)
+            if self.task == "forecasting"
+            else max(self.data.filed_ahead, timedelta(days=1))
+        )
 
     @property
     def shares(self) -> list[float]:

@@ -11,6 +11,7 @@ from giornata.documents.model import Online
 from giornata.errors import BundleError
 from giornata.names import parse_model_name
 from giornata.scorer import Scorer, inputs_of
+from giornata.serving.moments import moments_of
 from giornata.serving.requests import Column, RequestReader
 
 
@@ -60,7 +61,9 @@ def open_model(path: Path) -> ServedModel:
         uuid=version.uuid,
         project=parse_model_name(version.model).project,
         scorer=scorer,
-        reader=RequestReader(columns, version.table.columns, signature.key, signature.event_time),
+        reader=RequestReader(
+            columns, version.table.columns, signature.key, signature.event_time, moments_of(version)
+        ),
         inputs=inputs_of(signature),
         groups=version.groups,
         online=version.configuration.online,

@@ -10,7 +10,8 @@ A body is `{"rows": [{column: value}, …], "at": time}` or, for one row, `{"row
   else make worse predictions in silence.
 * int counts as float; nothing else is converted. A timestamp is ISO 8601 text with its zone. The items of a list
   may be null.
-* The moment of prediction is `at`, else the row's event time, else now.
+* The moment of prediction is `at`, else the row's event time, else now. It lies within the bounds that the model's
+  document sets.
 """
 
 import difflib
@@ -22,6 +23,7 @@ from typing import TypeVar
 import orjson
 
 from giornata.errors import RequestError
+from giornata.serving.moments import Moments
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 5_000
@@ -69,19 +71,25 @@ class RequestReader:
     """Reads requests for one model version."""
 
     def __init__(
-        self, inputs: Mapping[str, Column], table: Mapping[str, str], key: Sequence[str], event_time: str
+        self,
+        inputs: Mapping[str, Column],
+        table: Mapping[str, str],
+        key: Sequence[str],
+        event_time: str,
+        moments: Moments,
     ):
         """`table` gives the columns of the model's table and their types; `key` and `event_time` are in it."""
         self._inputs = [(name, _READERS[c.type], c.nullable, c.type) for name, c in inputs.items()]
         self._keys = [(name, _READERS[table[name]], table[name]) for name in key]
         self._event_time = event_time
+        self._moments = moments
         self._known = frozenset({*inputs, *table})
 
     def read(self, body: bytes, now: datetime) -> PredictRequest:
         """Check and convert a body. Raises RefusedError: 400 (not JSON), 413 (too many rows) or 422."""
         document = _parse(body)
         rows, at = _rows(document), document.get("at")
-        moment = None if at is None else _value("at", at, _timestamp, "timestamp", None)
+        moment = None if at is None else self._allowed("at", at, None, now)
         request = PredictRequest([], [], [])
         for index, row in enumerate(rows):
             if type(row) is not dict:
@@ -97,7 +105,7 @@ class RequestReader:
                     for name, reader, type_ in self._keys
                 }
             )
-            request.at.append(moment or self._moment(row, index) or now)
+            request.at.append(moment or self._moment(row, index, now) or now)
         return request
 
     def _row(self, row: dict[str, object], index: int) -> dict[str, object]:
@@ -112,9 +120,16 @@ class RequestReader:
             values[name] = value
         return values
 
-    def _moment(self, row: dict[str, object], index: int) -> datetime | None:
+    def _moment(self, row: dict[str, object], index: int, now: datetime) -> datetime | None:
         value = row.get(self._event_time)
-        return None if value is None else _value(self._event_time, value, _timestamp, "timestamp", index)
+        return None if value is None else self._allowed(self._event_time, value, index, now)
+
+    def _allowed(self, name: str, value: object, index: int | None, now: datetime) -> datetime:
+        """A moment that the request states. Raises RefusedError for one that the model's document does not allow."""
+        moment = _value(name, value, _timestamp, "timestamp", index)
+        if problem := self._moments.problem(moment, now):
+            raise _invalid(f"{name} {problem}", name, index)
+        return moment
 
     def _refuse_unknown(self, row: dict[str, object], index: int) -> None:
         foreign = [name for name in row if name not in self._known]

@@ -1,6 +1,7 @@
 """Reading requests: types, required fields, names, times and limits, each refused with its place."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -8,9 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from giornata.documents import ModelSpec
+from giornata.serving.moments import Moments, moments_of
 from giornata.serving.requests import MAX_ROWS, Column, RefusedError, RequestReader
 
 NOW = datetime(2013, 11, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+MOMENTS = Moments(datetime(2013, 1, 1, tzinfo=UTC), None, 7 * DAY)
 READER = RequestReader(
     inputs={
         "distance": Column("float", False),
@@ -28,6 +33,7 @@ READER = RequestReader(
     },
     key=["flight_id", "origin"],
     event_time="pushed_back_at",
+    moments=MOMENTS,
 )
 ROW = {
     "distance": 719.5,
@@ -73,6 +79,54 @@ def test_the_moment_is_at_else_the_rows_event_time_else_now():
     assert all(moment.utcoffset() == timedelta() for moment in request.at)
 
 
+@pytest.mark.parametrize(
+    ("moment", "told"),
+    [
+        ("2012-12-31T23:59:59Z", r"before 2013-01-01T00:00:00Z.*`online: {moments: {past: …}}`"),
+        ("1700-01-01T00:00:00Z", "before 2013-01-01"),
+        ("2013-11-08T12:00:01Z", r"more than 7d after now.*`online: {moments: {ahead: …}}`"),
+        ("2261-12-31T00:00:00Z", "more than 7d after now"),
+    ],
+)
+def test_a_moment_that_the_models_document_does_not_allow_is_refused_with_the_bound_and_its_key(moment, told):
+    error = refusal({"rows": [ROW, ROW | {"pushed_back_at": moment}]})
+    assert (error.status, error.field, error.row) == (422, "pushed_back_at", 1)
+    assert re.search(told, str(error))
+    error = refusal({"rows": [ROW, ROW], "at": moment})
+    assert (error.status, error.field, error.row) == (422, "at", None)
+    assert re.search(told, str(error))
+
+
+def test_the_bounds_of_a_moment_are_allowed_and_a_stated_past_counts_from_now():
+    for moment in ("2013-01-01T00:00:00Z", "2013-11-08T12:00:00Z"):
+        assert read({"row": ROW, "at": moment}).at == [datetime.fromisoformat(moment)]
+    for past in (30 * DAY, 999_999 * DAY):  # the longest reaches back further than there are years
+        moments = Moments(MOMENTS.begin, past, DAY)
+        assert moments.problem(NOW - 30 * DAY, NOW) is None
+        assert moments.problem(NOW + DAY, NOW) is None
+    assert "more than 30d before now" in str(
+        Moments(MOMENTS.begin, 30 * DAY, DAY).problem(NOW - 30 * DAY - timedelta(seconds=1), NOW)
+    )
+
+
+def test_a_version_allows_what_its_document_states_else_its_training_and_what_is_filed_ahead(trained):
+    version = trained.bundle.version
+    begin = version.windows["train"].start
+    assert moments_of(version) == Moments(begin, None, 7 * DAY)
+    stated = {
+        ("regression", "2h", None): DAY,
+        ("regression", "20d", None): 20 * DAY,
+        ("forecasting", "2h", None): 366 * DAY,
+        ("forecasting", "2h", "5d"): 5 * DAY,
+    }
+    for (task, filed_ahead, ahead), expected in stated.items():
+        document = version.configuration.model_dump(by_alias=True, mode="json")
+        document["task"], document["data"]["filed_ahead"] = task, filed_ahead
+        document["online"]["moments"] = {"past": "3d"} | ({"ahead": ahead} if ahead else {})
+        changed = version.model_copy(update={"configuration": ModelSpec.model_validate(document)})
+        assert moments_of(changed) == Moments(begin, 3 * DAY, expected)
+
+
 def test_the_key_is_read_when_given_and_checked():
     assert read({"row": ROW | {"flight_id": "UA-1"}}).keys == [{"flight_id": "UA-1", "origin": "JFK"}]
     for value in (17, 1.5, [], {}):
@@ -106,7 +160,7 @@ def test_a_whole_number_is_a_float_but_nothing_else_is_converted():
 
 def test_lists_are_read_item_by_item():
     reader = RequestReader(
-        {name: Column(f"list[{name}]", True) for name in ("float", "str", "timestamp")}, {}, [], "at"
+        {name: Column(f"list[{name}]", True) for name in ("float", "str", "timestamp")}, {}, [], "at", MOMENTS
     )
     row = {"float": [1, None, 0.5], "str": [], "timestamp": ["2013-11-01T07:30:00-04:00"]}
     (found,) = reader.read(json.dumps({"row": row}).encode(), NOW).rows

@@ -1,0 +1,47 @@
+"""Which moments a request may be about: those that a version's document allows, seen from now."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from giornata.documents.base import format_duration
+from giornata.documents.record import ModelVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """From `past` before now, or from `begin` where no `past` is stated, to `ahead` after now."""
+
+    begin: datetime
+    past: timedelta | None
+    ahead: timedelta
+
+    def problem(self, moment: datetime, now: datetime) -> str | None:
+        """What is wrong with a request about `moment`, as a sentence without its subject; None where it is right."""
+        # Differences, because now - past may lie before the calendar.
+        if moment - now > self.ahead:
+            return (
+                f"is {_shown(moment)}, more than {format_duration(self.ahead)} after now, {_shown(now)}: later than "
+                "`online: {moments: {ahead: …}}` of the model's document allows"
+            )
+        if self.past is None and moment < self.begin:
+            return (
+                f"is {_shown(moment)}, before {_shown(self.begin)}, where the training of this version begins; "
+                "`online: {moments: {past: …}}` in the model's document allows other moments"
+            )
+        if self.past is not None and now - moment > self.past:
+            return (
+                f"is {_shown(moment)}, more than {format_duration(self.past)} before now, {_shown(now)}: earlier than "
+                "`online: {moments: {past: …}}` of the model's document allows"
+            )
+        return None
+
+
+def moments_of(version: ModelVersion) -> Moments:
+    """The moments that a version may be asked about."""
+    configuration = version.configuration
+    stated = configuration.online.moments
+    return Moments(version.windows["train"].start, stated.past, stated.ahead or configuration.usual_ahead)
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
