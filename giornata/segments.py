@@ -2,10 +2,11 @@
 
 Layout, per model: `<log>/<project>/<model>/`
 
+    .new-<id>.jsonl       made a moment ago and not locked yet, or left over by a server that died just then
     open-<id>.jsonl       being written by a living server, which holds a lock (flock) on it
     segment-<id>.jsonl    closed, complete, waiting for the job that brings it into Hive
-    collected/            segments whose rows are in Hive
-    rejected/             lines that could not be read, kept for a person to look at
+    collected/            segments whose rows are in Hive, kept for a while
+    rejected/             lines that did not come into Hive, kept for a while for a person to look at
 
 A segment changes its state by one rename only, so that no reader sees half of it. What the lines mean is not
 known here.
@@ -13,9 +14,11 @@ known here.
 
 import fcntl
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 
 from giornata.errors import StoreError
@@ -27,48 +30,79 @@ SUFFIX = ".jsonl"
 COLLECTED = "collected"
 REJECTED = "rejected"
 _NEW = ".new-"  # created, not yet locked: no business of anybody but its maker
+_NEW_SECONDS = 60.0  # a file that is still new by then has lost its maker
 
 
 class OpenSegment:
     """A segment under way: locked for as long as this process lives, and closed by a rename."""
 
     def __init__(self, folder: Path):
-        """Create an empty open segment in `folder`, making the folder. Raises StoreError."""
+        """Create an empty open segment in `folder`, making the folder. Raises StoreError, and leaves nothing then."""
         identity = uuid.uuid4().hex
         self.path = folder / f"{OPEN}{identity}{SUFFIX}"
         self.size = 0
+        self.is_torn = False
         new = folder / f"{_NEW}{identity}{SUFFIX}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
-            fcntl.flock(self._file, fcntl.LOCK_EX)
-            # Only a locked file gets the open name: an open segment without a lock has a dead writer.
-            new.rename(self.path)
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+                # Only a locked file gets the open name: an open segment without a lock has a dead writer.
+                new.rename(self.path)
+            except OSError:
+                with suppress(OSError):
+                    new.unlink(missing_ok=True)
+                os.close(self._file)
+                raise
         except OSError as error:
             raise StoreError(f"cannot write the prediction log in {folder}: {error.strerror}") from error
 
     def write(self, lines: bytes) -> None:
-        """Append whole lines; on failure none of them stays. Raises StoreError."""
+        """Append whole lines; on failure none of them stays. Raises StoreError.
+
+        Where what was written of them cannot be removed either, the segment `is_torn`: it takes no further line, which
+        would continue the broken one, and can only be closed. Its torn tail is its collector's business.
+        """
+        if self.is_torn:
+            raise StoreError(f"the prediction log {self.path} ends in a broken line and takes no more")
         rest = memoryview(lines)
         try:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
-            os.ftruncate(self._file, self.size)
+            try:
+                os.ftruncate(self._file, self.size)
+            except OSError:
+                self.is_torn = True
             raise StoreError(f"cannot write the prediction log {self.path}: {error.strerror}") from error
         self.size += len(lines)
 
     def close(self) -> Path:
-        """Make the segment durable and visible to readers under its closed name, which is returned."""
+        """Make the segment durable and visible to readers under its closed name, which is returned.
+
+        Raises StoreError; the segment is then without a lock, so that `close_abandoned` closes it.
+        """
         closed = _closed_name(self.path)
         try:
-            os.fsync(self._file)
-            self.path.rename(closed)
+            try:
+                os.fsync(self._file)
+                self.path.rename(closed)
+            finally:
+                os.close(self._file)
         except OSError as error:
             raise StoreError(f"cannot close the prediction log {self.path}: {error.strerror}") from error
-        finally:
-            os.close(self._file)
         return closed
+
+    def discard(self) -> None:
+        """Remove the segment, whose lines nobody is to see. Raises StoreError."""
+        try:
+            try:
+                self.path.unlink(missing_ok=True)
+            finally:
+                os.close(self._file)
+        except OSError as error:
+            raise StoreError(f"cannot remove {self.path}: {error.strerror}") from error
 
 
 def model_folder(log: Path, model: Name | str) -> Path:
@@ -85,27 +119,33 @@ def models_with_segments(log: Path, project: str) -> list[str]:
 
 def has_segments(log: Path, project: str) -> bool:
     """Whether any model of the project has a segment that waits to be collected or is being written."""
-    return any(any((log / model).glob(f"*{SUFFIX}")) for model in models_with_segments(log, project))
+    return any(True for model in models_with_segments(log, project) for _ in _waiting(log / model))
+
+
+def waiting_bytes(log: Path) -> int:
+    """Size of all segments of all models that were not collected yet, those being written among them."""
+    size = 0
+    for folder in log.glob("*/*/"):
+        for path in _waiting(folder):
+            with suppress(FileNotFoundError):  # renamed since we listed the folder
+                size += path.stat().st_size
+    return size
 
 
 def close_abandoned(folder: Path) -> list[Path]:
-    """Close the open segments in `folder` whose writers are dead; return their closed names."""
-    closed = []
-    for path in sorted(folder.glob(f"{OPEN}*{SUFFIX}")):
-        try:
-            file = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            continue  # closed by its writer since we listed the folder
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            target = _closed_name(path)
-            path.rename(target)
-            closed.append(target)
-        except (BlockingIOError, FileNotFoundError):
-            continue  # a living writer has it, or had it a moment ago and closed it
-        finally:
-            os.close(file)
-    return closed
+    """Close the open segments in `folder` whose writers are dead; return their closed names.
+
+    What such a writer made and had not yet opened is removed. Raises StoreError.
+    """
+    try:
+        for path in folder.glob(f"{_NEW}*{SUFFIX}"):
+            _remove_stale(path)
+        closed = (_closed_if_abandoned(path) for path in sorted(folder.glob(f"{OPEN}*{SUFFIX}")))
+        return [path for path in closed if path]
+    except OSError as error:
+        raise StoreError(
+            f"cannot close what dead servers left in {folder}: {error.strerror}: {error.filename or ''}"
+        ) from error
 
 
 def closed_segments(folder: Path) -> list[Path]:
@@ -133,17 +173,44 @@ def cut_tail(path: Path, length: int) -> None:
 
 
 def put_away(paths: Iterable[Path]) -> None:
-    """Move collected segments into `collected/` beside them."""
+    """Move collected segments into `collected/` beside them, where they are as old as this moment."""
     for path in paths:
         target = path.parent / COLLECTED
         target.mkdir(exist_ok=True)
+        with suppress(
+            OSError
+        ):  # another user's file may be moved, not touched: it keeps the moment it was written
+            os.utime(path)
         path.rename(target / path.name)
+
+
+def prune(folder: Path, keep: timedelta, most_bytes: int, now: float | None = None) -> int:
+    """Delete from `collected/` and `rejected/` of a model's `folder` what was put there longer ago than `keep`.
+
+    Of the rest, the newest files that have `most_bytes` together stay. `now` is in seconds since 1970, unless given
+    those of the clock. What waits to be collected is not touched. Returns how many files were deleted. Raises
+    StoreError.
+    """
+    oldest = (time.time() if now is None else now) - keep.total_seconds()
+    deleted = total = 0
+    try:
+        for modified, size, path in sorted(_kept(folder), reverse=True):
+            total += size
+            if modified < oldest or total > most_bytes:
+                path.unlink(missing_ok=True)
+                deleted += 1
+    except OSError as error:
+        raise StoreError(f"cannot delete {error.filename}, which is old: {error.strerror}") from error
+    return deleted
 
 
 @contextmanager
 def collecting(folder: Path) -> Iterator[None]:
     """Hold the right to collect the segments in `folder`. Raises StoreError when another process has it."""
-    file = os.open(folder / ".collecting", os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        file = os.open(folder / ".collecting", os.O_WRONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(f"cannot collect {folder}: {error.strerror}") from error
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -152,6 +219,8 @@ def collecting(folder: Path) -> Iterator[None]:
                 f"another run is collecting {folder}: two at once would overwrite each other's rows. "
                 "Wait for it to end and run again"
             ) from None
+        except OSError as error:
+            raise StoreError(f"cannot lock {folder} to collect it: {error.strerror}") from error
         yield
     finally:
         os.close(file)
@@ -159,3 +228,39 @@ def collecting(folder: Path) -> Iterator[None]:
 
 def _closed_name(path: Path) -> Path:
     return path.with_name(CLOSED + path.name.removeprefix(OPEN))
+
+
+def _waiting(folder: Path) -> Iterator[Path]:
+    """The segments in a folder that were not collected yet, in no order."""
+    return (path for begin in (OPEN, CLOSED) for path in folder.glob(f"{begin}*{SUFFIX}"))
+
+
+def _closed_if_abandoned(path: Path) -> Path | None:
+    """Close an open segment whose writer is dead, and return its closed name; None where it lives."""
+    try:
+        file = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None  # closed by its writer since we listed the folder
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.rename(_closed_name(path))
+    except (BlockingIOError, FileNotFoundError):
+        return None  # a living writer has it, or had it a moment ago and closed it
+    finally:
+        os.close(file)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a new file whose maker did not come to open it."""
+    with suppress(FileNotFoundError):  # opened by its maker, or removed, since we listed the folder
+        if time.time() - path.stat().st_mtime > _NEW_SECONDS:
+            path.unlink()
+
+
+def _kept(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each file in `collected/` and `rejected/` was put there (seconds since 1970), its size and path."""
+    for name in (COLLECTED, REJECTED):
+        for path in (folder / name).glob("*"):
+            with suppress(FileNotFoundError):  # deleted by another run
+                found = path.stat()
+                yield found.st_mtime, found.st_size, path

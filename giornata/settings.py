@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from giornata.errors import SettingsError
@@ -21,10 +22,21 @@ _URL = re.compile(r"https?://[^\s/]+\S*")
 _THRIFT = re.compile(r"thrift://[^\s/:]+:\d{1,5}")
 _ANY = re.compile(r".+")
 _SECONDS = re.compile(r"[1-9]\d{0,5}")
+_DAYS = re.compile(r"[1-9]\d{0,4}")
+_SIZE = re.compile(r"([1-9]\d{0,8})([kmgt]?)")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 # How long a job waits for its first executor, where nobody says otherwise: a busy cluster lets jobs queue.
 _EXECUTOR_WAIT = 1800
+
+_UNITS = {unit: 1024**power for power, unit in enumerate(("", "k", "m", "g", "t"))}
+
+# What may be said of the prediction log, on the local stack too.
+OF_THE_LOG = (
+    "GIORNATA_PREDICTION_LOG_BYTES",
+    "GIORNATA_PREDICTION_LOG_KEPT",
+    "GIORNATA_PREDICTION_LOG_KEPT_BYTES",
+)
 
 # What may be said of the cluster that trains; the local stack needs none of it and hands on what is set.
 OF_THE_CLUSTER = (
@@ -114,6 +126,21 @@ class Settings:
         return self._folder("GIORNATA_PREDICTION_LOG")
 
     @property
+    def prediction_log_bytes(self) -> int:
+        """Bytes that may wait in the prediction log to be collected; what comes then is not logged."""
+        return self._size("GIORNATA_PREDICTION_LOG_BYTES", "10g")
+
+    @property
+    def prediction_log_kept(self) -> timedelta:
+        """How long collected segments and rejected lines of the prediction log are kept."""
+        return timedelta(days=int(self._optional("GIORNATA_PREDICTION_LOG_KEPT", _DAYS, "whole days") or 7))
+
+    @property
+    def prediction_log_kept_bytes(self) -> int:
+        """Bytes of them that are kept of each model."""
+        return self._size("GIORNATA_PREDICTION_LOG_KEPT_BYTES", "1g")
+
+    @property
     def mlflow(self) -> str:
         """MLflow's tracking URI."""
         return self._value("GIORNATA_MLFLOW", _ANY, "a tracking URI")
@@ -159,6 +186,11 @@ class Settings:
     def kubernetes_gpu_script(self) -> str | None:
         """Path, in the image, of the script that tells Spark its GPUs; None: where Spark's own images have it."""
         return self._optional("GIORNATA_KUBERNETES_GPU_SCRIPT", _ANY, "a path in the image")
+
+    def _size(self, variable: str, usual: str) -> int:
+        text = self._optional(variable, _SIZE, "bytes, such as 512m or 10g") or usual
+        unit = text[-1] if text[-1] in _UNITS else ""
+        return int(text.removesuffix(unit)) * _UNITS[unit]
 
     def _optional(self, variable: str, form: re.Pattern[str], described: str) -> str | None:
         return self._value(variable, form, described) if self.variables.get(variable) else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from giornata.settings import OF_THE_CLUSTER
+from giornata.settings import OF_THE_CLUSTER, OF_THE_LOG
 from jobs.session import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
@@ -49,7 +49,7 @@ class Installation:
     spark_master: str = SPARK_MASTER
     mail_from: str = MAIL_FROM
     repository: Path = REPOSITORY
-    # Settings of the cluster that trains, by variable name.
+    # Settings of the cluster that trains and of the prediction log, by variable name.
     cluster: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -213,7 +213,8 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
     """The installation that the environment describes.
 
     GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_SPARK_MASTER, GIORNATA_MAIL_FROM and
-    what `giornata.settings` has of the cluster may be set; raises `StackError` for a wrong ports file.
+    what `giornata.settings` has of the cluster and of the prediction log may be set; raises `StackError` for a wrong
+    ports file.
     """
     return Installation(
         default_home(environ),
@@ -221,5 +222,5 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
         Path(environ.get("GIORNATA_PROJECTS") or REPOSITORY / "projects").absolute(),
         environ.get("GIORNATA_SPARK_MASTER") or SPARK_MASTER,
         environ.get("GIORNATA_MAIL_FROM") or MAIL_FROM,
-        cluster={name: environ[name] for name in OF_THE_CLUSTER if environ.get(name)},
+        cluster={name: environ[name] for name in (*OF_THE_CLUSTER, *OF_THE_LOG) if environ.get(name)},
     )

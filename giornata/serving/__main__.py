@@ -33,7 +33,7 @@ def build(settings: Settings) -> Application:
     """The application over the folders and the Cassandra of `settings`."""
     metrics = Metrics()
     store = OnlineStore(partial(connect, settings), metrics)
-    log = PredictionLog(settings.prediction_log, metrics)
+    log = PredictionLog(settings.prediction_log, metrics, folder_bytes=settings.prediction_log_bytes)
 
     def follow(table: RoutingTable) -> None:
         metrics.loaded.set(len(table.models))

@@ -64,11 +64,12 @@ class Metrics:
         self.logged = Counter("giornata_log_rows", "Predictions written to the log", registry=self.registry)
         self.dropped = Counter(
             "giornata_log_dropped_rows",
-            "Predictions that did not reach the log: its queue was full, or the disk failed",
+            "Predictions that did not reach the log: its queue was full, its folder at its bound, the disk failed, or "
+            "the row cannot be written as JSON",
             ["reason"],
             registry=self.registry,
         )
-        for reason in ("full", "disk"):
+        for reason in ("full", "bound", "disk", "unwritable"):
             self.dropped.labels(reason)
         self.loaded = Gauge(
             "giornata_models_loaded", "Model versions that answer requests", registry=self.registry

@@ -1,8 +1,9 @@
 """The prediction log: takes what was predicted off the request path and writes it as JSON lines.
 
-A request leaves its entry in a bounded queue and goes on; one thread turns entries into lines and closes each
-model's segment about once a second (`giornata.segments` names the files). A full queue or disk drops rows and
-counts them: the log never delays or fails an answer. A server that is killed loses what it had not yet
+A request leaves its entry in a queue, bounded in rows and bytes, and goes on; one thread turns entries into lines and
+closes each model's segment about once a second (`giornata.segments` names the files). A full queue, a full disk and
+a folder that holds as many bytes as it may drop the newest rows and count them: the log never delays or fails an
+answer. Whatever fails, the thread goes on with what comes next. A server that is killed loses what it had not yet
 written, at most the last POLL_SECONDS; one that is stopped loses nothing.
 
 A line holds what the job that collects it and the later join with labels need:
@@ -24,7 +25,7 @@ import orjson
 
 from giornata.errors import StoreError
 from giornata.scorer import Prediction
-from giornata.segments import OpenSegment, close_abandoned, model_folder
+from giornata.segments import OpenSegment, close_abandoned, model_folder, waiting_bytes
 from giornata.serving.metrics import Metrics
 from giornata.serving.requests import PredictRequest
 
@@ -34,12 +35,19 @@ POLL_SECONDS = 0.1
 CLOSE_AFTER_SECONDS = 1.0
 CLOSE_AT_BYTES = 16 * 1024 * 1024
 QUEUE_ROWS = 100_000
+QUEUE_BYTES = 64 * 1024 * 1024
+FOLDER_BYTES = 10 * 1024**3
+MEASURE_SECONDS = 300.0  # how old the known size of the folder may get: others write to it too
+MEASURE_FULL_SECONDS = 5.0  # how old it may get when the folder seems full: others empty it
 STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The predictions of one request; `identities` and `predictions` are in the order of its rows."""
+    """The predictions of one request; `identities` and `predictions` are in the order of its rows.
+
+    `size` is the request's in bytes, as it came.
+    """
 
     model: str
     uuid: str
@@ -49,19 +57,52 @@ class Entry:
     request: PredictRequest
     identities: list[str]
     predictions: list[Prediction]
+    size: int
+
+
+class Room:
+    """How many bytes of segments the log folder may still take; it is measured now and then."""
+
+    def __init__(self, root: Path, most_bytes: int):
+        """`most_bytes` is how many may wait there to be collected."""
+        self._root = root
+        self._most = most_bytes
+        self._used = 0
+        self._measured = float("-inf")
+
+    def take(self, size: int, now: float) -> bool:
+        """Whether there is room for `size` more bytes, which are then taken; `now` is monotonic, in seconds."""
+        age = now - self._measured
+        if age >= MEASURE_SECONDS or (self._used + size > self._most and age >= MEASURE_FULL_SECONDS):
+            self._used, self._measured = waiting_bytes(self._root), now
+        if self._used + size > self._most:
+            return False
+        self._used += size
+        return True
 
 
 class PredictionLog:
     """Writes entries to the log folder from a thread of its own."""
 
-    def __init__(self, root: Path, metrics: Metrics, queue_rows: int = QUEUE_ROWS):
-        """`queue_rows` bounds the rows that wait to be written."""
+    def __init__(
+        self,
+        root: Path,
+        metrics: Metrics,
+        queue_rows: int = QUEUE_ROWS,
+        queue_bytes: int = QUEUE_BYTES,
+        folder_bytes: int = FOLDER_BYTES,
+    ):
+        """`queue_rows` and `queue_bytes` (of requests) bound what waits to be written, `folder_bytes` what waits in
+        the log folder to be collected."""
         self._root = root
         self._metrics = metrics
         self._queue_rows = queue_rows
+        self._queue_bytes = queue_bytes
+        self._room = Room(root, folder_bytes)
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
         self._waiting = 0
+        self._waiting_bytes = 0
         self._stopping = threading.Event()
         self._segments: dict[str, tuple[OpenSegment, float]] = {}
         self._failing = False
@@ -70,18 +111,25 @@ class PredictionLog:
     def start(self) -> None:
         """Close what dead servers left open, then begin to write."""
         for folder in sorted(self._root.glob("*/*/")):
-            for path in close_abandoned(folder):
-                logger.warning("closed the segment of a server that died: path=%s", path)
+            try:
+                for path in close_abandoned(folder):
+                    logger.warning("closed the segment of a server that died: path=%s", path)
+            except StoreError as error:
+                logger.error("%s", error)
         self._thread.start()
 
     def append(self, entry: Entry) -> None:
         """Leave an entry for writing; never waits. What the queue has no room for is counted as dropped."""
         rows = len(entry.identities)
         with self._lock:
-            fits = self._waiting + rows <= self._queue_rows
+            fits = (
+                self._waiting + rows <= self._queue_rows
+                and self._waiting_bytes + entry.size <= self._queue_bytes
+            )
             if fits:
                 self._entries.append(entry)
                 self._waiting += rows
+                self._waiting_bytes += entry.size
         if not fits:
             self._metrics.dropped.labels("full").inc(rows)
 
@@ -99,44 +147,69 @@ class PredictionLog:
             )
 
     def _work(self) -> None:
-        while not self._stopping.wait(POLL_SECONDS):
-            self._write_waiting()
-            self._close_due(time.monotonic())
-        self._write_waiting()
-        self._close_due(float("inf"))
+        stopping = False
+        while not stopping:
+            stopping = self._stopping.wait(POLL_SECONDS)
+            try:
+                self._write_waiting()
+                self._close_due(float("inf") if stopping else time.monotonic())
+            except Exception:  # a thread that ends would log nothing ever after
+                logger.exception("the prediction log goes on after an error of its own")
 
     def _write_waiting(self) -> None:
         with self._lock:
-            entries, self._entries, self._waiting = self._entries, [], 0
+            entries, self._entries = self._entries, []
+            self._waiting = self._waiting_bytes = 0
         lines: dict[str, list[bytes]] = {}
         for entry in entries:
-            lines.setdefault(entry.model, []).extend(log_lines(entry))
+            try:
+                lines.setdefault(entry.model, []).extend(log_lines(entry))
+            except Exception as error:  # noqa: BLE001 (of what one request holds, the others lose nothing)
+                self._drop("unwritable", len(entry.identities), error)
         for model, texts in lines.items():
             if texts:
                 self._write(model, texts)
 
     def _write(self, model: str, lines: list[bytes]) -> None:
+        content = b"".join(lines)
         try:
+            if not self._room.take(len(content), time.monotonic()):
+                self._drop("bound", len(lines), f"{self._root} holds as many bytes as it may: collect them")
+                return
             if model not in self._segments:
                 self._segments[model] = OpenSegment(model_folder(self._root, model)), time.monotonic()
-            self._segments[model][0].write(b"".join(lines))
-        except StoreError as error:
-            self._metrics.dropped.labels("disk").inc(len(lines))
-            if not self._failing:
-                logger.error("predictions are not logged until this is mended: %s", error)
-            self._failing = True
+            self._segments[model][0].write(content)
+        except Exception as error:  # noqa: BLE001 (whatever keeps one model from being logged, the others are)
+            self._drop("disk", len(lines), error)
+            if model in self._segments and self._segments[model][0].is_torn:
+                _close(self._segments.pop(model)[0])
             return
         self._metrics.logged.inc(len(lines))
         self._failing = False
+
+    def _drop(self, reason: str, rows: int, error: object) -> None:
+        """Count rows that are not logged, and say why where the rows before them were."""
+        self._metrics.dropped.labels(reason).inc(rows)
+        if not self._failing:
+            logger.error("predictions are not logged until this is mended: %s", error)
+        self._failing = True
 
     def _close_due(self, now: float) -> None:
         for model, (segment, opened) in list(self._segments.items()):
             if now - opened >= CLOSE_AFTER_SECONDS or segment.size >= CLOSE_AT_BYTES:
                 del self._segments[model]
-                try:
-                    segment.close()
-                except StoreError as error:
-                    logger.error("a segment stays open until the next start: %s", error)
+                _close(segment)
+
+
+def _close(segment: OpenSegment) -> None:
+    """Close a segment, or remove it where no line could be written."""
+    try:
+        if segment.size or segment.is_torn:
+            segment.close()
+        else:
+            segment.discard()
+    except StoreError as error:
+        logger.error("a segment stays open until the next collection: %s", error)
 
 
 def log_lines(entry: Entry) -> list[bytes]:

@@ -60,7 +60,15 @@ class Predictor:
         if model.log_share:
             self._log.append(
                 Entry(
-                    model.name, model.uuid, route.tag, model.log_share, now, request, identities, predictions
+                    model=model.name,
+                    uuid=model.uuid,
+                    tag=route.tag,
+                    share=model.log_share,
+                    predicted_at=now,
+                    request=request,
+                    identities=identities,
+                    predictions=predictions,
+                    size=len(body),
                 )
             )
         self._metrics.requests.labels(model.name, model.uuid).inc()

@@ -1,10 +1,15 @@
 """The files of the prediction log: closing by rename, adoption after death, mending, putting away."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+from datetime import timedelta
+from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +25,10 @@ from giornata.segments import (
     has_segments,
     model_folder,
     models_with_segments,
+    prune,
     put_away,
     torn_tail,
+    waiting_bytes,
 )
 
 WRITER = """
@@ -79,6 +86,155 @@ def test_a_write_that_fails_leaves_no_part_of_its_lines(tmp_path, monkeypatch):
     monkeypatch.undo()
     segment.write(b"again\n")
     assert segment.close().read_bytes() == b"whole\nagain\n"
+
+
+def open_files():
+    return psutil.Process().num_fds()
+
+
+@pytest.mark.parametrize("fails", ["flock", "rename"])
+def test_a_segment_that_cannot_be_opened_leaves_neither_a_descriptor_nor_a_file(tmp_path, monkeypatch, fails):
+    def fail(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    before = open_files()
+    monkeypatch.setattr(*{"flock": (fcntl, "flock", fail), "rename": (Path, "rename", fail)}[fails])
+    for _ in range(3):
+        with pytest.raises(StoreError, match="No locks available"):
+            OpenSegment(tmp_path)
+    assert open_files() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fails", ["fsync", "rename"])
+def test_a_segment_that_cannot_be_closed_holds_no_descriptor_and_is_closed_by_whoever_comes_next(
+    tmp_path, monkeypatch, fails
+):
+    def fail(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    before = open_files()
+    segment = OpenSegment(tmp_path)
+    segment.write(b"one\n")
+    monkeypatch.setattr(*{"fsync": (os, "fsync", fail), "rename": (Path, "rename", fail)}[fails])
+    with pytest.raises(StoreError, match="Input/output error"):
+        segment.close()
+    monkeypatch.undo()
+    assert open_files() == before
+    (closed,) = close_abandoned(tmp_path)
+    assert closed.read_bytes() == b"one\n"
+
+
+LIMITED = """
+import os, resource, sys
+from pathlib import Path
+from giornata.errors import StoreError
+from giornata.segments import OpenSegment
+
+segment = OpenSegment(Path(sys.argv[1]))
+segment.write(b"whole\\n")
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))  # of a file's bytes: the kernel itself refuses the eleventh
+if sys.argv[2] == "torn":
+    def refuse(file, size):
+        raise OSError(5, "Input/output error")
+    os.ftruncate = refuse
+for _ in range(2):
+    try:
+        segment.write(b"broken\\n")
+    except StoreError as error:
+        print(error)
+segment.close()
+"""
+
+
+@pytest.mark.parametrize("state", ["mended", "torn"])
+def test_a_line_that_the_disk_takes_half_of_is_removed_or_else_the_last_of_its_segment(tmp_path, state):
+    ended = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path), state], capture_output=True, text=True, timeout=30
+    )
+    assert ended.returncode == 0, ended.stderr
+    (path,) = closed_segments(tmp_path)
+    second = {"mended": "File too large", "torn": "ends in a broken line and takes no more"}[state]
+    first_told, second_told = ended.stdout.splitlines()
+    assert "File too large" in first_told
+    assert second in second_told
+    assert torn_tail(path) == {"mended": b"", "torn": b"brok"}[state]
+    cut_tail(path, len(torn_tail(path)))
+    assert path.read_bytes() == b"whole\n"
+
+
+def test_a_file_that_was_never_opened_is_no_segment_and_goes_once_it_is_old(tmp_path):
+    folder = model_folder(tmp_path, "flights/late")
+    folder.mkdir(parents=True)
+    old, fresh = folder / ".new-1.jsonl", folder / ".new-2.jsonl"
+    old.touch()
+    fresh.touch()
+    os.utime(old, (0, 0))
+    assert not has_segments(tmp_path, "flights")
+    assert close_abandoned(folder) == []
+    assert not old.exists()
+    assert fresh.exists()
+
+
+def test_what_dead_servers_left_in_a_folder_that_cannot_be_read_is_an_error_that_names_it(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "open-1.jsonl").touch()
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "open-1.jsonl"))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreError, match=r"Permission denied: .*open-1\.jsonl"):
+        close_abandoned(tmp_path)
+    with pytest.raises(StoreError, match="cannot collect"), collecting(tmp_path):
+        pass
+
+
+def test_only_what_was_collected_or_rejected_is_pruned_the_oldest_first(tmp_path):
+    now = 1_000_000_000.0
+    day = 86_400.0
+    for place in ("collected", "rejected"):
+        (tmp_path / place).mkdir()
+        for age in range(10):
+            path = tmp_path / place / f"segment-{age}.jsonl"
+            path.write_bytes(b"x" * 100)
+            os.utime(path, (now - age * day,) * 2)
+    waiting = [tmp_path / "segment-1.jsonl", tmp_path / "open-1.jsonl", tmp_path / ".collecting"]
+    for path in waiting:
+        path.write_bytes(b"x" * 5000)
+        os.utime(path, (0, 0))
+
+    def kept(place):
+        return sorted(path.stem[-1] for path in (tmp_path / place).iterdir())
+
+    assert prune(tmp_path, timedelta(days=7), 10**6, now) == 4
+    assert kept("collected") == kept("rejected") == list("01234567")
+    assert prune(tmp_path, timedelta(days=7), 650, now) == 10
+    assert kept("collected") == kept("rejected") == list("012")
+    assert prune(tmp_path, timedelta(days=7), 650, now) == 0
+    assert all(path.exists() for path in waiting)
+    assert prune(tmp_path / "nowhere", timedelta(days=7), 0, now) == 0
+
+
+def test_a_segment_is_as_old_as_the_moment_it_was_collected(tmp_path):
+    segment = OpenSegment(tmp_path)
+    segment.write(b"one\n")
+    path = segment.close()
+    os.utime(path, (0, 0))  # the job came late
+    put_away([path])
+    assert prune(tmp_path, timedelta(days=7), 100) == 0
+    assert (tmp_path / "collected" / path.name).exists()
+
+
+def test_bytes_that_wait_are_those_of_open_and_closed_segments(tmp_path):
+    folder = model_folder(tmp_path, "flights/late")
+    (folder / "collected").mkdir(parents=True)
+    for name, size in {"open-1": 1, "segment-1": 10, ".new-1": 100, "collected/segment-2": 1000}.items():
+        (folder / f"{name}.jsonl").write_bytes(b"x" * size)
+    (folder / ".collecting").write_bytes(b"x" * 10_000)
+    assert waiting_bytes(tmp_path) == 11
+    assert waiting_bytes(tmp_path / "nowhere") == 0
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -1,5 +1,6 @@
 """Settings come from the environment, else from the stack's file; a missing or malformed one is named."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,9 @@ def test_only_what_is_asked_for_must_be_set(tmp_path: Path) -> None:
         ("spark_master_web", "GIORNATA_SPARK_MASTER_WEB", "host:8080"),
         ("executor_wait", "GIORNATA_EXECUTOR_WAIT", "10m"),
         ("executor_wait", "GIORNATA_EXECUTOR_WAIT", "0"),
+        ("prediction_log_bytes", "GIORNATA_PREDICTION_LOG_BYTES", "10 GB"),
+        ("prediction_log_kept", "GIORNATA_PREDICTION_LOG_KEPT", "7d"),
+        ("prediction_log_kept_bytes", "GIORNATA_PREDICTION_LOG_KEPT_BYTES", "0"),
         ("kubernetes_namespace", "GIORNATA_KUBERNETES_NAMESPACE", "My Models"),
     ],
 )
@@ -104,3 +108,16 @@ def test_a_cluster_may_be_left_undescribed() -> None:
         }
     )
     assert (said.spark_master_web, said.executor_wait, said.spark_environment) == ("http://a:8080", 60, None)
+
+
+def test_the_prediction_log_is_bounded_whether_one_says_how_or_not() -> None:
+    def bounds(**said: str) -> tuple[int, timedelta, int]:
+        settings = load_settings({f"GIORNATA_PREDICTION_LOG_{name}": value for name, value in said.items()})
+        return (
+            settings.prediction_log_bytes,
+            settings.prediction_log_kept,
+            settings.prediction_log_kept_bytes,
+        )
+
+    assert bounds() == (10 * 1024**3, timedelta(days=7), 1024**3)
+    assert bounds(BYTES="512m", KEPT="30", KEPT_BYTES="1000") == (512 * 1024**2, timedelta(days=30), 1000)

@@ -1,6 +1,9 @@
 """The prediction log: what a line says, which rows are logged, and that nothing is lost or waited for."""
 
+import errno
+import fcntl
 import json
+import os
 import threading
 from datetime import UTC, datetime
 
@@ -10,14 +13,14 @@ from giornata.scorer import Prediction
 from giornata.segments import OpenSegment, closed_segments
 from giornata.serving import prediction_log
 from giornata.serving.metrics import Metrics
-from giornata.serving.prediction_log import Entry, PredictionLog, is_logged, log_lines
+from giornata.serving.prediction_log import Entry, PredictionLog, Room, is_logged, log_lines
 from giornata.serving.requests import PredictRequest
 
 AT = datetime(2013, 11, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 2, 3, 4, 5, 6, 789012, tzinfo=UTC)
 
 
-def entry(*identities, model="flights/late", share=1.0, tag="production"):
+def entry(*identities, model="flights/late", share=1.0, tag="production", size=100):
     number = len(identities)
     request = PredictRequest(
         [{"distance": 719.5, "origin": None, "sched_dep": AT, "weather__wind": 0.1} for _ in range(number)],
@@ -25,7 +28,7 @@ def entry(*identities, model="flights/late", share=1.0, tag="production"):
         [AT] * number,
     )
     predictions = [Prediction(0.1 + 0.2, "dest=Boston", "dest")] * number
-    return Entry(model, "3f0c", tag, share, NOW, request, list(identities), predictions)
+    return Entry(model, "3f0c", tag, share, NOW, request, list(identities), predictions, size)
 
 
 def lines_in(folder):
@@ -102,6 +105,148 @@ def test_a_full_queue_drops_whole_requests_and_counts_their_rows(tmp_path, metri
     log.stop()
     assert [line["prediction_id"] for line in lines_in(tmp_path / "flights/late")] == ["one", "two", "five"]
     assert count(metrics, "giornata_log_dropped_rows_total", {"reason": "full"}) == 2
+
+
+def test_what_waits_is_bounded_in_bytes_of_requests_too(tmp_path, metrics):
+    log = PredictionLog(tmp_path, metrics, queue_bytes=1000)
+    for identity, size in (("one", 600), ("two", 401), ("three", 400)):
+        log.append(entry(identity, size=size))
+    log.start()
+    log.stop()
+    assert [line["prediction_id"] for line in lines_in(tmp_path / "flights/late")] == ["one", "three"]
+    assert count(metrics, "giornata_log_dropped_rows_total", {"reason": "full"}) == 1
+
+
+def test_a_folder_that_is_full_drops_the_newest_and_takes_more_once_it_was_collected(tmp_path):
+    folder = tmp_path / "flights/late"
+    (folder / "collected").mkdir(parents=True)
+    waiting = folder / "segment-1.jsonl"
+    waiting.write_bytes(b"x" * 60)
+    (folder / "collected/segment-0.jsonl").write_bytes(b"x" * 1000)  # waits for nobody
+    room = Room(tmp_path, 100)
+    assert room.take(40, 0.0)
+    assert not room.take(1, 1.0)
+    waiting.unlink()
+    assert not room.take(1, 2.0)  # a full folder is measured now and then, not for every row
+    assert room.take(100, 20.0)
+    assert not room.take(1, 21.0)
+    waiting.write_bytes(b"x" * 60)
+    assert not room.take(41, 1000.0)  # what others have written meanwhile
+    assert room.take(40, 1001.0)
+
+
+def test_rows_for_which_the_folder_has_no_room_are_dropped_and_counted(tmp_path, metrics, caplog):
+    log = PredictionLog(tmp_path, metrics, folder_bytes=len(log_lines(entry("one"))[0]) + 10)
+    log.append(entry("one"))
+    log.append(entry("two", "three", model="flights/trip_minutes"))
+    log.start()
+    log.stop()
+    assert [line["prediction_id"] for line in lines_in(tmp_path / "flights/late")] == ["one"]
+    assert lines_in(tmp_path / "flights/trip_minutes") == []
+    assert count(metrics, "giornata_log_dropped_rows_total", {"reason": "bound"}) == 2
+    assert "holds as many bytes as it may" in caplog.text
+
+
+def stepwise(log):
+    """Do what the writing thread does in one round, here and now."""
+    log._write_waiting()
+
+
+def test_a_line_that_can_be_neither_written_nor_removed_ends_its_segment_and_no_other(
+    tmp_path, metrics, monkeypatch
+):
+    log = PredictionLog(tmp_path, metrics)
+    log.append(entry("one"))
+    stepwise(log)
+    real = os.write
+
+    def half(file, data):
+        monkeypatch.setattr(os, "write", full)
+        return real(file, bytes(data)[: len(data) // 2])
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", half)
+    monkeypatch.setattr(os, "ftruncate", full)
+    log.append(entry("two"))
+    stepwise(log)
+    monkeypatch.undo()
+    log.append(entry("three"))
+    log.start()
+    assert log.is_alive()
+    log.stop()
+    texts = [path.read_bytes() for path in closed_segments(tmp_path / "flights/late")]
+    lines = {text: text.split(b"\n") for text in texts}
+    whole = sorted(json.loads(line)["prediction_id"] for found in lines.values() for line in found[:-1])
+    assert whole == ["one", "three"]
+    assert sorted(len(found[-1]) > 0 for found in lines.values()) == [
+        False,
+        True,
+    ]  # one segment has a torn tail
+    assert count(metrics, "giornata_log_dropped_rows_total", {"reason": "disk"}) == 1
+    assert count(metrics, "giornata_log_rows_total") == 2
+
+
+def test_a_disk_that_takes_nothing_leaves_no_empty_segments(tmp_path, metrics, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    log = PredictionLog(tmp_path, metrics)
+    log.start()
+    log.append(entry("one"))
+    log.stop()
+    monkeypatch.undo()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert count(metrics, "giornata_log_dropped_rows_total", {"reason": "disk"}) == 1
+
+
+class Unwritable:
+    """A value that no line of JSON can hold."""
+
+
+def test_whatever_fails_the_writer_goes_on(tmp_path, metrics, monkeypatch, caplog):
+    log = PredictionLog(tmp_path, metrics)
+    log.start()
+    broken = entry("one", "two")
+    broken.request.rows[0]["distance"] = Unwritable()
+    nameless = entry("three", model="../../etc")
+    log.append(broken)
+    log.append(nameless)
+    log.append(entry("four"))
+    failed = threading.Event()
+
+    def fail(_):
+        failed.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(log, "_close_due", fail)
+    assert failed.wait(30)
+    monkeypatch.undo()
+    assert log.is_alive()
+    log.append(entry("five"))
+    log.stop()
+    assert [line["prediction_id"] for line in lines_in(tmp_path / "flights/late")] == ["four", "five"]
+    assert count(metrics, "giornata_log_dropped_rows_total", {"reason": "unwritable"}) == 2
+    assert count(metrics, "giornata_log_dropped_rows_total", {"reason": "disk"}) == 1
+    assert "goes on after an error of its own" in caplog.text
+
+
+def test_a_folder_of_a_dead_server_that_cannot_be_read_keeps_nobody_from_starting(
+    tmp_path, metrics, monkeypatch, caplog
+):
+    (tmp_path / "flights/late").mkdir(parents=True)
+    (tmp_path / "flights/late/open-dead.jsonl").touch()
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    log = PredictionLog(tmp_path, metrics)
+    log.start()
+    log.stop()
+    assert "No locks available" in caplog.text
 
 
 def test_a_folder_that_cannot_be_written_drops_and_counts_and_the_others_go_on(tmp_path, metrics, caplog):
