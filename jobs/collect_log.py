@@ -4,7 +4,8 @@ Closed segments of a model are read, their rows are merged with what the same pa
 version) hold already, and the partitions are published as wholes; only then do the segments move to
 `collected/`. A job that dies in between has left its segments where they were: the next run finds their rows,
 by prediction id, in the table and adds none twice. Lines that cannot be read are kept in `rejected/` and
-reported.
+reported. So are rows that would make more than MOST_PARTITIONS partitions in one run, because callers choose the days
+that they ask about. What was collected and rejected is deleted after a while (see `giornata.settings`).
 """
 
 import argparse
@@ -30,6 +31,7 @@ from giornata.segments import (
     has_segments,
     model_folder,
     models_with_segments,
+    prune,
     put_away,
     torn_tail,
 )
@@ -40,6 +42,7 @@ from jobs.session import job_main, say, start
 
 JOB = "collect_log"
 MODE = "online"
+MOST_PARTITIONS = 400  # of one model in one run: a year of days and more
 
 _UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _FIELDS = {
@@ -56,7 +59,10 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Collected:
-    """What a run did for one model: rows read, those of them that were new, lines rejected or torn."""
+    """What a run did for one model: rows read, those of them that were new, lines rejected or torn.
+
+    `crowded` are rows put aside because their days were too many.
+    """
 
     model: str
     segments: int
@@ -64,6 +70,7 @@ class Collected:
     new: int
     rejected: int
     torn: int
+    crowded: int = 0
 
 
 def run(spark: SparkSession, settings: Settings, project: str) -> list[Collected]:
@@ -87,6 +94,17 @@ def run(spark: SparkSession, settings: Settings, project: str) -> list[Collected
     return collected
 
 
+def prune_kept(settings: Settings, project: str) -> None:
+    """Delete what was collected or rejected of a project's models long ago. Raises StoreError."""
+    log = settings.prediction_log
+    for model in models_with_segments(log, project):
+        number = prune(
+            model_folder(log, model), settings.prediction_log_kept, settings.prediction_log_kept_bytes
+        )
+        if number:
+            say(JOB, f"{model}: {number} files of collected or rejected lines were old and are deleted")
+
+
 def publish_segments(
     spark: SparkSession,
     settings: Settings,
@@ -101,18 +119,32 @@ def publish_segments(
     ensure_table(spark, table, columns, PARTITIONS)
     torn = sum(set_torn_tail_aside(path) for path in segments)
     with _cached(read_lines(spark, segments, model, columns, spec.data.key)) as lines:
-        rejected = set_rejected_aside(lines, segments)
-        rows = lines.where("is_good").dropDuplicates(["prediction_id"])
+        good, rejected = mark_crowded(lines.where("is_good")), lines.where("NOT is_good")
+        crowded = good.where("is_crowded")
+        set_aside(rejected.unionByName(crowded, allowMissingColumns=True), segments)
+        aside = (rejected.count(), torn, crowded.count())
+        rows = good.where("NOT is_crowded").dropDuplicates(["prediction_id"])
         number = rows.count()
         new = add_new_rows(spark, settings, table, prediction_rows(rows, columns, spec.data.key))
     say(JOB, f"{model}: {len(segments)} segments, {number} predictions, {new} of them new in {table}")
+    report_aside(model, segments[0].parent / REJECTED, *aside)
+    return Collected(str(model), len(segments), number, new, *aside)
+
+
+def report_aside(model: Name, kept: Path, rejected: int, torn: int, crowded: int) -> None:
+    """Say which lines did not come into Hive, and where they are kept."""
     if rejected or torn:
-        kept = segments[0].parent / REJECTED
         say(
             JOB,
             f"{model}: {rejected} lines could not be read and {torn} were cut off; they are kept in {kept}",
         )
-    return Collected(str(model), len(segments), number, new, rejected, torn)
+    if crowded:
+        say(
+            JOB,
+            f"{model}: {crowded} predictions are about more days than the {MOST_PARTITIONS} that are nearest to when "
+            f"they were asked; they are kept in {kept}. If these days were not meant, bound what may be asked about "
+            "by `online: {moments: …}` in the model's document",
+        )
 
 
 def set_torn_tail_aside(segment: Path) -> bool:
@@ -152,16 +184,31 @@ def read_lines(
     return lines.withColumn("is_good", F.coalesce(good, F.lit(False)))
 
 
-def set_rejected_aside(lines: DataFrame, segments: Sequence[Path]) -> int:
-    """Keep the lines that are not good in a file per segment; return how many there are."""
+def mark_crowded(lines: DataFrame) -> DataFrame:
+    """The lines with `is_crowded`: whether their partition (day and version) is not among the first MOST_PARTITIONS.
+
+    First are those of days that lie next to the moment they were asked at: what a flood of days keeps out is the flood.
+    """
+    day = F.date_format("event_time", "yyyy-MM-dd")
+    distance = F.min(F.abs(F.datediff("event_time", "predicted_at")))
+    partitions = lines.groupBy(day.alias("day"), "uuid").agg(distance.alias("distance"))
+    first = partitions.orderBy("distance", F.desc("day"), "uuid").limit(MOST_PARTITIONS + 1).collect()
+    if len(first) <= MOST_PARTITIONS:
+        return lines.withColumn("is_crowded", F.lit(False))
+    taken = lines.sparkSession.createDataFrame(
+        [(row.day, row.uuid, False) for row in first[:MOST_PARTITIONS]],
+        "day string, uuid string, is_crowded boolean",
+    )
+    marked = lines.withColumn("day", day).join(F.broadcast(taken), ["day", "uuid"], "left")
+    return marked.drop("day").withColumn("is_crowded", F.coalesce("is_crowded", F.lit(True)))
+
+
+def set_aside(lines: DataFrame, segments: Sequence[Path]) -> None:
+    """Keep lines that do not come into Hive in a file per segment."""
     folders = {path.name: path.parent / REJECTED for path in segments}
-    bad = lines.where("NOT is_good").select("segment", "line").orderBy("segment", "line")
-    number = 0
-    for segment, rows in groupby(bad.toLocalIterator(), key=attrgetter("segment")):
-        texts = [row.line for row in rows]
-        number += len(texts)
-        _write_whole(folders[segment] / segment, "".join(f"{text}\n" for text in texts).encode())
-    return number
+    ordered = lines.select("segment", "line").orderBy("segment", "line")
+    for segment, rows in groupby(ordered.toLocalIterator(), key=attrgetter("segment")):
+        _write_whole(folders[segment] / segment, "".join(f"{row.line}\n" for row in rows).encode())
 
 
 def prediction_rows(lines: DataFrame, columns: Iterable[str], key: Sequence[str]) -> DataFrame:
@@ -215,6 +262,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--project", required=True)
     arguments = parser.parse_args(argv)
     settings = load_settings()
+    prune_kept(settings, arguments.project)
     if not has_segments(settings.prediction_log, arguments.project):
         say(JOB, f"{arguments.project}: no predictions were logged since the last run")
         return

@@ -21,6 +21,7 @@ from giornata.serving.prediction_log import Entry, log_lines
 from giornata.serving.requests import PredictRequest
 from giornata.settings import Settings
 from giornata.stores import hive
+from jobs import collect_log
 from jobs.collect_log import Collected, publish_segments, run, set_torn_tail_aside
 from jobs.predictions import PARTITIONS
 from jobs.publish import publish
@@ -68,7 +69,7 @@ def lines(model: str, numbers: range, **changes: object) -> list[bytes]:
         prediction = Prediction(number + 0.5, "city=Praha", "city")
         tag = "production" if number % 2 else None
         identity = str(uuid.UUID(int=number))
-        entry = Entry(model, VERSION, tag, 1.0, START, request, [identity], [prediction])
+        entry = Entry(model, VERSION, tag, 1.0, START, request, [identity], [prediction], 100)
         line = json.loads(log_lines(entry)[0]) | changes
         written.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
     return written
@@ -184,6 +185,45 @@ def test_lines_that_cannot_be_read_are_kept_apart_and_reported(
     assert sorted(kept.splitlines(keepends=True)) == sorted(bad)
     assert (folder / "rejected" / f"{path.stem}.torn").read_bytes() == line[:-20]
     assert f"{model}: 10 lines could not be read and 1 were cut off" in capsys.readouterr().out
+
+
+def test_a_flood_of_days_is_kept_apart_and_the_days_of_true_questions_are_not(
+    spark: SparkSession, settings: Settings, project: str, model: str, folder: Path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr(collect_log, "MOST_PARTITIONS", 3)
+    flood = [
+        line
+        for number in range(2, 40)
+        for line in lines(
+            model, range(number, number + 1), event_time=(START - timedelta(days=9 * number)).isoformat()
+        )
+    ]
+    (next_day,) = lines(model, range(1, 2), event_time=(START + timedelta(days=1)).isoformat())
+    path = segment(folder, b"".join([*flood, *lines(model, range(1)), next_day]))
+    assert run(spark, settings, project) == [Collected(model, 1, 3, 3, 0, 0, 37)]
+    days = {str(row["day"]) for row in rows(settings, project)}
+    assert days == {"2013-11-01", "2013-11-02", f"{START - timedelta(days=18):%Y-%m-%d}"}
+    kept = (folder / "rejected" / path.name).read_bytes()
+    assert sorted(kept.splitlines(keepends=True)) == sorted(flood[1:])
+    said = capsys.readouterr().out
+    assert f"{model}: 37 predictions are about more days than the 3 that are nearest" in said
+    assert "online: {moments" in said
+
+
+def test_what_was_collected_and_rejected_goes_once_it_is_old_also_where_nothing_waits(
+    settings: Settings, project: str, model: str, folder: Path, monkeypatch, capsys
+) -> None:
+    for name, value in settings.variables.items():
+        monkeypatch.setenv(name, value)
+    for place in ("collected", "rejected"):
+        (folder / place).mkdir(parents=True)
+        for name in ("old", "new"):
+            (folder / place / f"segment-{name}.jsonl").touch()
+        os.utime(folder / place / "segment-old.jsonl", (0, 0))
+    monkeypatch.setattr(collect_log, "start", None)  # no Spark where nothing waits
+    collect_log.main(["--project", project])
+    assert sorted(path.name for path in folder.rglob("*.jsonl")) == ["segment-new.jsonl"] * 2
+    assert f"{model}: 2 files of collected or rejected lines were old" in capsys.readouterr().out
 
 
 def test_segments_of_a_model_without_a_document_stay_and_are_named(
