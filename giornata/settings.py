@@ -24,6 +24,7 @@ _ANY = re.compile(r".+")
 _SECONDS = re.compile(r"[1-9]\d{0,5}")
 _DAYS = re.compile(r"[1-9]\d{0,4}")
 _SIZE = re.compile(r"([1-9]\d{0,8})([kmgt]?)")
+_TIMEOUT = re.compile(r"[1-9]\d{0,3}|[1-5]\d{4}|60000")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 
 # How long a job waits for its first executor, where nobody says otherwise: a busy cluster lets jobs queue.
@@ -37,6 +38,12 @@ OF_THE_LOG = (
     "GIORNATA_PREDICTION_LOG_KEPT",
     "GIORNATA_PREDICTION_LOG_KEPT_BYTES",
 )
+
+# What may be said of the prediction server, on the local stack too.
+OF_THE_SERVER = ("GIORNATA_REQUEST_TIMEOUT_MS",)
+
+# Enough for thousands of rows through a project's own functions; a caller that waits less long says so.
+_REQUEST_TIMEOUT_MS = 5000
 
 # What may be said of the cluster that trains; the local stack needs none of it and hands on what is set.
 OF_THE_CLUSTER = (
@@ -99,6 +106,12 @@ class Settings:
     def serving(self) -> str:
         """Prediction server's URL, without a slash at the end."""
         return self._value("GIORNATA_SERVING", _URL, "http://host:port").rstrip("/")
+
+    @property
+    def request_timeout(self) -> float:
+        """Seconds within which the prediction server answers a request that states no deadline of its own."""
+        found = self._optional("GIORNATA_REQUEST_TIMEOUT_MS", _TIMEOUT, "milliseconds from 1 to 60000")
+        return int(found or _REQUEST_TIMEOUT_MS) / 1000
 
     @property
     def airflow(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from giornata.settings import OF_THE_CLUSTER, OF_THE_LOG
+from giornata.settings import OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
 from jobs.session import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
@@ -222,5 +222,9 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
         Path(environ.get("GIORNATA_PROJECTS") or REPOSITORY / "projects").absolute(),
         environ.get("GIORNATA_SPARK_MASTER") or SPARK_MASTER,
         environ.get("GIORNATA_MAIL_FROM") or MAIL_FROM,
-        cluster={name: environ[name] for name in (*OF_THE_CLUSTER, *OF_THE_LOG) if environ.get(name)},
+        cluster={
+            name: environ[name]
+            for name in (*OF_THE_CLUSTER, *OF_THE_LOG, *OF_THE_SERVER)
+            if environ.get(name)
+        },
     )

@@ -12,6 +12,7 @@ import uvicorn
 
 from giornata.errors import GiornataError
 from giornata.serving.application import Application
+from giornata.serving.connections import IDLE_SECONDS, Connections, raise_descriptors, shares
 from giornata.serving.loader import Loader
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import open_model
@@ -23,15 +24,13 @@ from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import connect
 
 STOP_SECONDS = 10
-KEEP_ALIVE_SECONDS = 75  # longer than the idle time of common client pools, so that the client closes first
 
 # How long a thread at work may keep the interpreter from the event loop; by default it is 5 ms.
 SWITCH_SECONDS = 0.0005
 
 
-def build(settings: Settings) -> Application:
+def build(settings: Settings, metrics: Metrics) -> Application:
     """The application over the folders and the Cassandra of `settings`."""
-    metrics = Metrics()
     store = OnlineStore(partial(connect, settings), metrics)
     log = PredictionLog(settings.prediction_log, metrics, folder_bytes=settings.prediction_log_bytes)
 
@@ -42,7 +41,7 @@ def build(settings: Settings) -> Application:
             store.need()
 
     loader = Loader(settings.bundles, open_model, follow)
-    return Application(loader, Predictor(store, log, metrics), store, log, metrics)
+    return Application(loader, Predictor(store, log, metrics), store, log, metrics, settings.request_timeout)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -58,23 +57,27 @@ def main(argv: list[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn handles both while it runs and raises them again once everything is stopped.
         signal.signal(number, lambda *_: sys.exit(0))
+    metrics = Metrics()
+    most, waiting = shares(raise_descriptors())
     try:
-        application = build(load_settings())
+        application = build(load_settings(), metrics)
     except GiornataError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    connections = Connections(most, lambda kind: metrics.errors.labels(kind).inc())
     configuration = uvicorn.Config(
         application,
         host=arguments.host,
         port=arguments.port,
         loop="uvloop",
-        http="httptools",
+        http=connections.protocol,  # type: ignore[arg-type]  # it asks for a class, and calls it
+        backlog=waiting,
         ws="none",
         lifespan="on",
         access_log=False,
         server_header=False,
         log_config=None,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=int(IDLE_SECONDS),
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     uvicorn.Server(configuration).run()

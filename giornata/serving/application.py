@@ -12,12 +12,15 @@ thread costs as much again. Reads of the feature store wait on the network, and 
 milliseconds: both run in bounded pools of threads, one each, so that a store that does not answer holds up
 only the models that need it. (The driver's callbacks would save a read its thread; threads let the one
 function that knows the rule of time, `OnlineFeatures.read`, serve here too.) A request that finds its pool's
-queue full is refused at once (503) rather than kept waiting.
+queue full, or so full that its deadline would pass there, is refused at once (503) rather than kept waiting.
+The deadline is the caller's: the header `x-timeout-ms`, counted from the moment at which the request has arrived.
+
+A request that a page of another site makes a browser send is refused (403): a server on a user's own machine or
+network answers programs, not pages.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
@@ -29,6 +32,7 @@ from giornata.errors import GiornataError, NotFoundError, StoreError
 from giornata.serving.loader import Loader
 from giornata.serving.metrics import CONTENT_TYPE, Metrics
 from giornata.serving.online_store import OnlineStore
+from giornata.serving.pool import BusyError, Deadline, Pool
 from giornata.serving.prediction_log import PredictionLog
 from giornata.serving.predictor import Predictor
 from giornata.serving.requests import MAX_BODY_BYTES, RefusedError
@@ -36,12 +40,13 @@ from giornata.serving.routing import Route
 
 INLINE_BYTES = 8 * 1024  # a body up to this size is some tens of rows: well below a millisecond of work
 BODY_SECONDS = 10.0  # for a caller to send its body
+MAX_TIMEOUT_MS = 60_000
 STORE_THREADS = 16
 BATCH_THREADS = 2
-WAITING_PER_THREAD = 8
 
 _JSON = b"application/json"
 _PREDICT = ("/models/", "/predict")
+_OWN_SITES = (b"same-origin", b"none")
 _CONTROL = ("/health/live", "/health/ready", "/models", "/metrics")
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -58,39 +63,25 @@ class WrongMethodError(RefusedError):
         self.allowed = allowed
 
 
-class Pool:
-    """Threads with a bounded number of calls waiting for them."""
-
-    def __init__(self, name: str, threads: int):
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._free = threads * (1 + WAITING_PER_THREAD)
-
-    async def run(self, call: Callable[[], bytes]) -> bytes:
-        """The call's result. Raises RefusedError (503) when too many calls wait already."""
-        if not self._free:
-            raise RefusedError(503, "busy", "the server has all the requests it takes; try again")
-        self._free -= 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, call)
-        finally:
-            self._free += 1
-
-    def stop(self) -> None:
-        """End the threads once they are idle."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-
 class Application:
     """The server's ASGI callable, with its threads started and stopped by ASGI's lifespan."""
 
     def __init__(
-        self, loader: Loader, predictor: Predictor, store: OnlineStore, log: PredictionLog, metrics: Metrics
+        self,
+        loader: Loader,
+        predictor: Predictor,
+        store: OnlineStore,
+        log: PredictionLog,
+        metrics: Metrics,
+        seconds: float,
     ):
+        """`seconds` is the deadline of a request that names none."""
         self._loader = loader
         self._predictor = predictor
         self._store = store
         self._log = log
         self._metrics = metrics
+        self._seconds = seconds
         self._store_pool = Pool("features", STORE_THREADS)
         self._batch_pool = Pool("batch", BATCH_THREADS)
 
@@ -121,14 +112,15 @@ class Application:
     async def _predict(self, scope: MutableMapping[str, Any], receive: Receive) -> bytes:
         if scope["method"] != "POST":
             raise WrongMethodError(scope["method"], "POST")
+        seconds = _read_head(scope["headers"])
         try:
             route = self._loader.table.route(scope["path"])
         except NotFoundError as error:
             raise RefusedError(404, "unknown_model", str(error)) from None
-        body = await _body(scope["headers"], receive)
+        body = await _body(receive)
         started = perf_counter()
         try:
-            return await self._answer(route, body, datetime.now(UTC))
+            return await self._answer(route, body, datetime.now(UTC), seconds or self._seconds)
         except RefusedError:
             raise
         except StoreError as error:
@@ -138,13 +130,15 @@ class Application:
         finally:
             self._metrics.seconds.labels(route.model.name).observe(perf_counter() - started)
 
-    async def _answer(self, route: Route, body: bytes, now: datetime) -> bytes:
-        call = partial(self._predictor.answer, route, body, now)
-        if route.model.reads_store:
-            return await self._store_pool.run(call)
-        if len(body) > INLINE_BYTES:
-            return await self._batch_pool.run(call)
-        return call()
+    async def _answer(self, route: Route, body: bytes, now: datetime, seconds: float) -> bytes:
+        if not route.model.reads_store and len(body) <= INLINE_BYTES:
+            return self._predictor.answer(route, body, now)
+        deadline = Deadline.after(seconds)
+        call = partial(self._predictor.answer, route, body, now, deadline)
+        if not route.model.reads_store:
+            return await self._batch_pool.run(call, deadline)
+        # What is left to the store after the queue must be worth asking with.
+        return await self._store_pool.run(call, deadline.within(route.model.online.deadline.total_seconds()))
 
     def _control(self, method: str, path: str) -> tuple[int, bytes, bytes]:
         if path not in _CONTROL:
@@ -177,7 +171,10 @@ class Application:
         if isinstance(error, WrongMethodError):
             headers = ((b"allow", error.allowed.encode()),)
         elif error.status == 503:
-            headers = ((b"retry-after", b"1"),)
+            seconds = error.retry_after if isinstance(error, BusyError) else 1
+            headers = ((b"retry-after", b"%d" % seconds),)
+        elif error.status == 408:
+            headers = ((b"connection", b"close"),)
         return error.status, orjson.dumps(document), headers
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -194,11 +191,46 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-async def _body(headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
-    """The body of a request. Raises RefusedError: 413 when it is too large, 408 when it does not come."""
+def _read_head(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
+    """The deadline that a request states, in seconds. Raises RefusedError for one that is not to be read further."""
+    seconds = site = origin = host = None
     for name, value in headers:
-        if name == b"content-length" and int(value) > MAX_BODY_BYTES:
-            raise _too_large()
+        if name == b"content-length":
+            # What the parser of HTTP has let pass is a number; another server's may not have looked.
+            if not value.isdigit():
+                raise RefusedError(400, "malformed", "Content-Length is not a number")
+            if len(value) > 18 or int(value) > MAX_BODY_BYTES:
+                raise _too_large()
+        elif name == b"x-timeout-ms":
+            seconds = _seconds(value)
+        elif name == b"host":
+            host = value
+        elif name == b"origin":
+            origin = value
+        elif name == b"sec-fetch-site":
+            site = value
+    # Browsers say where a request comes from, and scripts of pages cannot forge it; programs say nothing.
+    if site not in _OWN_SITES if site is not None else origin is not None and _host(origin) != host:
+        raise RefusedError(
+            403, "cross_site", "a page of another site sent this request; predictions are for programs"
+        )
+    return seconds
+
+
+def _seconds(value: bytes) -> float:
+    if value.isdigit() and len(value) < 10 and 1 <= int(value) <= MAX_TIMEOUT_MS:
+        return int(value) / 1000
+    raise RefusedError(
+        400, "malformed", f"x-timeout-ms is a deadline in whole milliseconds from 1 to {MAX_TIMEOUT_MS}"
+    )
+
+
+def _host(origin: bytes) -> bytes:
+    return origin.partition(b"://")[2]
+
+
+async def _body(receive: Receive) -> bytes:
+    """The body of a request. Raises RefusedError: 413 when it is too large, 408 when it does not come."""
     chunks, size = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):

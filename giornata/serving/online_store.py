@@ -19,6 +19,7 @@ from giornata.errors import GiornataError, StoreError
 from giornata.names import store_column
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import ServedModel
+from giornata.serving.pool import Deadline
 from giornata.serving.requests import PredictRequest
 from giornata.stores.features import Found, OnlineFeatures
 
@@ -55,14 +56,17 @@ class OnlineStore:
         """Whether no model needs the store, or a first attempt to connect has ended, well or not."""
         return self._thread is None or self._tried.is_set()
 
-    def add_features(self, model: ServedModel, request: PredictRequest) -> list[str]:
+    def add_features(
+        self, model: ServedModel, request: PredictRequest, deadline: Deadline | None = None
+    ) -> list[str]:
         """Add the model's store features, as of each row's moment, to a request's rows.
 
+        The store has until the request's deadline, and no longer after its arrival than the model's document says.
         Returns the groups that could not be read: their features are null, as the model's document has it
         (`online: {missing: null}`). Raises StoreError where the document wants an error.
         """
         started = perf_counter()
-        found = self._read(model, request)
+        found = self._read(model, request, deadline)
         self._metrics.feature_seconds.labels(model.name).observe(perf_counter() - started)
         self._tell_changes(model, found.missing)
         for group in found.missing:
@@ -76,10 +80,12 @@ class OnlineStore:
             row.update(features)
         return sorted(found.missing)
 
-    def _read(self, model: ServedModel, request: PredictRequest) -> Found:
+    def _read(self, model: ServedModel, request: PredictRequest, deadline: Deadline | None) -> Found:
         reader = self._reader(model)
         if reader is not None:
-            return reader.read_what_there_is(model.inputs, request.rows, request.at)
+            own = model.online.deadline.total_seconds()
+            seconds = deadline.within(own).left() if deadline else own
+            return reader.read_what_there_is(model.inputs, request.rows, request.at, seconds)
         reason = f"{model.name} needs the feature store, which cannot be reached: {self._reason}"
         nothing = {
             store_column(use, feature): None

@@ -12,6 +12,7 @@ from giornata.models.base import PredictionError
 from giornata.scorer import Prediction, Scorer
 from giornata.serving.metrics import Metrics
 from giornata.serving.online_store import OnlineStore
+from giornata.serving.pool import Deadline
 from giornata.serving.prediction_log import Entry, PredictionLog
 from giornata.serving.requests import PredictRequest, RefusedError
 from giornata.serving.routing import Route
@@ -28,7 +29,7 @@ class Predictor:
         self._log = log
         self._metrics = metrics
 
-    def answer(self, route: Route, body: bytes, now: datetime) -> bytes:
+    def answer(self, route: Route, body: bytes, now: datetime, deadline: Deadline | None = None) -> bytes:
         """The answer to `body`, with one prediction per row, in their order.
 
         A row for which a function of the project (UDF) fails, or the model's own class (type custom), has an error
@@ -42,7 +43,7 @@ class Predictor:
         """
         model = route.model
         request = model.reader.read(body, now)
-        missing = self._store.add_features(model, request) if model.reads_store else []
+        missing = self._store.add_features(model, request, deadline) if model.reads_store else []
         failed: dict[int, GiornataError] = {}
         try:
             predictions = model.scorer.rows(request.rows)

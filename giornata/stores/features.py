@@ -27,9 +27,11 @@ from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 CQL_TYPES = {"int": "bigint", "float": "double", "bool": "boolean", "str": "text", "timestamp": "timestamp"}
 
-# Reads under way at once in one request, and the seconds that each of them may take.
+# Reads under way at once in one request, and the seconds that all of them together may take.
 MAX_IN_FLIGHT = 128
 DEADLINE = 2.0
+
+_LEAST = 0.001  # seconds; the driver takes 0 for "no limit"
 
 # Entities that one read asks for: a statement costs the driver more than a row does, and no server is asked for so
 # many that the others have nothing to do.
@@ -212,7 +214,7 @@ class OnlineFeatures:
     def __init__(
         self, session: Session, project: str, groups: Mapping[str, FeatureGroup], deadline: float = DEADLINE
     ):
-        """`groups` are the feature groups by name, `deadline` the seconds that Cassandra has for one read."""
+        """`groups` are the feature groups by name, `deadline` the seconds that Cassandra has for one call's reads."""
         self._session = session
         self._project = project
         self._groups = groups
@@ -239,19 +241,26 @@ class OnlineFeatures:
         return found.rows
 
     def read_what_there_is(
-        self, inputs: Inputs, rows: Sequence[Mapping[str, object]], at: Sequence[datetime]
+        self,
+        inputs: Inputs,
+        rows: Sequence[Mapping[str, object]],
+        at: Sequence[datetime],
+        seconds: float | None = None,
     ) -> Found:
         """Like `read`, but a group that cannot be read (Cassandra does not answer a read of it before the deadline,
         or it has never been pushed) is named among the missing, with its features None in every row.
 
+        `seconds` from now is where the deadline of all of it lies, if that is earlier than this object's own.
         Raises NotFoundError when `inputs` names a group that the project does not have.
         """
+        allowed = self._deadline if seconds is None else max(0.0, min(seconds, self._deadline))
+        until = monotonic() + allowed
         answers: list[dict[str, object]] = [{} for _ in rows]
         moments = [milliseconds(moment) for moment in at]
         keys = {use: self._keys(store, rows, moments) for use, store in inputs.store.items()}
         missing: dict[str, str] = {}
-        plans = self._ready_plans(inputs, missing)
-        found = self._fetch(inputs, plans, keys, missing)
+        plans = self._ready_plans(inputs, missing, allowed, until)
+        found = self._fetch(inputs, plans, keys, missing, allowed, until)
         for use, store in inputs.store.items():
             if store.group in missing:
                 absent = dict.fromkeys(names.store_column(use, feature) for feature in store.features)
@@ -287,8 +296,13 @@ class OnlineFeatures:
         plans: Mapping[str, _Plan],
         keys: Mapping[str, Sequence[Key]],
         missing: dict[str, str],
+        allowed: float,
+        until: float,
     ) -> dict[str, dict[Key, _Visible | None]]:
-        """The rows of every use by key; a group of which a read fails is missing and not asked any further."""
+        """The rows of every use by key; a group of which a read fails is missing and not asked any further.
+
+        The clock of the deadline `until` began `allowed` seconds before it.
+        """
         reads = [
             (use, together)
             for use, plan in plans.items()
@@ -303,13 +317,14 @@ class OnlineFeatures:
                 for use, together in reads[first : first + MAX_IN_FLIGHT]
                 if inputs.store[use].group not in missing
             ]
-            futures = [self._ask(plans[use], together) for use, together in batch]
+            left = max(_LEAST, until - monotonic())
+            futures = [self._ask(plans[use], together, left) for use, together in batch]
             for (use, together), future in zip(batch, futures, strict=True):
                 store = inputs.store[use]
                 try:
                     rows = future.result()
                 except CASSANDRA_FAULTS as fault:
-                    missing.setdefault(store.group, self._unanswered(store.group, str(fault)))
+                    missing.setdefault(store.group, self._unanswered(store.group, str(fault), allowed))
                     continue
                 *begin, _, moment = together[0]
                 for row in rows:
@@ -317,18 +332,18 @@ class OnlineFeatures:
                     found[use][key] = self._visible(store, moment, row)
         return found
 
-    def _ask(self, plan: _Plan, together: Sequence[Key]) -> ResponseFuture:
+    def _ask(self, plan: _Plan, together: Sequence[Key], seconds: float) -> ResponseFuture:
         """Begin to read the rows of these keys, which `_together` put together."""
         if len(together) == 1 or plan.several is None:
-            return self._session.execute_async(plan.one, together[0], timeout=self._deadline)
+            return self._session.execute_async(plan.one, together[0], timeout=seconds)
         *begin, _, moment = together[0]
         asked = (*begin, [key[-2] for key in together], moment)
-        return self._session.execute_async(plan.several, asked, timeout=self._deadline)
+        return self._session.execute_async(plan.several, asked, timeout=seconds)
 
-    def _unanswered(self, group: str, reason: str) -> str:
+    def _unanswered(self, group: str, reason: str, allowed: float) -> str:
         return (
             f"Cassandra does not answer a read of the feature group {group} of {self._project} "
-            f"within {self._deadline:g} s: {reason}"
+            f"within {allowed:.3g} s: {reason}"
         )
 
     def _visible(self, store: StoreInput, moment: int, row: Sequence[Any]) -> _Visible | None:
@@ -343,17 +358,20 @@ class OnlineFeatures:
         )
         return _Visible(event, values)
 
-    def _ready_plans(self, inputs: Inputs, missing: dict[str, str]) -> dict[str, _Plan]:
+    def _ready_plans(
+        self, inputs: Inputs, missing: dict[str, str], allowed: float, until: float
+    ) -> dict[str, _Plan]:
         """The plans of the uses whose groups can be asked; the others are noted as missing."""
         preparing = {use: self._plan(use, store) for use, store in inputs.store.items()}
-        until = monotonic() + self._deadline
         plans = {}
         for use, future in preparing.items():
             group = inputs.store[use].group
             try:
                 plans[use] = future.result(max(0.0, until - monotonic()))
             except TimeoutError:
-                missing.setdefault(group, self._unanswered(group, "the statement is still to be prepared"))
+                missing.setdefault(
+                    group, self._unanswered(group, "the statement is still to be prepared", allowed)
+                )
             except StoreError as fault:
                 missing.setdefault(group, str(fault))
         return {use: plan for use, plan in plans.items() if inputs.store[use].group not in missing}

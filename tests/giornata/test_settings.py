@@ -121,3 +121,12 @@ def test_the_prediction_log_is_bounded_whether_one_says_how_or_not() -> None:
 
     assert bounds() == (10 * 1024**3, timedelta(days=7), 1024**3)
     assert bounds(BYTES="512m", KEPT="30", KEPT_BYTES="1000") == (512 * 1024**2, timedelta(days=30), 1000)
+
+
+def test_how_long_a_request_may_take(tmp_path: Path) -> None:
+    environ = {"GIORNATA_HOME": str(tmp_path)}
+    assert load_settings(environ).request_timeout == 5.0
+    assert load_settings({**environ, "GIORNATA_REQUEST_TIMEOUT_MS": "250"}).request_timeout == 0.25
+    for wrong in ("0", "1.5", "60001", "soon"):
+        with pytest.raises(SettingsError, match="from 1 to 60000"):
+            _ = load_settings({**environ, "GIORNATA_REQUEST_TIMEOUT_MS": wrong}).request_timeout

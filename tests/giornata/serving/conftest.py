@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -231,6 +233,7 @@ class Server:
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    descriptors: int | None = None
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self):
@@ -264,12 +267,14 @@ class Server:
             "GIORNATA_PREDICTION_LOG": str(self.log),
             **self.environment,
         }
+        limit = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (self.descriptors,) * 2)
         with (self.home / "stderr").open("ab") as errors:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "giornata.serving", "--port", str(self.port)],
                 env=environment,
                 stderr=errors,
                 cwd=Path(__file__).parents[3],
+                preexec_fn=limit if self.descriptors else None,
             )
         self.until(lambda: self.http.get("/health/ready").status_code == 200)
 
@@ -322,8 +327,11 @@ def server(tmp_path):
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, versions):
-    """A started server with one version of flights/minutes under the tag production, for a file's tests."""
-    server = Server(tmp_path_factory.mktemp("running") / "server")
+    """A started server with one version of flights/minutes under the tag production, for a file's tests.
+
+    It may have 96 descriptors, as on a machine that gives it few.
+    """
+    server = Server(tmp_path_factory.mktemp("running") / "server", descriptors=96)
     server.put(versions[0].uuid, versions[0].content)
     server.deploy({"flights/minutes": {"production": versions[0].uuid}})
     server.start()

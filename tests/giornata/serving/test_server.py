@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 
 import httpx
@@ -118,6 +119,39 @@ def test_what_is_not_json_is_400_with_a_hint_for_nan(healthy):
     assert "send null" in response.json()["error"]
 
 
+def test_what_a_page_of_another_site_sends_is_refused(healthy):
+    body = json.dumps({"row": ROW})
+    own = f"http://127.0.0.1:{healthy.port}"
+    counted = 'giornata_request_errors_total{kind="cross_site"}'
+    before = healthy.metric(counted)
+    refused = [
+        {"origin": "https://elsewhere.example"},
+        {"origin": "null"},
+        {"origin": f"http://127.0.0.1:{healthy.port + 1}"},
+        {"origin": own, "sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        # What a form or a script may send without asking first.
+        {"origin": "https://elsewhere.example", "content-type": "text/plain", "sec-fetch-site": "cross-site"},
+    ]
+    for headers in refused:
+        response = healthy.http.post(PREDICT, content=body, headers=headers)
+        assert response.status_code == 403, headers
+        assert "another site" in response.json()["error"]
+    assert healthy.metric(counted) == before + len(refused)
+    for headers in ({}, {"origin": own}, {"sec-fetch-site": "none"}, {"sec-fetch-site": "same-origin"}):
+        assert healthy.http.post(PREDICT, content=body, headers=headers).status_code == 200, headers
+
+
+def test_a_deadline_is_whole_milliseconds(healthy):
+    for text in ("0", "-1", "1.5", "60001", "soon", "9" * 5000):
+        response = healthy.http.post(PREDICT, json={"row": ROW}, headers={"x-timeout-ms": text})
+        assert response.status_code == 400, text[:10]
+        assert "from 1 to 60000" in response.json()["error"]
+    for text in ("1", "60000"):
+        response = healthy.http.post(PREDICT, json={"row": ROW}, headers={"x-timeout-ms": text})
+        assert response.status_code == 200
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**66), 2**66) | st.floats() | st.text(max_size=30),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
@@ -151,6 +185,30 @@ def test_no_body_brings_the_server_down(healthy, body):
 def test_no_bytes_on_a_connection_bring_the_server_down(healthy, data):
     with socket.create_connection(("127.0.0.1", healthy.port), timeout=30) as connection:
         connection.sendall(data)
+
+
+def test_silent_connections_beyond_its_descriptors_leave_it_reachable(healthy):
+    counted = 'giornata_request_errors_total{kind="connection_evicted"}'
+    silent = [socket.create_connection(("127.0.0.1", healthy.port), timeout=30) for _ in range(120)]
+    try:
+        for _ in range(5):
+            started = time.monotonic()
+            with httpx.Client(base_url=healthy.http.base_url, timeout=30) as http:
+                assert http.get("/health/live").status_code == 200
+                assert http.post(PREDICT, json={"row": ROW}).status_code == 200
+            # A connection for which there is no room at the moment is tried again by the system after 1 s.
+            assert time.monotonic() - started < 8
+        assert healthy.metric(counted) > 0
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_a_large_head_is_refused_and_told(healthy):
+    with socket.create_connection(("127.0.0.1", healthy.port), timeout=30) as connection:
+        connection.sendall(b"GET /models HTTP/1.1\r\nx: " + b"y" * 32 * 2**20)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 431 Request Header Fields Too Large")
+    assert healthy.metric('giornata_request_errors_total{kind="head_too_large"}') == 1
 
 
 def test_a_caller_that_goes_away_in_the_middle_of_its_body_harms_nobody(healthy):

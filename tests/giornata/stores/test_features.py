@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -286,6 +287,13 @@ def test_cassandra_too_slow_for_the_deadline(stores: Settings, project: str, cas
             StoreError, match=r"does not answer a read of the feature group weather of .* within 0.2 s"
         ):
             wind(online, NOON + HOUR)
+        # A request that has waited leaves the store less time, never more.
+        for seconds, told in ((0.05, "0.05"), (0.0, "0"), (60.0, "0.2")):
+            started = monotonic()
+            found = online.read_what_there_is(INPUTS, [{"airport": "EWR", "flight": 7}], [NOON], seconds)
+            assert monotonic() - started < 5
+            assert set(found.missing) == {"weather", "route"}
+            assert all(f"within {told} s" in reason for reason in found.missing.values())
 
 
 def test_a_new_feature_gets_a_column_and_old_rows_stay(session: Session, project: str) -> None:
