@@ -1,40 +1,50 @@
 """The DAG files: a few lines for each project, written and removed as projects come and go."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 SUFFIX = ".dags.py"  # with its dot no module can be imported by this name, whatever the project is called
 
 FILE = '''\
-"""The Airflow DAGs of project {name}, made from the documents in {folder}."""
+"""The Airflow DAGs of project {name}, made from its documents."""
 
 from dags.projects import project_dags
 
-project_dags({folder!r})
+project_dags({folder!a})
 '''
 
 
 def write_dag_files(projects: Path, target: Path) -> None:
     """Make `target` hold the DAG file of every project in the folder `projects`, and of no other.
 
-    A project is a folder that holds `project.yaml`. Each file is replaced atomically, and only when it
-    changes, so that processes may do this at the same time. It is as old as the newest document of its
-    project: Airflow reads a file again at once when its time has changed.
+    A project is a folder that holds `project.yaml`; one whose name is not legal has a file that says so. Each file is
+    replaced atomically, and only when it changes, so that processes may do this at the same time. It is as old as the
+    newest document of its project: Airflow reads a file again at once when its time has changed.
     """
     target.mkdir(parents=True, exist_ok=True)
     folders = {
-        f"{document.parent.name}{SUFFIX}": document.parent for document in projects.glob("*/project.yaml")
+        f"{_plain(document.parent)}{SUFFIX}": document.parent for document in projects.glob("*/project.yaml")
     }
     for file, folder in folders.items():
-        _write(target / file, FILE.format(name=folder.name, folder=str(folder)), _last_change(folder))
+        _write(target / file, FILE.format(name=_plain(folder), folder=str(folder)), _last_change(folder))
     for file in target.glob(f"*{SUFFIX}"):
         if file.name not in folders:
             file.unlink(missing_ok=True)
 
 
+def _plain(folder: Path) -> str:
+    """The name of a project's folder as it is where it is legal, else with what is odd in it escaped."""
+    return quote(os.fsencode(folder.name), safe="")
+
+
 def _last_change(folder: Path) -> int:
-    documents = (path for kind in ("*.yaml", "*.sql", "*.py") for path in folder.rglob(kind))
-    return max(path.stat().st_mtime_ns for path in [folder, *documents])
+    times = [0]
+    for path in [folder, *(path for kind in ("*.yaml", "*.sql", "*.py") for path in folder.rglob(kind))]:
+        with suppress(OSError):  # a file that has gone meanwhile, or a link to nowhere
+            times.append(path.stat().st_mtime_ns)
+    return max(times)
 
 
 def _write(file: Path, text: str, changed: int) -> None:

@@ -17,7 +17,8 @@ from giornata.catalogue.deployed import deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
 from giornata.cli_live import NotReachedError, live_now
 from giornata.documents import ProjectDocuments, compile_model, load_project, load_projects
-from giornata.documents.load import shown_path
+from giornata.documents.load import load_or_problems
+from giornata.documents.text_files import shown_path
 from giornata.documents.udfs import twin_problems
 from giornata.errors import DocumentErrors, GiornataError, NotFoundError
 from giornata.explain import explained
@@ -109,13 +110,7 @@ def _load(folders: list[Path] | None) -> dict[str, ProjectDocuments | DocumentEr
         if not found:
             raise GiornataError(f"there is no project in {root}: a project is a folder with a project.yaml")
         return found
-    results: dict[str, ProjectDocuments | DocumentErrors] = {}
-    for folder in folders:
-        try:
-            results[folder.resolve().name] = load_project(folder)
-        except DocumentErrors as errors:
-            results[folder.resolve().name] = errors
-    return results
+    return {folder.resolve().name: load_or_problems(folder) for folder in folders}
 
 
 def _live(projects: list[str]) -> tuple[list[LiveVersion], str]:

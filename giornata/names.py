@@ -28,6 +28,12 @@ PROJECT_TABLES = (
 _VERSION = re.compile(r"(.+)_v([2-9]|[1-9][0-9]+)", re.ASCII)
 _VERSION_FILE = re.compile(r"(.+)\.v([2-9]|[1-9][0-9]+)", re.ASCII)
 
+# Databases that Spark, Hive and catalogues of others keep for themselves.
+SYSTEM_DATABASES = frozenset({
+    "builtin", "default", "global_temp", "hive_metastore", "information_schema", "pg_catalog", "session",
+    "spark_catalog", "sys", "system",
+})  # fmt: skip
+
 _LEGAL = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", re.ASCII)
 
 # Reserved in Hive, Spark (ANSI) or CQL: as a bare identifier each of these breaks somebody's query.
@@ -91,6 +97,8 @@ def check_name(text: str, length: int = NAME_LENGTH) -> str:
 
 def check_project_name(text: str) -> str:
     """Return `text` when it is a legal project name, else raise InvalidNameError."""
+    if text in SYSTEM_DATABASES:
+        raise InvalidNameError(f"{text!r} is a database of Hive's or Spark's own: choose another name")
     return check_name(text, PROJECT_LENGTH)
 
 

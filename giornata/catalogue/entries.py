@@ -10,6 +10,7 @@ from giornata.catalogue.uses import Use, Uses
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.documents.base import format_duration
+from giornata.documents.text_files import read_text, shown_path
 from giornata.names import group_file
 
 
@@ -160,5 +161,6 @@ def source_of(documents: ProjectDocuments, group: str) -> Source:
     for suffix, kind in ((".sql", "SQL"), (".py", "Python")):
         file = folder / f"{group_file(group)}{suffix}"
         if file.is_file():
-            return Source(kind, file.read_text(encoding="utf-8").strip())
-    return Source("document", (folder / f"{group_file(group)}.yaml").read_text(encoding="utf-8").strip())
+            return Source(kind, read_text(file, shown_path(file)).strip())
+    document = folder / f"{group_file(group)}.yaml"
+    return Source("document", read_text(document, shown_path(document)).strip())

@@ -1,7 +1,8 @@
 """What all documents have in common: the strict pydantic base and the scalar types of YAML values."""
 
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Hashable, Iterator
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,9 @@ __all__ = [
     "Document",
     "Duration",
     "MailAddress",
+    "MisplacedError",
     "NameText",
+    "Percentage",
     "Schedule",
     "Share",
     "TableColumnType",
@@ -28,6 +31,10 @@ ColumnType = Literal["int", "float", "bool", "str", "timestamp"]
 TableColumnType = Literal[
     ColumnType, "list[int]", "list[float]", "list[bool]", "list[str]", "list[timestamp]"
 ]
+
+LONGEST_DURATION = timedelta(days=36_500)
+"""A century: calendars and computers can still count so far from every moment that data is of."""
+FIRST_DATE, LAST_DATE = date(1900, 1, 1), date(2199, 12, 31)
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _SHORT_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
@@ -52,6 +59,14 @@ class Document(BaseModel):
     )
 
 
+class MisplacedError(ValueError):
+    """A validator's error about one part of what it validates; `place` is the path to it, of keys and indexes."""
+
+    def __init__(self, place: tuple[Hashable, ...], message: str):
+        super().__init__(message)
+        self.place = place
+
+
 def _parse(type_: type, parse: Callable[[str], Any]) -> BeforeValidator:
     """A validator that reads text by `parse` and leaves values of `type_` as they are."""
 
@@ -64,11 +79,17 @@ def _parse(type_: type, parse: Callable[[str], Any]) -> BeforeValidator:
 
 
 def parse_duration(text: str) -> timedelta:
-    """The length of time written as a whole number of minutes, hours or days: `90m`, `12h`, `3d`."""
-    match = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text, re.ASCII)
+    """The length of time written as a whole number of minutes, hours or days: `90m`, `12h`, `3d`.
+
+    Raises ValueError for other text, and for what is longer than LONGEST_DURATION.
+    """
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([mhd])", text, re.ASCII)
     if not match:
         raise ValueError(f"{text!r} is not a duration: write minutes, hours or days such as 90m, 12h or 3d")
-    return int(match[1]) * _UNITS[match[2]]
+    duration = int(match[1]) * _UNITS[match[2]]
+    if duration > LONGEST_DURATION:
+        raise ValueError(f"{text!r} is too long: a duration has {LONGEST_DURATION.days}d (a century) at most")
+    return duration
 
 
 def format_duration(duration: timedelta) -> str:
@@ -93,22 +114,30 @@ def format_deadline(deadline: timedelta) -> str:
 
 def parse_share(text: str) -> float:
     """The share, from 0 to 1, that a percentage such as `12.5%` stands for."""
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", text, re.ASCII)
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,15})?)%", text, re.ASCII)
     if not match or float(match[1]) > 100:
         raise ValueError(f"{text!r} is not a percentage from 0% to 100%, such as 5%")
-    return float(match[1]) / 100
+    # The number that has the same digits: 0.07, where 7 / 100 might be its neighbour.
+    return float(f"{match[1]}e-2")
 
 
-def format_share(share: float) -> str:
-    """The percentage that `parse_share` reads as `share`."""
-    return f"{share * 100:.12g}%"
+def percentages(value: object) -> object:
+    """A value as it is, or the number that it is where it is a percentage written as text."""
+    return parse_share(value) if isinstance(value, str) and re.fullmatch(r"[\d.]+%", value) else value
+
+
+def _read_share(value: object) -> object:
+    return parse_share(value) if isinstance(value, str) and value.endswith("%") else value
 
 
 def _parse_date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        found = date.fromisoformat(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a date: write it as 2013-10-31") from None
+    if not FIRST_DATE <= found <= LAST_DATE:
+        raise ValueError(f"{text!r} is not a date between {FIRST_DATE} and {LAST_DATE}")
+    return found
 
 
 def check_schedule(text: str) -> str:
@@ -153,13 +182,29 @@ def _check_name(text: str) -> str:
 def _check_text(text: str) -> str:
     if not text.strip():
         raise ValueError("expected text, found nothing")
+    for character in text:
+        if unicodedata.category(character) == "Cc" and character not in "\n\t":
+            raise ValueError(f"the control character {character!a} does not belong into text")
     return text
 
 
 def _check_mail(text: str) -> str:
-    if not re.fullmatch(r"[^@\s<>,;]+@[^@\s<>,;]+", text):
-        raise ValueError(f"{text!r} is not a mail address")
-    return text
+    """The address as mail servers take it, its domain in ASCII."""
+    from email_validator import EmailSyntaxError, EmailUndeliverableError, validate_email
+
+    try:
+        found = validate_email(
+            text,
+            check_deliverability=False,
+            globally_deliverable=False,
+            allow_smtputf8=False,
+            strict=True,
+        )
+    except EmailUndeliverableError:
+        return text  # a name that no public server knows, such as localhost: one's own may
+    except EmailSyntaxError as error:
+        raise ValueError(f"{text!r} is not a mail address: {str(error).rstrip('.')}") from None
+    return found.ascii_email or text
 
 
 NameText = Annotated[str, AfterValidator(_check_name)]
@@ -173,6 +218,6 @@ Duration = Annotated[
 Deadline = Annotated[
     timedelta, _parse(timedelta, parse_deadline), PlainSerializer(format_deadline, when_used="json")
 ]
-Share = Annotated[
-    float, _parse(float, parse_share), Field(ge=0, le=1), PlainSerializer(format_share, when_used="json")
-]
+Percentage = BeforeValidator(_read_share)
+"""Lets a number be written as a percentage, too: `0.2` or `20%`."""
+Share = Annotated[float, Percentage, Field(ge=0, le=1)]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from giornata.documents.feature_group import FeatureGroup
+from giornata.documents.feature_group import ENTITY_TYPES, FeatureGroup
 from giornata.documents.files import Drafts
 from giornata.documents.model import ModelSpec, level_name
 from giornata.documents.table import Table
@@ -48,13 +48,19 @@ def _schema(
     model: ModelSpec, table: Table, groups: Mapping[str, FeatureGroup], udfs: "Udfs | None"
 ) -> "Schema":
     from dsl import GroupSchema, Schema
+    from dsl.types import AGE
 
     return Schema(
         row=dict(table.columns),
         store={
             called: GroupSchema(
                 entity=dict(groups[name].entity),
-                features={feature: declared.type for feature, declared in groups[name].features.items()},
+                # One called like the age is a problem of its own, told where the group is checked.
+                features={
+                    feature: declared.type
+                    for feature, declared in groups[name].features.items()
+                    if feature != AGE
+                },
                 name=name,
             )
             for called, name in newest_versions(groups).items()
@@ -79,11 +85,11 @@ def compile_problems(drafts: Drafts) -> Iterator[Problem]:
     A model is passed over while its table, a feature group it names or the functions it calls are themselves broken:
     what they are is then unknown.
     """
+    broken = _broken_groups(drafts)
     for name, model in drafts.models.valid.items():
         table = drafts.tables.valid.get(model.data.table)
         texts = [*model.define.values(), *model.features.values()]
         texts += model.partition.by if model.partition else ()
-        broken = {group_version(name)[0] for name in drafts.groups.files.keys() - drafts.groups.valid.keys()}
         used = {group for text in texts for group in re.findall(r"\bstore\s*\.\s*(\w+)", text)}
         if drafts.has_broken_udfs and any(re.search(r"\budfs\s*\.", text) for text in texts):
             continue
@@ -91,6 +97,16 @@ def compile_problems(drafts: Drafts) -> Iterator[Problem]:
             continue
         schema = _schema(model, table, drafts.groups.valid, drafts.udfs)
         yield from _expression_problems(model, drafts.models.files[name], schema)
+
+
+def _broken_groups(drafts: Drafts) -> set[str]:
+    """What expressions call the groups of which it is a problem already what they are or what they are looked up by."""
+    return {
+        group_version(name)[0]
+        for name in drafts.groups.files
+        if name not in drafts.groups.valid
+        or not ENTITY_TYPES.issuperset(drafts.groups.valid[name].entity.values())
+    }
 
 
 def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> Iterator[Problem]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from giornata.errors import Problem
+from giornata.documents.text_files import parse_python, read_text, shown_path
+from giornata.errors import DocumentErrors, Problem
 
 __all__ = ["METHODS", "CustomCode", "code_file", "code_problems"]
 
@@ -25,9 +26,12 @@ class CustomCode:
 
     @classmethod
     def read(cls, folder: Path, path: str) -> "CustomCode":
-        """The class that a document in the project `folder` calls `module.Class`."""
+        """The class that a document in the project `folder` calls `module.Class`.
+
+        Raises DocumentErrors when its file is no text.
+        """
         file = code_file(path)
-        return cls(path.partition(".")[2], file, (folder / file).read_text(encoding="utf-8"))
+        return cls(path.partition(".")[2], file, read_text(folder / file, shown_path(folder / file)))
 
     @cached_property
     def version(self) -> str:
@@ -44,13 +48,9 @@ def code_problems(folder: Path, path: str, shown: str) -> Iterator[Problem]:
     """What is wrong with the file of the class `module.Class`, which is there; `shown` is how messages name it."""
     try:
         code = CustomCode.read(folder, path)
-        tree = ast.parse(code.source)
-    except UnicodeDecodeError as error:
-        yield Problem(shown, 1, 1, f"not text in UTF-8: {error.reason}")
-        return
-    except (SyntaxError, ValueError) as error:
-        line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
-        yield Problem(shown, line, column, f"not valid Python: {getattr(error, 'msg', error)}")
+        tree = parse_python(code.source, shown)
+    except DocumentErrors as errors:
+        yield from errors.problems
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:

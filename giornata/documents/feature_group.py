@@ -10,7 +10,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_serializer, model_validator
 
-from giornata.documents.base import ColumnType, Document, Duration, NameText, Schedule, Text
+from giornata.documents.base import (
+    ColumnType,
+    Document,
+    Duration,
+    MisplacedError,
+    NameText,
+    Schedule,
+    Share,
+    Text,
+    percentages,
+)
+
+ENTITY_TYPES = frozenset({"str", "int"})
+"""Types that the columns of an entity may have."""
 
 Policy = Literal["fail", "quarantine", "warn"]
 Source = Literal["query", "function", "windows"]
@@ -54,7 +67,7 @@ class Window(Document):
     last: str | None = None
     distinct: str | None = None
     quantile: str | None = None
-    share: Annotated[float, Field(ge=0, le=1)] | None = None
+    share: Share | None = None
     over: Duration
 
     @model_validator(mode="after")
@@ -108,10 +121,10 @@ class Expectation(Document):
         expectations = [key for key in value if key != "policy"]
         if len(expectations) != 1:
             raise ValueError("write one expectation an item: expect_…: {arguments}, and a policy if needed")
-        name = expectations[0]
-        return {"name": name, "arguments": value[name]} | {
-            key: value[key] for key in value if key == "policy"
-        }
+        name, arguments = expectations[0], value[expectations[0]]
+        if isinstance(arguments, dict):
+            arguments = {key: _share_of(name, key, argument) for key, argument in arguments.items()}
+        return {"name": name, "arguments": arguments} | {key: value[key] for key in value if key == "policy"}
 
     @property
     def arguments_text(self) -> str:
@@ -121,6 +134,16 @@ class Expectation(Document):
     @model_serializer
     def _to_yaml(self) -> dict[str, object]:
         return {self.name: self.arguments, "policy": self.policy}
+
+
+def _share_of(name: str, argument: str, value: object) -> object:
+    """The value of an expectation's argument; where that is a number, a percentage is the share that it is."""
+    if argument not in ("mostly", "min_value", "max_value"):
+        return value
+    try:
+        return percentages(value)
+    except ValueError as error:
+        raise MisplacedError((name, argument), str(error)) from None
 
 
 class FeatureGroup(Document):

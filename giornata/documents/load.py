@@ -17,6 +17,7 @@ from giornata.documents.project import Project
 from giornata.documents.references import reference_problems
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
+from giornata.documents.text_files import read_text, shown_path
 from giornata.documents.udfs import read_udfs
 from giornata.documents.validate import validate
 from giornata.documents.yaml_positions import YamlFile
@@ -72,9 +73,9 @@ class ProjectDocuments:
         return "query" if self._query(group).is_file() else "function"
 
     def query(self, group: str) -> str:
-        """The text of the query of a feature group that has one."""
+        """The text of the query of a feature group that has one. Raises DocumentErrors when it is no text."""
         self.group(group)
-        return self._query(group).read_text(encoding="utf-8")
+        return read_text(self._query(group), shown_path(self._query(group)))
 
     def _query(self, group: str) -> Path:
         return self.folder / "features" / f"{names.group_file(group)}.sql"
@@ -94,11 +95,23 @@ def load_projects(root: Path) -> dict[str, ProjectDocuments | DocumentErrors]:
         raise NotFoundError(f"there is no folder of projects at {root}")
     loaded: dict[str, ProjectDocuments | DocumentErrors] = {}
     for folder in sorted(file.parent for file in root.glob("*/project.yaml")):
-        try:
-            loaded[folder.name] = load_project(folder)
-        except DocumentErrors as errors:
-            loaded[folder.name] = errors
+        loaded[folder.name] = load_or_problems(folder)
     return loaded
+
+
+def load_or_problems(folder: Path) -> ProjectDocuments | DocumentErrors:
+    """The documents of the project in `folder`, or what is wrong with them, whatever that is: a project never keeps
+    those beside it from being read. Raises NotFoundError when there is no such folder.
+    """
+    try:
+        return load_project(folder)
+    except DocumentErrors as errors:
+        return errors
+    except NotFoundError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what no rule foresees is a fault of this project, too
+        message = f"these documents cannot be read ({type(error).__name__}: {error})"
+        return DocumentErrors([Problem(shown_path(folder / "project.yaml"), 1, 1, message)])
 
 
 def load_project(folder: Path) -> ProjectDocuments:
@@ -138,10 +151,8 @@ def load_project(folder: Path) -> ProjectDocuments:
 
 def _read(kind: type[D], path: Path, folder: Path) -> tuple[YamlFile, D | None]:
     shown = shown_path(path)
-    if not path.is_file():
-        file = YamlFile(shown, "")
-        file.problems = [Problem(shown, 1, 1, f"the project {folder.name} has no project.yaml")]
-        return file, None
+    if not path.exists():
+        return YamlFile.broken(shown, Problem(shown, 1, 1, "the project has no project.yaml")), None
     file = YamlFile.read(path, shown)
     return file, validate(kind, file)
 
@@ -177,17 +188,12 @@ def _stray_files(folder: Path) -> list[Problem]:
     """Files that look like documents and would be passed over in silence."""
     problems = []
     for path in sorted(folder.glob("**/*.yml")):
-        problems.append(
-            Problem(shown_path(path), 1, 1, "documents end in .yaml", f"rename it {path.stem}.yaml")
-        )
+        renamed = f"rename it {shown_path(path.with_suffix('.yaml')).rpartition('/')[2]}"
+        problems.append(Problem(shown_path(path), 1, 1, "documents end in .yaml", renamed))
     for part, suffix in (("tables", ".py"), ("features", ".sql"), ("features", ".py")):
         for path in sorted((folder / part).glob(f"*{suffix}")):
-            if not path.with_suffix(".yaml").exists() and path.stem != "__init__":
-                problems.append(Problem(shown_path(path), 1, 1, f"there is no {path.stem}.yaml beside it"))
+            wanted = path.with_suffix(".yaml")
+            if not wanted.exists() and path.stem != "__init__":
+                message = f"there is no {shown_path(wanted).rpartition('/')[2]} beside it"
+                problems.append(Problem(shown_path(path), 1, 1, message))
     return problems
-
-
-def shown_path(path: Path) -> str:
-    """How messages name a file: from the working directory when it lies below it, else in full."""
-    here = Path.cwd()
-    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()

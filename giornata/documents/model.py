@@ -2,12 +2,25 @@
 
 import math
 import re
+from collections.abc import Hashable
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, StringConstraints, model_validator
 
-from giornata.documents.base import Deadline, Document, Duration, MailAddress, NameText, Schedule, Share, Text
+from giornata.documents.base import (
+    Deadline,
+    Document,
+    Duration,
+    MailAddress,
+    MisplacedError,
+    NameText,
+    Percentage,
+    Schedule,
+    Share,
+    Text,
+    percentages,
+)
 
 METRICS: dict[str, tuple[str, ...]] = {
     "regression": ("rmse", "mae", "r2", "rmsle"),
@@ -21,6 +34,9 @@ METRICS: dict[str, tuple[str, ...]] = {
 
 NO_GOAL = frozenset({"coverage", "largest_share"})
 """Metrics of which neither more nor less is better, so that no search can improve them."""
+
+HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy", "macro_f1", "silhouette"})
+"""Metrics of which more is better; of all others but those without a goal, less is."""
 
 SEARCHED: dict[str, tuple[str, ...]] = {"clustering": ("silhouette",)}
 """Metrics by task that a search can improve and nothing else measures: they take more than the answers, and choose
@@ -54,7 +70,10 @@ def _finite(value: bool | int | float | str) -> bool | int | float | str:
     return value
 
 
-Scalar = Annotated[bool | int | float | str, AfterValidator(_finite)]
+Scalar = Annotated[bool | int | float | str, BeforeValidator(percentages), AfterValidator(_finite)]
+"""A value of a parameter; a percentage is the number that it is, `80%` 0.8."""
+Bound = Annotated[FiniteFloat, Percentage]
+"""A number that a metric is held against."""
 
 
 def _null_is_a_word(value: object) -> object:
@@ -99,7 +118,7 @@ class Split(Document):
     """
 
     train: Duration
-    validation: Annotated[float, Field(gt=0, lt=1)]
+    validation: Annotated[float, Percentage, Field(gt=0, lt=1)]
     test: Duration
 
 
@@ -150,7 +169,7 @@ class Dimension(Document):
     integers: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
         default=None, alias="int"
     )
-    floats: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = Field(
+    floats: Annotated[list[Bound], Field(min_length=2, max_length=2)] | None = Field(
         default=None, alias="float"
     )
     choice: Annotated[list[Scalar], Field(min_length=1)] | None = None
@@ -250,8 +269,8 @@ class Resources(Document):
 class Bounds(Document):
     """The values of a metric that a version may have to be deployed: at least `min`, at most `max`."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Bound | None = None
+    max: Bound | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -269,6 +288,20 @@ class Deploy(Document):
     modes: Annotated[list[Literal["batch", "online"]], Field(min_length=1)]
     gate: dict[str, Bounds] = Field(default_factory=dict)
     approval: Literal["automatic", "manual"] = "automatic"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_which_bound(cls, value: object) -> object:
+        """A gate of a bare number does not say on which side of it versions pass."""
+        gate = value.get("gate") if isinstance(value, dict) else None
+        for metric, bound in gate.items() if isinstance(gate, dict) else ():
+            if isinstance(bound, int | float) and not isinstance(bound, bool):
+                least, most = f"{{min: {bound}}}", f"{{max: {bound}}}"
+                wanted = (
+                    f"{least} or {most}" if metric in NO_GOAL else (most, least)[metric in HIGHER_IS_BETTER]
+                )
+                raise MisplacedError(("gate", metric), f"{bound} is no bound of a metric: write {wanted}")
+        return value
 
 
 class Moments(Document):
@@ -301,18 +334,26 @@ class Alert(Document):
     """
 
     metric: str
-    above: float | None = None
-    below: float | None = None
+    above: Bound | None = None
+    below: Bound | None = None
     over: Duration = timedelta(days=1)
     min_rows: Annotated[int, Field(ge=1)] = 50
-    mail: Annotated[list[MailAddress], Field(min_length=1)]
+    mail: Annotated[list[MailAddress], Field(min_length=1, max_length=100)]
+
+    @property
+    def identity(self) -> tuple[Hashable, ...]:
+        """What tells it from other alerts: all that it says; the order of recipients says nothing."""
+        return self.metric, self.above, self.below, self.over, self.min_rows, tuple(sorted(self.mail))
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.above is None) == (self.below is None):
             raise ValueError("an alert needs exactly one of above and below")
         if self.over.total_seconds() % 86400:
-            raise ValueError("over counts whole days, such as 1d or 7d")
+            raise MisplacedError(("over",), "over counts whole days, such as 1d or 7d")
+        for place, address in enumerate(self.mail):
+            if address in self.mail[:place]:
+                raise MisplacedError(("mail", place), f"{address} is there twice")
         return self
 
 
@@ -351,7 +392,10 @@ class ModelSpec(Document):
     ]
     class_: ClassPath | None = Field(default=None, alias="class")
     task: Task
-    quantiles: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] | None = None
+    quantiles: (
+        Annotated[list[Annotated[float, Percentage, Field(gt=0, lt=1)]], Field(min_length=1, max_length=100)]
+        | None
+    ) = None
     data: Data
     label: Label | None = None
     split: Split
@@ -368,17 +412,20 @@ class ModelSpec(Document):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.label is None and self.task != "clustering":
-            raise ValueError(f"a {self.task} model needs a label: write label: {{table, value, event_time}}")
+            message = f"a {self.task} model needs a label: write label: {{table, value, event_time}}"
+            raise MisplacedError(("task",), message)
         if self.label is not None and self.task == "clustering":
-            raise ValueError("a clustering model learns without a label: leave label out")
+            raise MisplacedError(("label",), "a clustering model learns without a label: leave label out")
         if self.partition and self.partition.tune != "once" and self.search is None:
-            raise ValueError(
-                f"partition.tune: {self.partition.tune} takes parameters from a search: write search, or leave tune out"
+            raise MisplacedError(
+                ("partition", "tune"),
+                f"tune: {self.partition.tune} takes parameters from a search: write search, or leave tune out",
             )
         if self.quantiles and self.task != "quantile":
-            raise ValueError(f"quantiles belong to the task quantile, not to {self.task}")
+            raise MisplacedError(("quantiles",), f"quantiles belong to the task quantile, not to {self.task}")
         if self.quantiles and sorted(set(self.quantiles)) != self.quantiles:
-            raise ValueError("quantiles must be in order and different, such as [0.1, 0.5, 0.9]")
+            message = "quantiles must be in order and different, such as [0.1, 0.5, 0.9]"
+            raise MisplacedError(("quantiles",), message)
         return self
 
     @property

@@ -8,13 +8,14 @@ from giornata import names
 from giornata.documents.base import format_duration
 from giornata.documents.custom_code import code_file, code_problems
 from giornata.documents.expectations import EXPECTATIONS, columns_named
-from giornata.documents.feature_group import Expectation, FeatureGroup, Window
+from giornata.documents.feature_group import ENTITY_TYPES, Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
 from giornata.documents.model import CONSISTENCY, METRICS, NO_GOAL, SEARCHED, TYPES, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
+from giornata.documents.text_files import parse_python, read_text
 from giornata.documents.yaml_positions import YamlFile
-from giornata.errors import Problem
+from giornata.errors import DocumentErrors, Problem
 
 # Columns that the platform adds: to every table, to every feature group, to every prediction and outcome.
 _PARTITION_COLUMNS = ("day",)
@@ -23,6 +24,7 @@ _PREDICTION_COLUMNS = (
     "event_time", "prediction", "outputs", "prediction_id", "predicted_at", "tag", "part", "level", "inputs",
     "day", "mode", "model_uuid", "actual", "label_at",
 )  # fmt: skip
+
 _LABEL_TYPES = {
     "regression": ("float", "int"),
     "binary": ("bool",),
@@ -101,14 +103,13 @@ def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:
 
 def _function_problems(path: Path, name: str, file: YamlFile) -> Iterator[Problem]:
     """What is wrong in the Python file beside a document, which must have the function `name(spark, start, end)`."""
-    if not path.is_file():
+    if not path.exists():
         return
     shown = str(Path(file.name).with_suffix(".py"))
-    source = path.read_text(encoding="utf-8")
     try:
-        tree = ast.parse(source)
-    except SyntaxError as error:
-        yield Problem(shown, error.lineno or 1, error.offset or 1, f"not valid Python: {error.msg}")
+        tree = parse_python(read_text(path, shown), shown)
+    except DocumentErrors as errors:
+        yield from errors.problems
         return
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
     if not functions:
@@ -121,7 +122,7 @@ def _source_problems(name: str, group: FeatureGroup, file: YamlFile, folder: Pat
     """A group has one source of its rows: a query, a function or windows; and what is wrong in a query or function."""
     stem = names.group_file(name)
     query, function = folder / f"{stem}.sql", folder / f"{stem}.py"
-    sources = [path.name for path in (query, function) if path.is_file()]
+    sources = [path.name for path in (query, function) if path.exists()]
     windows = any(feature.window for feature in group.features.values())
     if group.events and sources:
         message = f"the rows come from events, but there is {' and '.join(sources)} as well"
@@ -136,10 +137,14 @@ def _source_problems(name: str, group: FeatureGroup, file: YamlFile, folder: Pat
 
 
 def _query_problems(path: Path, file: YamlFile) -> Iterator[Problem]:
-    if not path.is_file():
+    if not path.exists():
         return
     shown = str(Path(file.name).with_suffix(".sql"))
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = read_text(path, shown)
+    except DocumentErrors as errors:
+        yield from errors.problems
+        return
     for parameter in (":from", ":to"):
         if parameter not in text:
             yield Problem(
@@ -187,7 +192,7 @@ def _event_entity_problems(group: FeatureGroup, file: YamlFile, name: str, table
         if column not in table.columns:
             message = f"table '{name}' has no column '{column}', so its events happen to no such entity"
             yield file.key_problem(("entity", column), message, did_you_mean(column, table.columns))
-        elif table.columns[column] != type_:
+        elif table.columns[column] != type_ and type_ in ENTITY_TYPES:
             yield file.value_problem(
                 ("entity", column),
                 f"column '{column}' of table '{name}' is {table.columns[column]}, not {type_}",
@@ -225,7 +230,7 @@ def _group_problems(group: FeatureGroup, file: YamlFile) -> Iterator[Problem]:
     for column, type_ in group.entity.items():
         if column in group.features:
             yield file.key_problem(("features", column), f"'{column}' is already an entity column")
-        if type_ not in ("str", "int"):
+        if type_ not in ENTITY_TYPES:
             yield file.value_problem(("entity", column), f"an entity column is str or int, not {type_}")
     known = [*group.entity, *group.features, "event_time"]
     for place, expectation in enumerate(group.expect):
@@ -373,7 +378,17 @@ def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
                 f"unknown metric of a {model.task} model '{metric}'",
                 did_you_mean(metric, known),
             )
+    yield from _alert_problems(model, file, known)
+
+
+def _alert_problems(model: ModelSpec, file: YamlFile, known: Sequence[str]) -> Iterator[Problem]:
+    seen: dict[object, int] = {}
     for place, alert in enumerate(model.monitor.alerts):
+        first = seen.setdefault(alert.identity, place)
+        if first != place:
+            line, column = file.position(("monitor", "alerts", first))
+            message = f"this alert is there twice: the first is in line {line}, column {column}"
+            yield file.value_problem(("monitor", "alerts", place), message, "change or remove one of them")
         if alert.metric not in (*known, CONSISTENCY):
             yield _unknown(
                 file,

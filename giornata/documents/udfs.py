@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from giornata.errors import Problem
+from giornata.documents.text_files import read_text
+from giornata.errors import DocumentErrors, Problem
 
 if TYPE_CHECKING:
     from dsl import Udfs
@@ -15,12 +16,12 @@ def read_udfs(path: Path, shown: str) -> tuple["Udfs | None", list[Problem]]:
     """The functions of a file, or what is wrong in it; `shown` is how messages name it. Nothing where it is absent."""
     from dsl import LanguageErrors, parse_udfs
 
-    if not path.is_file():
+    if not path.exists():
         return None, []
     try:
-        return parse_udfs(path.read_text(encoding="utf-8")), []
-    except UnicodeDecodeError as error:
-        return None, [Problem(shown, 1, 1, f"not text in UTF-8: {error.reason}")]
+        return parse_udfs(read_text(path, shown)), []
+    except DocumentErrors as errors:
+        return None, list(errors.problems)
     except LanguageErrors as errors:
         return None, [
             Problem(shown, error.line, error.column, error.message, error.suggestion or "", error.excerpt())

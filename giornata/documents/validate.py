@@ -5,6 +5,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from giornata.documents.base import MisplacedError
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.yaml_positions import YamlFile
 from giornata.errors import Problem
@@ -32,10 +33,18 @@ def validate(kind: type[D], file: YamlFile) -> D | None:
     try:
         document = kind.model_validate(file.data)
     except ValidationError as invalid:
-        problems = [_problem(kind, file, error) for error in invalid.errors(include_url=False)]
-        file.problems.extend(dict.fromkeys(problems))
+        errors = [error for error in invalid.errors(include_url=False) if not _of_unread(file, error)]
+        file.problems.extend(dict.fromkeys(_problem(kind, file, error) for error in errors))
         return None
-    return document
+    return None if file.unread else document
+
+
+def _of_unread(file: YamlFile, error: Any) -> bool:
+    """Whether an error comes from a value that could not be read, which is a problem already."""
+    place = _existing(file, tuple(error["loc"]))
+    return error["type"] != "missing" and any(
+        place == unread[: len(place)] or unread == place[: len(unread)] for unread in file.unread
+    )
 
 
 def _problem(kind: type[BaseModel], file: YamlFile, error: Any) -> Problem:
@@ -47,6 +56,9 @@ def _problem(kind: type[BaseModel], file: YamlFile, error: Any) -> Problem:
         return file.key_problem(location[:-1], f"the key '{location[-1]}' is missing")
     if location and location[-1] == "[key]":
         return file.key_problem(location[:-1], str(error["ctx"]["error"]))
+    reason = error.get("ctx", {}).get("error")
+    if isinstance(reason, MisplacedError):
+        location = (*location, *reason.place)
     path = _existing(file, location)
     found = error["input"]
     if found == "" and file.is_block_text(path):

@@ -4,6 +4,7 @@ A smaller YAML than the specification's, on purpose: no tags, anchors, aliases o
 keys, and plain scalars mean what they say (`on`, `yes` and `12:30` are text, `2013-10-31` is text).
 """
 
+import math
 import re
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 
 import yaml
 
-from giornata.errors import Problem
+from giornata.documents.text_files import read_text
+from giornata.errors import DocumentErrors, Problem
 
 Place = tuple[Hashable, ...]
 
-MAX_SIZE = 1_000_000
 MAX_DEPTH = 30
+
+_WHOLE = 2**63
+"""Whole numbers are less than this, and not less than it below zero: those of Hive, Cassandra and Polars."""
 
 
 class _Composer(yaml.SafeLoader):
@@ -54,11 +58,39 @@ for _tag, _pattern, _first in (
         f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})\\Z"), list(_first)
     )
 
+
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def _whole(text: str) -> int:
+    # Digits are counted first: Python refuses to read thousands of them.
+    if len(text) > 20 or not -_WHOLE <= int(text) < _WHOLE:
+        raise ValueError("a whole number lies between -2^63 and 2^63 - 1")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, found {value}")
+    return value
+
+
+def _text(text: str) -> str:
+    """The text, in which two halves of a character, as JSON escapes an emoji, are that character."""
+    if not _HALF.search(text):
+        return text
+    try:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    except UnicodeDecodeError:
+        raise ValueError("half of a character (a lone surrogate, \\ud800 to \\udfff) is no text") from None
+
+
 _CONSTRUCT: dict[str, Callable[[str], object]] = {
     "tag:yaml.org,2002:bool": lambda text: text == "true",
     "tag:yaml.org,2002:null": lambda text: None,
-    "tag:yaml.org,2002:int": int,
-    "tag:yaml.org,2002:float": float,
+    "tag:yaml.org,2002:int": _whole,
+    "tag:yaml.org,2002:float": _number,
 }
 
 
@@ -66,7 +98,8 @@ class YamlFile:
     """One YAML file: its data, and a Problem for any place in it.
 
     `data` is a dict, or None when `problems` says that the file cannot be read as a mapping. A place in it is
-    given by the path of keys and list indexes, such as ("label", "value") or ("expect", 0).
+    given by the path of keys and list indexes, such as ("label", "value") or ("expect", 0). The values at the places
+    `unread` are None in it, because `problems` says that they are none that can be read.
     """
 
     def __init__(self, name: str, text: str):
@@ -75,6 +108,7 @@ class YamlFile:
         self.lines = text.splitlines()
         self.data: dict[Any, Any] | None = None
         self.problems: list[Problem] = []
+        self.unread: set[Place] = set()
         self._keys: dict[Place, yaml.ScalarNode] = {}
         self._values: dict[Place, yaml.Node] = {}
         self._read()
@@ -82,20 +116,19 @@ class YamlFile:
     @classmethod
     def read(cls, path: Path, name: str) -> "YamlFile":
         """Read `path`; messages call it `name`."""
-        raw = path.read_bytes()
         try:
-            return cls(name, raw.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            broken = cls(name, "")
-            line = raw.count(b"\n", 0, error.start) + 1
-            column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
-            broken.problems = [Problem(name, line, column, "the file is not UTF-8 text")]
-            return broken
+            return cls(name, read_text(path, name))
+        except DocumentErrors as errors:
+            return cls.broken(name, *errors.problems)
+
+    @classmethod
+    def broken(cls, name: str, *problems: Problem) -> "YamlFile":
+        """A file that holds nothing, because of `problems`."""
+        file = cls(name, "")
+        file.problems = list(problems)
+        return file
 
     def _read(self) -> None:
-        if len(self.text) > MAX_SIZE:
-            self.problems.append(Problem(self.name, 1, 1, f"the file is larger than {MAX_SIZE:,} characters"))
-            return
         loader = None
         try:
             loader = _Composer(self.text)
@@ -109,6 +142,13 @@ class YamlFile:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             self.problems.append(self.problem_at(line, column, 1, self._syntax_message(error)))
+            return
+        except (ValueError, OverflowError):
+            # PyYAML leaves it to Python to refuse characters beyond Unicode and versions of thousands of digits.
+            line, column = (loader.line + 1, loader.column + 1) if loader else (1, 1)
+            self.problems.append(
+                self.problem_at(line, column, 1, "not valid YAML: no such character or number")
+            )
             return
         finally:
             if loader:
@@ -139,8 +179,12 @@ class YamlFile:
             return [self._plain(item, (*path, index)) for index, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
             return self._plain_mapping(node, path)
-        construct = _CONSTRUCT.get(node.tag)
-        return construct(node.value) if construct else node.value
+        try:
+            return _CONSTRUCT.get(node.tag, _text)(node.value)
+        except ValueError as error:
+            self.problems.append(self._problem_of(node, str(error), ""))
+            self.unread.add(path)
+            return None
 
     def _plain_mapping(self, node: yaml.MappingNode, path: Place) -> dict[Any, Any]:
         data: dict[Any, Any] = {}
@@ -148,7 +192,11 @@ class YamlFile:
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.append(self._problem_of(key_node, "a key must be a plain word", ""))
                 continue
-            key = key_node.value
+            try:
+                key = _text(key_node.value)
+            except ValueError as error:
+                self.problems.append(self._problem_of(key_node, str(error), ""))
+                continue
             if key in data:
                 first = self._keys[(*path, key)].start_mark.line + 1
                 self.problems.append(
@@ -213,6 +261,11 @@ class YamlFile:
             line, start - line_start + 1, end - start if same_line else len(self.text), message, suggestion
         )
 
+    def position(self, path: Place) -> tuple[int, int]:
+        """Line and column, from 1, at which the value at `path` begins."""
+        mark = self._values[path].start_mark
+        return mark.line + 1, mark.column + 1
+
     def is_block_text(self, path: Place) -> bool:
         """Whether the value at `path` is written with the block markers `|` or `>`."""
         node = self._values.get(path)
@@ -254,6 +307,9 @@ def _source_positions(node: yaml.ScalarNode, text: str) -> list[int]:
     positions: list[int] = []
     behind, remaining = start, iter(tokens)
     for character in node.value:
+        if "\udc00" <= character <= "\udfff":
+            next(remaining, behind)  # the second half of the character before
+            continue
         place = behind if character.isspace() else next(remaining, behind)
         positions.append(place)
         behind = place + 1

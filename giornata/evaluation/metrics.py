@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from giornata.documents.model import HIGHER_IS_BETTER
 from giornata.errors import DataError
 from giornata.models.outputs import predictions
 
@@ -23,8 +24,6 @@ __all__ = [
     "quantile_metrics",
     "regression_metrics",
 ]
-
-HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy", "macro_f1", "silhouette"})
 
 # The error that decides between a part and its parent: it is a mean over rows, so that parts can be added up.
 LOSS = {

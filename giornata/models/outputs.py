@@ -16,11 +16,12 @@ FORECASTING = ("forecast", "low", "high")
 def outputs_of(task: str, classes: Sequence[str] = (), quantiles: Sequence[float] = ()) -> tuple[str, ...]:
     """The names of the numbers of an answer to a task: none where an answer is one number.
 
-    They are the `classes` of the task multiclass, and the `quantiles` of the task quantile as text, "0.1".
+    They are the `classes` of the task multiclass, and the `quantiles` of the task quantile as text, "0.1", which has
+    all their digits.
     """
     named: Mapping[str, Sequence[str]] = {
         "multiclass": classes,
-        "quantile": [f"{share:g}" for share in quantiles],
+        "quantile": [repr(float(share)) for share in quantiles],
         "clustering": CLUSTERING,
         "forecasting": FORECASTING,
     }

@@ -1,3 +1,4 @@
+import ast
 import os
 import shutil
 from collections.abc import Callable
@@ -38,6 +39,23 @@ def test_files_follow_the_folders(projects: Path, tmp_path: Path, write_project:
     write_project(projects / "boats")
     write_dag_files(projects, tmp_path / "dags")
     assert names(tmp_path / "dags") == ["boats.dags.py", "trains.dags.py"]
+
+
+def test_whatever_a_folder_is_called_its_file_is_python(projects: Path, tmp_path: Path, write_project: Write):
+    """Airflow shows the project's problems for it; nothing of the name is run."""
+    odd = [b'a"""\nraise SystemExit\n"""', b"caf\xe9", "caf\u00e9 {x}".encode(), b"it's"]
+    folders = [Path(os.fsdecode(bytes(projects) + b"/" + name)) for name in odd]
+    for folder in folders:
+        write_project(folder)
+    (projects / "trains" / "gone.sql").symlink_to("nowhere")
+    write_dag_files(projects, tmp_path / "dags")
+    called = []
+    for name in names(tmp_path / "dags"):
+        assert name.isascii()
+        lines = ast.parse((tmp_path / "dags" / name).read_text()).body
+        assert [type(line) for line in lines] == [ast.Expr, ast.ImportFrom, ast.Expr]
+        called.append(ast.literal_eval(lines[-1].value.args[0]))
+    assert sorted(called) == sorted(map(str, [projects / "shops", projects / "trains", *folders]))
 
 
 def test_other_files_are_left_alone(projects: Path, tmp_path: Path):

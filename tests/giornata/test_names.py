@@ -11,8 +11,15 @@ from giornata.errors import InvalidNameError
 from giornata.names import Name
 
 words = st.from_regex(r"[a-z][a-z0-9]{0,8}(_[a-z0-9]{1,9}){0,3}", fullmatch=True).filter(
-    lambda word: word not in names.RESERVED
+    lambda word: word not in names.RESERVED | names.SYSTEM_DATABASES
 )
+
+
+@pytest.mark.parametrize("name", ["global_temp", "default", "information_schema", "sys", "spark_catalog"])
+def test_a_project_is_no_database_of_the_system(name):
+    with pytest.raises(InvalidNameError, match="a database of Hive's or Spark's own"):
+        names.check_project_name(name)
+    assert name == "default" or names.check_name(name) == name
 
 
 def test_the_names_of_the_flights_project():

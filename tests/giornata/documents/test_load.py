@@ -1,12 +1,14 @@
 """A good project loads; each mistake is reported at its place; all mistakes are reported together."""
 
 import json
+import os
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from giornata.documents import ModelSpec, compile_model, load_project, load_projects
+from giornata.documents import ModelSpec, compile_model, load, load_project, load_projects
 from giornata.errors import DocumentErrors, NotFoundError, Problem
 
 
@@ -56,7 +58,7 @@ def test_a_document_survives_json(shop):
         assert type(document).model_validate(dumped) == document
     dumped = load_project(shop).model("hours").model_dump(mode="json")
     assert dumped["split"] == {"train": "270d", "validation": 0.2, "test": "30d"}
-    assert dumped["monitor"]["log"] == "12.5%"
+    assert dumped["monitor"]["log"] == 0.125
     assert dumped["search"]["space"]["max_depth"]["int"] == [2, 8]
 
 
@@ -200,6 +202,10 @@ WINDOW_MISTAKES = {
     "unknown function": (
         "count: order_id", "cuont: order_id",
         [(7, "cuont", "unknown key 'cuont'", "did you mean 'count'?"),],
+    ),
+    "function by another name": (
+        "count: order_id", "nunique: order_id",
+        [(7, "nunique", "unknown key 'nunique'", "did you mean 'distinct'?"),],
     ),
     "two functions": (
         "count: order_id", "count: order_id, sum: weight",
@@ -345,7 +351,8 @@ MISTAKES = {
     ),
     "bad mail address": (
         "models/hours.yaml", "shop-team@example.org", "shop-team",
-        [("shop/models/hours.yaml", 18, "shop-team", "'shop-team' is not a mail address", "")],
+        [("shop/models/hours.yaml", 18, "shop-team",
+          "'shop-team' is not a mail address: An email address must have an @-sign", "")],
     ),
     "out of range": (
         "models/hours.yaml", "validation: 0.2", "validation: 1.5",
@@ -439,7 +446,7 @@ MISTAKES = {
     ),
     "alert over part of a day": (
         "models/hours.yaml", "over: 7d", "over: 36h",
-        [("shop/models/hours.yaml", 18, "{metric: rmse, above: 18, over: 36h, mail: [shop-team@example.org]}",
+        [("shop/models/hours.yaml", 18, "36h",
           "over counts whole days, such as 1d or 7d", "")],
     ),
     "empty range": (
@@ -514,7 +521,7 @@ MISTAKES = {
     ),
     "loader that is not Python": (
         "tables/orders.py", "return None", "return (",
-        [("shop/tables/orders.py", 2, "", "not valid Python: '(' was never closed", "")],
+        [("shop/tables/orders.py", 2, "(", "not valid Python: '(' was never closed", "")],
     ),
     "tab": (
         "tables/orders.yaml", "  weight: float", "\tweight: float",
@@ -524,6 +531,80 @@ MISTAKES = {
         "project.yaml", "Parcels", "Parcels: all",
         [("shop/project.yaml", 1, ":",
           "a second ': ' in one value: put the value in quotes, or check the indentation", "")],
+    ),
+    "recipient without a server": (
+        "models/hours.yaml", "shop-team@example.org", "shop-team@example.org.",
+        [("shop/models/hours.yaml", 18, "shop-team@example.org.",
+          "'shop-team@example.org.' is not a mail address: An email address cannot end with a period", "")],
+    ),
+    "recipient that swallows the next": (
+        "models/hours.yaml", "[shop-team@example.org]", "['a(b@example.org', c@example.org]",
+        [("shop/models/hours.yaml", 18, "'a(b@example.org'",
+          "'a(b@example.org' is not a mail address: The email address contains invalid characters before the "
+          "@-sign: '('", "")],
+    ),
+    "recipient that is there twice": (
+        "models/hours.yaml", "[shop-team@example.org]", "[a@example.org, b@example.org, a@EXAMPLE.org]",
+        [("shop/models/hours.yaml", 18, "a@EXAMPLE.org", "a@example.org is there twice", "")],
+    ),
+    "alert that is there twice": (
+        "models/hours.yaml", "alerts:\n    - {metric: rmse, above: 18, over: 7d, mail: [shop-team@example.org]}",
+        "alerts:\n    - {metric: rmse, above: 18, over: 7d, mail: [a@example.org, b@example.org]}\n"
+        "    - {metric: rmse, above: 18.0, over: 168h, min_rows: 50, mail: [b@example.org, a@example.org]}",
+        [("shop/models/hours.yaml", 19,
+          "{metric: rmse, above: 18.0, over: 168h, min_rows: 50, mail: [b@example.org, a@example.org]}",
+          "this alert is there twice: the first is in line 18, column 7", "change or remove one of them")],
+    ),
+    "number as a gate": (
+        "models/hours.yaml", "{rmse: {max: 16}}", "{r2: 0.6}",
+        [("shop/models/hours.yaml", 14, "0.6", "0.6 is no bound of a metric: write {min: 0.6}", "")],
+    ),
+    "number as a gate of an error": (
+        "models/hours.yaml", "{rmse: {max: 16}}", "{rmse: 16}",
+        [("shop/models/hours.yaml", 14, "16", "16 is no bound of a metric: write {max: 16}", "")],
+    ),
+    "infinite gate": (
+        "models/hours.yaml", "{rmse: {max: 16}}", "{rmse: {max: 1e999}}",
+        [("shop/models/hours.yaml", 14, "1e999", "expected a finite number, found inf", "")],
+    ),
+    "label that is missing": (
+        "models/hours.yaml", "label: {table: deliveries, value: hours, event_time: delivered_at}\n", "",
+        [("shop/models/hours.yaml", 4, "regression",
+          "a regression model needs a label: write label: {table, value, event_time}", "")],
+    ),
+    "label that is no mapping": (
+        "models/hours.yaml", "label: {table: deliveries, value: hours, event_time: delivered_at}", "label: hours",
+        [("shop/models/hours.yaml", 6, "hours",
+          "expected a mapping (lines of the form 'key: value'), found 'hours'", "")],
+    ),
+    "quantiles of another task": (
+        "models/hours.yaml", "task: regression", "task: regression\nquantiles: [0.5]",
+        [("shop/models/hours.yaml", 5, "[0.5]", "quantiles belong to the task quantile, not to regression", "")],
+    ),
+    "quantiles in disorder": (
+        "models/hours.yaml", "task: regression", "task: quantile\nquantiles: [0.9, 50%]",
+        [("shop/models/hours.yaml", 5, "[0.9, 50%]",
+          "quantiles must be in order and different, such as [0.1, 0.5, 0.9]", "")],
+    ),
+    "duration beyond the calendar": (
+        "features/shop_load.yaml", "ttl: 12h", "ttl: 999999d",
+        [("shop/features/shop_load.yaml", 5, "999999d",
+          "'999999d' is too long: a duration has 36500d (a century) at most", "")],
+    ),
+    "date beyond the calendar": (
+        "project.yaml", "2024-01-01", "0001-01-01",
+        [("shop/project.yaml", 3, "0001-01-01",
+          "'0001-01-01' is not a date between 1900-01-01 and 2199-12-31", "")],
+    ),
+    "control character": (
+        "project.yaml", "owner: shop-team", 'owner: "shop\\u0007team"',
+        [("shop/project.yaml", 2, '"shop\\u0007team"',
+          "the control character '\\x07' does not belong into text", "")],
+    ),
+    "feature that is called like the age": (
+        "features/shop_load.yaml", "  orders_1h:", "  event_age: {type: int, description: x}\n  orders_1h:",
+        [("shop/features/shop_load.yaml", 7, "event_age",
+          "'event_age' is a column that every feature group has", "")],
     ),
     "memory below what Spark starts with": (
         "models/hours.yaml", "parameters: {max_depth: 3}", "resources: {memory: 465m}",
@@ -932,6 +1013,154 @@ def test_a_file_that_is_not_text_is_reported(shop):
     assert (*at(problem), problem.message) == ("shop/project.yaml", 2, 8, "the file is not UTF-8 text")
 
 
+BYTES = {
+    "a query in Windows-1252": ("features/shop_load.sql", b"-- je Geb\xfchr\nSELECT :from < :to\n", 1, 10,
+                                "the file is not UTF-8 text"),
+    "a loader in Latin-1": ("tables/orders.py", b"# a\n# caf\xe9\n", 2, 6, "the file is not UTF-8 text"),
+    "functions in UTF-16": ("udfs.py", "x = 1".encode("utf-16"), 1, 1, "the file is not UTF-8 text"),
+    "a class with a NUL": ("models/halves.py", b"# \xc3\xa9\n#\xc3\xa9\0", 2, 3,
+                           "the file is not text: it has a NUL character here"),
+    "a document with a NUL": ("tables/deliveries.yaml", b"description: a\0b", 1, 15,
+                              "the file is not text: it has a NUL character here"),
+    "Python as deep as no interpreter goes": ("tables/orders.py", b"x = " + b"-" * 5000 + b"1", 1, 1,
+                                              "this Python is nested too deeply"),
+    "deeper Python yet": ("tables/orders.py", b"x = " + b"not " * 20_000 + b"1", 1, 1,
+                          "this Python is nested too deeply"),
+    "a number of 5,000 digits": ("project.yaml", b"description: x\nowner: x\nstart_date: " + b"9" * 5000, 3, 13,
+                                 "a whole number lies between -2^63 and 2^63 - 1"),
+    "a number of 5,000 digits in Python": ("tables/orders.py", b"x = 1\ny = " + b"9" * 5000, 2, 1, None),
+    "a file of a megabyte": ("features/shop_load.sql", b"-" * 1_000_001, 1, 1,
+                             "the file is larger than 1,000,000 bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BYTES)
+def test_whatever_a_file_holds_is_a_problem_at_its_place_and_of_its_project_alone(shop, case):
+    name, content, line, column, message = BYTES[case]
+    shutil.copytree(shop, shop.parent / "sound")
+    if name.startswith("models/"):
+        model = shop / "models/hours.yaml"
+        model.write_text(model.read_text().replace("type: xgboost", "type: custom\nclass: halves.Halves"))
+    (shop / name).write_bytes(content)
+    loaded = load_projects(shop.parent)
+    assert loaded["sound"].models.keys() == {"hours"}
+    (problem,) = loaded["shop"].problems
+    assert at(problem) == (f"shop/{name}", line, column)
+    assert message is None or problem.message == message
+
+
+def test_a_folder_or_a_pipe_where_a_file_belongs_is_a_problem(shop):
+    (shop / "tables/orders.yaml").unlink()
+    (shop / "tables/orders.yaml").mkdir()
+    (shop / "features/shop_load.sql").unlink()
+    os.mkfifo(shop / "features/shop_load.sql")
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    assert [(problem.file, problem.message) for problem in caught.value.problems] == [
+        ("shop/features/shop_load.sql", "this is no file"),
+        ("shop/tables/orders.yaml", "this is no file"),
+    ]
+
+
+def test_a_file_whose_name_is_no_text_is_named_printably(shop):
+    Path(os.fsdecode(bytes(shop) + b"/tables/caf\xe9.yml")).write_text("")
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    (problem,) = caught.value.problems
+    assert str(problem) == ("shop/tables/caf\\xe9.yml:1:1: documents end in .yaml (rename it caf\\xe9.yaml)")
+
+
+def test_a_fault_that_no_rule_foresees_is_a_problem_of_its_project_alone(shop, monkeypatch):
+    shutil.copytree(shop, shop.parent / "sound")
+
+    def fail(drafts):
+        if drafts.folder.name == "shop":
+            raise ZeroDivisionError("x")
+        return ()
+
+    monkeypatch.setattr(load, "reference_problems", fail)
+    loaded = load_projects(shop.parent)
+    assert loaded["sound"].models.keys() == {"hours"}
+    (problem,) = loaded["shop"].problems
+    assert str(problem) == "shop/project.yaml:1:1: these documents cannot be read (ZeroDivisionError: x)"
+
+
+def test_a_byte_order_mark_is_no_part_of_any_file(shop):
+    whole = load_project(shop)
+    (shop / "udfs.py").write_text(UDFS)
+    for path in [file for file in shop.rglob("*") if file.is_file()]:
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    documents = load_project(shop)
+    assert documents.query("shop_load") == "SELECT 1 WHERE :from < :to\n"
+    assert documents.udfs.source == UDFS
+    assert (documents.models, documents.tables, documents.groups) == (
+        whole.models, whole.tables, whole.groups,
+    )  # fmt: skip
+
+
+def test_an_emoji_written_as_json_does_is_the_emoji(shop):
+    model = shop / "models/hours.yaml"
+    model.write_text(model.read_text().replace("Hours to delivery", r'"Hours \ud83d\ude80"'))
+    spec = load_project(shop).model("hours")
+    assert spec.description == "Hours \N{ROCKET}"
+    assert ModelSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("old", "as_number", "as_percentage"),
+    [
+        ("validation: 0.2", "validation: 0.07", "validation: 7%"),
+        (
+            "task: regression",
+            "task: quantile\nquantiles: [0.07, 0.5]",
+            "task: quantile\nquantiles: [7%, 50%]",
+        ),
+        ("log: 12.5%", "log: 0.07", "log: 7%"),
+        ("min_rows: 200", "min_rows: 200, margin: 0.07", "min_rows: 200, margin: 7%"),
+        ("parameters: {max_depth: 3}", "parameters: {subsample: 0.07}", "parameters: {subsample: 7%}"),
+        ("max_depth: {int: [2, 8]}", "gamma: {float: [0.07, 0.7]}", "gamma: {float: [7%, 70%]}"),
+        ("max_depth: {int: [2, 8]}", "gamma: {choice: [0.07, 0.7]}", "gamma: {choice: [7%, 70%]}"),
+        ("gate: {rmse: {max: 16}}", "gate: {r2: {min: 0.07}}", "gate: {r2: {min: 7%}}"),
+        ("metric: rmse, above: 18", "metric: consistency, below: 0.07", "metric: consistency, below: 7%"),
+    ],
+)
+def test_a_share_is_a_number_or_a_percentage_everywhere(shop, old, as_number, as_percentage):
+    file = shop / "models/hours.yaml"
+    text = file.read_text()
+    if "quantile" in as_number:
+        text = text.replace("rmse", "pinball")
+    assert text.count(old) == 1
+    read = []
+    for new in (as_number, as_percentage):
+        file.write_text(text.replace(old, new))
+        read.append(load_project(shop).model("hours"))
+    assert read[0] == read[1]
+    assert read[0].model_dump_json() == read[1].model_dump_json()
+    assert ModelSpec.model_validate_json(read[0].model_dump_json()) == read[0]
+
+
+def test_a_share_is_a_number_or_a_percentage_in_groups(shop):
+    for percentages in (False, True):
+        file = shop / "features/shop_load.yaml"
+        text = file.read_text()
+        if percentages:
+            text = text.replace("mostly: 0.07", "mostly: 7%")
+        else:
+            text = text.replace("min_value: 0", "min_value: 0, mostly: 0.07")
+        file.write_text(text)
+        windows = WINDOWS.replace("share: 0.9", "share: 90%") if percentages else WINDOWS
+        (shop / "features/shop_weights.yaml").write_text(windows)
+        documents = load_project(shop)
+        assert documents.group("shop_load").expect[0].arguments["mostly"] == 0.07
+        assert documents.group("shop_weights").features["weight_p90_1d"].window.share == 0.9
+
+
+def test_a_percentage_beyond_all_is_refused_in_expectations(problems_after):
+    (problem,) = problems_after("features/shop_load.yaml", "min_value: 0", "min_value: 0, mostly: 950%")
+    assert marked(problem) == "950%"
+    assert problem.message == "'950%' is not a percentage from 0% to 100%, such as 5%"
+
+
 def test_deep_nesting_is_refused(shop):
     (shop / "project.yaml").write_text("description: " + "[" * 5000)
     with pytest.raises(DocumentErrors) as caught:
@@ -984,6 +1213,4 @@ def test_levels_without_a_search_have_nothing_to_tune(shop, problems_after):
     search = "search: {trials: 3, metric: rmse, space: {max_depth: {int: [2, 8]}}}\n"
     model.write_text(model.read_text().replace(search, ""))
     (problem,) = problems_after("models/hours.yaml", PARTITION, TUNED)
-    assert problem.message == (
-        "partition.tune: level takes parameters from a search: write search, or leave tune out"
-    )
+    assert problem.message == ("tune: level takes parameters from a search: write search, or leave tune out")

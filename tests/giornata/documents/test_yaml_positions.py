@@ -1,5 +1,6 @@
 """YAML is read as it is meant, its traps are defused, and nothing makes the reader fail in its own way."""
 
+import json
 import re
 
 import pytest
@@ -43,7 +44,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=20).filter(
     lambda text: not re.fullmatch(r"[-+]?[0-9.]+[eE][-+]?[0-9]+", text)
 )
 plain_data = st.recursive(
-    st.none() | st.booleans() | st.integers() | texts,
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | texts,
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text("abc_", min_size=1), inner, max_size=3)
     ),
@@ -106,5 +107,44 @@ def test_a_byte_order_mark_is_no_part_of_the_document():
     assert YamlFile("f", "\ufeffa: 1\n").data == {"a": 1}
 
 
-def test_a_large_file_is_refused():
-    assert "larger than" in YamlFile("f", "a: " + "x" * 1_000_000).problems[0].message
+def test_a_large_file_is_refused(tmp_path):
+    (tmp_path / "f").write_text("a: " + "x" * 1_000_000)
+    assert "larger than" in YamlFile.read(tmp_path / "f", "f").problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("9" * 5_000, "a whole number lies between"),
+        (str(2**63), "a whole number lies between"),
+        ("1e999", "expected a finite number, found inf"),
+        ('"\\ud800"', "half of a character"),
+        ('"a\\ude80b"', "half of a character"),
+        ('"\\ude80\\ud83d"', "half of a character"),
+    ],
+)
+def test_a_value_that_is_none_is_a_problem_at_its_place(written, said):
+    file = YamlFile("f", f"b: [1, {written}]\n")
+    (problem,) = file.problems
+    assert (problem.line, problem.column, file.unread) == (1, 8, {("b", 1)})
+    assert problem.message.startswith(said)
+
+
+def test_a_key_that_is_no_text_is_a_problem_at_its_place():
+    (problem,) = YamlFile("f", 'a: 1\n"\\ud800": 1\n').problems
+    assert (problem.line, problem.column) == (2, 1)
+
+
+@pytest.mark.parametrize("text", ['a: "\\UFFFFFFFF"', "%YAML 1." + "9" * 5_000 + "\n---\na: 1\n"])
+def test_what_pyyaml_leaves_to_python_is_a_problem_with_a_place(text):
+    (problem,) = YamlFile("f", text).problems
+    assert (problem.line, problem.message) == (1, "not valid YAML: no such character or number")
+
+
+def test_an_emoji_may_be_written_as_json_escapes_it():
+    rocket = json.dumps("Hours \N{ROCKET} fly")
+    assert rocket == r'"Hours \ud83d\ude80 fly"'
+    file = YamlFile("f", f"{rocket}: {rocket}")
+    assert file.data == {"Hours \N{ROCKET} fly": "Hours \N{ROCKET} fly"}
+    problem = file.text_problem(("Hours \N{ROCKET} fly",), 8, 3, "here")
+    assert file.text[problem.column - 1 :][:3] == "fly"
