@@ -1,8 +1,8 @@
 """Patterns of texts: a regular-expression syntax that both engines read alike and neither can be made slow with.
 
-Python's `re` tries alternatives one after another, so a careless pattern can take years on a short text; the engine
-behind Polars never does. A pattern is therefore parsed here, its steps are bounded before it is used, and it is
-written anew for each engine, every character set as plain ranges of code points, so that both read the same thing.
+One row is searched by RE2, columns by the engine of Polars: the time of both grows with the length of the text and no
+faster, whatever the pattern. A pattern is parsed here and written anew for them, every character set as plain ranges of
+code points, so that both read the same thing; what they could read differently is no part of the syntax.
 
     pattern  = ["^"] choice ["$"]
     choice   = sequence {"|" sequence}
@@ -12,22 +12,20 @@ written anew for each engine, every character set as plain ranges of code points
 
 Escapes: \\d \\w \\s and \\D \\W \\S (ASCII), \\t \\n \\r, and any punctuation. `.` is every character but a line
 feed. One pair of plain brackets may mark what is extracted.
-
-Steps are bounded by looking one character ahead. Where a repeat may go on or stop, or several alternatives begin, the
-next character mostly decides; where it does not, every way may have to be tried, and the ways multiply.
 """
 
 import re
 import string
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 MAX_LENGTH = 200
 MAX_COUNT = 100
 MAX_SIZE = 1000
-MAX_SEARCHED = 500
-"""Characters of the longest text in which patterns are looked for."""
-MAX_WAYS = 32 * MAX_SEARCHED
+MAX_RANGES = 10_000
+"""Of all sets, counts written out: the automaton of a pattern within it fits into what either engine allows one."""
 
 Ranges = tuple[tuple[int, int], ...]
 EVERY: Ranges = ((0, 0xD7FF), (0xE000, 0x10FFFF))
@@ -67,12 +65,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Repeat:
-    """An item low to high times, as often as possible; high None is without end. index: where it is written."""
+    """An item low to high times, as often as possible; high None is without end."""
 
     item: "Item"
     low: int
     high: int | None
-    index: int
 
 
 Item = Characters | Sequence | Choice | Repeat
@@ -80,35 +77,25 @@ Item = Characters | Sequence | Choice | Repeat
 
 @dataclass(frozen=True)
 class Pattern:
-    """A checked pattern: its source for Python's `re`, for Polars, and the group to extract (0 is all of it)."""
+    """A checked pattern: its source for both engines, and the group to extract (0 is all of it)."""
 
-    python: str
-    polars: str
+    source: str
     group: int
 
 
 @cache
 def compile_pattern(written: str) -> Pattern:
-    """The checked pattern. Raises PatternError where it is none or may take too many steps."""
+    """The checked pattern. Raises PatternError where it is none or its automaton could be too large."""
     parser = _Parser(written)
     body = parser.pattern()
-    ways = _ways(body, ())
-    if not parser.is_anchored:
-        ways *= MAX_SEARCHED
-    if ways > MAX_WAYS:
-        raise PatternError(
-            0,
-            "it can match in too many ways; begin it with ^, or let alternatives and what follows a repeat begin "
-            "with other characters",
-        )
     if _size(body) > MAX_SIZE:
         raise PatternError(0, f"written out without counts it has more than {MAX_SIZE} characters")
-    start, end = "^" if parser.is_anchored else "", "$" if parser.is_ended else ""
-    return Pattern(
-        start.replace("^", r"\A") + _write(body, "\\U{:08x}") + end.replace("$", r"\Z"),
-        start.replace("^", r"\A") + _write(body, "\\x{{{:x}}}") + end.replace("$", r"\z"),
-        int(parser.has_group),
-    )
+    if _size(body, of_ranges=True) > MAX_RANGES:
+        raise PatternError(
+            0, f"written out without counts its sets have more than {MAX_RANGES} ranges of characters"
+        )
+    start, end = r"\A" if parser.is_anchored else "", r"\z" if parser.is_ended else ""
+    return Pattern(start + _write(body) + end, int(parser.has_group))
 
 
 def problem(written: str) -> str | None:
@@ -120,9 +107,44 @@ def problem(written: str) -> str | None:
     return None
 
 
-def searcher(written: str) -> "re.Pattern[str]":
-    """The pattern for Python."""
-    return re.compile(compile_pattern(written).python)
+def finder(written: str) -> Callable[[str], bool]:
+    """Whether the pattern is found in a text."""
+    search, anywhere = _engine(compile_pattern(written).source, never_capture=True)
+
+    def is_found(text: str) -> bool:
+        encoded = text.encode()
+        found: bool = search(anywhere, encoded, 0, len(encoded))[0][0] >= 0
+        return found
+
+    return is_found
+
+
+def extractor(written: str) -> Callable[[str], str | None]:
+    """What the pattern extracts where it is first found in a text, or None where it is not or its brackets are not."""
+    pattern = compile_pattern(written)
+    group = pattern.group
+    search, anywhere = _engine(pattern.source)
+
+    def extracted(text: str) -> str | None:
+        encoded = text.encode()
+        start, end = search(anywhere, encoded, 0, len(encoded))[group]
+        return encoded[start:end].decode() if start >= 0 else None
+
+    return extracted
+
+
+def _engine(source: str, *, never_capture: bool = False) -> tuple[Callable[..., Any], object]:
+    """RE2's own search over UTF-8, which gives the place of each group in bytes, and its word for anywhere.
+
+    The package's search for Python texts takes three times as long, so what it calls is called here; the package is
+    pinned for that.
+    """
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    options.never_capture = never_capture
+    return re2.compile(source, options)._regexp.Match, re2._Anchor.UNANCHORED
 
 
 class _Parser:
@@ -137,6 +159,9 @@ class _Parser:
     def pattern(self) -> Item:
         if len(self.text) > MAX_LENGTH:
             raise PatternError(MAX_LENGTH, f"a pattern has at most {MAX_LENGTH} characters")
+        for index, character in enumerate(self.text):
+            if "\ud800" <= character <= "\udfff":
+                raise PatternError(index, f"{character!a} is half a character, which no text holds")
         self.is_anchored = self.take("^")
         body = self.choice(False)
         self.is_ended = self.take("$")
@@ -271,7 +296,7 @@ class _Parser:
             raise PatternError(
                 start, "what is extracted cannot be repeated; put the repeat inside the brackets"
             )
-        return Repeat(item, low, high, start)
+        return Repeat(item, low, high)
 
     def counts(self, start: int) -> tuple[int, int | None]:
         found = re.compile(r"\{([0-9]{1,3})(,([0-9]{1,3})?)?\}").match(self.text, self.index)
@@ -343,79 +368,36 @@ def _has_group(item: Item) -> bool:
             return _has_group(item.item)
 
 
-def _first(item: Item, follow: Ranges) -> Ranges:
-    """The characters with which an item and what follows it can begin."""
+def _size(item: Item, *, of_ranges: bool = False) -> int:
+    """Characters of an item, or the ranges of their sets, when its counts are written out."""
     match item:
         case Characters():
-            return item.ranges
+            return len(item.ranges) if of_ranges else 1
         case Sequence():
-            for part in reversed(item.items):
-                follow = _first(part, follow)
-            return follow
+            return sum(_size(part, of_ranges=of_ranges) for part in item.items)
         case Choice():
-            return _merged([pair for branch in item.branches for pair in _first(branch, follow)])
+            return sum(_size(branch, of_ranges=of_ranges) for branch in item.branches)
         case Repeat():
-            begin = _first(item.item, ())
-            return _merged([*begin, *follow]) if item.low == 0 else begin
+            return _size(item.item, of_ranges=of_ranges) * max(item.low, item.high or 1)
 
 
-def _ways(item: Item, follow: Ranges) -> int:
-    """A bound of the ways in which an item can match from one place, held at a large number."""
-    ways = 1
-    match item:
-        case Sequence():
-            for part in reversed(item.items):
-                ways *= _ways(part, follow)
-                follow = _first(part, follow)
-        case Choice():
-            each = [_ways(branch, follow) for branch in item.branches]
-            is_decided = not _overlap([_first(branch, follow) for branch in item.branches])
-            ways = max(each) if is_decided else sum(each)
-        case Repeat():
-            begin = _first(item.item, ())
-            inner = _ways(item.item, _merged([*begin, *follow]))
-            most = MAX_SEARCHED if item.high is None else item.high
-            ways = inner ** min(most, 32) if inner > 1 else 1
-            if item.low != item.high and _meet(begin, follow):
-                ways *= most - item.low + 1
-    return min(ways, MAX_WAYS * MAX_SEARCHED)
-
-
-def _overlap(sets: list[Ranges]) -> bool:
-    return any(_meet(left, right) for index, left in enumerate(sets) for right in sets[:index])
-
-
-def _size(item: Item) -> int:
-    """Characters of an item when its counts are written out."""
-    match item:
-        case Characters():
-            return 1
-        case Sequence():
-            return sum(_size(part) for part in item.items)
-        case Choice():
-            return sum(_size(branch) for branch in item.branches)
-        case Repeat():
-            return _size(item.item) * max(item.low, item.high or 1)
-
-
-def _write(item: Item, code: str) -> str:
-    """The source of an item; code formats a code point that is no ASCII letter or digit."""
+def _write(item: Item) -> str:
+    """The source of an item."""
     match item:
         case Characters():
             if len(item.ranges) == 1 and item.ranges[0][0] == item.ranges[0][1]:
-                return _character(item.ranges[0][0], code)
-            pairs = [f"{_character(low, code)}-{_character(high, code)}" for low, high in item.ranges]
-            return f"[{''.join(pairs)}]"
+                return _character(item.ranges[0][0])
+            return f"[{''.join(f'{_character(low)}-{_character(high)}' for low, high in item.ranges)}]"
         case Sequence():
-            return "".join(_write(part, code) for part in item.items)
+            return "".join(_write(part) for part in item.items)
         case Choice():
-            body = "|".join(_write(branch, code) for branch in item.branches)
+            body = "|".join(_write(branch) for branch in item.branches)
             return f"({body})" if item.is_extracted else f"(?:{body})"
         case Repeat():
             high = "" if item.high is None else item.high
-            return f"{_write(item.item, code)}{{{item.low},{high}}}"
+            return f"{_write(item.item)}{{{item.low},{high}}}"
 
 
-def _character(point: int, code: str) -> str:
+def _character(point: int) -> str:
     character = chr(point)
-    return character if character.isascii() and character.isalnum() else code.format(point)
+    return character if character.isascii() and character.isalnum() else f"\\x{{{point:x}}}"

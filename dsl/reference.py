@@ -30,8 +30,8 @@ SECTION_INTRODUCTIONS = {
 * repeats `* + ? {m} {m,} {m,n}`, as often as possible, counts up to 100.
 
 Upper and lower case differ. Of several matches the leftmost counts, of several alternatives the first that fits.
-A pattern that could take long is an error: what follows a repeat, and the alternatives, should begin with different
-characters, so that the next character decides; a pattern that begins with `^` may have one repeat that is not so.
+A pattern has at most 200 characters, and 1,000 with its counts written out (of sets at most 10,000 ranges in all). What
+it costs grows with that size and with the length of the text, and no faster.
 """,
     "time": """Clock and calendar are those of `zone`, for instants from 1970 to 2099 UTC, else null; see
 [language.md](language.md).

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from dsl.functions.expressions import choose, to_int
 from dsl.functions.limits import always
-from dsl.patterns import MAX_SEARCHED, compile_pattern, problem, searcher
+from dsl.patterns import compile_pattern, extractor, finder, problem
 from dsl.scalar.text import DECIMAL, INTEGER, MAX_TEXT
 from dsl.signature import Example, Function
 
@@ -53,10 +53,6 @@ def _written(x: "pl.Expr") -> "pl.Expr":
     import polars as pl
 
     return x.cast(pl.String)
-
-
-def _searchable(text: "pl.Expr") -> "pl.Expr":
-    return text.str.len_chars() <= MAX_SEARCHED
 
 
 TEXT = (
@@ -226,31 +222,24 @@ TEXT = (
     Function(
         signature="matches(text: str, pattern: constant[str]) -> bool",
         section="text",
-        doc=(
-            "Whether the pattern (see above) is found in text; anywhere, unless it begins with ^ or ends with $. Null "
-            "for a text of over 500 characters."
-        ),
+        doc="Whether the pattern (see above) is found in text; anywhere, unless it begins with ^ or ends with $.",
         examples=(
             Example("matches('N14228', '^N[0-9]+$')", True),
             Example("matches('N142UA', '^N[0-9]+$')", False),
             Example("matches('gate B 12', '[A-Z] ?[0-9]')", True),
             Example("matches(row.x, 'a')", None, {"x": None}),
         ),
-        row=f"({{search}}({{text}}) is not None if len({{text}}) <= {MAX_SEARCHED} else None)",
-        columns=lambda text, pattern, search: choose(
-            (_searchable(text), text.str.contains(compile_pattern(pattern).polars))
-        ),
-        bind=lambda pattern: {"search": searcher(pattern).search},
+        row="{search}({text})",
+        columns=lambda text, pattern, search: text.str.contains(compile_pattern(pattern).source),
+        bind=lambda pattern: {"search": finder(pattern)},
         checks={"pattern": problem},
-        partial=always,
-        repeats=True,
     ),
     Function(
         signature="extract(text: str, pattern: constant[str]) -> str",
         section="text",
         doc=(
             "What the brackets of the pattern (see above) hold where it is first found in text; all that is found if "
-            "it has none. Null where it is not found or text has over 500 characters."
+            "it has none. Null where it is not found."
         ),
         examples=(
             Example("extract('gate B12', '([0-9]+)')", "12"),
@@ -258,14 +247,13 @@ TEXT = (
             Example("extract('B12', '[A-Z][0-9]')", "B1"),
             Example("extract('gate', '[0-9]')", None),
         ),
-        row="extracted({search}, {group}, {text})",
-        columns=lambda text, pattern, search, group: choose(
-            (_searchable(text), text.str.extract(compile_pattern(pattern).polars, group))
+        row="{search}({text})",
+        columns=lambda text, pattern, search: text.str.extract(
+            compile_pattern(pattern).source, compile_pattern(pattern).group
         ),
-        bind=lambda pattern: {"search": searcher(pattern).search, "group": compile_pattern(pattern).group},
+        bind=lambda pattern: {"search": extractor(pattern)},
         checks={"pattern": problem},
         partial=always,
-        repeats=True,
     ),
     Function(
         signature="to_int(text: str) -> int",

@@ -1,10 +1,7 @@
 """Text: Python meanings for one row."""
 
 import re
-from collections.abc import Callable
 from hashlib import blake2b
-
-from dsl.patterns import MAX_SEARCHED
 
 WHITESPACE = "".join(
     map(
@@ -63,12 +60,6 @@ def parse_float(text: str) -> float | None:
     """The number that a text writes in decimal digits, infinite where it is too large, or None."""
     text = text.strip(WHITESPACE)
     return float(text) if _is_decimal(text) else None
-
-
-def extracted(search: Callable[[str], "re.Match[str] | None"], group: int, text: str) -> str | None:
-    """The group of the first match in text, or None."""
-    found = search(text) if len(text) <= MAX_SEARCHED else None
-    return found[group] if found else None
 
 
 def crossed(first: str, others: str) -> str | None:
