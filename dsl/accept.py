@@ -19,7 +19,8 @@ def accept_int(name: str, value: Any) -> int:
     except TypeError:
         raise InputError(name, f"expected an int, got {_said(value)}") from None
     if not INT_BOUNDS[0] <= number <= INT_BOUNDS[1]:
-        raise InputError(name, f"{number} does not fit in 64 bits")
+        shown = str(number) if number.bit_length() <= 256 else f"a number of {number.bit_length()} bits"
+        raise InputError(name, f"{shown} does not fit in 64 bits")
     return number
 
 
@@ -43,9 +44,16 @@ def accept_bool(name: str, value: Any) -> bool:
 
 def accept_str(name: str, value: Any) -> str:
     """A text."""
-    if isinstance(value, str):
-        return str(value)
-    raise InputError(name, f"expected a text, got {_said(value)}")
+    if not isinstance(value, str):
+        raise InputError(name, f"expected a text, got {_said(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            name,
+            f"character {error.start + 1} of the text is half of a surrogate pair, which is no character",
+        ) from None
+    return str(value)
 
 
 def accept_timestamp(name: str, value: Any) -> datetime:
@@ -81,5 +89,8 @@ accept_list_timestamp = _items(accept_timestamp)
 
 
 def _said(value: Any) -> str:
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):
+        return f"a value of type {type(value).__name__}"
     return f"{shown if len(shown) <= 40 else shown[:37] + '...'} of type {type(value).__name__}"

@@ -1,5 +1,6 @@
 """The errors of the feature language: what is wrong, where, and what to write instead."""
 
+import re
 from collections.abc import Iterable
 
 
@@ -35,8 +36,8 @@ class LanguageError(GiornataError):
         self.text = text
 
     def excerpt(self) -> str:
-        """The offending line with a caret under each character that is meant."""
-        lines = self.text.split("\n")
+        """The offending line with a caret under each character that is meant; half a surrogate pair is shown as �."""
+        lines = re.sub("[\ud800-\udfff]", "\ufffd", self.text).split("\n")
         line = lines[self.line - 1] if self.line <= len(lines) else ""
         lead = "".join("\t" if character == "\t" else " " for character in line[: self.column - 1])
         return f"{line}\n{lead}{'^' * self.length}"

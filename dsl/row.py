@@ -53,10 +53,10 @@ UNEXPECTED = {
     Type.INT: f"{{0}}.__class__ is not int or not {INT_BOUNDS[0]} <= {{0}} <= {INT_BOUNDS[1]}",
     Type.FLOAT: "{0}.__class__ is not float or {0} - {0}",
     Type.BOOL: "{0}.__class__ is not bool",
-    Type.STR: "{0}.__class__ is not str",
+    Type.STR: "{0}.__class__ is not str or not {0}.isascii()",
     Type.TIMESTAMP: "{0}.__class__ is not datetime or {0}.tzinfo is not UTC",
 }
-"""When a value handed in needs more than a glance: it is of another class, too large, NaN or infinite."""
+"""When a value handed in needs more than a glance: it is of another class, too large, NaN, infinite or not ASCII."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ _EXTREMES: dict[Type, tuple[Any, ...]] = {
 def differences(udfs: Udfs) -> Iterator[tuple[str, str]]:
     """(function, what is wrong) for each function whose twin does not mean the same. Raises UdfError for a source
     that cannot be loaded."""
+    _ = udfs.namespace
     for name in udfs.twins:
         problem = _difference(udfs, name)
         if problem:

@@ -1,7 +1,8 @@
 """Functions of a project's own: typed, pure Python, called in expressions as `udfs.name(…)`.
 
 Their source is part of the stored features, with its hash as version. It is the operator's code, not a caller's; what
-it may say is still limited here, so that a function is what it should be: a value made from its arguments alone.
+it may say is still limited (dsl/udf_check.py), so that a function is what it should be: a value made from its arguments
+alone. Who may deploy it is trusted.
 
     def speed(distance: float, minutes: float | None) -> float:
         return distance / (minutes or 1.0)
@@ -16,75 +17,24 @@ import ast
 import builtins
 import hashlib
 import importlib
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from dsl import accept
 from dsl.errors import InputError, LanguageError, LanguageErrors, UdfError
 from dsl.signature import Function
 from dsl.types import Type
+from dsl.udf_check import TWIN, findings
+from dsl.udf_names import BUILTINS, MODULES
 
 if TYPE_CHECKING:
     import polars as pl
 
-TWIN = "_columns"
-"""What the name of a function's twin over Polars expressions ends in."""
-
-MODULES = (
-    "math",
-    "statistics",
-    "re",
-    "unicodedata",
-    "datetime",
-    "zoneinfo",
-    "fractions",
-    "decimal",
-    "polars",
-)
-BUILTINS = (
-    *(
-        "abs",
-        "all",
-        "any",
-        "bool",
-        "chr",
-        "dict",
-        "divmod",
-        "enumerate",
-        "filter",
-        "float",
-        "frozenset",
-        "int",
-    ),
-    *(
-        "isinstance",
-        "len",
-        "list",
-        "map",
-        "max",
-        "min",
-        "ord",
-        "pow",
-        "range",
-        "repr",
-        "reversed",
-        "round",
-        "set",
-    ),
-    *("slice", "sorted", "str", "sum", "tuple", "zip", "True", "False", "None"),
-    *(
-        "ArithmeticError",
-        "IndexError",
-        "KeyError",
-        "OverflowError",
-        "TypeError",
-        "ValueError",
-        "ZeroDivisionError",
-    ),
-)
 MAX_LENGTH = 200_000
 
 _PYTHON = {
@@ -94,17 +44,8 @@ _PYTHON = {
     "str": Type.STR,
     "datetime": Type.TIMESTAMP,
 }
-_FORBIDDEN = {
-    ast.ClassDef: "a class",
-    ast.AsyncFunctionDef: "an asynchronous function",
-    ast.Global: "global",
-    ast.Nonlocal: "nonlocal",
-    ast.Await: "await",
-    ast.Yield: "yield",
-    ast.YieldFrom: "yield",
-    ast.With: "with",
-    ast.Delete: "del",
-}
+_FIXED = (int, float, complex, bool, str, bytes, range, slice, type(None), type(...))
+"""Types of Python itself whose values cannot change."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,15 +90,23 @@ class Udfs:
 
     @cached_property
     def namespace(self) -> dict[str, Any]:
-        """The names that the source defines, once it was run. Raises UdfError when it cannot be."""
+        """The names that the source defines, once it was run. Raises UdfError when it cannot be.
+
+        Constants are held as values that no call can change: a dict is read-only.
+        """
         names: dict[str, Any] = {
             "__name__": "udfs",
             "__builtins__": {name: getattr(builtins, name) for name in BUILTINS} | {"__import__": _import},
         }
-        try:
-            exec(compile(self.source, "udfs.py", "exec"), names)  # noqa: S102 - the operator's code, checked
-        except Exception as error:
-            raise UdfError("udfs.py", f"cannot be loaded: {_said(error)}") from error
+        for statement in ast.parse(self.source).body:
+            code = compile(ast.Module([statement], []), "udfs.py", "exec")
+            try:
+                exec(code, names)  # noqa: S102 - the operator's code, checked
+            except Exception as error:
+                raise UdfError("udfs.py", f"cannot be loaded: {_said(error)}") from error
+            for constant in _constants(statement):
+                if constant in names:
+                    names[constant] = _fixed(constant, names[constant])
         return names
 
     def caller(self, name: str) -> Callable[..., Any]:
@@ -216,9 +165,44 @@ class Udfs:
 
 
 def _import(name: str, *others: Any) -> ModuleType:
-    if name not in MODULES:
+    """A module for the imports of a source, which were checked, or what datetime needs to read and write times."""
+    if name not in MODULES and name not in ("time", "_strptime"):
         raise ImportError(f"{name} cannot be imported here")
     return importlib.import_module(name)
+
+
+def _constants(statement: ast.stmt) -> Iterator[str]:
+    """The names that a statement at the top of the file gives to values."""
+    if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                yield node.id
+
+
+def _fixed(name: str, value: Any) -> Any:
+    """A constant as a value that no call can change. Raises UdfError where there is none."""
+    kind = type(value)
+    if kind is dict:
+        return MappingProxyType({key: _fixed(name, item) for key, item in value.items()})
+    if isinstance(value, tuple | frozenset):
+        items = [_fixed(name, item) for item in value]
+        return tuple(items) if kind is tuple else value
+    if kind in _FIXED or isinstance(value, type | MappingProxyType):
+        return value
+    if kind.__module__.split(".")[0] in MODULES:
+        return value
+    if isinstance(value, FunctionType) and not value.__closure__:
+        return value
+    if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | None):
+        _fixed(name, value.__self__)
+        return value
+    if isinstance(value, BuiltinFunctionType):
+        return value
+    raise UdfError(
+        "udfs.py",
+        f"{name} is of type {kind.__name__}, which one call could change for the next; write a tuple or a dict, or "
+        "make it inside the function",
+    )
 
 
 def parse_udfs(source: str) -> Udfs:
@@ -226,17 +210,9 @@ def parse_udfs(source: str) -> Udfs:
 
     Raises LanguageErrors, of feature `udfs.py`, with everything that is not allowed in it.
     """
-    if len(source) > MAX_LENGTH:
-        raise LanguageErrors(
-            [LanguageError("udfs.py", f"the file has {len(source)} characters, more than {MAX_LENGTH}")]
-        )
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
-        message = f"not valid Python: {getattr(error, 'msg', error)}"
-        raise LanguageErrors([LanguageError("udfs.py", message, line, column, text=source)]) from None
-    errors = [_error(source, node, message) for node, message in _problems(tree)]
+    source = source.removeprefix("\ufeff")
+    tree = _syntax(source)
+    errors = [_error(source, *found) for found in findings(tree)]
     functions: dict[str, UdfFunction] = {}
     udfs = Udfs(source, functions)
     public = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _is_public(node.name)]
@@ -258,56 +234,65 @@ def parse_udfs(source: str) -> Udfs:
         != [parameter.name for parameter in functions[node.name.removesuffix(TWIN)].parameters]
     ]
     if errors:
-        raise LanguageErrors(errors)
+        raise LanguageErrors(sorted(errors, key=lambda error: (error.line, error.column)))
     return udfs
+
+
+def _syntax(source: str) -> ast.Module:
+    """Python's syntax tree of a source that Python can compile. Raises LanguageErrors."""
+    if len(source) > MAX_LENGTH:
+        raise _refused(source, 0, f"the file has {len(source)} characters, more than {MAX_LENGTH}")
+    broken = re.search("[\ud800-\udfff\x00]", source)
+    if broken:
+        raise _refused(source, broken.start(), f"{broken[0]!a} is no character of a text")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+            compile(tree, "udfs.py", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        line, column = error.lineno or 1, max(1, error.offset or 1)
+        lines = _lines(source)
+        if line > len(lines):
+            line, column = len(lines), len(lines[-1]) + 1
+        is_huge = "integer string conversion" in error.msg
+        message = "the number has too many digits" if is_huge else f"not valid Python: {error.msg}"
+        raise LanguageErrors([LanguageError("udfs.py", message, line, column, text=source)]) from None
+    except (RecursionError, MemoryError):
+        raise _refused(source, 0, "not valid Python: it is nested too deep") from None
+    except (ValueError, OverflowError) as error:
+        raise _refused(source, 0, f"not valid Python: {error}") from None
+    return tree
+
+
+def _refused(source: str, at: int, message: str) -> LanguageErrors:
+    """What is wrong at one character of the source."""
+    before = _lines(source[:at])
+    return LanguageErrors(
+        [LanguageError("udfs.py", message, len(before), len(before[-1]) + 1, text="\n".join(_lines(source)))]
+    )
+
+
+def _lines(source: str) -> list[str]:
+    """The lines of a source as Python counts them."""
+    return re.split("\r\n|\r|\n", source)
 
 
 def _is_public(name: str) -> bool:
     return not name.startswith("_")
 
 
-def _error(source: str, node: ast.AST, message: str) -> LanguageError:
-    line, column = getattr(node, "lineno", 1), getattr(node, "col_offset", 0) + 1
-    written = source.split("\n")[line - 1]
-    end = (
-        getattr(node, "end_col_offset", column) if getattr(node, "end_lineno", line) == line else len(written)
+def _error(source: str, node: ast.AST, message: str, suggestion: str | None = None) -> LanguageError:
+    """An error that marks a node, up to the end of the line where it starts; Python counts columns in bytes."""
+    lines = _lines(source)
+    line, offset = getattr(node, "lineno", 1), getattr(node, "col_offset", 0)
+    written = lines[line - 1].encode()
+    start = len(written[:offset].decode(errors="ignore"))
+    last = getattr(node, "end_col_offset", None) if getattr(node, "end_lineno", line) == line else None
+    end = len(written[:last].decode(errors="ignore"))
+    return LanguageError(
+        "udfs.py", message, line, start + 1, max(1, end - start), suggestion, text="\n".join(lines)
     )
-    return LanguageError("udfs.py", message, line, column, max(1, end - column + 1), text=source)
-
-
-def _problems(tree: ast.Module) -> Iterator[tuple[ast.AST, str]]:
-    """What would make a function more than a value of its arguments."""
-    for place, node in enumerate(tree.body):
-        is_doc = place == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if not is_doc and not isinstance(
-            node, ast.FunctionDef | ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign
-        ):
-            yield node, "a file of functions holds imports, constants and functions only"
-    for part in ast.walk(tree):
-        message = _refusal(part)
-        if message:
-            yield part, message
-
-
-def _refusal(node: ast.AST) -> str | None:
-    """Why a function of features cannot hold a node, or None where it can."""
-    for kind, said in _FORBIDDEN.items():
-        if isinstance(node, kind):
-            return f"{said} is not allowed in a function of features"
-    match node:
-        case ast.Import():
-            wrong = [alias.name for alias in node.names if alias.name not in MODULES]
-        case ast.ImportFrom():
-            wrong = [] if node.module in MODULES and not node.level else [node.module or "."]
-        case ast.Attribute(attr=name) if name.startswith("_"):
-            return f"{name} is not for use from outside"
-        case ast.Name(id=name) if name.startswith("__") or (name not in BUILTINS and hasattr(builtins, name)):
-            return f"{name} is not allowed in a function of features"
-        case ast.FunctionDef(decorator_list=[_, *_]):
-            return "a function of features has no decorators"
-        case _:
-            wrong = []
-    return f"{', '.join(wrong)} cannot be imported here; these can: {', '.join(MODULES)}" if wrong else None
 
 
 def _function(udfs: Udfs, node: ast.FunctionDef) -> UdfFunction | list[tuple[ast.AST, str]]:
@@ -363,5 +348,8 @@ def _annotation(node: ast.expr | None) -> tuple[Type, bool] | None:
 
 
 def _said(error: BaseException) -> str:
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - it writes out what the operator's code put into it, such as a huge number
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -341,10 +341,26 @@ PROMISES = {
         "test_udfs.py::test_a_function_is_called_by_row_and_by_column"
     ],
     "Parameters and result are annotated": ["test_udfs.py::test_types_and_nulls_come_from_the_annotations"],
-    "The file holds imports": ["test_udfs.py::test_what_is_not_allowed_in_the_file_is_said_at_its_place"],
+    "The file holds imports": [
+        "test_udfs.py::test_what_is_not_allowed_in_the_file_is_said_at_its_place",
+        "test_udf_check.py::test_what_is_more_than_a_value_of_the_arguments_is_refused_at_its_place",
+        "test_udf_check.py::test_what_to_write_instead_is_said",
+    ],
+    "Nothing is kept from one call to the next": [
+        "test_udf_check.py::test_a_constant_that_a_call_could_change_is_refused",
+        "test_udf_check.py::test_what_only_running_shows_to_be_changeable_cannot_be_loaded",
+        "test_udf_check.py::test_a_dict_among_the_constants_is_read_only_however_it_is_reached",
+    ],
+    "A set may be asked what is in it": [
+        "test_udf_check.py::test_what_is_allowed_gives_the_same_in_processes_with_other_hashes"
+    ],
+    "These rules keep mistakes out": [
+        "test_udf_check.py::test_from_nothing_that_is_allowed_does_one_reach_a_module_a_frame_or_the_builtins"
+    ],
     "under its SHA-256": ["test_udfs.py::test_the_source_travels_with_the_features_under_its_hash"],
     "is its twin: the same from Polars expressions": [
         "test_udfs.py::test_a_twin_that_means_something_else_is_found",
+        "test_udf_check.py::test_a_twin_sees_no_other_row",
         "../giornata/test_cli.py::test_check_tries_out_the_twins_of_functions",
     ],
     "is an error naming the function, its arguments and the row": [
