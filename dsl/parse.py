@@ -4,7 +4,9 @@ Only parses: what the tree may contain is decided by dsl/check.py.
 """
 
 import ast
+import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dsl.errors import LanguageError
@@ -15,6 +17,23 @@ MAX_DEPTH = 40
 MAX_TREE_NODES = 5_000
 MAX_TREE_DEPTH = 2 * MAX_DEPTH
 """Of a checked tree, with all other expressions that were put into it."""
+
+
+_TOKEN = re.compile(
+    r"""(?P<text>'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")|\#[^\n]*|(?P<sign>[-+*/%&|^@!<>:=]+)|\w+|\S"""
+)
+_ELSEWHERE = {
+    "===": "==",
+    "!==": "!=",
+    "<>": "!=",
+    "=!": "!=",
+    "=>": ">=",
+    "=<": "<=",
+    "&&": "and",
+    "||": "or",
+    "!": "not",
+}
+"""Operators of other languages, and how this one writes them."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +105,9 @@ def _syntax(source: Source) -> ast.expr:
             warnings.simplefilter("error")
             body = ast.parse(f"(\n{source.text}\n)", mode="eval").body
     except SyntaxError as error:
-        raise _syntax_error(source, error) from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            raise _syntax_error(source, error) from None
     except (RecursionError, MemoryError):
         raise _too_deep(source) from None
     except ValueError as error:
@@ -103,21 +124,80 @@ def _syntax(source: Source) -> ast.expr:
 def _syntax_error(source: Source, error: SyntaxError) -> LanguageError:
     message, suggestion = str(error.msg), None
     line, column = (error.lineno or 2) - 1, error.offset or 1
-    if "meant '=='" in message:
-        message, suggestion = "one = is not a comparison", "write == to compare"
-    elif "too many nested" in message:
+    if "too many nested" in message:
         return _too_deep(source)
-    elif ("was never closed" in message and line < 1) or "unmatched" in message:
+    meant = next(_meant(source), None)
+    if meant:
+        return meant
+    if ("was never closed" in message and line < 1) or "unmatched" in message:
         message, suggestion = "brackets do not match", "check that every ( has its )"
         line, column = _unmatched(source.text)
+    elif "invalid escape sequence" in message:
+        suggestion = "a backslash is written \\\\"
     elif line > source.text.count("\n") + 1:
         message, suggestion = "the expression stops too early", "something must follow"
     elif message.startswith("invalid syntax"):
         message = message.replace("invalid syntax", "this is not an expression")
+    # Python counts the line that was put before the text.
+    message = re.sub(r" \(detected at line [0-9]+\)", "", message)
     length = 1
     if error.end_offset and error.end_lineno == error.lineno:
         length = max(1, error.end_offset - (error.offset or 1))
     return source.error_at(line, column, length, message, suggestion)
+
+
+def _meant(source: Source) -> Iterator[LanguageError]:
+    """What is probably meant by a text that is no expression: escapes, operators of other languages, = for ==."""
+    tokens = list(_TOKEN.finditer(source.text))
+    equals = []
+    for place, token in enumerate(tokens):
+        sign = token["sign"]
+        if token["text"] and not _is_literal(token[0]):
+            yield _at(
+                source,
+                token,
+                "an escape in this text is not known or stops too early",
+                r"a backslash is written \\",
+            )
+        elif sign in _ELSEWHERE:
+            yield _at(source, token, f"{sign} is no operator", f"write {_ELSEWHERE[sign]}")
+        elif sign == "=":
+            is_keyword = (
+                place > 1 and tokens[place - 1][0].isidentifier() and tokens[place - 2][0] in ("(", ",")
+            )
+            equals.append((is_keyword, token))
+        elif sign in (":=", "+=", "-=", "*=", "/="):
+            yield _at(source, token, "an expression cannot assign")
+    compared = _TOKEN.sub(lambda token: "==" if token["sign"] == "=" else token[0], source.text)
+    if equals and _is_expression(compared):
+        yield _at(
+            source,
+            min(equals, key=lambda each: each[0])[1],
+            "one = is not a comparison",
+            "write == to compare",
+        )
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _is_expression(text: str) -> bool:
+    try:
+        ast.parse(f"(\n{text}\n)", mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _at(source: Source, token: re.Match[str], message: str, suggestion: str | None = None) -> LanguageError:
+    """An error that marks a token."""
+    before = source.text[: token.start()].split("\n")
+    return source.error_at(len(before), len(before[-1]) + 1, len(token[0]), message, suggestion)
 
 
 def _too_deep(source: Source) -> LanguageError:

@@ -133,7 +133,9 @@ def test_depth_is_limited_and_said(language):
         ("1) + (2", "brackets do not match"),
         ("row.x = 1", "one = is not a comparison"),
         ("1, 2", "an expression has one value, this has several"),
-        ("'abc", "unterminated string literal (detected at line 2)"),
+        ("'abc", "unterminated string literal"),
+        ("'\\xz'", "an escape in this text is not known or stops too early"),
+        ("'\\N{no such}' == 'a'", "an escape in this text is not known or stops too early"),
         ("'a\\d'", "invalid escape sequence '\\d'"),
         ("row.x\u00a0+ 1", "the character '\\xa0' is not allowed in an expression"),
         ("'\ud800'", "the character '\\ud800' is not allowed in an expression"),
@@ -144,6 +146,52 @@ def test_syntax_errors_are_said_plainly(text, message, language):
     with pytest.raises(LanguageErrors) as caught:
         compile_features({"f": text}, language.schema)
     assert [error.message for error in caught.value.errors] == [message]
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "marked"),
+    [
+        ("x = 3", 3, "="),
+        ("row.x = 3", 7, "="),
+        ("row.x=3", 6, "="),
+        ("3 = row.x", 3, "="),
+        ("1 if row.x = 3 else 2", 12, "="),
+        ("abs(row.x = 3)", 11, "="),
+        ("row.x > 2 and row.s = 'a = b'", 21, "="),
+        ("(row.x = 3)", 8, "="),
+        ("[row.x = 3]", 8, "="),
+        ("row.x = row.y = 2", 7, "="),
+        ("round(row.x, digits = 2) = 1", 26, "="),
+        ("row.x in [1, 2] and\nrow.x = 2 # = 3", 7, "="),
+    ],
+)
+def test_one_equals_sign_is_told_wherever_it_stands(text, column, marked, language):
+    with pytest.raises(LanguageErrors) as caught:
+        compile_features({"f": text}, language.schema)
+    (error,) = caught.value.errors
+    assert (error.message, error.suggestion) == ("one = is not a comparison", "write == to compare")
+    assert (error.line, error.column, error.length) == (1 + text.count("\n"), column, len(marked))
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "message", "suggestion"),
+    [
+        ("row.x === 3", 7, "=== is no operator", "write =="),
+        ("row.x <> 3", 7, "<> is no operator", "write !="),
+        ("row.x => 3", 7, "=> is no operator", "write >="),
+        ("row.b && row.b", 7, "&& is no operator", "write and"),
+        ("!row.b", 1, "! is no operator", "write not"),
+        ("row.x += 3", 7, "an expression cannot assign", None),
+        ("row.x := 3", 7, "an expression cannot assign", None),
+        ("row.s == 'a\\q'", 1, "invalid escape sequence '\\q'", "a backslash is written \\\\"),
+    ],
+)
+def test_operators_of_other_languages_are_told(text, column, message, suggestion, language):
+    with pytest.raises(LanguageErrors) as caught:
+        compile_features({"f": text}, language.schema)
+    (error,) = caught.value.errors
+    assert (error.message, error.suggestion) == (message, suggestion)
+    assert column == error.column or "escape" in message
 
 
 def test_brackets_are_marked_where_they_are(language):
