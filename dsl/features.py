@@ -83,6 +83,19 @@ class CompiledFeatures:
         return Inputs(row, store, frozenset(row) - needed)
 
     @cached_property
+    def store_nulls(self) -> dict[str, tuple[StoreFeature, ...]]:
+        """The features of the store whose null can make each feature null."""
+        nulls_of = NullsOf(of_store=True)
+        return {
+            name: tuple(
+                node
+                for node in distinct([tree])
+                if isinstance(node, StoreFeature) and node.column in nulls_of(tree)
+            )
+            for name, tree in self.trees.items()
+        }
+
+    @cached_property
     def learning(self) -> tuple[str, ...]:
         """The features that contain a fitted function."""
         return tuple(

@@ -11,13 +11,14 @@ Names = frozenset[str]
 
 
 class NullsOf:
-    """Row columns whose null can make a node null; remembers what it worked out."""
+    """Row columns whose null can make a node null, or features of the store; remembers what it worked out."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_store: bool = False) -> None:
+        self._of_store = of_store
         self._known: dict[tuple[Node, frozenset[Node]], Names] = {}
 
     def __call__(self, node: Node, present: frozenset[Node] = frozenset()) -> Names:
-        """The columns, where the nodes in present are known not to be null."""
+        """The columns, or store features as columns, where the nodes in present are known not to be null."""
         key = (node, present)
         if key not in self._known:
             self._known[key] = frozenset() if node in present else self._of(node, present)
@@ -28,7 +29,9 @@ class NullsOf:
             case Constant():
                 return frozenset()
             case RowColumn():
-                return frozenset({node.name})
+                return frozenset() if self._of_store else frozenset({node.name})
+            case StoreFeature() if self._of_store:
+                return frozenset({node.column})
             case StoreFeature():
                 return frozenset(column.name for _, column in node.keys)
             case If():

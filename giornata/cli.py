@@ -17,6 +17,7 @@ from giornata.catalogue.deployed import deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
 from giornata.cli_live import NotReachedError, live_now
 from giornata.documents import ProjectDocuments, compile_model, load_project, load_projects
+from giornata.documents.counts import null_counts
 from giornata.documents.load import load_or_problems
 from giornata.documents.text_files import shown_path
 from giornata.documents.udfs import twin_problems
@@ -51,7 +52,7 @@ def check(
 
     Functions of a project that have a twin over columns are tried out on drawn rows. What live versions of the
     models read must still be there, if Cassandra can be asked which these are; it is told, too, which old versions of
-    feature groups none of them reads any more.
+    feature groups none of them reads any more, and which counts of events are null where 0 may be expected.
     """
     results = {name: _with_twins(result) for name, result in _load(projects).items()}
     live, reason = _live([name for name, result in results.items() if isinstance(result, ProjectDocuments)])
@@ -65,7 +66,7 @@ def check(
             typer.echo(_report(name, problems))
         else:
             typer.echo(_summary(result))
-            for line in [] if reason else superseded(result, live):
+            for line in [*null_counts(result), *([] if reason else superseded(result, live))]:
                 typer.echo(f"  {line}")
     if reason:
         typer.echo(f"Deployed versions were not compared: {reason}", err=True)

@@ -8,7 +8,7 @@ from dsl import GroupSchema, Schema, compile_features
 
 SCHEMA = Schema(
     {"x": "float", "y": "float", "i": "int", "s": "str", "b": "bool", "k": "str"},
-    {"g": GroupSchema({"k": "str"}, {"x": "float"})},
+    {"g": GroupSchema({"k": "str"}, {"x": "float", "n": "int"})},
 )
 
 
@@ -43,6 +43,25 @@ SCHEMA = Schema(
 )
 def test_which_inputs_may_be_null(expression, nullable):
     assert compile_features({"f": expression}, SCHEMA).inputs.nullable == nullable
+
+
+@pytest.mark.parametrize(
+    ("expression", "nulls"),
+    [
+        ("store.g.x", ["x"]),
+        ("store.g.x + store.g.n + row.x", ["x", "n"]),
+        ("coalesce(store.g.n, 0)", []),
+        ("coalesce(store.g.n, store.g.x)", ["x"]),
+        ("coalesce(store.g.n, 0) + store.g(k=row.s).n", ["s__n"]),
+        ("0 if is_null(store.g.n) else store.g.n", []),
+        ("log1p(store.g.n)", ["n"]),
+        ("is_null(store.g.n)", []),
+        ("row.x", []),
+    ],
+)
+def test_which_features_of_the_store_make_a_value_null(expression, nulls):
+    (found,) = compile_features({"f": expression}, SCHEMA).store_nulls.values()
+    assert [node.column.removeprefix("g__") for node in found] == nulls
 
 
 def test_an_input_is_needed_when_one_feature_needs_it():
