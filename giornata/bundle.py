@@ -20,23 +20,23 @@ import io
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from giornata.documents.record import KeyValue, ModelVersion
-from giornata.errors import BundleError
+from giornata.errors import BundleError, GiornataError
 
-__all__ = ["Bundle", "Part", "SelfTestRow", "digest", "open_bundle", "write_bundle"]
+__all__ = ["Bundle", "Part", "SelfTestRow", "digest", "open_bundle", "read_file", "told", "write_bundle"]
 
 FORMAT = 1
 MAX_FILES = 50_000
 MAX_FILE_BYTES = 256 * 2**20
 MAX_BYTES = 2**30
+MAX_ARCHIVE_BYTES = MAX_BYTES + 2**26  # what is packed never grows by more than the names that ZIP keeps
 
 _NAME = re.compile(
     r"(record|features|partition|parts|self_test)\.json|parts/\d{5}/[a-z][a-z0-9_]{0,30}\.(ubj|json|npy|npz|safetensors)",
@@ -44,15 +44,7 @@ _NAME = re.compile(
 )
 _MANIFEST = "manifest.json"
 _DATE = (1980, 1, 1, 0, 0, 0)  # ZIP's first: the bytes must not depend on when they are written
-_READ_FAULTS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OSError,
-)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 @dataclass(frozen=True)
@@ -74,6 +66,22 @@ class SelfTestRow:
     part: str
     level: str
     outputs: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What `parts.json` says of a part."""
+
+    key: list[KeyValue]
+    level: str
+    name: str
+    files: list[str]
+
+
+_STRICT = ConfigDict(strict=True)
+_OBJECT = TypeAdapter(dict[str, Any], config=_STRICT)
+_ENTRIES = TypeAdapter(list[_Entry])
+_SELF_TEST = TypeAdapter(list[SelfTestRow])
 
 
 @dataclass(frozen=True)
@@ -120,17 +128,34 @@ def open_bundle(source: bytes | Path) -> Bundle:
     """
     where = str(source) if isinstance(source, Path) else "bundle"
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source
+        content = read_file(source) if isinstance(source, Path) else source
     except OSError as error:
         raise BundleError(f"{where}: cannot be read: {error.strerror}") from error
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             files = _verified_files(archive)
+        return _bundle(files)
     except BundleError as error:
         raise BundleError(f"{where}: {error}") from error.__cause__
-    except _READ_FAULTS as error:
-        raise BundleError(f"{where}: is damaged or no ZIP file ({error})") from error
-    return _bundle(files, where)
+    except Exception as error:  # zipfile raises what its own reading and its codecs stumble over
+        raise BundleError(f"{where}: is damaged or no ZIP file ({told(error)})") from error
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a bundle's file. Raises OSError, and BundleError when it is too large to be a bundle."""
+    with path.open("rb") as file:
+        content = file.read(MAX_ARCHIVE_BYTES + 1)
+    if len(content) > MAX_ARCHIVE_BYTES:
+        raise BundleError(f"{path}: has more than {MAX_ARCHIVE_BYTES} bytes, which no bundle has")
+    return content
+
+
+def told(error: BaseException) -> str:
+    """An error of any kind in one line: what it is and what it says."""
+    said = " ".join(str(error).split())
+    if isinstance(error, GiornataError):
+        return said
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
@@ -184,6 +209,9 @@ def _verified_files(archive: zipfile.ZipFile) -> dict[str, bytes]:
     manifest_entry = entries.pop(_MANIFEST)
     # Sizes are checked before anything is decompressed, and reading stops at the size that an entry declares.
     _check_limits({name: entry.file_size for name, entry in entries.items()})
+    for name, entry in [(_MANIFEST, manifest_entry), *entries.items()]:
+        if entry.compress_type not in _METHODS:
+            raise BundleError(f"{name} is compressed by a method that bundles do not use")
     if manifest_entry.file_size > MAX_FILE_BYTES:
         raise BundleError(
             f"{_MANIFEST} has {manifest_entry.file_size} bytes; at most {MAX_FILE_BYTES} are allowed"
@@ -203,43 +231,62 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     try:
         with archive.open(entry) as file:
             return file.read()
-    except _READ_FAULTS as error:
-        raise BundleError(f"{entry.filename} is damaged ({error})") from error
+    except Exception as error:
+        raise BundleError(f"{entry.filename} is damaged ({told(error)})") from error
 
 
 def _listed(manifest: bytes) -> dict[str, tuple[int, str]]:
     try:
-        content = json.loads(manifest)
+        content = _parsed(manifest)
         if content["format"] != FORMAT:
             raise BundleError(
-                f"{_MANIFEST} has format {content['format']!r}; this Giornata reads format {FORMAT}"
+                f"{_MANIFEST} has format {content['format']!r:.40}; this Giornata reads format {FORMAT}"
             )
         return {name: (file["size"], file["sha256"]) for name, file in content["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"{_MANIFEST} is not a bundle's manifest ({error})") from error
 
 
-def _bundle(files: dict[str, bytes], where: str) -> Bundle:
+def _bundle(files: dict[str, bytes]) -> Bundle:
     name = "record.json"
     try:
         version = ModelVersion.model_validate_json(files[name])
         name = "features.json"
-        features = json.loads(files[name])
+        features = _OBJECT.validate_python(_parsed(files[name]))
         name = "partition.json"
-        partition = json.loads(files[name]) if name in files else None
+        partition = _OBJECT.validate_python(_parsed(files[name])) if name in files else None
         name = "parts.json"
-        parts = tuple(_part(number, entry, files) for number, entry in enumerate(json.loads(files[name])))
+        entries = _ENTRIES.validate_python(_parsed(files[name]))
+        parts = tuple(_part(number, entry, files) for number, entry in enumerate(entries))
         if not parts or parts[0].key:
-            raise BundleError(f"{where}: {name} does not begin with the root")
+            raise BundleError(f"{name} does not begin with the root")
+        if len({part.key for part in parts}) < len(parts):
+            raise BundleError(f"{name} holds two parts of one key")
         name = "self_test.json"
-        self_test = tuple(SelfTestRow(**row) for row in json.loads(files[name]))
+        self_test = tuple(_SELF_TEST.validate_python(_parsed(files[name])))
     except KeyError as error:
-        raise BundleError(f"{where}: {error.args[0]} is missing") from error
+        raise BundleError(f"{error.args[0]} is missing") from error
     except (ValidationError, ValueError, TypeError) as error:
-        raise BundleError(f"{where}: {name} does not hold what it should ({error})") from error
+        raise BundleError(f"{name} does not hold what it should ({error})") from error
+    if {name for name in files if name.startswith("parts/")} != {
+        f"parts/{number:05}/{name}" for number, part in enumerate(parts) for name in part.files
+    }:
+        raise BundleError("parts.json does not name every file of a part")
     return Bundle(version, features, partition, parts, self_test)
 
 
-def _part(number: int, entry: dict[str, Any], files: dict[str, bytes]) -> Part:
-    contents = {name: files[f"parts/{number:05}/{name}"] for name in entry["files"]}
-    return Part(tuple(entry["key"]), entry["level"], entry["name"], contents)
+def _parsed(content: bytes) -> Any:
+    """JSON as it is written by `_json`. Raises ValueError."""
+    try:
+        return json.loads(content, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def _part(number: int, entry: _Entry, files: dict[str, bytes]) -> Part:
+    contents = {name: files[f"parts/{number:05}/{name}"] for name in entry.files}
+    return Part(tuple(entry.key), entry.level, entry.name, contents)

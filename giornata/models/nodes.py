@@ -6,7 +6,6 @@ says. The answer is the mean of the leaves that the row comes to, added up in th
 number, or several, such as the share of each class.
 """
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giornata.errors import BundleError, DataError
+from giornata.models.array_files import read_array, write_array
 from giornata.models.base import Answers, Matrix
 
 __all__ = ["NODE_FILES", "Nodes", "Walk", "read_nodes"]
@@ -70,14 +70,9 @@ class Nodes:
 
     def to_files(self) -> dict[str, bytes]:
         """One .npy file an array."""
-        files = {}
-        for name, type_ in _TYPES.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(
-                buffer, getattr(self, name).astype(type_), version=(1, 0), allow_pickle=False
-            )
-            files[f"{name}.npy"] = buffer.getvalue()
-        return files
+        return {
+            f"{name}.npy": write_array(getattr(self, name).astype(type_)) for name, type_ in _TYPES.items()
+        }
 
 
 def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
@@ -86,7 +81,7 @@ def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
     Raises BundleError, which names the file, when they are no trees: a walk through what comes back ends.
     """
     arrays = {
-        name: _array(f"{name}.npy", files, type_, (1, 2) if name == "value" else (1,))
+        name: read_array(files, f"{name}.npy", type_, (1, 2) if name == "value" else (1,))
         for name, type_ in _TYPES.items()
     }
     nodes = Nodes(**arrays)
@@ -94,16 +89,20 @@ def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
     for name in ("feature", "missing_left", "threshold", "value"):
         if len(arrays[name]) != count:
             raise BundleError(f"{name}.npy has {len(arrays[name])} nodes, and left.npy {count}")
-    roots = nodes.roots
+    # As wide numbers: the child after the last that an int32 can name would be a negative one.
+    roots, left = nodes.roots.astype(np.int64), nodes.left.astype(np.int64)
     if not len(roots) or roots[0] != 0 or (np.diff(roots) <= 0).any() or roots[-1] >= count:
         raise BundleError("roots.npy does not hold the places of trees")
     places = np.arange(count)
     ends = np.append(roots, count)[np.searchsorted(roots, places, side="right")]
-    inner = nodes.left >= 0
-    forward = (nodes.left > places) & (nodes.left + 1 < ends)
-    if (nodes.left < -1).any() or not forward[inner].all():
+    forward = (left > places) & (left + 1 < ends)
+    if (left < -1).any() or not forward[left >= 0].all():
         raise BundleError("left.npy holds a node whose children do not come after it in its tree")
-    if (nodes.feature < 0).any() or (nodes.feature[inner] >= features).any():
+    if (np.bincount(left[left >= 0], minlength=1) > 1).any() or np.isin(left + 1, left[left > 0]).any():
+        raise BundleError("left.npy holds a node that is the child of two")
+    if (nodes.missing_left.view(np.uint8) > 1).any():
+        raise BundleError("missing_left.npy holds what is neither true nor false")
+    if (nodes.feature < 0).any() or (nodes.feature >= features).any():
         raise BundleError(f"feature.npy holds a feature that is none of the {features}")
     if not nodes.value[0].size:
         raise BundleError("value.npy holds no numbers to answer with")
@@ -111,18 +110,6 @@ def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
         if not np.isfinite(arrays[name]).all():
             raise BundleError(f"{name}.npy holds a number that is not finite")
     return nodes
-
-
-def _array(name: str, files: Mapping[str, bytes], type_: str, dimensions: Sequence[int] = (1,)) -> NDArray:
-    try:
-        array = np.lib.format.read_array(io.BytesIO(files[name]), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise BundleError(f"{name} is no array: {error}") from error
-    if array.dtype != np.dtype(type_) or array.ndim not in dimensions:
-        raise BundleError(
-            f"{name} holds {array.ndim} dimensions of {array.dtype}, not one of {np.dtype(type_)}"
-        )
-    return array
 
 
 class Walk:

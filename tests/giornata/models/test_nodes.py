@@ -134,13 +134,18 @@ def array(values, type_=None):
     return buffer.getvalue()
 
 
+def claiming(numbers):
+    """A file of five numbers whose header says that they are as many as that."""
+    return array([0, 0, 30, 10, 20], np.float64).replace(b"(5,)", f"({numbers},)".encode())
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("value", b"nonsense", "value.npy is no array"),
         ("value", b"", "value.npy is no array"),
         ("value", array([0, 0, 30, 10, 20], np.float64)[:-4], "value.npy is no array"),
-        ("value", array([{}], object), "value.npy is no array"),
+        ("value", array([{}], object), "1 dimensions of object, not one of float64"),
         ("value", array([0, 0, 30, 10, 20], np.float32), "1 dimensions of float32, not one of float64"),
         ("value", array([[[0, 0, 30, 10, 20]]], np.float64), "3 dimensions"),
         ("value", array([[0, 0, 30, 10, 20]], np.float64), "value.npy has 1 nodes, and left.npy 5"),
@@ -159,6 +164,12 @@ def array(values, type_=None):
         ("left", array([1, 1, -1, -1, -1], np.int32), "left.npy holds a node"),
         ("left", array([1, 4, -1, -1, -1], np.int32), "left.npy holds a node"),
         ("left", array([1, 3, -2, -1, -1], np.int32), "left.npy holds a node"),
+        ("left", array([1, 2**31 - 1, -1, -1, -1], np.int32), "left.npy holds a node whose children"),
+        ("left", array([1, 2, -1, -1, -1], np.int32), "left.npy holds a node that is the child of two"),
+        ("value", claiming(10**12), "value.npy is no array: its header says that its shape"),
+        ("value", claiming(-5), "value.npy is no array: its header says that its shape"),
+        ("missing_left", array([2, 0, 0, 0, 0], np.uint8).replace(b"|u1", b"|b1"), "neither true nor false"),
+        ("feature", array([0, 1, 2, 0, 0], np.int32), "feature.npy holds a feature that"),
         ("feature", array([0, 2, 0, 0, 0], np.int32), "feature.npy holds a feature that is none of the 2"),
         ("feature", array([0, -1, 0, 0, 0], np.int32), "feature.npy holds a feature"),
     ],
