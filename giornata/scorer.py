@@ -7,7 +7,8 @@ takes neither Polars nor XGBoost; they come with the first columns and the first
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,12 @@ import numpy as np
 import orjson
 
 from dsl import CompiledFeatures, Inputs, StoreInput
-from giornata.bundle import Bundle, SelfTestRow
+from giornata.bundle import Bundle, SelfTestRow, told
 from giornata.documents.record import ModelVersion, Signature
 from giornata.errors import BundleError, DataError
 from giornata.models import model_type
 from giornata.models.base import Answers, Matrix
+from giornata.models.boosted_trees import BoostedTrees
 from giornata.models.outputs import predictions
 from giornata.models.partitions import PartIndex
 from giornata.names import store_column
@@ -60,11 +62,15 @@ class Scorer:
     def __init__(self, bundle: Bundle):
         """Make the features and the models of `bundle` ready. Raises BundleError when its parts cannot be read."""
         self._bundle = bundle
-        self._features = CompiledFeatures.from_json(dict(bundle.features))
-        self._partition = CompiledFeatures.from_json(dict(bundle.partition)) if bundle.partition else None
+        with _told("its features cannot be read"):
+            self._features = CompiledFeatures.from_json(dict(bundle.features))
+            self._partition = CompiledFeatures.from_json(dict(bundle.partition)) if bundle.partition else None
         self._index = PartIndex([part.key for part in bundle.parts])
         fitted = model_type(bundle.version.configuration.type).fitted
-        self._models = [fitted.from_files(part.files) for part in bundle.parts]
+        self._models = []
+        for part in bundle.parts:
+            with _told(f"the model of part {part.name} cannot be read"):
+                self._models.append(fitted.from_files(part.files))
         self._names = [part.name for part in bundle.parts]
         self._levels = [part.level for part in bundle.parts]
         self._outputs = tuple(bundle.version.signature.outputs)
@@ -132,13 +138,33 @@ class Scorer:
 
     def check_self_test(self) -> None:
         """Ask the rows that the bundle carries. Raises BundleError where an answer is not the recorded one's bits."""
-        rows = [_typed(row.inputs, self.inputs) for row in self._bundle.self_test]
-        for number, (row, answer) in enumerate(zip(self._bundle.self_test, self.rows(rows), strict=True)):
+        with _told("its self-test cannot be asked"):
+            rows = [_typed(row.inputs, self.inputs) for row in self._bundle.self_test]
+            answers = self.rows(rows)
+        for number, (row, answer) in enumerate(zip(self._bundle.self_test, answers, strict=True)):
             expected = Prediction(row.prediction, row.part, row.level, row.outputs)
             if answer != expected:
                 raise BundleError(
                     f"version {self.version.uuid} of {self.version.model} answers {answer} to row {number} of its "
                     f"self-test, and {expected} when it was trained: it must not be used on this machine"
+                )
+
+    def check_parts(self) -> None:
+        """Let each part answer a row that has nothing. Raises BundleError where that is no answer of the version's.
+
+        It takes as long as reading the parts does: for the first time that a bundle is opened on a machine.
+        """
+        nothing = np.full((1, len(self._features.trees)), np.nan, np.float32)
+        shape = (1, len(self._outputs)) if self._outputs else (1,)
+        for part, model in zip(self._bundle.parts, self._models, strict=True):
+            with _told(f"the model of part {part.name} cannot be asked"):
+                if isinstance(model, BoostedTrees):
+                    model.check()
+                answer = model.predict(nothing)
+                predictions(self.signature.task, self._outputs, answer)
+            if answer.shape != shape or not np.isfinite(answer).all():
+                raise BundleError(
+                    f"the model of part {part.name} answers {answer.tolist()} to a row without values"
                 )
 
     def _positions(self, frame: "pl.DataFrame") -> list[int]:
@@ -214,6 +240,17 @@ def with_self_test(bundle: Bundle, rows: Iterable[Mapping[str, object]]) -> Bund
         for row, answer in zip(inputs, answers, strict=True)
     ]
     return dataclasses.replace(bundle, self_test=tuple(self_test))
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raise whatever the content of a bundle makes the block raise as a BundleError, which says what failed."""
+    try:
+        yield
+    except (BundleError, OSError, MemoryError):
+        raise  # it is said already, or no fault of the bundle's
+    except Exception as error:
+        raise BundleError(f"{what}: {told(error)}") from error
 
 
 def _to_float32(matrix: np.ndarray) -> Matrix:

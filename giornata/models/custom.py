@@ -137,7 +137,14 @@ class Custom:
                 )
             shares = {int(column): float(share) for column, share in facts["importance"].items()}
             task, features = str(facts["task"]), int(facts["features"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise BundleError(f"{_FACTS} holds no class of a project: {error}") from error
         own = {name: content for name, content in files.items() if name != _FACTS}
         return cls(code, task, features, own, shares, BundleError)

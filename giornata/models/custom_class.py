@@ -34,7 +34,7 @@ def told_as(kind: type[GiornataError], code: CustomCode, what: str) -> Iterator[
     """Raise what the class raises in the block as `kind`, which says what failed, where and how."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # In one line, of which no log and no message of Spark's shows a half.
         text = " ".join(str(error).split())
         said = f"{type(error).__name__}: {text}" if text else type(error).__name__

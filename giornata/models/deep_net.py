@@ -26,6 +26,12 @@ from giornata.models.tasks import check_labels, check_task
 __all__ = ["DeepNet", "DeepNetType", "Layer"]
 
 _TENSORS, _FACTS = "model.safetensors", "net.json"
+_TENSOR_TYPES = {
+    "amounts.columns": np.int64,
+    "amounts.means": np.float64,
+    "amounts.factors": np.float64,
+    "gaps.columns": np.int64,
+}  # all others hold float32
 _FEW_ROWS = 4  # up to so many are answered without a loop over the inputs
 _CHUNK = 512  # rows whose sums stay in the processor's cache
 
@@ -144,7 +150,15 @@ class DeepNet:
             )
         try:
             return cls._read(load(files[_TENSORS]), json.loads(files[_FACTS]))
-        except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            SafetensorError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise BundleError(f"{_TENSORS} and {_FACTS} hold no deep net: {error}") from error
 
     def importance(self) -> dict[int, float]:
@@ -177,13 +191,14 @@ class DeepNet:
             codes,
         )
         embeddings = tuple(tensors[f"embeddings.{column}"] for column in codes)
+        mean = np.array(facts["mean"], np.float64)
+        _check_numbers(tensors, facts, mean)
         layers = tuple(
             Layer(tensors[f"layers.{place}.weight"], tensors[f"layers.{place}.bias"])
             for place in range(facts["layers"])
         )
         if facts["task"] not in TYPES["deep_net"]:
             raise ValueError(f"there is no task {facts['task']!r}")
-        mean = np.array(facts["mean"], np.float64)
         if mean.ndim != (facts["task"] == "multiclass") or not mean.size:
             raise ValueError(f"its mean is of shape {mean.shape}")
         _check_shapes(inputs, embeddings, layers, mean.size)
@@ -256,10 +271,35 @@ def _logistic(logit: float) -> float:
     return power / (1 + power)
 
 
+def _check_numbers(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], mean: Vector) -> None:
+    """Raise ValueError for a tensor of another type or too many, a number that is not finite, a column that is none."""
+    if not 0 <= facts["layers"] <= len(tensors):
+        raise ValueError(f"it has not {facts['layers']} layers")
+    known = set(_TENSOR_TYPES)
+    known |= {f"embeddings.{column}" for column in facts["codes"]}
+    known |= {f"layers.{place}.{part}" for place in range(facts["layers"]) for part in ("weight", "bias")}
+    if tensors.keys() != known:
+        raise ValueError(f"its tensors are not those of {facts['layers']} layers: {sorted(tensors)}"[:200])
+    for name, tensor in tensors.items():
+        wanted = np.dtype(_TENSOR_TYPES.get(name, np.float32))
+        if tensor.dtype != wanted:
+            raise ValueError(f"{name} is of type {tensor.dtype}, not {wanted}")
+        if not np.isfinite(tensor).all():
+            raise ValueError(f"{name} holds a number that is not finite")
+        if name.endswith(".columns") and (tensor < 0).any():
+            raise ValueError(f"{name} holds a column below 0")
+    if not np.isfinite(mean).all() or not math.isfinite(facts["scale"]):
+        raise ValueError("its mean or its scale is not finite")
+    if any(int(column) < 0 or count < 0 for column, count in facts["codes"].items()):
+        raise ValueError("its codes are below 0")
+
+
 def _check_shapes(
     inputs: NetInputs, embeddings: Sequence[NDArray[np.float32]], layers: Sequence[Layer], answers: int
 ) -> None:
     """Raise ValueError where the tensors do not fit together, or do not give so many numbers."""
+    if {each.ndim for each in (inputs.amounts, inputs.means, inputs.factors, inputs.gaps)} != {1}:
+        raise ValueError("its columns are no lists")
     if not len(inputs.amounts) == len(inputs.means) == len(inputs.factors):
         raise ValueError("its amounts, means and factors are not as many")
     for count, table in zip(inputs.codes.values(), embeddings, strict=True):

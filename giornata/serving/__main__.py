@@ -20,6 +20,7 @@ from giornata.serving.online_store import OnlineStore
 from giornata.serving.prediction_log import PredictionLog
 from giornata.serving.predictor import Predictor
 from giornata.serving.routing import RoutingTable
+from giornata.serving.trials import Trials
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import connect
 
@@ -40,7 +41,7 @@ def build(settings: Settings, metrics: Metrics) -> Application:
         if any(model.reads_store for model in table.models):
             store.need()
 
-    loader = Loader(settings.bundles, open_model, follow)
+    loader = Loader(settings.bundles, open_model, follow, Trials(settings.home / "trials"))
     return Application(loader, Predictor(store, log, metrics), store, log, metrics, settings.request_timeout)
 
 

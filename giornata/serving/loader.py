@@ -4,30 +4,35 @@
 
     {"flights/late": {"tags": {"production": UUID}, "uuids": [UUID, …]}}
 
-A bundle is verified, opened and tried out in the loader's thread; then one reference changes, and a request
-that began before ends with the table it took. A bundle that cannot be loaded is refused, once per file, and
-the tags that should move to it keep the version they had.
+A bundle is tried in a process of its own where its content is new (see `giornata.serving.trials`), then verified and
+opened in the loader's thread; then one reference changes, and a request that began before ends with the table it took.
+A bundle that cannot be loaded, whatever it raises, is refused, once per file, and the tags that should move to it keep
+the version they had. What cannot be read now is looked at again soon; nothing ends the loader but `stop`.
 """
 
 import gc
 import logging
+import math
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from giornata.errors import BundleError, GiornataError
+from giornata.bundle import read_file, told
+from giornata.errors import BundleError
 from giornata.serving.model import ServedModel
 from giornata.serving.routing import Refusal, RoutingTable
+from giornata.serving.trials import NotNowError, Trials
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 10.0
+RETRY_SECONDS = 5.0  # until a file that could not be read is read again
 DEPLOYMENTS = "deployments.json"
 
 
@@ -48,11 +53,15 @@ _Stamp = tuple[int, int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """What became of a file: the model it gave, or why it gave none (then `model` is an earlier good one)."""
+    """What became of a file: the model it gave, or why it gave none (then `model` is an earlier good one).
+
+    `again` is the moment, of the monotonic clock, from which on it is tried again though the file is the same.
+    """
 
     stamp: _Stamp
     model: ServedModel | None
     reason: str | None
+    again: float = math.inf
 
 
 class Loader:
@@ -61,13 +70,18 @@ class Loader:
     def __init__(
         self,
         folder: Path,
-        open_model: Callable[[Path], ServedModel],
+        open_model: Callable[[bytes], ServedModel],
         on_change: Callable[[RoutingTable], None],
+        trials: Trials | None = None,
     ):
-        """`open_model` opens and tries a bundle or raises a GiornataError; `on_change` sees each table."""
+        """`open_model` opens the content of a bundle or raises; `on_change` sees each table.
+
+        `trials` says before whether this process may open a content at all.
+        """
         self._folder = folder
         self._open_model = open_model
         self._on_change = on_change
+        self._trials = trials
         self._versions: dict[tuple[str, str], _Version] = {}
         self._deployed: dict[str, _Deployed] = {}
         self._stopping = threading.Event()
@@ -82,6 +96,8 @@ class Loader:
     def stop(self) -> None:
         """End the thread after the look that it is taking."""
         self._stopping.set()
+        if self._trials:
+            self._trials.close()
         self._thread.join(STOP_SECONDS)
 
     def is_alive(self) -> bool:
@@ -90,16 +106,24 @@ class Loader:
 
     def _work(self) -> None:
         while True:
-            self.look()
-            self.has_looked = True
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may fare better
+                self._tell(error)
             if self._stopping.wait(POLL_SECONDS):
                 return
 
+    def _tell(self, error: Exception) -> None:
+        problem = f"the folder {self._folder} cannot be followed: {told(error)}"
+        if problem != self.table.problem:
+            logger.exception("deployments cannot be followed, the loaded models keep serving")
+            self.table = replace(self.table, problem=problem)
+
     def look(self) -> None:
         """Compare the folder with what is loaded, load what is new, change the table if anything changed."""
+        problem = None
         try:
             self._deployed = self._read_deployments()
-            problem = None
         except BundleError as error:
             problem = str(error)
         wanted = {
@@ -109,11 +133,14 @@ class Loader:
         }
         for key in sorted(wanted):
             self._look_at(*key)
-        table = self._new_table(wanted, problem)
+        self._publish(self._new_table(wanted, problem), wanted)
+        self.has_looked = self.has_looked or problem is None
+
+    def _publish(self, table: RoutingTable, wanted: set[tuple[str, str]]) -> None:
         if table == self.table:
             return
-        if problem and problem != self.table.problem:
-            logger.error("deployments cannot be followed, the loaded models keep serving: %s", problem)
+        if table.problem and table.problem != self.table.problem:
+            logger.error("deployments cannot be followed, the loaded models keep serving: %s", table.problem)
         self._on_change(table)
         self.table = table
         in_use = {(model.name, model.uuid) for model in table.models}
@@ -131,31 +158,43 @@ class Loader:
                 return {}  # nothing was ever deployed here
             raise BundleError(f"{path} is gone; deploying any model writes it again") from None
         except (OSError, ValidationError) as error:
-            raise BundleError(f"{path} cannot be read: {_one_line(error)}") from error
+            raise BundleError(f"{path} cannot be read: {told(error)}") from error
 
     def _look_at(self, name: str, version: str) -> None:
         known = self._versions.get((name, version))
         path = self._folder / f"{version}.zip"
         stamp = _stamp(path)
-        if known and known.stamp == stamp:
+        if known and known.stamp == stamp and time.monotonic() < known.again:
             return
         started = time.perf_counter()
+        again = math.inf
         try:
             model = self._open(name, version, path)
-        except (GiornataError, OSError, ValueError) as error:
-            # A ValueError is what XGBoost and NumPy raise over parameters that contradict each other.
-            reason = _one_line(error)
-            self._versions[name, version] = _Version(stamp, known.model if known else None, reason)
-            logger.error("refused a bundle: model=%s uuid=%s reason=%s", name, version, reason)
+        except NotNowError as error:
+            reason, again = told(error), time.monotonic() + error.seconds
+        except (OSError, MemoryError) as error:
+            reason, again = told(error), time.monotonic() + RETRY_SECONDS
+        except BaseException as error:  # noqa: BLE001 - bundles hold projects' code, and libraries panic over others
+            reason = told(error)
+        else:
+            self._versions[name, version] = _Version(stamp, model, None)
+            milliseconds = (time.perf_counter() - started) * 1000
+            logger.info("loaded a bundle: model=%s uuid=%s milliseconds=%.0f", name, version, milliseconds)
             return
-        self._versions[name, version] = _Version(stamp, model, None)
-        milliseconds = (time.perf_counter() - started) * 1000
-        logger.info("loaded a bundle: model=%s uuid=%s milliseconds=%.0f", name, version, milliseconds)
+        self._versions[name, version] = _Version(stamp, known.model if known else None, reason, again)
+        if not known or (known.stamp, known.reason) != (stamp, reason):
+            logger.error("refused a bundle: model=%s uuid=%s reason=%s", name, version, reason)
 
     def _open(self, name: str, version: str, path: Path) -> ServedModel:
         if not _is_uuid(version):
             raise BundleError(f"{version!r} is not a UUID")
-        model = self._open_model(path)
+        try:
+            content = read_file(path)
+        except FileNotFoundError:
+            raise BundleError(f"{path} is missing") from None
+        if self._trials:
+            self._trials.check(path, content)
+        model = self._open_model(content)
         if (model.name, model.uuid) != (name, version):
             raise BundleError(f"{path} holds version {model.uuid} of {model.name}, not {version} of {name}")
         return model
@@ -183,8 +222,8 @@ class Loader:
 def _stamp(path: Path) -> _Stamp:
     try:
         status = path.stat()
-    except FileNotFoundError:
-        return None
+    except (OSError, ValueError):
+        return None  # not there, or not to be seen, which is told when it is opened
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
@@ -193,7 +232,3 @@ def _is_uuid(text: str) -> bool:
         return str(uuid.UUID(text)) == text
     except ValueError:
         return False
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

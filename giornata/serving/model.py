@@ -44,17 +44,18 @@ class ServedModel:
         }
 
 
-def open_model(path: Path) -> ServedModel:
-    """Verify, open and try out the bundle in a file. Raises a GiornataError saying what is wrong with it."""
-    bundle = open_bundle(path)
+def open_model(source: bytes | Path) -> ServedModel:
+    """Verify, open and try out a bundle, given as bytes or as the path of a file.
+
+    Raises a GiornataError saying what is wrong with it, and what the project's own code and libraries raise over it.
+    """
+    bundle = open_bundle(source)
     scorer = Scorer(bundle)
     scorer.check_self_test()
     version = bundle.version
     signature = version.signature
     if lacking := {store.group for store in signature.store.values()} - version.groups.keys():
-        raise BundleError(
-            f"{path}: the documents of the feature groups {', '.join(sorted(lacking))} are missing"
-        )
+        raise BundleError(f"the documents of the feature groups {', '.join(sorted(lacking))} are missing")
     columns = {name: Column(column.type, column.nullable) for name, column in signature.inputs.items()}
     return ServedModel(
         name=version.model,

@@ -511,7 +511,16 @@ def test_files_that_are_damaged(fitted, file, content):
 
 
 @pytest.mark.parametrize(
-    ("fact", "value"), [("layers", 4), ("layers", 1), ("task", "ranking"), ("codes", {}), ("codes", {"4": 5})]
+    ("fact", "value"),
+    [
+        ("layers", 4),
+        ("layers", 1),
+        ("layers", 10**12),
+        ("task", "ranking"),
+        ("codes", {}),
+        ("codes", {"4": 5}),
+        ("scale", math.inf),
+    ],
 )
 def test_facts_that_do_not_fit(fitted, fact, value):
     files = fitted.to_files()
@@ -531,3 +540,21 @@ def test_tensors_that_do_not_fit(fitted, tensor, shape):
     content = save({**tensors, tensor: np.zeros(shape, np.float32)})
     with pytest.raises(BundleError, match="hold no deep net"):
         DeepNet.from_files({**files, "model.safetensors": content})
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value"),
+    [
+        ("amounts.columns", -1),
+        ("layers.0.weight", np.nan),
+        ("layers.2.bias", np.inf),
+        ("amounts.means", np.nan),
+    ],
+)
+def test_numbers_that_no_net_has(fitted, tensor, value):
+    files = fitted.to_files()
+    tensors = load(files["model.safetensors"])
+    wrong = tensors[tensor].copy()
+    wrong.flat[0] = value
+    with pytest.raises(BundleError, match=f"hold no deep net: {tensor} holds a"):
+        DeepNet.from_files({**files, "model.safetensors": save({**tensors, tensor: wrong})})

@@ -1,17 +1,20 @@
 """Real bundles, deployed to a folder as deployment does it, and the real server as a process of its own."""
 
+import atexit
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import httpx
@@ -227,6 +230,14 @@ def make_gale(model: str, seed: int, online: Mapping[str, object]) -> Truth:
     return make_bundle(model, features, TABLE, {"distance"}, seed, groups, online=online)
 
 
+@cache
+def known_bundles() -> Path:
+    """The folder in which all servers of the tests remember the bundles that they tried."""
+    folder = tempfile.mkdtemp(prefix="giornata-trials-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
 @dataclass
 class Server:
     """The prediction server over a folder of its own."""
@@ -239,6 +250,7 @@ class Server:
     def __post_init__(self):
         self.bundles, self.log = self.home / "bundles", self.home / "log"
         self.bundles.mkdir(parents=True)
+        (self.home / "trials").symlink_to(known_bundles(), target_is_directory=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
