@@ -34,6 +34,8 @@ def told_as(kind: type[GiornataError], code: CustomCode, what: str) -> Iterator[
     """Raise what the class raises in the block as `kind`, which says what failed, where and how."""
     try:
         yield
+    except MemoryError:
+        raise  # of the machine, not of a line
     except (Exception, SystemExit) as error:
         # In one line, of which no log and no message of Spark's shows a half.
         text = " ".join(str(error).split())

@@ -29,15 +29,8 @@ MOST_WORDS = 2000  # characters of a reason
 _KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
-def main(arguments: list[str]) -> int:
-    """Answer what is asked until the input ends or nothing is asked for `IDLE_SECONDS`.
-
-    With the path of a file, its hash and a descriptor as arguments: try that one bundle, and write to the descriptor.
-    """
-    if arguments:
-        path, sha256, writing = arguments
-        os.write(int(writing), _line(_opened(Path(path), sha256)))
-        return 0
+def main() -> int:
+    """Answer what is asked until the input ends or nothing is asked for `IDLE_SECONDS`."""
     _import_xgboost()
     answers = os.dup(1)
     os.dup2(2, 1)  # what a project's code prints is no answer
@@ -53,13 +46,19 @@ def main(arguments: list[str]) -> int:
 
 
 def _import_xgboost() -> None:
-    """Forks share what was imported. Without scikit-learn, whose import takes many times as long as XGBoost's."""
+    """Forks share what was imported. Without scikit-learn, whose import takes many times as long as XGBoost's own."""
     sys.modules["sklearn"] = None  # type: ignore[assignment]  # which is how an import fails
     try:
         with contextlib.suppress(Exception):
             import xgboost  # noqa: F401
     finally:
         del sys.modules["sklearn"]
+
+
+def _forget_xgboost() -> None:
+    """A project's class may want it with scikit-learn: let it be imported anew."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "xgboost"]:
+        del sys.modules[name]
 
 
 def _tried(path: str, sha256: str, seconds: float, memory: int) -> dict[str, Any]:
@@ -123,22 +122,10 @@ def _try(path: str, sha256: str, memory: int, writing: int) -> None:
     try:
         os.setsid()
         _limit(memory)
-        if _is_custom(Path(path)):
-            # A project's class may want XGBoost with scikit-learn: in a process that has imported neither.
-            os.set_inheritable(writing, True)
-            again = [sys.executable, "-m", "giornata.serving.trial", path, sha256, str(writing)]
-            os.execv(sys.executable, again)
         os.write(writing, _line(_opened(Path(path), sha256)))
         status = 0
     finally:
         os._exit(status)
-
-
-def _is_custom(path: Path) -> bool:
-    try:
-        return open_bundle(path).version.configuration.type == "custom"
-    except Exception:  # noqa: BLE001 - the trial says what is wrong
-        return False
 
 
 def _opened(path: Path, sha256: str) -> dict[str, Any]:
@@ -146,6 +133,8 @@ def _opened(path: Path, sha256: str) -> dict[str, Any]:
         content = read_file(path)
         if digest(content) != sha256:
             return _answer("the file has changed while it was read", SOON_SECONDS)
+        if open_bundle(content).version.configuration.type == "custom":
+            _forget_xgboost()
         open_model(content).scorer.check_parts()
     except OSError as error:
         return _answer(told(error), SOON_SECONDS)
@@ -167,4 +156,4 @@ def _limit(memory: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -28,6 +28,7 @@ from giornata.bundle import Bundle, Part, write_bundle
 from giornata.documents import FeatureGroup, ModelSpec, Table
 from giornata.documents.record import InputColumn, ModelVersion, PartRecord, Signature, StoreInput, Window
 from giornata.scorer import with_self_test
+from giornata.serving.trials import Trials
 
 DAY = datetime(2013, 11, 1, tzinfo=UTC)
 SECONDS = 30
@@ -228,6 +229,14 @@ def make_gale(model: str, seed: int, online: Mapping[str, object]) -> Truth:
     features = {"distance": "row.distance", "wind": "store.weather.wind", "seats": "store.plane.seats"}
     groups = {"weather": WEATHER, "plane": PLANE}
     return make_bundle(model, features, TABLE, {"distance"}, seed, groups, online=online)
+
+
+@pytest.fixture(scope="session")
+def trials(tmp_path_factory):
+    """What tries bundles in a process of its own, with a memory that no server shares."""
+    trials = Trials(tmp_path_factory.mktemp("trials"))
+    yield trials
+    trials.close()
 
 
 @cache
