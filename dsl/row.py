@@ -90,7 +90,8 @@ def compile_row(trees: Sequence[Node]) -> RowFunction:
     source = writer.source()
     namespace = dict(writer.names)
     exec(compile(source, "<features>", "exec"), namespace)  # noqa: S102 - source generated from checked trees
-    function: RowFunction = namespace["row"]  # type: ignore[assignment]
+    # Out of the names that it looks up, so that nothing but its user holds it: no cycle waits for the collector.
+    function: RowFunction = namespace.pop("row")  # type: ignore[assignment]
     return function
 
 

@@ -8,6 +8,11 @@ A bundle is tried in a process of its own where its content is new (see `giornat
 opened in the loader's thread; then one reference changes, and a request that began before ends with the table it took.
 A bundle that cannot be loaded, whatever it raises, is refused, once per file, and the tags that should move to it keep
 the version they had. What cannot be read now is looked at again soon; nothing ends the loader but `stop`.
+
+Loaded models live long and are full of objects, so they are kept out of the garbage collector's sight (frozen), where
+they cost no pauses. An old version goes when the last request that holds it ends, since nothing in it refers back to
+itself. The code that projects bring may well do so: when a version that has some was let go, everything is unfrozen
+and collected once, which takes as long as one collection of all objects does.
 """
 
 import gc
@@ -16,6 +21,7 @@ import math
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,6 +90,7 @@ class Loader:
         self._trials = trials
         self._versions: dict[tuple[str, str], _Version] = {}
         self._deployed: dict[str, _Deployed] = {}
+        self._has_garbage = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="loader", daemon=True)
         self.table = RoutingTable()
@@ -134,6 +141,10 @@ class Loader:
         for key in sorted(wanted):
             self._look_at(*key)
         self._publish(self._new_table(wanted, problem), wanted)
+        if self._has_garbage.is_set():
+            self._has_garbage.clear()
+            gc.unfreeze()
+            _freeze()
         self.has_looked = self.has_looked or problem is None
 
     def _publish(self, table: RoutingTable, wanted: set[tuple[str, str]]) -> None:
@@ -142,12 +153,13 @@ class Loader:
         if table.problem and table.problem != self.table.problem:
             logger.error("deployments cannot be followed, the loaded models keep serving: %s", table.problem)
         self._on_change(table)
+        for model in set(table.models) - set(self.table.models):
+            if model.has_code:
+                weakref.finalize(model, self._has_garbage.set).atexit = False
         self.table = table
         in_use = {(model.name, model.uuid) for model in table.models}
         self._versions = {key: version for key, version in self._versions.items() if key in wanted | in_use}
-        # Loaded models live long and are full of objects: out of the collector's sight they cost no pauses.
-        gc.collect()
-        gc.freeze()
+        _freeze()
 
     def _read_deployments(self) -> dict[str, _Deployed]:
         path = self._folder / DEPLOYMENTS
@@ -217,6 +229,11 @@ class Loader:
             if (reason := self._versions[key].reason)
         )
         return RoutingTable(tuple(models[key] for key in sorted(models)), tags, refusals, problem)
+
+
+def _freeze() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -17,7 +17,10 @@ from giornata.serving.requests import Column, RequestReader
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServedModel:
-    """A version that answers. `inputs` is what it reads, `groups` the feature groups among that, `online` how."""
+    """A version that answers. `inputs` is what it reads, `groups` the feature groups among that, `online` how.
+
+    `has_code` says that it runs code of its project's: functions, or the class of a model of type custom.
+    """
 
     name: str
     uuid: str
@@ -28,6 +31,7 @@ class ServedModel:
     groups: Mapping[str, FeatureGroup]
     online: Online
     log_share: float
+    has_code: bool
 
     @property
     def reads_store(self) -> bool:
@@ -69,4 +73,6 @@ def open_model(source: bytes | Path) -> ServedModel:
         groups=version.groups,
         online=version.configuration.online,
         log_share=version.configuration.monitor.log,
+        has_code=version.configuration.type == "custom"
+        or any("udfs" in features for features in (bundle.features, bundle.partition or {})),
     )

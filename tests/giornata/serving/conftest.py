@@ -1,6 +1,8 @@
 """Real bundles, deployed to a folder as deployment does it, and the real server as a process of its own."""
 
 import atexit
+import dataclasses
+import hashlib
 import json
 import os
 import resource
@@ -24,7 +26,7 @@ import xgboost
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from dsl import GroupSchema, Schema, compile_features, parse_udfs
-from giornata.bundle import Bundle, Part, write_bundle
+from giornata.bundle import Bundle, Part, open_bundle, write_bundle
 from giornata.documents import FeatureGroup, ModelSpec, Table
 from giornata.documents.record import InputColumn, ModelVersion, PartRecord, Signature, StoreInput, Window
 from giornata.scorer import with_self_test
@@ -237,6 +239,31 @@ def trials(tmp_path_factory):
     trials = Trials(tmp_path_factory.mktemp("trials"))
     yield trials
     trials.close()
+
+
+def _of_class(truth: Truth, source: str) -> bytes:
+    """The bundle of the version with the class `Odd` of this source, which answers 1, in the place of its trees."""
+    bundle = open_bundle(truth.content)
+    configuration = bundle.version.configuration.model_copy(update={"type": "custom", "class_": "odd.Odd"})
+    facts = {
+        "class": "Odd",
+        "file": "models/odd.py",
+        "source": source,
+        "sha256": hashlib.sha256(source.encode()).hexdigest(),
+        "task": "regression",
+        "features": len(bundle.features["features"]),
+        "importance": {},
+    }
+    root = dataclasses.replace(bundle.parts[0], files={"custom.json": json.dumps(facts).encode()})
+    self_test = tuple(dataclasses.replace(row, prediction=1.0) for row in bundle.self_test)
+    version = bundle.version.model_copy(update={"configuration": configuration})
+    return write_bundle(dataclasses.replace(bundle, version=version, parts=(root,), self_test=self_test))
+
+
+@pytest.fixture(scope="session")
+def of_class():
+    """Makes, of a version and the source of a class `Odd`, a bundle of type custom."""
+    return _of_class
 
 
 @cache

@@ -39,6 +39,15 @@ CLUSTERS = {
     "centres": [[0.0, 1.0], [100.0, 0.0]],
     "rows": [7, 5],
 }
+FORECAST = {
+    "asked": "theta",
+    "method": "theta",
+    "season": 2,
+    "first": 10,
+    "past": [[2.0, 1.0, 3.0]] * 4,
+    "future": [[4.0, 2.0, 6.0], [5.0, 2.0, 7.0]],
+    "mean": [3.0, 1.0, 5.0],
+}
 TREES = Nodes(
     roots=np.array([0, 5], np.int32),
     left=np.array([1, 3, -1, -1, -1, -1], np.int32),
@@ -79,9 +88,12 @@ def deep_net():
     return first_net(Examples(matrix, target, {1: 4}), "regression", Plan(hidden_units=4), 1).to_files()
 
 
-def made(truth, type_, task, files, outputs=()):
-    """The bundle of the version with a model of another type in it."""
+def made(truth, type_, task, files, outputs=(), features=None):
+    """The bundle of the version with a model of another type in it, of some of its features where these are named."""
     bundle = open_bundle(truth.content)
+    kept = bundle.features["features"]
+    kept = {name: kept[name] for name in features or kept}
+    bundle = dataclasses.replace(bundle, features={**bundle.features, "features": kept})
     spec = {"type": type_, "task": task} | ({"label": None} if task == "clustering" else {})
     configuration = bundle.version.configuration.model_copy(update=spec)
     signature = bundle.version.signature.model_copy(update={"task": task, "outputs": list(outputs)})
@@ -110,8 +122,16 @@ def bundles(versions, rooted):
             {"k_means.json": json.dumps(CLUSTERS).encode()},
             ("cluster", "distance"),
         ),
+        "forecast": made(
+            first,
+            "forecast",
+            "forecasting",
+            {"forecast.json": json.dumps(FORECAST).encode()},
+            ("forecast", "low", "high"),
+            ["distance"],
+        ),
     }
-    assert found.keys() >= TYPES.keys() - {"random_forest", "forecast", "custom"}
+    assert found.keys() == {*TYPES, "function"} - {"random_forest", "custom"}
     return found
 
 
@@ -128,9 +148,9 @@ def zipped(files, method=zipfile.ZIP_DEFLATED):
     return buffer.getvalue()
 
 
-def signed(files):
-    """The files with a manifest that vouches for them."""
-    manifest = json.loads(files["manifest.json"])
+def signed(files, manifest):
+    """The files with a manifest that vouches for them, otherwise as it was."""
+    manifest = json.loads(manifest)
     manifest["files"] = {
         name: {"size": len(content), "sha256": digest(content)}
         for name, content in files.items()
@@ -193,7 +213,7 @@ def changed_bytes(draw, content):
 
 def changed_archive(draw, files):
     """The files as another archive: one missing, renamed, twice, or packed by another method."""
-    name = draw(st.sampled_from(sorted(files)))
+    name, manifest = draw(st.sampled_from(sorted(files))), files["manifest.json"]
     kind = draw(st.sampled_from(("missing", "renamed", "added", "method", "swapped")))
     if kind == "method":
         return zipped(files, draw(st.sampled_from((zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_STORED))))
@@ -206,7 +226,7 @@ def changed_archive(draw, files):
     else:
         other = draw(st.sampled_from(sorted(files)))
         files[name], files[other] = files[other], files[name]
-    return zipped(signed(files) if "manifest.json" in files and draw(st.booleans()) else files)
+    return zipped(signed(files, manifest) if draw(st.booleans()) else files)
 
 
 @st.composite
@@ -224,10 +244,12 @@ def mutations(draw, contents):
     names = sorted(name for name in files if name != "manifest.json")
     if kind == "document":
         name = draw(st.sampled_from([name for name in names if name.endswith(".json")]))
-        return content, zipped(signed(files | {name: changed_document(draw, files[name])}))
+        return content, zipped(
+            signed(files | {name: changed_document(draw, files[name])}, files["manifest.json"])
+        )
     # The files that hold the model have most of what can be wrong.
     name = draw(st.sampled_from(names + [name for name in names if name.startswith("parts/")] * 3))
-    return content, zipped(signed(files | {name: changed_bytes(draw, files[name])}))
+    return content, zipped(signed(files | {name: changed_bytes(draw, files[name])}, files["manifest.json"]))
 
 
 def test_a_changed_bundle_answers_or_is_refused_with_its_reason(bundles, trials, tmp_path_factory):

@@ -1,6 +1,10 @@
 """Opening a bundle for serving: what a version is, and which bundles are refused."""
 
 import dataclasses
+import gc
+import json
+import uuid
+import weakref
 
 import numpy as np
 import pytest
@@ -76,3 +80,62 @@ def test_trees_that_do_not_fit_the_features_are_refused_and_the_loader_goes_on(t
     (refusal,) = loader.table.refusals
     assert refusal.uuid == versions[0].uuid
     assert [model.uuid for model in loader.table.models] == [versions[1].uuid]
+
+
+RELOADS = 6
+
+CLASS = """
+class Odd:
+    def fit(self, examples, setting): ...
+    def predict(self, matrix): return [self.itself.value] * len(matrix)
+    def save(self): return {}
+    def load(self, files):
+        self.value, self.itself = 1.0, self
+"""
+
+
+@pytest.mark.parametrize("kind", ["trees", "function", "class"])
+def test_old_versions_are_gone_once_no_request_holds_them(tmp_path, versions, rooted, of_class, kind):
+    """A request that was under way at a reload ends after it."""
+    one = {"trees": versions[0].content, "function": rooted.content, "class": of_class(versions[0], CLASS)}[
+        kind
+    ]
+    bundle = open_bundle(one)
+    both = [one, write_bundle(other_uuid(bundle))]
+    name = bundle.version.model
+    opened, tables = [], []
+
+    def opening(content):
+        model = open_model(content)
+        model.scorer.rows([dict.fromkeys(model.scorer.inputs, None)])
+        held = (model, model.scorer, model.scorer._features.row, model.scorer._models[0])
+        opened.append([weakref.ref(each) for each in held])
+        return model
+
+    loader = Loader(tmp_path, opening, tables.append)
+    try:
+        for reload in range(RELOADS):
+            content = both[reload % 2]
+            version = open_bundle(content).version.uuid
+            (tmp_path / f"{version}.zip").write_bytes(content)
+            (tmp_path / "deployments.json").write_text(
+                json.dumps({name: {"tags": {"production": version}, "uuids": []}})
+            )
+            loader.look()
+            del tables[:-1]  # the request under way is answered by the table before
+        tables.clear()
+        loader.look()
+        assert len(opened) == RELOADS
+        assert [alive for alive in map(alive_of, opened[:-1]) if alive] == []
+        assert len(alive_of(opened[-1])) == 4
+    finally:
+        gc.unfreeze()
+
+
+def alive_of(held):
+    return [each() for each in held if each() is not None]
+
+
+def other_uuid(bundle):
+    version = bundle.version.model_copy(update={"uuid": str(uuid.UUID(int=77, version=4))})
+    return dataclasses.replace(bundle, version=version)

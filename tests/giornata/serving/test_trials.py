@@ -1,6 +1,5 @@
 """Bundles that crash, loop or grow end a process of their own; what became of each is known to the next server."""
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -10,7 +9,6 @@ import threading
 import psutil
 import pytest
 
-from giornata.bundle import open_bundle, write_bundle
 from giornata.errors import BundleError
 from giornata.serving import trials as module
 from giornata.serving import verdicts
@@ -34,25 +32,6 @@ ENDS = {
 }
 
 
-def of_class(truth, source):
-    """The bundle of the version with a class of this source in the place of its trees."""
-    bundle = open_bundle(truth.content)
-    configuration = bundle.version.configuration.model_copy(update={"type": "custom", "class_": "odd.Odd"})
-    facts = {
-        "class": "Odd",
-        "file": "models/odd.py",
-        "source": source,
-        "sha256": hashlib.sha256(source.encode()).hexdigest(),
-        "task": "regression",
-        "features": len(bundle.features["features"]),
-        "importance": {},
-    }
-    root = dataclasses.replace(bundle.parts[0], files={"custom.json": json.dumps(facts).encode()})
-    self_test = tuple(dataclasses.replace(row, prediction=1.0) for row in bundle.self_test)
-    version = bundle.version.model_copy(update={"configuration": configuration})
-    return write_bundle(dataclasses.replace(bundle, version=version, parts=(root,), self_test=self_test))
-
-
 @pytest.fixture
 def check(trials, tmp_path):
     def check(content, by=trials):
@@ -63,7 +42,7 @@ def check(trials, tmp_path):
     return check
 
 
-def test_good_bundles_are_good(check, trials, versions, rooted):
+def test_good_bundles_are_good(of_class, check, trials, versions, rooted):
     for truth in (*versions, rooted):
         check(truth.content)
     first = trials._process.pid
@@ -72,7 +51,7 @@ def test_good_bundles_are_good(check, trials, versions, rooted):
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_code_that_ends_the_process_is_refused_with_its_reason_and_for_ever(check, versions, end):
+def test_code_that_ends_the_process_is_refused_with_its_reason_and_for_ever(of_class, check, versions, end):
     source, message = ENDS[end]
     content = of_class(versions[0], source + "\n" + CLASS)
     for _ in range(2):
@@ -80,19 +59,21 @@ def test_code_that_ends_the_process_is_refused_with_its_reason_and_for_ever(chec
             check(content)
 
 
-def test_code_that_loops_ends_at_its_deadline(check, versions, monkeypatch):
+def test_code_that_loops_ends_at_its_deadline(of_class, check, versions, monkeypatch):
     monkeypatch.setattr(module, "SECONDS", 2.0)
     with pytest.raises(NotNowError, match="opening it takes longer than 2 s") as error:
         check(of_class(versions[0], "while True: pass\n" + CLASS))
     assert 3000 < error.value.seconds <= 3600
 
 
-def test_code_that_takes_all_memory_is_refused(check, versions):
+def test_code_that_takes_all_memory_is_refused(of_class, check, versions):
     with pytest.raises(NotNowError, match="takes more memory"):
         check(of_class(versions[0], "held = bytearray(10**12)\n" + CLASS))
 
 
-def test_what_is_known_needs_no_process_and_survives_the_server(check, trials, versions, monkeypatch):
+def test_what_is_known_needs_no_process_and_survives_the_server(
+    of_class, check, trials, versions, monkeypatch
+):
     bad = of_class(versions[0], "import os\nos.abort()\n" + CLASS)
     check(versions[0].content)
     with pytest.raises(BundleError, match="SIGABRT"):
@@ -106,7 +87,7 @@ def test_what_is_known_needs_no_process_and_survives_the_server(check, trials, v
     assert verdicts.Verdicts(trials._verdicts._folder).get(hashlib.sha256(bad).hexdigest()) is None
 
 
-def test_a_process_that_was_killed_is_replaced(check, trials, versions):
+def test_a_process_that_was_killed_is_replaced(of_class, check, trials, versions):
     check(of_class(versions[1], CLASS + "# first"))
     process = trials._process
     os.kill(process.pid, signal.SIGKILL)
@@ -115,14 +96,14 @@ def test_a_process_that_was_killed_is_replaced(check, trials, versions):
     assert not psutil.pid_exists(process.pid)
 
 
-def test_a_file_that_is_another_by_then_is_tried_again(trials, versions, tmp_path):
+def test_a_file_that_is_another_by_then_is_tried_again(of_class, trials, versions, tmp_path):
     (tmp_path / "bundle.zip").write_bytes(versions[1].content)
     content = of_class(versions[0], CLASS + "# another")
     with pytest.raises(NotNowError, match="has changed"):
         trials.check(tmp_path / "bundle.zip", content)
 
 
-def test_closing_ends_a_trial_that_is_under_way(versions, tmp_path):
+def test_closing_ends_a_trial_that_is_under_way(of_class, versions, tmp_path):
     trials = Trials(tmp_path / "trials")
     path = tmp_path / "bundle.zip"
     path.write_bytes(of_class(versions[0], "import time\ntime.sleep(600)\n" + CLASS))
@@ -142,7 +123,7 @@ def test_closing_ends_a_trial_that_is_under_way(versions, tmp_path):
     assert raised
 
 
-def test_a_crashing_bundle_leaves_the_others_served(trials, versions, tmp_path):
+def test_a_crashing_bundle_leaves_the_others_served(of_class, trials, versions, tmp_path):
     """Also by the next server, which knows it."""
     good, bad = versions
     (tmp_path / f"{good.uuid}.zip").write_bytes(good.content)
