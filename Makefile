@@ -55,8 +55,8 @@ test-fast: install ## Run the tests that need no server
 	@$(BIN)/pytest -m "not stack and not demo"
 
 .PHONY: fuzz
-fuzz: install ## Draw 20,000 cases for every property of the feature language (about half an hour)
-	@HYPOTHESIS_PROFILE=long $(BIN)/pytest --timeout=7200 tests/dsl
+fuzz: install ## Draw many thousand cases for the feature language, documents, bundles and requests (an hour)
+	@HYPOTHESIS_PROFILE=long $(BIN)/pytest --timeout=7200 tests/dsl tests/giornata/*/test_fuzz_*.py
 
 .PHONY: install
 install: $(INSTALLED) ## Make .venv with everything in it

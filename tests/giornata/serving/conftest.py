@@ -33,7 +33,7 @@ from giornata.scorer import with_self_test
 from giornata.serving.trials import Trials
 
 DAY = datetime(2013, 11, 1, tzinfo=UTC)
-SECONDS = 30
+SECONDS = 60
 
 
 @dataclass(frozen=True)
