@@ -32,6 +32,8 @@ def accept_float(name: str, value: Any) -> float | None:
         number = float(value)
     except OverflowError:
         return None
+    except (TypeError, ValueError):
+        raise InputError(name, f"expected a number, got {_said(value)}") from None
     return number if math.isfinite(number) else None
 
 
@@ -62,7 +64,10 @@ def accept_timestamp(name: str, value: Any) -> datetime:
         raise InputError(name, f"expected a timestamp, got {_said(value)}")
     if value.tzinfo is None:
         raise InputError(name, f"{value.isoformat()} has no time zone; hand in an aware datetime")
-    utc = value.astimezone(UTC)
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        raise InputError(name, f"{value.isoformat()} lies outside the years 1 to 9999 of UTC") from None
     return datetime(
         utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC
     )

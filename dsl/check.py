@@ -10,7 +10,7 @@ from dsl.parse import Source
 from dsl.resolve import Null, bind, common_type, constant_problem, convert, fit_types, parameter_type
 from dsl.signature import INT_BOUNDS, VARIABLES, Function, Parameter
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature, distinct
-from dsl.types import AGE, LISTS, NUMBERS, Schema, Type, nearest
+from dsl.types import AGE, LISTS, NUMBERS, Schema, Type, is_text, nearest
 
 OPERATORS: dict[type, str] = {
     ast.Add: "+",
@@ -137,7 +137,7 @@ class Checker:
                     return self.fail(node, "the number is too large for a float")
                 return Constant(value + 0.0, Type.FLOAT)
             case str():
-                if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                if not is_text(value):
                     return self.fail(
                         node, "half of a surrogate pair is not text", "write the whole character"
                     )
@@ -582,7 +582,7 @@ class Checker:
                 return self.fail(
                     where,
                     f"{name} has no argument {keyword!r}",
-                    f"did you mean {near}=?" if near else f"it takes {_list(known)}",
+                    f"did you mean {near}=?" if near else f"it takes {_list(known)}; to compare write ==",
                 )
         said = [*kinds, *(f"{keyword}={_kind(argument)}" for keyword, argument in keywords.items())]
         takes_text = " or ".join(dict.fromkeys(_call_form(row) for row in rows))

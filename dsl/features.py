@@ -14,7 +14,7 @@ from dsl.row import RowFunction, compile_row
 from dsl.signature import INT_BOUNDS, Fit
 from dsl.stored import Place, from_json, to_json
 from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, distinct, text
-from dsl.types import Inputs, Schema, StoreInput
+from dsl.types import Inputs, Schema, StoreInput, is_text
 from dsl.udfs import UdfFunction, Udfs, parse_udfs
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ def _read_item(key: str, name: str, kind: str, value: Any) -> int | float | str:
     elif kind == "float" and isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     elif (kind == "int" and isinstance(value, int) and INT_BOUNDS[0] <= value <= INT_BOUNDS[1]) or (
-        kind == "str" and isinstance(value, str)
+        kind == "str" and isinstance(value, str) and is_text(value)
     ):
         return value
     raise StoredFormError(f"{name} of {key} is not {kind}: {value!r:.40}")

@@ -16,7 +16,7 @@ from dsl.parse import MAX_TREE_DEPTH
 from dsl.resolve import constant_problem
 from dsl.signature import INT_BOUNDS, VARIABLES, Function
 from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, StoreFeature
-from dsl.types import AGE, Type
+from dsl.types import AGE, Type, is_text
 
 if TYPE_CHECKING:
     from dsl.udfs import Udfs
@@ -96,6 +96,9 @@ def _constant(stored: dict[str, Any], place: Place) -> Node:
             f"{value!r:.40} does not fit in 64 bits",
         )
         _require(kind != Type.FLOAT or math.isfinite(value), "a constant is not finite")
+        _require(
+            kind != Type.STR or is_text(value), f"the constant {value!r:.40} is half of a surrogate pair"
+        )
     return Constant(value, kind)
 
 

@@ -45,6 +45,11 @@ NUMBERS = (Type.INT, Type.FLOAT)
 ORDERED = (Type.INT, Type.FLOAT, Type.STR, Type.TIMESTAMP)
 
 
+def is_text(value: str) -> bool:
+    """Whether a text is made of whole characters: half of a surrogate pair is none."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like the given one, or None when nothing is near."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)

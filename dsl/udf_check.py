@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dsl import udf_sets
-from dsl.types import nearest
+from dsl.types import is_text, nearest
 from dsl.udf_names import (
     ATTRIBUTES,
     BUILTINS,
@@ -240,7 +240,7 @@ class _Part:
                 if name in self.constants and attr in _CHANGING:
                     yield self.changed(node, name)
             case ast.Constant(value=str() as text):
-                if any("\ud800" <= character <= "\udfff" for character in text):
+                if not is_text(text):
                     yield Finding(node, "half of a surrogate pair is not text", "write the whole character")
         if isinstance(node, ast.Call):
             yield from self.call(node)

@@ -183,7 +183,7 @@ def _fixed(name: str, value: Any) -> Any:
     """A constant as a value that no call can change. Raises UdfError where there is none."""
     kind = type(value)
     if kind is dict:
-        return MappingProxyType({key: _fixed(name, item) for key, item in value.items()})
+        return MappingProxyType({_fixed(name, key): _fixed(name, item) for key, item in value.items()})
     if isinstance(value, tuple | frozenset):
         items = [_fixed(name, item) for item in value]
         return tuple(items) if kind is tuple else value

@@ -1,6 +1,7 @@
 """The row back end: what it accepts, and that it computes common parts once and only where they are needed."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -33,6 +34,8 @@ def source(**features):
         ("x", "1", "input 'x': expected a number, got '1' of type str"),
         ("x", True, "input 'x': expected a number, got True of type bool"),
         ("x", [1], "input 'x': expected a number, got [1] of type list"),
+        ("x", Decimal("sNaN"), "input 'x': expected a number, got Decimal('sNaN') of type Decimal"),
+        ("x", np.ones(2), "input 'x': expected a number, got array([1., 1.]) of type ndarray"),
         ("i", 1.0, "input 'i': expected an int, got 1.0 of type float"),
         ("i", True, "input 'i': expected an int, got a bool"),
         ("i", 2**63, "input 'i': 9223372036854775808 does not fit in 64 bits"),
@@ -43,6 +46,11 @@ def source(**features):
         ("l", [1, 0.5], "input 'l[1]': expected an int, got 0.5 of type float"),
         ("f", [None, "x"], "input 'f[1]': expected a number, got 'x' of type str"),
         ("t", "2013-01-01", "input 't': expected a timestamp, got '2013-01-01' of type str"),
+        (
+            "t",
+            datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))),
+            "input 't': 0001-01-01T00:00:00+14:00 lies outside the years 1 to 9999 of UTC",
+        ),
         (
             "t",
             datetime(2013, 1, 1),

@@ -107,6 +107,7 @@ def broken():
         {"constant": True, "type": "int"},
         {"constant": 2**63, "type": "int"},
         {"constant": float("inf"), "type": "float"},
+        {"constant": "\ud800", "type": "str"},
         {"constant": "x", "type": "timestamp"},
         {"constant": 1},
         {"constant": 1, "type": "integer"},

@@ -252,6 +252,7 @@ def test_a_constant_that_a_call_could_change_is_refused(line, message):
         "def _list(): return [1]\nSEEN = {'a': (_list(),)}",
         "def _list(): return [1]\nADD = _list().append",
         "def _zip(): return zip('ab', 'cd')\nSEEN = _zip()",
+        "def _make():\n    seen = []\n    return lambda x: seen.append(x)\nSEEN = {_make(): 1}",
     ],
 )
 def test_what_only_running_shows_to_be_changeable_cannot_be_loaded(lines):
