@@ -178,8 +178,9 @@ def _judge_model(
     alerts, deployments = Alerts(session), Deployments(session)
     for tag, mode in sorted({(point.tag, point.mode) for point in points if point.tag}):
         deployed = [deployment.uuid for deployment in deployments.timeline(str(name), tag)]
-        for alert in spec.monitor.alerts:
-            watched = rule(str(name), tag, mode, alert)
+        rules = [rule(str(name), tag, mode, alert) for alert in spec.monitor.alerts]
+        alerts.take_over(rules)
+        for watched in rules:
             seen = observations(watched, points, deployed, end)
             for transition in judge_rule(alerts, watched, seen, f"{settings.airflow}{CONSOLE}"):
                 day = transition.observation.day
@@ -190,10 +191,11 @@ def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> None:
     delivery = deliver(alerts, models, settings.smtp, settings.mail_from)
     for event in delivery.sent:
         say("monitor", f"mailed {', '.join(event.mail.to)}: {event.mail.subject}")
-    if delivery.failures:
-        raise MailError(
-            "; ".join(delivery.failures) + ". What was not delivered is kept, and the next run sends it."
-        )
+    for refusal in delivery.refused:
+        say("monitor", refusal)
+    if delivery.failures or delivery.refused:
+        kept = " What was not delivered is kept, and the next run sends it." if delivery.failures else ""
+        raise MailError("; ".join([*delivery.failures, *delivery.refused]) + "." + kept)
 
 
 def was_deployed(settings: Settings, project: str) -> bool:

@@ -72,9 +72,11 @@ def bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float
 
 
 def alerts_of(stores: Stores, model: str, tag: str | None = None, latest: int = 5) -> Sequence[AlertView]:
-    """How the rules of a model (at one tag) stand, those that are firing first."""
+    """How the rules of a model (at one tag) stand: those that are firing first, those that others replaced last."""
     standings = [s for s in stores.alerts.standings(model) if tag is None or s.key.tag == tag]
     views = [
         AlertView(standing, tuple(stores.alerts.events(standing.key)[:latest])) for standing in standings
     ]
-    return sorted(views, key=lambda view: not view.standing.state.firing)
+    return sorted(
+        views, key=lambda view: (view.standing.state.judged is None, not view.standing.state.firing)
+    )

@@ -188,8 +188,8 @@ def _check_text(text: str) -> str:
     return text
 
 
-def _check_mail(text: str) -> str:
-    """The address as mail servers take it, its domain in ASCII."""
+def check_mail(text: str) -> str:
+    """The address as mail servers take it, its domain in ASCII. Raises ValueError for what is none."""
     from email_validator import EmailSyntaxError, EmailUndeliverableError, validate_email
 
     try:
@@ -209,7 +209,7 @@ def _check_mail(text: str) -> str:
 
 NameText = Annotated[str, AfterValidator(_check_name)]
 Text = Annotated[str, AfterValidator(_check_text)]
-MailAddress = Annotated[str, AfterValidator(_check_mail)]
+MailAddress = Annotated[str, AfterValidator(check_mail)]
 Schedule = Annotated[str, AfterValidator(check_schedule)]
 Date = Annotated[date, _parse(date, _parse_date)]
 Duration = Annotated[

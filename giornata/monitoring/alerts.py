@@ -33,8 +33,16 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """What the rule says, which is also its identity: `rmse above 18 over 7d`."""
-        return f"{self.metric} {self.bound} {self.threshold:.12g} over {self.window}"
+        """What the rule says of the metric: `rmse above 18 over 7d`. Rules of one name may differ in the rest."""
+        short = f"{self.threshold:.12g}"
+        threshold = short if float(short) == self.threshold else repr(self.threshold)
+        return f"{self.metric} {self.bound} {threshold} over {self.window}"
+
+    @property
+    def identity(self) -> str:
+        """All that the rule says: `rmse above 18 over 7d, 50 rows or more, to a@x.org, b@x.org`."""
+        rows = f"{self.min_rows} row{'' if self.min_rows == 1 else 's'} or more"
+        return f"{self.name}, {rows}, to {', '.join(sorted(self.mail))}"
 
     def broken_by(self, value: float) -> bool:
         """Whether `value` lies beyond the bound; the bound itself is still good."""

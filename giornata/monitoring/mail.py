@@ -1,6 +1,7 @@
 """Plain-text mail by SMTP: the messages of alerts, and their delivery within bounded time and tries."""
 
 import smtplib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -8,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+from giornata.documents.base import check_mail
 from giornata.documents.model import CONSISTENCY
 from giornata.errors import GiornataError, SettingsError
 from giornata.monitoring.alerts import Observation, Rule, Transition
@@ -71,7 +73,7 @@ Charts, versions and earlier alerts of the tag:
   {console}models/{project}/{name}/tags/{rule.tag}
 {_by_part(rule, seen)}
 """
-    identity = f"{rule.model} {rule.tag} {rule.mode} {rule.name} {seen.day} {transition.kind}"
+    identity = f"{rule.model} {rule.tag} {rule.mode} {rule.identity} {seen.day} {transition.kind}"
     return Mail(rule.mail, f"[Giornata] {subject} ({where})", body, str(uuid5(NAMESPACE_URL, identity)))
 
 
@@ -101,16 +103,19 @@ def _apart(value: float, threshold: float) -> str:
 
 
 def send(server: str, sender: str, mail: Mail) -> dict[str, str]:
-    """Hand `mail` to the SMTP server at "host:port"; the addresses it refused with its reason, {} when it
-    took all.
+    """Hand `mail` to the SMTP server at "host:port"; the addresses that it refused, or that are none, with the reason;
+    {} when it took all.
 
     Tries again, a few times, what may pass: no connection, a timeout, a temporary (4xx) answer. Raises
-    MailError when the server took the mail for nobody.
+    MailError when the server took the mail for nobody, and whatever else keeps it from being sent.
     """
     host, _, port = server.rpartition(":")
     if not host or not port.isdigit():
         raise SettingsError(f'the mail server {server!r} is not of the form "host:port"; mend GIORNATA_SMTP.')
-    message = _message(sender, mail)
+    odd = _odd(mail.to)
+    to = [address for address in mail.to if address not in odd]
+    if not to:
+        raise _failure(mail, "; ".join(odd.values()) or "it has no recipients")
     tries = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_exponential(multiplier=0.2, max=5),
@@ -118,18 +123,32 @@ def send(server: str, sender: str, mail: Mail) -> dict[str, str]:
         reraise=True,
     )
     try:
-        return tries(_deliver, host, int(port), message)
+        return odd | tries(_deliver, host, int(port), _message(sender, mail, to), to)
     except (OSError, smtplib.SMTPException) as fault:
-        raise MailError(
-            f"the mail {mail.subject!r} to {', '.join(mail.to)} could not be delivered: "
-            f"the mail server {server} {_reason(fault)}"
-        ) from fault
+        raise _failure(mail, f"the mail server {server} {_reason(fault)}") from fault
+    except Exception as fault:
+        raise _failure(mail, f"it is no mail that can be sent ({type(fault).__name__}: {fault})") from fault
 
 
-def _message(sender: str, mail: Mail) -> EmailMessage:
+def _failure(mail: Mail, reason: str) -> MailError:
+    return MailError(f"the mail {mail.subject!r} to {', '.join(mail.to)} could not be delivered: {reason}")
+
+
+def _odd(recipients: Iterable[str]) -> dict[str, str]:
+    """The recipients that are no addresses, with the reason: of an address's parts a server would make another."""
+    odd = {}
+    for recipient in recipients:
+        try:
+            check_mail(recipient)
+        except ValueError as error:
+            odd[recipient] = str(error)
+    return odd
+
+
+def _message(sender: str, mail: Mail, to: Iterable[str]) -> EmailMessage:
     message = EmailMessage()
     message["From"] = sender
-    message["To"] = ", ".join(mail.to)
+    message["To"] = ", ".join(to)
     message["Subject"] = mail.subject
     message["Date"] = formatdate()
     message["Message-ID"] = f"<{mail.identity}@giornata>"
@@ -138,9 +157,9 @@ def _message(sender: str, mail: Mail) -> EmailMessage:
     return message
 
 
-def _deliver(host: str, port: int, message: EmailMessage) -> dict[str, str]:
+def _deliver(host: str, port: int, message: EmailMessage, recipients: Sequence[str]) -> dict[str, str]:
     with smtplib.SMTP(host, port, timeout=TIMEOUT) as smtp:
-        refused = smtp.send_message(message)
+        refused = smtp.send_message(message, to_addrs=list(recipients))
     return {address: f"{code} {_text(reason)}" for address, (code, reason) in refused.items()}
 
 

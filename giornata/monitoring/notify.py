@@ -38,10 +38,15 @@ def judge_rule(alerts: Alerts, rule: Rule, seen: Sequence[Observation], console:
 
 @dataclass(frozen=True)
 class Delivery:
-    """The mails that this call sent, and in words what did not go out."""
+    """The mails that this call sent, and in words what did not go out.
+
+    `failures` are of mails that nobody was sent; they stay stored. `refused` are the recipients that the server did
+    not take of mails that went to others.
+    """
 
     sent: tuple[AlertEvent, ...]
     failures: tuple[str, ...]
+    refused: tuple[str, ...]
 
 
 def deliver(alerts: Alerts, models: Iterable[str], server: str, sender: str) -> Delivery:
@@ -52,6 +57,7 @@ def deliver(alerts: Alerts, models: Iterable[str], server: str, sender: str) -> 
     claimant = uuid.uuid4().hex
     sent: list[AlertEvent] = []
     failures: list[str] = []
+    turned_away: list[str] = []
     for event in (event for model in models for event in alerts.undelivered(model)):
         if not alerts.claim(event, claimant):
             continue  # another job is sending it
@@ -63,5 +69,8 @@ def deliver(alerts: Alerts, models: Iterable[str], server: str, sender: str) -> 
             continue
         alerts.delivered(event)
         sent.append(event)
-        failures += [f"the mail server refused {address}: {reason}" for address, reason in refused.items()]
-    return Delivery(tuple(sent), tuple(failures))
+        turned_away += [
+            f"the mail {event.mail.subject!r} was refused for {address}: {reason}"
+            for address, reason in refused.items()
+        ]
+    return Delivery(tuple(sent), tuple(failures), tuple(turned_away))

@@ -14,6 +14,9 @@ before it did. The order of things:
 
 A job that dies between 3 and 4 leaves its claim to run out, and the mail goes a second time: once too often
 rather than never. Both have the same Message-ID.
+
+A rule whose recipients or number of rows are changed is another rule, but not another episode: it goes on from where
+the one that it replaces was left (`take_over`), so that nobody is told again of what began before.
 """
 
 from collections.abc import Sequence
@@ -35,7 +38,7 @@ LEASE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class RuleKey:
-    """Whose state it is: the rule's text (`rmse above 18 over 7d`) at a model, tag and mode."""
+    """Whose state it is: all that a rule says (see `Rule.identity`) at a model, tag and mode."""
 
     model: str
     tag: str
@@ -81,6 +84,9 @@ class Alerts:
             f"INSERT INTO giornata.alerts (model, tag, mode, rule, day, {event}) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?); APPLY BATCH"
         )
+        self._leave = session.prepare(
+            f"UPDATE giornata.alerts SET judged = null, since = null WHERE {own} IF judged = ?"
+        )
         self._state = session.prepare(f"SELECT judged, since FROM giornata.alerts WHERE {own} LIMIT 1")
         self._all = session.prepare(
             "SELECT DISTINCT model, tag, mode, rule, judged, since FROM giornata.alerts"
@@ -104,6 +110,27 @@ class Alerts:
         """How a rule stands; a rule that was never judged is quiet. Raises StoreError."""
         found = self._rows(self._state, _own(_key(rule)))
         return _state(*found[0]) if found else State()
+
+    def take_over(self, rules: Sequence[Rule]) -> None:
+        """Let each rule that was never judged go on from where one of its name was left that is none of `rules`.
+
+        `rules` are all those of a model at one tag and mode. Rules once were known by their names alone; those are
+        taken over alike. Raises StoreError.
+        """
+        new = [rule for rule in rules if self.state(rule).judged is None]
+        if not new:
+            return
+        known = {_key(rule) for rule in rules}
+        left = [standing for standing in self.standings(new[0].model) if standing.key not in known]
+        for rule in new:
+            fitting = [standing for standing in left if _replaces(rule, standing)]
+            if not fitting:
+                continue
+            newest = max(fitting, key=lambda standing: standing.state.judged or date.min)
+            left.remove(newest)
+            judged, since = newest.state.judged, newest.state.since
+            self._applied(self._advance, (judged, since, *_own(_key(rule)), None))
+            self._applied(self._leave, (*_own(newest.key), judged))
 
     def advance(self, rule: Rule, before: State, judgement: Judgement, mail: Mail | None) -> bool:
         """Move a rule from `before` to the judgement's state and store its transition with the `mail` that
@@ -190,7 +217,18 @@ class Alerts:
 
 
 def _key(rule: Rule) -> RuleKey:
-    return RuleKey(rule.model, rule.tag, rule.mode, rule.name)
+    return RuleKey(rule.model, rule.tag, rule.mode, rule.identity)
+
+
+def _replaces(rule: Rule, standing: Standing) -> bool:
+    """Whether a rule says of the metric what another said, which stands somewhere."""
+    key = standing.key
+    named = key.rule == rule.name or key.rule.startswith(f"{rule.name}, ")
+    return (
+        named
+        and (key.model, key.tag, key.mode) == (rule.model, rule.tag, rule.mode)
+        and standing.state.judged is not None
+    )
 
 
 def _own(key: RuleKey) -> tuple[str, str, str, str]:

@@ -17,6 +17,7 @@ class Sink:
         self.mails: list[EmailMessage] = []
         self.refuse: dict[str, str] = {}
         self.answers: list[str] = []
+        self.taken: list[list[str]] = []
         self.tries = 0
         self.address = ""
 
@@ -34,6 +35,7 @@ class Sink:
         self.tries += 1
         answer = self.answers.pop(0) if self.answers else "250 OK"
         if answer.startswith("250"):
+            self.taken.append(list(envelope.rcpt_tos))
             self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
         return answer
 

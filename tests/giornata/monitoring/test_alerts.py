@@ -103,6 +103,21 @@ def test_the_episode_remembers_the_day_it_began() -> None:
     assert judgements[-1].transition.since == date(2013, 11, 2)
 
 
+def test_a_rule_is_all_that_it_says() -> None:
+    written = {"metric": "rmse", "above": 18.0, "over": "7d", "min_rows": 50, "mail": ["b@x.org", "a@x.org"]}
+    said = [
+        rule("m/m", "t", "batch", Alert.model_validate({**written, **change})).identity
+        for change in (
+            {}, {"mail": ["a@x.org"]}, {"min_rows": 1}, {"above": 18.000000000000004}, {"over": "8d"},
+            {"metric": "mae"}, {"above": None, "below": 18.0}, {"mail": ["a@x.org", "b@x.org"]},
+        )
+    ]  # fmt: skip
+    assert said[0] == "rmse above 18 over 7d, 50 rows or more, to a@x.org, b@x.org"
+    assert said[2].startswith("rmse above 18 over 7d, 1 row or more, ")
+    assert said[-1] == said[0], "the order of recipients says nothing"
+    assert len(set(said)) == len(said) - 1
+
+
 def test_rule_from_a_document() -> None:
     alert = Alert.model_validate({"metric": "rmse", "below": 0, "over": "14d", "mail": ["a@x.org"]})
     made = rule("flights/late", "production", "batch", alert)

@@ -63,6 +63,25 @@ def test_refused_addresses_are_named(sink: Any) -> None:
         send(sink.address, "giornata@x.org", MAIL)
 
 
+ODD = ["a@x.org.", "a@x..org", "a(b@x.org", 'a@x.org"', "a:b@x.org", "a b@x.org", "a,b@x.org", "nobody"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_address_takes_no_other_away(sink: Any, odd: str) -> None:
+    """As they were stored before addresses were checked."""
+    refused = send(sink.address, "giornata@x.org", Mail((odd, "c@x.org"), "S", "B", "id"))
+    assert list(refused) == [odd]
+    assert "is not a mail address" in refused[odd]
+    assert (sink.taken, sink.mails[0]["To"]) == ([["c@x.org"]], "c@x.org")
+
+
+@pytest.mark.parametrize("to", ["a@x.org\r\nBcc: b@x.org", "\xe9@x.org\n", "\ud800@x.org"])
+def test_what_is_no_mail_at_all_is_an_error_of_mail(sink: Any, to: str) -> None:
+    with pytest.raises(MailError, match="could not be delivered"):
+        send(sink.address, "giornata@x.org", Mail((to,), "S", "B", "id"))
+    assert sink.taken == []
+
+
 def test_nobody_there(free_port: int) -> None:
     with pytest.raises(MailError, match=r"'Überschrift' to a@x.org, b@x.org .* does not answer"):
         send(f"127.0.0.1:{free_port}", "giornata@x.org", MAIL)

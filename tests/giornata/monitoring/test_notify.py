@@ -107,9 +107,35 @@ def test_a_mail_taken_for_some_is_not_sent_again(alerts: Alerts, rule: Rule, sin
     sink.refuse = {"gone@x.org": "550 unknown"}
     judge_rule(alerts, both, series(19), "http://h/")
     delivery = deliver(alerts, [both.model], sink.address, SENDER)
-    assert delivery.failures == ("the mail server refused gone@x.org: 550 unknown",)
+    assert delivery.failures == ()
+    (refusal,) = delivery.refused
+    assert refusal.endswith("was refused for gone@x.org: 550 unknown")
     assert deliver(alerts, [both.model], sink.address, SENDER).sent == ()
     assert len(sink.mails) == 1
+
+
+def test_rules_that_differ_in_recipients_alone_both_mail(alerts: Alerts, rule: Rule, sink: Any) -> None:
+    other = Rule(**{**vars(rule), "mail": ("owner@x.org",)})
+    alerts.take_over([rule, other])
+    for each in (rule, other):
+        judge_rule(alerts, each, series(17, 19), "http://h/")
+    assert len(deliver(alerts, [rule.model], sink.address, SENDER).sent) == 2
+    assert sorted(mail["To"] for mail in sink.mails) == ["a@x.org", "owner@x.org"]
+    assert len({mail["Message-ID"] for mail in sink.mails}) == 2
+
+
+def test_a_mail_that_cannot_be_put_together_keeps_no_other_back(
+    alerts: Alerts, rule: Rule, sink: Any
+) -> None:
+    """As they were stored before addresses were checked."""
+    for number, to in enumerate(("a@x.org\r\nBcc: b@x.org", "", "\udce9@x.org", "last@x.org")):
+        odd = Rule(**{**vars(rule), "min_rows": 10 + number, "mail": (to.replace("\udce9", "\xe9"),)})
+        judge_rule(alerts, odd, series(19), "http://h/")
+    delivery = deliver(alerts, [rule.model], sink.address, SENDER)
+    assert "last@x.org" in [mail["To"] for mail in sink.mails]
+    assert len(delivery.sent) + len(delivery.failures) == 4
+    assert all("could not be delivered" in failure for failure in delivery.failures)
+    assert not any("b@x.org" in mail["To"] for mail in sink.mails)
 
 
 def test_mails_of_other_models_are_left_alone(alerts: Alerts, rule: Rule, sink: Any) -> None:

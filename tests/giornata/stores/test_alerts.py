@@ -1,7 +1,9 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 from cassandra.cluster import Session
@@ -49,7 +51,7 @@ def test_state_and_transitions_are_kept(alerts: Alerts, rule: Rule) -> None:
     assert store(alerts, rule, judged(rule, 17, 19, 20, 16)) == [True] * 4
     assert alerts.state(rule) == State(FIRST + timedelta(days=3))
     (standing,) = alerts.standings(rule.model)
-    assert (standing.key.rule, standing.state.firing) == ("rmse above 18 over 1d", False)
+    assert (standing.key.rule, standing.state.firing) == (rule.identity, False)
     recovered, fired = alerts.events(standing.key)
     assert (fired.kind, fired.day, fired.value, fired.rows, fired.uuid) == (
         "fired",
@@ -132,9 +134,68 @@ def test_a_claim_runs_out(alerts: Alerts, rule: Rule, repository_session: Sessio
     rows = repository_session.execute(
         "SELECT TTL(claim) AS left FROM giornata.alerts "
         "WHERE model = %s AND tag = %s AND mode = %s AND rule = %s AND day = %s",
-        (rule.model, rule.tag, rule.mode, rule.name, event.day),
+        (rule.model, rule.tag, rule.mode, rule.identity, event.day),
     )
     assert 0 < rows.one().left <= LEASE.total_seconds()
+
+
+@pytest.mark.parametrize(
+    "change", [{"mail": ("a@x.org",)}, {"min_rows": 10}, {"threshold": 18.000000000000004}]
+)
+def test_rules_that_differ_in_anything_are_two(alerts: Alerts, rule: Rule, change: dict[str, Any]) -> None:
+    other = replace(rule, **change)
+    store(alerts, rule, judged(rule, 19))
+    alerts.take_over([rule, other])
+    assert alerts.state(other) == State()
+    assert store(alerts, other, judged(other, 19)) == [True]
+    first, second = alerts.undelivered(rule.model)
+    assert first.mail.identity != second.mail.identity
+
+
+def test_a_rule_that_was_known_by_its_name_goes_on_from_there(
+    alerts: Alerts, rule: Rule, repository_session: Session
+) -> None:
+    began, now = FIRST, FIRST + timedelta(days=2)
+    repository_session.execute(
+        "INSERT INTO giornata.alerts (model, tag, mode, rule, judged, since) VALUES (%s, %s, %s, %s, %s, %s)",
+        (rule.model, rule.tag, rule.mode, "rmse above 18 over 1d", now, began),
+    )
+    second = replace(rule, mail=("c@x.org",))
+    alerts.take_over([rule, second])
+    assert alerts.state(rule) == State(now, began)
+    assert alerts.state(second) == State(), "who was never told begins anew"
+    assert [standing.key.rule for standing in alerts.standings(rule.model)] == [rule.identity]
+    alerts.take_over([rule, second])
+    assert alerts.state(rule) == State(now, began)
+
+
+def test_a_rule_with_other_recipients_goes_on_from_where_it_was_left(alerts: Alerts, rule: Rule) -> None:
+    store(alerts, rule, judged(rule, 19, 20))
+    edited = replace(rule, mail=(*rule.mail, "c@x.org"), min_rows=20)
+    alerts.take_over([edited])
+    assert alerts.state(edited) == State(FIRST + timedelta(days=1), FIRST)
+    left, stands = sorted(
+        alerts.standings(rule.model), key=lambda standing: standing.state.judged is not None
+    )
+    assert (left.key.rule, left.state) == (rule.identity, State()), "it has transitions, which stay"
+    assert len(alerts.events(left.key)) == len(alerts.undelivered(rule.model)) == 1
+    assert stands.key.rule == edited.identity
+
+
+def test_of_two_jobs_at_once_one_takes_over(alerts: Alerts, rule: Rule) -> None:
+    store(alerts, rule, judged(rule, 19, 20))
+    edited = replace(rule, mail=("c@x.org",))
+    start = Barrier(4)
+
+    def job() -> None:
+        start.wait(timeout=30)
+        alerts.take_over([edited])
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(job) for _ in range(4)]:
+            future.result(timeout=60)
+    assert alerts.state(edited) == State(FIRST + timedelta(days=1), FIRST)
+    assert alerts.state(rule) == State()
 
 
 def test_rules_do_not_share_their_state(alerts: Alerts, rule: Rule) -> None:
