@@ -59,7 +59,7 @@ def findings(tree: ast.Module) -> Iterator[Finding]:
     for statement in tree.body:
         is_twin = isinstance(statement, ast.FunctionDef) and names.is_twin(statement.name)
         part = _Part(statement, names, EXPRESSION_ATTRIBUTES if is_twin else ATTRIBUTES)
-        for node in reversed(list(ast.walk(statement))):
+        for node in _from_below(statement):
             yield from part.findings(node)
     for node in udf_sets.places_of_order(tree):
         yield Finding(
@@ -67,6 +67,16 @@ def findings(tree: ast.Module) -> Iterator[Finding]:
             "a set has no order that another process would share",
             "go through sorted(…) of it, or make a dict.fromkeys(…), which keeps the order of its items",
         )
+
+
+def _from_below(statement: ast.stmt) -> Iterator[ast.AST]:
+    """The nodes of a statement in the order of the source, each after those below it."""
+    nodes, waiting = [], [statement]
+    while waiting:
+        node = waiting.pop()
+        nodes.append(node)
+        waiting += ast.iter_child_nodes(node)  # type: ignore[arg-type]
+    return reversed(nodes)
 
 
 def _structure(tree: ast.Module) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ def places_of_order(tree: ast.Module) -> Iterator[ast.AST]:
     yield from constants.places()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
-            yield from _Scope([node], constants.names).places()
+            yield from _Scope([node], frozenset(constants.names)).places()
 
 
 class _Scope:
@@ -43,9 +43,27 @@ class _Scope:
             for annotation in _annotations(node)
             for part in ast.walk(annotation)
         }
-        self.names = outer
-        while more := {name for node in self.nodes for name in self.named(node)} - self.names:
-            self.names |= more
+        self.names = set(outer)
+        self.sets: set[ast.AST] = set()
+        self.find()
+
+    def find(self) -> None:
+        """Find the sets and their names: what is one may make what holds it, or uses its name, one too."""
+        uses: dict[str, list[ast.AST]] = {}
+        for node in self.nodes:
+            if isinstance(node, ast.Name):
+                uses.setdefault(node.id, []).append(node)
+        waiting = list(self.nodes)
+        while waiting:
+            node = waiting.pop()
+            if node in self.sets or not self.is_made_a_set(node):
+                continue
+            self.sets.add(node)
+            waiting += self.above(node)
+            for name in self.given(node):
+                if name not in self.names:
+                    self.names.add(name)
+                    waiting += uses.get(name, ())
 
     def places(self) -> Iterator[ast.AST]:
         """The sets whose order may count."""
@@ -54,29 +72,43 @@ class _Scope:
                 continue
             is_type = isinstance(node, ast.Name) and node.id in ("set", "frozenset")
             if (is_type and not self.is_type_use(node)) or (
-                self.is_set(node) and not self.is_unordered_use(node)
+                node in self.sets and not self.is_unordered_use(node)
             ):
                 yield node
 
-    def named(self, node: ast.AST) -> Iterator[str]:
-        """The names that a node gives to sets."""
-        pairs: list[tuple[ast.expr, ast.expr | None]] = []
-        match node:
-            case ast.Assign():
-                pairs = [(target, node.value) for target in node.targets]
-            case ast.AnnAssign() | ast.NamedExpr() | ast.AugAssign():
-                pairs = [(node.target, node.value)]
-        for target, value in pairs:
-            match target, value:
-                case ast.Name(id=name), ast.expr() if self.is_set(value):
-                    yield name
-                case ast.Tuple(elts=targets), ast.Tuple(elts=values) if len(targets) == len(values):
-                    for each, part in zip(targets, values, strict=True):
-                        if isinstance(each, ast.Name) and self.is_set(part):
-                            yield each.id
+    def above(self, node: ast.AST) -> list[ast.AST]:
+        """What may be a set because a node below is one; a copy is two levels above what is copied."""
+        holder = self.parents.get(node)
+        around = self.parents.get(holder) if holder else None
+        return [each for each in (holder, around) if each is not None]
 
-    def is_set(self, node: ast.AST) -> bool:
-        """Whether a node can be seen to be a set."""
+    def given(self, value: ast.AST) -> Iterator[str]:
+        """The names that are given to a value."""
+        holder = self.parents.get(value)
+        match holder:
+            case ast.Assign(value=given) if given is value:
+                yield from (target.id for target in holder.targets if isinstance(target, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.NamedExpr(target=ast.Name(id=name)):
+                yield name
+            case ast.AugAssign(target=ast.Name(id=name)):
+                yield name
+            case ast.Tuple():
+                place = holder.elts.index(value) if isinstance(value, ast.expr) else 0
+                for target in self.unpacked(holder):
+                    if isinstance(target.elts[place], ast.Name):
+                        yield target.elts[place].id  # type: ignore[attr-defined]
+
+    def unpacked(self, values: ast.Tuple) -> list[ast.Tuple]:
+        """The tuples of names to which a tuple of as many values is given; none where it is used in another way."""
+        holder = self.parents.get(values)
+        if not isinstance(holder, ast.Assign) or holder.value is not values:
+            return []
+        targets = [target for target in holder.targets if isinstance(target, ast.Tuple)]
+        fitting = [target for target in targets if len(target.elts) == len(values.elts)]
+        return fitting if len(fitting) == len(holder.targets) else []
+
+    def is_made_a_set(self, node: ast.AST) -> bool:
+        """Whether a node can be seen to be a set, from what it holds."""
         match node:
             case ast.Set() | ast.SetComp():
                 return True
@@ -85,15 +117,15 @@ class _Scope:
             case ast.Call(func=ast.Attribute(attr=attr)) if attr in _MAKING:
                 return True
             case ast.Call(func=ast.Attribute(value=value, attr="copy")):
-                return self.is_set(value)
+                return value in self.sets
             case ast.BinOp(left=left, op=op, right=right) if isinstance(op, _ALGEBRA):
-                return any(self.is_set(side) or _is_view(side) for side in (left, right))
+                return any(side in self.sets or _is_view(side) for side in (left, right))
             case ast.IfExp(body=body, orelse=orelse):
-                return self.is_set(body) or self.is_set(orelse)
+                return body in self.sets or orelse in self.sets
             case ast.BoolOp(values=values):
-                return any(map(self.is_set, values))
+                return any(value in self.sets for value in values)
             case ast.NamedExpr(value=value):
-                return self.is_set(value)
+                return value in self.sets
             case ast.Name(id=name, ctx=ast.Load()):
                 return name in self.names
         return False
@@ -110,16 +142,8 @@ class _Scope:
                 targets = parent.targets if isinstance(parent, ast.Assign) else [parent.target]
                 return all(isinstance(target, ast.Name) for target in targets)
             case ast.Tuple():
-                assigned = self.parents.get(parent)
-                return (
-                    isinstance(assigned, ast.Assign)
-                    and assigned.value is parent
-                    and all(
-                        isinstance(target, ast.Tuple)
-                        and len(target.elts) == len(parent.elts)
-                        and all(isinstance(each, ast.Name) for each in target.elts)
-                        for target in assigned.targets
-                    )
+                return any(self.unpacked(parent)) and all(
+                    isinstance(name, ast.Name) for target in self.unpacked(parent) for name in target.elts
                 )
             case ast.If() | ast.While() | ast.Assert() | ast.IfExp():
                 return True

@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_LENGTH = 200_000
+MAX_ERRORS = 100
+"""How many mistakes of one file are told at once."""
 
 _PYTHON = {
     "int": Type.INT,
@@ -212,7 +215,10 @@ def parse_udfs(source: str) -> Udfs:
     """
     source = source.removeprefix("\ufeff")
     tree = _syntax(source)
-    errors = [_error(source, *found) for found in findings(tree)]
+    try:
+        errors = [_error(source, *found) for found in islice(findings(tree), MAX_ERRORS)]
+    except RecursionError:
+        raise _refused(source, 0, "it is nested too deep") from None
     functions: dict[str, UdfFunction] = {}
     udfs = Udfs(source, functions)
     public = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _is_public(node.name)]

@@ -1,10 +1,14 @@
 """Functions of a project: their signatures, what they may say, null, errors, twins, and how they are stored."""
 
 import copy
+import re
+import time
 from datetime import UTC, datetime
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsl import (
     CompiledFeatures,
@@ -316,3 +320,59 @@ def test_half_a_surrogate_pair_is_no_text_of_a_function_nor_of_a_row():
             with pytest.raises(InputError, match=message):
                 compile_features({"f": expression}, SCHEMA).row(row)
     assert compile_features({"f": "row.s"}, SCHEMA).row({"s": "é😀"}) == ["é😀"]
+
+
+def mistakes(source):
+    """The errors of a source."""
+    try:
+        parse_udfs(source)
+    except LanguageErrors as errors:
+        return errors.errors
+    return []
+
+
+@given(data=st.data())
+def test_any_source_holds_functions_or_mistakes_at_their_places(data):
+    start = data.draw(st.integers(0, len(SOURCE)))
+    end = data.draw(st.integers(start, min(len(SOURCE), start + 12)))
+    pieces = [
+        "",
+        "\ud800",
+        "\x00",
+        "\ufeff",
+        "(",
+        "'",
+        "\n",
+        "\r",
+        "\x0c",
+        "    ",
+        "{1}",
+        ".__class__",
+        "é = ",
+        "@",
+    ]
+    source = SOURCE[:start] + data.draw(st.sampled_from(pieces) | st.text(max_size=4)) + SOURCE[end:]
+    lines = len(re.split("\r\n|\r|\n", source))
+    for error in mistakes(source):
+        assert 1 <= error.line <= lines
+        assert error.column >= 1
+        str(error).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x" + "|x" * 900,
+        "x" + ".real" * 900,
+        "len({1}" + "|{1}" * 800 + ")",
+        "\n".join(f"    zz{place}qwer(x)" for place in range(5_000)),
+        "\n".join(f"    a{place} = a{place + 1}" for place in range(9_000)) + "\n    a9000 = {1}",
+    ],
+    ids=["deep", "long", "sets", "unknown", "names"],
+)
+def test_a_large_source_is_checked_quickly(body):
+    begin = time.process_time()
+    errors = mistakes(f"def f(x: float) -> float:\n    return {body}")
+    assert time.process_time() - begin < 5.0
+    assert len(errors) <= 100
+    assert not errors or errors[0].line <= 3
