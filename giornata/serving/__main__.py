@@ -21,6 +21,7 @@ from giornata.serving.prediction_log import PredictionLog
 from giornata.serving.predictor import Predictor
 from giornata.serving.routing import RoutingTable
 from giornata.serving.trials import Trials
+from giornata.serving.workers import Workers
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import connect
 
@@ -41,8 +42,12 @@ def build(settings: Settings, metrics: Metrics) -> Application:
         if any(model.reads_store for model in table.models):
             store.need()
 
-    loader = Loader(settings.bundles, open_model, follow, Trials(settings.home / "trials"))
-    return Application(loader, Predictor(store, log, metrics), store, log, metrics, settings.request_timeout)
+    workers = Workers(metrics, settings.request_timeout)
+    loader = Loader(
+        settings.bundles, partial(open_model, workers=workers), follow, Trials(settings.home / "trials")
+    )
+    predictor = Predictor(store, log, metrics)
+    return Application(loader, predictor, store, log, workers, metrics, settings.request_timeout)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,8 +11,10 @@ for a model without store features is answered on the event loop itself, since h
 thread costs as much again. Reads of the feature store wait on the network, and big batches compute for
 milliseconds: both run in bounded pools of threads, one each, so that a store that does not answer holds up
 only the models that need it. (The driver's callbacks would save a read its thread; threads let the one
-function that knows the rule of time, `OnlineFeatures.read`, serve here too.) A request that finds its pool's
-queue full, or so full that its deadline would pass there, is refused at once (503) rather than kept waiting.
+function that knows the rule of time, `OnlineFeatures.read`, serve here too.) A model that runs code of a project's own
+has threads of its own, which wait for its process (see workers.py): nothing says how long that code takes.
+
+A request that finds its pool's queue full, or so full that its deadline would pass there, is refused at once (503).
 The deadline is the caller's: the header `x-timeout-ms`, counted from the moment at which the request has arrived.
 
 A request that a page of another site makes a browser send is refused (403): a server on a user's own machine or
@@ -25,24 +27,28 @@ from datetime import UTC, datetime
 from functools import partial
 from time import perf_counter
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import orjson
 
 from giornata.errors import GiornataError, NotFoundError, StoreError
 from giornata.serving.loader import Loader
 from giornata.serving.metrics import CONTENT_TYPE, Metrics
+from giornata.serving.model import ServedModel
 from giornata.serving.online_store import OnlineStore
 from giornata.serving.pool import BusyError, Deadline, Pool
 from giornata.serving.prediction_log import PredictionLog
 from giornata.serving.predictor import Predictor
 from giornata.serving.requests import MAX_BODY_BYTES, RefusedError
 from giornata.serving.routing import Route
+from giornata.serving.workers import Workers
 
 INLINE_BYTES = 8 * 1024  # a body up to this size is some tens of rows: well below a millisecond of work
 BODY_SECONDS = 10.0  # for a caller to send its body
 MAX_TIMEOUT_MS = 60_000
 STORE_THREADS = 16
 BATCH_THREADS = 2
+OWN_CODE_THREADS = 4  # of each model that runs a project's own code; its process answers one at a time
 
 _JSON = b"application/json"
 _PREDICT = ("/models/", "/predict")
@@ -72,6 +78,7 @@ class Application:
         predictor: Predictor,
         store: OnlineStore,
         log: PredictionLog,
+        workers: Workers,
         metrics: Metrics,
         seconds: float,
     ):
@@ -80,10 +87,12 @@ class Application:
         self._predictor = predictor
         self._store = store
         self._log = log
+        self._workers = workers
         self._metrics = metrics
         self._seconds = seconds
         self._store_pool = Pool("features", STORE_THREADS)
         self._batch_pool = Pool("batch", BATCH_THREADS)
+        self._own_pools: WeakKeyDictionary[ServedModel, Pool] = WeakKeyDictionary()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one HTTP request, or run the server's life from start to stop."""
@@ -100,6 +109,8 @@ class Application:
                 status, kind, body = self._control(scope["method"], path)
         except RefusedError as error:
             status, body, headers = self._refuse(error)
+        except asyncio.CancelledError:  # the server stops, and has waited for this task as long as it may
+            status, body, headers = self._refuse(RefusedError(503, "stopping", "the server stops"))
         await send(
             {
                 "type": "http.response.start",
@@ -131,14 +142,22 @@ class Application:
             self._metrics.seconds.labels(route.model.name).observe(perf_counter() - started)
 
     async def _answer(self, route: Route, body: bytes, now: datetime, seconds: float) -> bytes:
-        if not route.model.reads_store and len(body) <= INLINE_BYTES:
+        model = route.model
+        if not model.waits and len(body) <= INLINE_BYTES:
             return self._predictor.answer(route, body, now)
         deadline = Deadline.after(seconds)
         call = partial(self._predictor.answer, route, body, now, deadline)
-        if not route.model.reads_store:
-            return await self._batch_pool.run(call, deadline)
         # What is left to the store after the queue must be worth asking with.
-        return await self._store_pool.run(call, deadline.within(route.model.online.deadline.total_seconds()))
+        begin = deadline.within(model.online.deadline.total_seconds()) if model.reads_store else deadline
+        return await self._pool(model).run(call, begin)
+
+    def _pool(self, model: ServedModel) -> Pool:
+        if not model.own_code:
+            return self._store_pool if model.reads_store else self._batch_pool
+        pool = self._own_pools.get(model)
+        if pool is None:
+            pool = self._own_pools[model] = Pool(model.name, OWN_CODE_THREADS)
+        return pool
 
     def _control(self, method: str, path: str) -> tuple[int, bytes, bytes]:
         if path not in _CONTROL:
@@ -184,10 +203,10 @@ class Application:
         await send({"type": "lifespan.startup.complete"})
         await receive()
         loop = asyncio.get_running_loop()
-        for stop in (self._loader.stop, self._log.stop, self._store.stop):
+        for stop in (self._workers.stop, self._loader.stop, self._log.stop, self._store.stop):
             await loop.run_in_executor(None, stop)
-        self._store_pool.stop()
-        self._batch_pool.stop()
+        for pool in (self._store_pool, self._batch_pool, *self._own_pools.values()):
+            pool.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -154,7 +154,7 @@ class Loader:
             logger.error("deployments cannot be followed, the loaded models keep serving: %s", table.problem)
         self._on_change(table)
         for model in set(table.models) - set(self.table.models):
-            if model.has_code:
+            if model.own_code:
                 weakref.finalize(model, self._has_garbage.set).atexit = False
         self.table = table
         in_use = {(model.name, model.uuid) for model in table.models}

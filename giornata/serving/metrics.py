@@ -61,6 +61,12 @@ class Metrics:
             buckets=LATENCY_SECONDS,
             registry=self.registry,
         )
+        self.replaced = Counter(
+            "giornata_model_processes_replaced",
+            "Processes of models ended or lost because of a project's own code, by what it did (late, ended)",
+            ["model", "reason"],
+            registry=self.registry,
+        )
         self.logged = Counter("giornata_log_rows", "Predictions written to the log", registry=self.registry)
         self.dropped = Counter(
             "giornata_log_dropped_rows",

@@ -5,38 +5,49 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dsl.types import Inputs
-from giornata.bundle import open_bundle
+from giornata.bundle import open_bundle, read_file
 from giornata.documents import FeatureGroup
 from giornata.documents.model import Online
 from giornata.errors import BundleError
 from giornata.names import parse_model_name
 from giornata.scorer import Scorer, inputs_of
 from giornata.serving.moments import moments_of
+from giornata.serving.pool import Deadline
 from giornata.serving.requests import Column, RequestReader
+from giornata.serving.workers import BeforeDeadline, IsolatedScorer, Workers, own_code
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServedModel:
     """A version that answers. `inputs` is what it reads, `groups` the feature groups among that, `online` how.
 
-    `has_code` says that it runs code of its project's: functions, or the class of a model of type custom.
+    `own_code` are the project's functions and class that it runs.
     """
 
     name: str
     uuid: str
     project: str
-    scorer: Scorer
+    scorer: Scorer | IsolatedScorer
     reader: RequestReader
     inputs: Inputs
     groups: Mapping[str, FeatureGroup]
     online: Online
     log_share: float
-    has_code: bool
+    own_code: tuple[str, ...] = ()
 
     @property
     def reads_store(self) -> bool:
         """Whether a prediction needs the online feature store."""
         return bool(self.inputs.store)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a prediction waits for something else than this process."""
+        return bool(self.own_code or self.inputs.store)
+
+    def answering(self, deadline: Deadline | None) -> Scorer | BeforeDeadline:
+        """What answers the rows of one request."""
+        return self.scorer.before(deadline) if isinstance(self.scorer, IsolatedScorer) else self.scorer
 
     def describe(self) -> dict[str, object]:
         """What `GET /models` says of a version."""
@@ -48,14 +59,21 @@ class ServedModel:
         }
 
 
-def open_model(source: bytes | Path) -> ServedModel:
+def open_model(source: bytes | Path, workers: Workers | None = None) -> ServedModel:
     """Verify, open and try out a bundle, given as bytes or as the path of a file.
 
     Raises a GiornataError saying what is wrong with it, and what the project's own code and libraries raise over it.
+
+    With `workers`, code of the project's own runs in a process of theirs, and not in this one.
     """
     bundle = open_bundle(source)
-    scorer = Scorer(bundle)
-    scorer.check_self_test()
+    code = own_code(bundle)
+    scorer: Scorer | IsolatedScorer
+    if code and workers:
+        scorer = workers.scorer(source if isinstance(source, bytes) else read_file(source), bundle)
+    else:
+        scorer = Scorer(bundle)
+        scorer.check_self_test()
     version = bundle.version
     signature = version.signature
     if lacking := {store.group for store in signature.store.values()} - version.groups.keys():
@@ -73,6 +91,5 @@ def open_model(source: bytes | Path) -> ServedModel:
         groups=version.groups,
         online=version.configuration.online,
         log_share=version.configuration.monitor.log,
-        has_code=version.configuration.type == "custom"
-        or any("udfs" in features for features in (bundle.features, bundle.partition or {})),
+        own_code=code,
     )

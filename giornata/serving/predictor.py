@@ -16,6 +16,7 @@ from giornata.serving.pool import Deadline
 from giornata.serving.prediction_log import Entry, PredictionLog
 from giornata.serving.requests import PredictRequest, RefusedError
 from giornata.serving.routing import Route
+from giornata.serving.workers import BeforeDeadline
 
 _FAILURES = (UdfError, PredictionError)
 """What code of the project raises about a row."""
@@ -45,10 +46,11 @@ class Predictor:
         request = model.reader.read(body, now)
         missing = self._store.add_features(model, request, deadline) if model.reads_store else []
         failed: dict[int, GiornataError] = {}
+        scorer = model.answering(deadline)
         try:
-            predictions = model.scorer.rows(request.rows)
+            predictions = scorer.rows(request.rows)
         except _FAILURES:
-            request, predictions, failed = _one_by_one(model.scorer, request)
+            request, predictions, failed = _one_by_one(scorer, request)
         identities = [str(uuid.uuid4()) for _ in predictions]
         for index, prediction in enumerate(predictions):
             if not _is_finite(prediction):
@@ -105,7 +107,7 @@ def _is_finite(prediction: Prediction) -> bool:
 
 
 def _one_by_one(
-    scorer: Scorer, request: PredictRequest
+    scorer: Scorer | BeforeDeadline, request: PredictRequest
 ) -> tuple[PredictRequest, list[Prediction], dict[int, GiornataError]]:
     """The rows that can be answered, their answers, and by place the rows for which code of the project fails.
 

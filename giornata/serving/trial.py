@@ -9,7 +9,6 @@ was asked for a while.
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import sys
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from giornata.bundle import digest, open_bundle, read_file, told
+from giornata.scorer import Scorer
+from giornata.serving.forks import forget_xgboost, import_xgboost, limit
 from giornata.serving.model import open_model
 
 IDLE_SECONDS = 120.0
@@ -31,7 +32,7 @@ _KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 def main() -> int:
     """Answer what is asked until the input ends or nothing is asked for `IDLE_SECONDS`."""
-    _import_xgboost()
+    import_xgboost()
     answers = os.dup(1)
     os.dup2(2, 1)  # what a project's code prints is no answer
     lines = sys.stdin.buffer
@@ -43,22 +44,6 @@ def main() -> int:
         answer = _tried(asked["path"], asked["sha256"], asked["seconds"], asked["bytes"])
         os.write(answers, _line(answer))
     return 0
-
-
-def _import_xgboost() -> None:
-    """Forks share what was imported. Without scikit-learn, whose import takes many times as long as XGBoost's own."""
-    sys.modules["sklearn"] = None  # type: ignore[assignment]  # which is how an import fails
-    try:
-        with contextlib.suppress(Exception):
-            import xgboost  # noqa: F401
-    finally:
-        del sys.modules["sklearn"]
-
-
-def _forget_xgboost() -> None:
-    """A project's class may want it with scikit-learn: let it be imported anew."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == "xgboost"]:
-        del sys.modules[name]
 
 
 def _tried(path: str, sha256: str, seconds: float, memory: int) -> dict[str, Any]:
@@ -121,7 +106,7 @@ def _try(path: str, sha256: str, memory: int, writing: int) -> None:
     status = 1
     try:
         os.setsid()
-        _limit(memory)
+        limit(memory)
         os.write(writing, _line(_opened(Path(path), sha256)))
         status = 0
     finally:
@@ -134,8 +119,10 @@ def _opened(path: Path, sha256: str) -> dict[str, Any]:
         if digest(content) != sha256:
             return _answer("the file has changed while it was read", SOON_SECONDS)
         if open_bundle(content).version.configuration.type == "custom":
-            _forget_xgboost()
-        open_model(content).scorer.check_parts()
+            forget_xgboost()
+        scorer = open_model(content).scorer
+        assert isinstance(scorer, Scorer)  # since no other process was asked for
+        scorer.check_parts()
     except OSError as error:
         return _answer(told(error), SOON_SECONDS)
     except MemoryError:
@@ -143,16 +130,6 @@ def _opened(path: Path, sha256: str) -> dict[str, Any]:
     except BaseException as error:  # noqa: BLE001 - what code and libraries raise over a bundle ends this fork alone
         return _answer(told(error))
     return _answer(None)
-
-
-def _limit(memory: int) -> None:
-    """Let this process take so many bytes more than it has, where the system can be told."""
-    with contextlib.suppress(OSError, ValueError):
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        most = pages * resource.getpagesize() + memory
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":

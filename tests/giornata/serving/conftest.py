@@ -14,7 +14,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
@@ -28,7 +28,10 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 from dsl import GroupSchema, Schema, compile_features, parse_udfs
 from giornata.bundle import Bundle, Part, open_bundle, write_bundle
 from giornata.documents import FeatureGroup, ModelSpec, Table
+from giornata.documents.custom_code import CustomCode
 from giornata.documents.record import InputColumn, ModelVersion, PartRecord, Signature, StoreInput, Window
+from giornata.models.base import Examples
+from giornata.models.custom import CustomType
 from giornata.scorer import with_self_test
 from giornata.serving.trials import Trials
 
@@ -180,6 +183,55 @@ PLANE = FeatureGroup.model_validate(
 )
 
 
+SPIN = """
+def _count(x: float) -> float:
+    while x > 0:
+        x = x + 1.0
+    return x
+
+
+def spin(x: float) -> float:
+    if x == 7.0:
+        raise ValueError("seven")
+    return _count(x)
+"""
+
+ODD = """
+import os
+import signal
+import time
+
+import numpy as np
+
+
+class Odd:
+    def fit(self, examples, setting):
+        pass
+
+    def predict(self, matrix):
+        for value in matrix[:, 0]:
+            if value == 1:
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if value == 2:
+                os._exit(3)
+            if value == 3:
+                raise SystemExit(4)
+            if value == 4:
+                bytearray(2**40)
+            if value == 5:
+                time.sleep(0.1)
+            if value == 6:
+                time.sleep(3600)
+        return np.nan_to_num(matrix[:, 0].astype(float))
+
+    def save(self):
+        return {"nothing.json": b"{}"}
+
+    def load(self, files):
+        pass
+"""
+
+
 @pytest.fixture(scope="session")
 def versions() -> list[Truth]:
     """Two versions of the model flights/minutes, with one signature."""
@@ -194,6 +246,43 @@ def rooted() -> Truth:
     """A version of flights/rooted, whose own function fails for a negative distance."""
     source = "import math\n\n\ndef root(x: float) -> float:\n    return math.sqrt(x)\n"
     return make_bundle("flights/rooted", {"root": "udfs.root(row.distance)"}, TABLE, set(), 5, udfs=source)
+
+
+@pytest.fixture(scope="session")
+def spinning() -> Truth:
+    """A version of flights/spinning, whose own function loops for a positive distance."""
+    return make_bundle("flights/spinning", {"x": "udfs.spin(row.distance)"}, TABLE, set(), 11, udfs=SPIN)
+
+
+@pytest.fixture(scope="session")
+def odd_like():
+    """Makes versions of flights/odd, of a class of the project's own, by replacing words of the class."""
+    truth = make_bundle("flights/odd", {"x": "row.distance"}, TABLE, set(), 12)
+
+    def make(old: str = "", new: str = "") -> Truth:
+        return replace(
+            truth, content=with_class(truth, CustomCode("Odd", "models/odd.py", ODD.replace(old, new)))
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def odd(odd_like) -> Truth:
+    """A version of flights/odd, whose class answers the distance, and does something else for distances 1 to 6."""
+    return odd_like()
+
+
+def with_class(truth: Truth, code: CustomCode) -> bytes:
+    """The bundle of `truth` with a class of a project in place of its trees."""
+    bundle = open_bundle(truth.content)
+    examples = Examples(np.zeros((20, 1), np.float32), np.zeros(20))
+    files = CustomType(code).fit(examples, "regression", {}, 1).to_files()
+    own = {"type": "custom", "class_": f"odd.{code.class_name}"}
+    configuration = bundle.version.configuration.model_copy(update=own)
+    version = bundle.version.model_copy(update={"configuration": configuration})
+    made = Bundle(version, bundle.features, None, (replace(bundle.parts[0], files=files),))
+    return write_bundle(with_self_test(made, [{"distance": None}]))
 
 
 @pytest.fixture(scope="session")
