@@ -94,6 +94,7 @@ def _print_line(line: str) -> None:
 
 def main() -> int:
     """Run the command line; an error of ours ends with its message and exit status 1."""
+    os.umask(0o077)  # logs, mails and data are their user's alone
     try:
         app()
     except GiornataError as problem:

@@ -68,7 +68,8 @@ class Stack:
     def up(self, names: Iterable[str] | None = None) -> None:
         """Start the named services (default: all that are not optional) and what they need.
 
-        Returns when every one of them answers. Those that run are left alone. Raises `StackError` when the machine
+        Returns when every one of them answers. Those that run are left alone; where the supervisor was itself killed,
+        what it left behind is ended first. Raises `StackError` when the machine
         lacks something, a port is taken, or a service does not become ready; the message of the last shows the end of
         its log.
         """
@@ -81,9 +82,14 @@ class Stack:
         with self._alone():
             alive = {name for name, state in self.supervisor.states().items() if state.state in ALIVE}
             to_start = [name for name in wanted if name not in alive]
+            if not self.supervisor.is_running():
+                self._end_leftovers()
             if to_start:
                 self._prepare(to_start)
-            self._start_in_order(wanted, alive)
+            try:
+                self._start_in_order(wanted, alive)
+            finally:
+                self.supervisor.note()
         self._tell("everything answers" if to_start else "already running, and everything answers")
 
     def down(self) -> None:
@@ -94,9 +100,11 @@ class Stack:
         self._began = time.monotonic()
         with self._alone():
             if self.supervisor.is_running():
+                self.supervisor.note()
                 self._stop_in_order()
                 self.supervisor.stop()
             self._end_leftovers()
+            self.supervisor.forget()
         self._tell("stopped; the data stays in " + str(self.installation.home))
 
     def start(self, name: str) -> None:
@@ -111,6 +119,8 @@ class Stack:
     def status(self) -> list[Status]:
         """How each service is, found out by talking to it; an optional one only where it was started."""
         states = self.supervisor.states()
+        if states:
+            self.supervisor.note()
         shown = [
             service
             for name, service in self.services.items()
@@ -241,7 +251,7 @@ class Stack:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the installation's lock, so that two calls do not start and stop the same servers."""
-        self.installation.home.mkdir(parents=True, exist_ok=True)
+        self.installation.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.installation.home / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

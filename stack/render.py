@@ -40,8 +40,11 @@ _FOLDERS = (
 def render(installation: Installation, services: Collection[Service]) -> None:
     """Write everything that the servers read before they start. Repeating it changes nothing."""
     home = installation.home
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in (*_FOLDERS, "airflow", *(f"run/{service.name}" for service in services)):
         (home / folder).mkdir(parents=True, exist_ok=True)
+        # Also one of an earlier release: what lies in it is its user's alone.
+        (home / folder.partition("/")[0]).chmod(0o700)
     templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,

@@ -1,6 +1,7 @@
 """Speaks with the supervisor of one stack: starts it, starts and stops its programs, tells their states."""
 
 import http.client
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from stack.errors import StackError
 from stack.installation import Installation
+from stack.notes import Notes
 
 ALIVE = {"STARTING", "RUNNING", "STOPPING"}
 _SECONDS_TO_START = 30
@@ -47,6 +49,7 @@ class Supervisor:
 
     def __init__(self, installation: Installation):
         self.installation = installation
+        self._notes = Notes(installation.home)
 
     def is_running(self) -> bool:
         """Whether the supervisor answers."""
@@ -116,14 +119,29 @@ class Supervisor:
                 f"the supervisor (process {pid}) does not end within {_SECONDS_TO_END} s"
             ) from problem
 
+    def note(self) -> None:
+        """Note the supervisor's processes, to know them when it is gone."""
+        try:
+            supervisor = psutil.Process(self._call("getPID"))
+            self._notes.add([supervisor, *supervisor.children(recursive=True)])
+        except (OSError, http.client.HTTPException, psutil.NoSuchProcess):
+            return  # it has just ended
+
+    def forget(self) -> None:
+        """Forget what was noted: no process is left."""
+        self._notes.forget()
+
     def processes(self) -> list[psutil.Process]:
         """Every process that descends from this installation's supervisor, whether or not that still runs."""
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
+        noted = self._notes.read()
+        return [process for process in psutil.process_iter() if self._is_ours(process, noted)]
 
-    def _is_ours(self, process: psutil.Process) -> bool:
+    def _is_ours(self, process: psutil.Process, noted: dict[int, float]) -> bool:
         try:
-            if process.status() == psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
                 return False
+            if self._notes.know(process, noted):
+                return True
             return process.environ().get("SUPERVISOR_SERVER_URL") == self.installation.supervisor_url
         except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess, OSError):
             return False  # another user's process, or one that has just ended

@@ -1,10 +1,12 @@
 """The stack starts, fails with the end of a log, stops without leaving a process, and keeps its data."""
 
 import fcntl
+import json
 import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,10 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 from cassandra.cluster import Cluster
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from stack.control import Stack
 from stack.errors import StackError
 from stack.installation import Installation
+from stack.notes import Notes
 from stack.ports import free_ports
 from stack.service import Service
 from stack.services import services
@@ -114,6 +118,84 @@ def test_down_ends_what_a_killed_supervisor_left(here: Installation, lines: list
     assert stack.supervisor.processes() == []
     stack.up()
     assert lines[-1].endswith("everything answers")
+
+
+# Changes its title, by which it loses its environment, as Airflow's servers do; forks when it is asked to.
+TITLED = """
+import os, pathlib, signal, sys, setproctitle
+signal.signal(signal.SIGUSR1, lambda *_: os.fork() or forked())
+def forked():
+    setproctitle.setproctitle("another worker")
+    pathlib.Path(sys.argv[1], "forked").write_text(str(os.getpid()))
+setproctitle.setproctitle("some worker: " + "x" * 4000)
+pathlib.Path(sys.argv[1], "titled").write_text(str(os.getpid()))
+while True: signal.pause()
+"""
+
+
+@pytest.mark.parametrize("again", ["up", "down"])
+def test_processes_without_their_environment_end_when_the_supervisor_was_killed(
+    here: Installation, lines: list[str], tmp_path: Path, again: str
+) -> None:
+    script = tmp_path / "titled.py"
+    script.write_text(TITLED)
+    start = f"{sys.executable} {script} {tmp_path} & while [ ! -s {tmp_path}/titled ]; do sleep 0.05; done;"
+    stack = stack_of(here, lines, mail_after(here, start))
+    stack.up()
+    titled = psutil.Process(int((tmp_path / "titled").read_text()))
+    assert "SUPERVISOR_SERVER_URL" not in titled.environ()
+    titled.send_signal(signal.SIGUSR1)
+    forked = psutil.Process(pid_in(tmp_path / "forked"))
+    mail = psutil.Process(stack.supervisor.state("mail").pid)
+    supervisor = psutil.Process(int((here.home / "supervisor.pid").read_text()))
+    supervisor.kill()
+    psutil.wait_procs([supervisor], timeout=10)
+    left = [mail, titled, forked]
+    assert {process.pid for process in stack.supervisor.processes()} >= {process.pid for process in left}
+    getattr(stack, again)()
+    assert not [process for process in left if is_alive(process)]
+    if again == "up":
+        assert lines[-1].endswith("everything answers")
+        assert stack.status()[0].is_ready
+
+
+def pid_in(file: Path) -> int:
+    for attempt in Retrying(
+        wait=wait_fixed(0.05),
+        stop=stop_after_delay(30),
+        retry=retry_if_exception_type((OSError, ValueError)),
+        reraise=True,
+    ):
+        with attempt:
+            return int(file.read_text())
+    raise AssertionError(file)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_process_that_has_the_number_of_one_that_ended_is_left_alone(
+    here: Installation, lines: list[str]
+) -> None:
+    notes = Notes(here.home)
+    with subprocess.Popen(["/bin/sleep", "600"], process_group=0) as other:
+        notes.add([psutil.Process(other.pid)])
+        noted = {pid: began - 3600 for pid, began in notes.read().items()}
+        (here.home / "processes.json").write_text(json.dumps(noted))
+        stack_of(here, lines, mail_after(here, "")).down()
+        assert other.poll() is None
+        other.kill()
+
+
+def test_what_servers_write_is_their_users_alone(here: Installation, lines: list[str]) -> None:
+    here.mails.mkdir(mode=0o755)
+    stack = stack_of(here, lines, mail_after(here, "touch made;"))
+    stack.up()
+    for folder in (here.logs, here.mails, here.configuration, here.home / "run"):
+        assert folder.stat().st_mode & 0o777 == 0o700, folder
+    made = [here.home / "run" / "mail" / "made", here.logs / "mail.log"]
+    assert [file.stat().st_mode & 0o077 for file in made] == [0, 0]
 
 
 def test_up_when_running_leaves_the_servers_alone_and_says_so(here: Installation, lines: list[str]) -> None:
