@@ -46,6 +46,7 @@ def build(settings: Settings, metrics: Metrics) -> Application:
     loader = Loader(
         settings.bundles, partial(open_model, workers=workers), follow, Trials(settings.home / "trials")
     )
+    metrics.followed.set_function(lambda: float(loader.table.problem is None))
     predictor = Predictor(store, log, metrics)
     return Application(loader, predictor, store, log, workers, metrics, settings.request_timeout)
 

@@ -4,7 +4,7 @@
     GET  /models        what is loaded, under which tags, what was refused and why
     GET  /metrics       Prometheus' text format
     GET  /health/live   200 while the server's threads live
-    GET  /health/ready  200 once the deployed bundles were loaded for the first time
+    GET  /health/ready  200 once the deployed bundles were loaded for the first time; why they cannot be followed now
 
 A bare callable: a web framework in front of the predict path costs more than a small model. A small request
 for a model without store features is answered on the event loop itself, since handing so little work to a
@@ -177,7 +177,9 @@ class Application:
             live = self._loader.is_alive() and self._log.is_alive()
             return (200 if live else 503), _JSON, orjson.dumps({"live": live})
         ready = self._loader.has_looked and self._store.is_settled
-        return (200 if ready else 503), _JSON, orjson.dumps({"ready": ready})
+        # Models that are loaded serve on while the deployments cannot be followed.
+        health = {"ready": ready, "problem": self._loader.table.problem}
+        return (200 if ready else 503), _JSON, orjson.dumps(health)
 
     def _refuse(self, error: RefusedError) -> tuple[int, bytes, Headers]:
         self._metrics.errors.labels(error.kind).inc()

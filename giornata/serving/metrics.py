@@ -77,6 +77,11 @@ class Metrics:
         )
         for reason in ("full", "bound", "disk", "unwritable"):
             self.dropped.labels(reason)
+        self.followed = Gauge(
+            "giornata_deployments_followed",
+            "1 where the folder of deployed bundles can be followed, 0 where the loaded models serve on without",
+            registry=self.registry,
+        )
         self.loaded = Gauge(
             "giornata_models_loaded", "Model versions that answer requests", registry=self.registry
         )

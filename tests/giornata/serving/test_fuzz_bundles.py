@@ -20,6 +20,7 @@ from giornata.models.decision_trees import DecisionTrees
 from giornata.models.deep_net_plan import Plan, first_net
 from giornata.models.nodes import Nodes
 from giornata.scorer import with_self_test
+from giornata.serving import trials as module
 from giornata.serving.model import open_model
 from giornata.serving.trials import NotNowError
 
@@ -252,7 +253,10 @@ def mutations(draw, contents):
     return content, zipped(signed(files | {name: changed_bytes(draw, files[name])}, files["manifest.json"]))
 
 
-def test_a_changed_bundle_answers_or_is_refused_with_its_reason(bundles, trials, tmp_path_factory):
+def test_a_changed_bundle_answers_or_is_refused_with_its_reason(
+    bundles, trials, tmp_path_factory, monkeypatch
+):
+    monkeypatch.setattr(module, "SECONDS", 5.0)
     path = tmp_path_factory.mktemp("changed") / "bundle.zip"
     known = {content: open_model(content).scorer.rows(ROWS) for content in bundles.values()}
     outcomes = {"served": 0, "refused": 0, "silent": 0}

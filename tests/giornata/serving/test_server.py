@@ -251,6 +251,19 @@ def test_models_are_described_with_their_signature(healthy, versions):
 def test_a_server_without_models_is_ready_and_says_that_it_has_none(server):
     server.start()
     assert server.http.get("/health/live").json() == {"live": True}
+    assert server.http.get("/health/ready").json() == {"ready": True, "problem": None}
+    assert server.metric("giornata_deployments_followed") == 1
+    # What stands in the folder's place is told, and nothing ends.
+    server.bundles.rename(server.bundles.with_name("away"))
+    server.bundles.write_text("no folder")
+    server.until(lambda: server.metric("giornata_deployments_followed") == 0)
+    health = server.http.get("/health/ready")
+    assert (health.status_code, health.json()["ready"]) == (200, True)
+    assert "Not a directory" in health.json()["problem"]
+    server.bundles.unlink()
+    server.bundles.with_name("away").rename(server.bundles)
+    server.until(lambda: server.metric("giornata_deployments_followed") == 1)
+    assert server.http.get("/health/live").json() == {"live": True}
     assert server.http.get("/models").json() == {"models": [], "problem": None}
     assert "there are: none" in server.predict(f"{MODEL}/production", {"row": ROW}).json()["error"]
 
