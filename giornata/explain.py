@@ -12,19 +12,21 @@ from rich.tree import Tree
 
 from dsl import CompiledFeatures, Inputs
 from dsl.trace import Step, trace
-from dsl.types import store_column
-from giornata.documents.suggestions import did_you_mean
-from giornata.errors import DataError
+from dsl.types import nearest, store_column
+from giornata.errors import DataError, RequestError
+from giornata.serving.requests import read_value
 
 __all__ = ["explained", "read_row"]
 
 _LONGEST = 60
 
 
-def read_row(written: str, inputs: Inputs) -> dict[str, Any]:
-    """The row that a JSON object says, by the names of the inputs (`distance`, `weather__wind_speed`).
+def read_row(written: str, inputs: Inputs) -> tuple[dict[str, Any], list[str]]:
+    """The row that a JSON object says, by the names of the inputs (`distance`, `weather__wind_speed`), and notes on
+    what of it is ignored.
 
-    Times are ISO 8601 text with their zone; what is left out is null. Raises DataError.
+    A row is taken as the server takes it: values in the same types, columns that are no inputs ignored, the row of a
+    request (`{"row": {…}}`) unwrapped. What is left out is null. Raises DataError.
     """
     types = dict(inputs.row)
     for use, store in inputs.store.items():
@@ -33,26 +35,22 @@ def read_row(written: str, inputs: Inputs) -> dict[str, Any]:
         row = json.loads(written)
     except json.JSONDecodeError as error:
         raise DataError(f"the row is not JSON: {error}") from None
+    if isinstance(row, dict) and isinstance(row.get("row"), dict) and "row" not in types:
+        row = row["row"]
     if not isinstance(row, dict):
         raise DataError('the row is not an object: write it as {"distance": 500.0, …}')
-    for name in row:
-        if name not in types:
-            hint = did_you_mean(name, types)
-            raise DataError(
-                f"the model reads no {name!r}" + (f" ({hint})" if hint else f"; it reads {', '.join(types)}")
-            )
-    return {name: _read(name, value, types[name]) for name, value in row.items()}
-
-
-def _read(name: str, value: Any, kind: str) -> Any:
-    if isinstance(value, list):
-        return [_read(name, item, kind) for item in value]
-    if "timestamp" not in kind or value is None:
-        return value
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise DataError(f"{name} is not a time such as 2013-11-01T12:00:00Z: {value!r:.60}") from None
+        read = {name: read_value(name, value, types[name]) for name, value in row.items() if name in types}
+    except RequestError as error:
+        raise DataError(str(error)) from None
+    return read, [_ignored(name, types) for name in row if name not in types]
+
+
+def _ignored(name: str, types: Mapping[str, str]) -> str:
+    near = nearest(name, types)
+    return f"ignored: {name!r:.80}, which the model does not read" + (
+        f"; did you mean {near}?" if near else ""
+    )
 
 
 def explained(
@@ -60,10 +58,11 @@ def explained(
 ) -> RenderableType:
     """The inputs and the steps of a model's features and partition, with the values for a row given as JSON."""
     parts: list[RenderableType] = []
+    given, notes = read_row(row, _all_inputs(features, partition)) if row is not None else (None, [])
+    parts += [Text(note, style="yellow") for note in notes]
     for title, compiled in (("features", features), ("partition, finest level first", partition)):
         if compiled is None:
             continue
-        given = read_row(row, _all_inputs(features, partition)) if row is not None else None
         steps = trace(compiled, given)
         parts += [Text(f"\n{name}: {title}\n", style="bold"), _inputs(compiled.inputs), Text("")]
         for feature, step in steps.items():

@@ -1,6 +1,7 @@
 """`giornata explain`: the inputs, every step and one row's values, in 80 columns."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -104,13 +105,30 @@ def test_a_function_that_fails_is_shown_where_it_does():
     [
         ("{", "the row is not JSON"),
         ("[1]", "the row is not an object"),
-        ('{"distanc": 1}', r"the model reads no 'distanc' \(did you mean 'distance'\?\)"),
-        ('{"t": "noon"}', "t is not a time such as"),
+        ('{"t": "noon"}', "t is of type timestamp, ISO 8601 text with its zone"),
+        ('{"distance": "far"}', "distance is of type float, not the text 'far'"),
     ],
 )
 def test_mistakes_in_the_row(written, message):
     with pytest.raises(DataError, match=message):
         read_row(written, FEATURES.inputs)
+
+
+def test_a_row_is_taken_as_the_server_takes_it():
+    """Columns that are no inputs are ignored with a note, whole numbers are floats, a request is unwrapped."""
+    whole = {"flight_id": "UA-1", "tailnum": "N1", "distanse": 7, **ROW, "distance": 60}
+    row, notes = read_row(json.dumps({"row": whole}), FEATURES.inputs)
+    assert row == {**ROW, "distance": 60.0, "t": datetime(2013, 11, 1, 12, 30, tzinfo=UTC)}
+    assert type(row["distance"]) is float
+    assert notes == [
+        "ignored: 'flight_id', which the model does not read",
+        "ignored: 'tailnum', which the model does not read",
+        "ignored: 'distanse', which the model does not read; did you mean distance?",
+    ]
+    text = shown(FEATURES, None, json.dumps(whole))
+    assert text.startswith("ignored: 'flight_id', which the model does not read\n")
+    assert "── row.distance  float = 60.0" in text
+    assert text.count("ignored") == 3
 
 
 def test_a_bundle_shows_what_was_learned(trained, tmp_path):
