@@ -165,10 +165,11 @@ def _report(name: str, problems: Sequence[object]) -> str:
 def _mount_model_commands() -> None:
     """Add the commands about models where their libraries are installed; the others need none of them."""
     if importlib.util.find_spec("cassandra") and importlib.util.find_spec("giornata.cli_models"):
-        from giornata import cli_models, cli_runs
+        from giornata import cli_example, cli_models, cli_runs
 
         app.add_typer(cli_models.app)
         app.add_typer(cli_runs.app)
+        app.add_typer(cli_example.app)
 
 
 def main() -> None:

@@ -56,6 +56,7 @@ def remove_project(settings: Settings, session: Session, project: str) -> Iterat
         _delete_statistics(session, project)
         _delete(session, "validations", ("project", "group_name"), project.__eq__)
         pushed = _delete(session, "pushed_partitions", ("project", "group_name"), project.__eq__)
+        session.execute("DELETE FROM giornata.online_history WHERE project = %s", (project,))
         session.execute(f"DROP KEYSPACE IF EXISTS {keyspace(project)}", timeout=DROP_TIMEOUT)
         yield f"{pushed} feature groups in Cassandra"
     except CASSANDRA_FAULTS as fault:

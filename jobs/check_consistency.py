@@ -24,7 +24,7 @@ from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.record import ModelVersion
 from giornata.errors import GiornataError, StoreError
 from giornata.monitoring.consistency import ONLINE, SERIES, Counts, consistency_points
-from giornata.monitoring.observations import consistency_windows
+from giornata.monitoring.observations import served_windows
 from giornata.names import Name, consistency_table, predictions_table
 from giornata.settings import Settings, load_settings
 from giornata.stores import cassandra
@@ -32,8 +32,8 @@ from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from jobs.metastore import metastore
-from jobs.publish import create_table, publish, published_at
-from jobs.recompute import compared
+from jobs.publish import create_table, ensure_table, publish, published_at
+from jobs.recompute import ABSENT_COUNTS, compared
 from jobs.session import ROOT, add_range, days_between, job_main, say
 from jobs.session import start as start_spark
 
@@ -51,6 +51,8 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
     documents = load_project(settings.projects / project)
     days = days_between(start, end)
     create_table(spark, TABLE, project)
+    # An older table does not have these yet.
+    ensure_table(spark, consistency_table(project), dict.fromkeys(ABSENT_COUNTS.values(), "int"), PARTITIONS)
     failed = []
     with cassandra.session(settings) as session:
         for model in documents.models:
@@ -88,7 +90,7 @@ def _check(
         for version in _versions(answers, Repository(session))
     ]
     _publish(spark, settings, documents.name, model, found, checked)
-    windows = {1, *consistency_windows(documents.model(model))}
+    windows = {1, *(days for _, days in served_windows(documents.model(model)))}
     first, after = date.fromisoformat(checked[0]), date.fromisoformat(days[-1]) + timedelta(days=1)
     span = [first + timedelta(days=number) for number in range((after - first).days)]
     counts = _counts(spark, documents.name, model, span, max(windows))
@@ -163,6 +165,7 @@ def _counts(
             different=row.different_count,
             missing_online=row.missing_online_count,
             missing_offline=row.missing_offline_count,
+            absent={reason: row[column] or 0 for reason, column in ABSENT_COUNTS.items()},
         )
         for row in rows
     ]
@@ -173,9 +176,10 @@ def _summary(counts: Sequence[Counts]) -> str:
         return "no online answer of these days has features"
     equal, different = sum(c.equal for c in counts), sum(c.different for c in counts)
     online, offline = sum(c.missing_online for c in counts), sum(c.missing_offline for c in counts)
+    absent = sum(sum(count.absent.values()) for count in counts)
     return (
         f"feature values served online and recomputed: {equal:,} equal, {different:,} different, "
-        f"{online:,} missing online, {offline:,} missing offline"
+        f"{online:,} missing online, {offline:,} missing offline; {absent:,} null for want of a row"
     )
 
 

@@ -21,13 +21,12 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from giornata.documents import ModelSpec, ProjectDocuments, load_project
-from giornata.documents.model import CONSISTENCY
 from giornata.errors import NotFoundError
 from giornata.monitoring.alerts import rule
 from giornata.monitoring.consistency import ONLINE
 from giornata.monitoring.mail import MailError
 from giornata.monitoring.notify import deliver, judge_rule
-from giornata.monitoring.observations import LABEL_WAIT, consistency_windows, observations
+from giornata.monitoring.observations import LABEL_WAIT, observations, served_windows
 from giornata.monitoring.points import Point
 from giornata.names import Name, data_table, metrics_table, outcomes_table, predictions_table
 from giornata.settings import Settings, load_settings
@@ -166,8 +165,8 @@ def _consistency(
     return [
         point
         for tag in tags
-        for days in sorted(consistency_windows(spec))
-        for point in series.read(str(name), tag, ONLINE, CONSISTENCY, f"{days}d", first, end)
+        for metric, days in sorted(served_windows(spec))
+        for point in series.read(str(name), tag, ONLINE, metric, f"{days}d", first, end)
     ]
 
 

@@ -4,6 +4,8 @@ What is to be pushed follows from two lists alone: where Hive has each partition
 it was pushed last (`giornata.pushed_partitions`). No date is remembered that a wrong event time could
 spoil: whatever was not pushed, because Cassandra was down or a job was killed, is pushed next time. Online
 are the days of the group's `history` before its newest published day; all of them where values do not age.
+From which day on nothing published is missing there is noted for the servers, which refuse to be asked about
+earlier moments.
 
 Every write carries the moment at which its partition's publication began as Cassandra's write time. (Event
 time would not do: of two values with equal write times Cassandra keeps the larger, so that a corrected row
@@ -15,8 +17,9 @@ delete of now, hides nothing that is pushed later.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+from cassandra.cluster import Session
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
@@ -26,6 +29,7 @@ from giornata.documents import FeatureGroup
 from giornata.settings import Settings
 from giornata.stores.cassandra import apply
 from giornata.stores.features import dropped_until, ensure_feature_table
+from giornata.stores.online_history import Covered, complete_from, record_covered
 from jobs import folders
 from jobs.cassandra_writer import Patience, patient_session
 from jobs.columns import day_of
@@ -75,7 +79,8 @@ def push(
         apply(session, SCHEMA)
         check_features_online(session, project, name, group)
         ensure_feature_table(session, project, name, group)
-        wanted = to_be_online(spark, settings, table, group)
+        published = published_days(spark, settings, table)
+        wanted = to_be_online(published, group)
         # What has come back to a column that was dropped is seen only when it is written later than that.
         hidden = dropped_until(session, project, name, group.features) or _EPOCH
         before = online.pushed(session)
@@ -95,14 +100,30 @@ def push(
                 gone = rows_in(spark, table, replaced).join(rows, on=online.key, how="left_anti")
                 deleted = online.delete(_stamped(gone, moments))
             online.record(session, due, moments)
+        note_history(
+            session, project, name, published, {day: at.location for day, at in before.items()} | wanted
+        )
         dropped = drop_unread(session, project, name, group)
     return Pushed(tuple(due), written, deleted, dropped)
 
 
-def to_be_online(spark: SparkSession, settings: Settings, table: str, group: FeatureGroup) -> dict[str, str]:
-    """The published days of which rows may be asked for online, in order, with their folders in Hive."""
+def published_days(spark: SparkSession, settings: Settings, table: str) -> dict[str, str]:
+    """Every published day with its folder in Hive."""
     with metastore(spark, settings) as hive:
-        published = {day: location for (day,), location in hive.locations(table).items()}
+        return {day: location for (day,), location in hive.locations(table).items()}
+
+
+def note_history(
+    session: Session, project: str, name: str, published: Mapping[str, str], online: Mapping[str, str]
+) -> None:
+    """Note from which day on all published days are online, for those who ask about the past. Raises StoreError."""
+    if published:
+        newest = date.fromisoformat(max(published))
+        record_covered(session, project, name, Covered(complete_from(published, online), newest))
+
+
+def to_be_online(published: Mapping[str, str], group: FeatureGroup) -> dict[str, str]:
+    """Of the published days those of which rows may be asked for online, in order, with their folders in Hive."""
     oldest = oldest_day_online(published, group)
     return {day: location for day, location in sorted(published.items()) if day >= oldest}
 

@@ -18,6 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from dsl.types import AGE, Inputs
+from giornata.absence import LOGGED, Reason
 from giornata.documents.record import ModelVersion
 from giornata.errors import StoreError
 from giornata.monitoring.consistency import Verdict, compare
@@ -34,7 +35,16 @@ from jobs.training_data import input_frame
 # No column of a document begins with an underscore.
 _AT, _ANSWERED, _TAG, _DAY, _SERVED = "_at", "_answered", "_tag", "_day", "_served"
 
-_TALLY = ("row_count", *(f"{verdict}_count" for verdict in Verdict), "null_count", "published_later_count")
+ABSENT_COUNTS = {reason: f"{reason}_count" for reason in Reason}
+"""The columns that count values which were null because their group had no row, by reason."""
+
+_TALLY = (
+    "row_count",
+    *(f"{verdict}_count" for verdict in Verdict),
+    "null_count",
+    "published_later_count",
+    *ABSENT_COUNTS.values(),
+)
 _TALLIES = pa.schema(
     [
         *((name, pa.string()) for name in ("day", "tag", "feature")),
@@ -123,12 +133,15 @@ def _count(frame: pl.DataFrame, served: set[str], published: Published) -> pa.Re
     for row in frame.iter_rows(named=True):
         was = orjson.loads(row[_SERVED])
         now = orjson.loads(inputs_json({column: row[column] for column in named}))
+        absent = was.get(LOGGED, {})
         for column, (use, feature) in named.items():
             place = (row[_DAY], row[_TAG], f"{use}.{feature}")
             verdict, difference = compare(feature, was.get(column), now[column])
             own = counts[place]
             own["row_count"] += 1
             own[f"{verdict}_count"] += 1
+            if use in absent and f"{absent[use]}_count" in own:
+                own[f"{absent[use]}_count"] += 1
             if verdict == Verdict.EQUAL:
                 own["null_count"] += was.get(column) is None
             elif verdict != Verdict.MISSING_OFFLINE:

@@ -30,7 +30,16 @@ from jobs.columns import day_of
 from jobs.evolution import check_features_online
 from jobs.feature_statistics import push_statistics
 from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
-from jobs.push import DEFAULT_PATIENCE, SCHEMA, Pushed, oldest_day_online, rows_in, to_be_online
+from jobs.push import (
+    DEFAULT_PATIENCE,
+    SCHEMA,
+    Pushed,
+    note_history,
+    oldest_day_online,
+    published_days,
+    rows_in,
+    to_be_online,
+)
 from jobs.session import explained, job_main, say
 from jobs.session import start as start_spark
 
@@ -78,9 +87,12 @@ def repush(spark: SparkSession, settings: Settings, project: str, name: str, gro
         while True:
             # Before the list: what is published from now on has a later write time.
             moment = datetime.now(UTC)
-            wanted = to_be_online(spark, settings, table, group)
+            published = published_days(spark, settings, table)
+            wanted = to_be_online(published, group)
             due = {day: location for day, location in wanted.items() if done.get(day) != location}
             if not due:
+                before = {day: pushed.location for day, pushed in online.pushed(session).items()}
+                note_history(session, project, name, published, before)
                 return Pushed(tuple(done), written, deleted)
             at = F.lit(write_time(moment))
             rows = rows_in(spark, table, due.values()).withColumn(WRITTEN_AT, at)

@@ -163,7 +163,7 @@ def ask(settings: Settings, plan: Plan, progress: Progress) -> None:
     for model in MODELS:
         for first in range(0, len(flights), ROWS_PER_REQUEST):
             rows = [_request_row(flight) for flight in flights[first : first + ROWS_PER_REQUEST]]
-            _predict(settings, model, {"rows": rows})
+            _predict(settings, model, {"rows": rows, "all_or_nothing": True})
         progress(f"{PROJECT}/{model}: {len(flights)} flights answered")
 
 

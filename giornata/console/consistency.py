@@ -1,5 +1,7 @@
-"""What a tag's page shows of feature values: the share served as recomputed, and the newest day feature by feature."""
+"""What a tag's page shows of feature values: the share served as recomputed, and the newest day feature by feature,
+with how much of it was null for want of a row."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -9,7 +11,16 @@ from giornata.console.sources import Stores
 from giornata.documents import ModelSpec
 from giornata.documents.model import CONSISTENCY
 from giornata.monitoring.alerts import ALL_ROWS
-from giornata.monitoring.consistency import DIFFERENT, MISSING_OFFLINE, MISSING_ONLINE, ONLINE
+from giornata.monitoring.consistency import (
+    ABSENT,
+    BEFORE_HISTORY,
+    DIFFERENT,
+    MISSING_OFFLINE,
+    MISSING_ONLINE,
+    NOT_READ,
+    ONLINE,
+    SERIES,
+)
 
 WINDOW = "1d"
 
@@ -17,12 +28,17 @@ HINTS = {
     DIFFERENT: "another value was served: an event or a run that came late, or a wrong row in Cassandra",
     MISSING_ONLINE: "null was served: not pushed in time, deleted in Cassandra, or not read before the deadline",
     MISSING_OFFLINE: "Hive no longer has the row that was served: its day was published again without it",
+    BEFORE_HISTORY: "asked about a moment before what is online of the group: push more of its past (history)",
+    NOT_READ: "the group could not be read: Cassandra did not answer in time, or it was never pushed",
 }
 
 
 @dataclass(frozen=True)
 class FeatureShare:
-    """A feature of a version on one day: shares of its values, the answers behind them, and what to look at."""
+    """A feature of a version on one day: shares of its values, the answers behind them, and what to look at.
+
+    `absent` is the share that was null because the group had no row, by metric (see `ABSENT`).
+    """
 
     feature: str
     uuid: str
@@ -31,6 +47,7 @@ class FeatureShare:
     different: float
     missing_online: float
     missing_offline: float
+    absent: Mapping[str, float]
     hints: tuple[str, ...]
 
 
@@ -58,7 +75,7 @@ def live_consistency(stores: Stores, model: str, tag: str, spec: ModelSpec | Non
 def _features(stores: Stores, model: str, tag: str, day: date) -> tuple[FeatureShare, ...]:
     found: dict[tuple[str, str], dict[str, float]] = {}
     rows: dict[tuple[str, str], int] = {}
-    for metric in (CONSISTENCY, *HINTS):
+    for metric in SERIES:
         for point in stores.series.read_parts(
             model, tag, ONLINE, metric, WINDOW, day, day + timedelta(days=1)
         ):
@@ -74,6 +91,7 @@ def _features(stores: Stores, model: str, tag: str, day: date) -> tuple[FeatureS
             different=shares.get(DIFFERENT, 0.0),
             missing_online=shares.get(MISSING_ONLINE, 0.0),
             missing_offline=shares.get(MISSING_OFFLINE, 0.0),
+            absent={metric: shares.get(metric, 0.0) for metric in ABSENT.values()},
             hints=tuple(hint for metric, hint in HINTS.items() if shares.get(metric)),
         )
         for (feature, uuid), shares in found.items()

@@ -10,6 +10,7 @@ import yaml
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from giornata.bundle import open_bundle
 from giornata.console.accuracy import alerts_of, live_accuracy
 from giornata.console.consistency import live_consistency
 from giornata.console.origin import require_same_origin
@@ -18,9 +19,11 @@ from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
 from giornata.documents import METRICS, ModelSpec, ProjectDocuments
 from giornata.documents.record import ModelVersion, VersionSummary
-from giornata.errors import GateError, InvalidNameError, NotFoundError, SignatureError
+from giornata.errors import BundleError, GateError, InvalidNameError, NotFoundError, SignatureError
+from giornata.example import Example, example
 from giornata.names import check_name, dag_id
 from giornata.stores.deployments import Deployment
+from giornata.stores.online_history import covered_days
 
 From = Annotated[Sources, Depends(sources)]
 
@@ -147,6 +150,9 @@ def model_page(request: Request, source: From, project: str, model: str) -> Resp
     return page(request, "model.html", values)
 
 
+EXAMPLE_BYTES = 32 * 2**20
+"""A bundle up to this size is read for the example on its version's page."""
+
 BASELINES = {
     "regression": "the mean of the training labels for every row",
     "binary": "the training share of true for every row",
@@ -190,8 +196,23 @@ def version_page(request: Request, source: From, uuid: str) -> Response:
         "configuration": configuration,
         "importances": sorted(version.importances.items(), key=lambda item: -item[1]),
         "trials": _best_first(version),
+        "example": _example(source, version, live),
     }
     return page(request, "version.html", values)
+
+
+def _example(source: Sources, version: ModelVersion, live: list[Deployment]) -> Example | None:
+    """A request that the version answers; None where its bundle is too large to be read for a page, or damaged."""
+    repository = source.stores.repository
+    tag = next((entry.tag for entry in live if "online" in entry.modes), None)
+    try:
+        if repository.bundle_bytes(version.uuid) > EXAMPLE_BYTES:
+            return None
+        bundle = open_bundle(repository.bundle(version.uuid))
+    except BundleError:
+        return None
+    covered = covered_days(source.stores.session, version.model.split("/")[0])
+    return example(bundle, covered, source.serving or "http://HOST:PORT", tag, datetime.now(UTC))
 
 
 def tag_page(

@@ -76,6 +76,14 @@ class Sources:
         except SettingsError:
             return None
 
+    @cached_property
+    def serving(self) -> str | None:
+        """The prediction server's address, for examples; None where this installation names none."""
+        try:
+            return self.settings.serving
+        except SettingsError:
+            return None
+
     def close(self) -> None:
         """End the connection, if there is one."""
         with self._opening:

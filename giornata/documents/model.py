@@ -56,8 +56,20 @@ TYPES: dict[str, tuple[str, ...]] = {
 """The types of models, and the tasks that each may be given."""
 
 CONSISTENCY = "consistency"
-"""Share of the feature values served online that the offline join computes alike: an alert may watch it, whatever
-the task; training does not measure it."""
+"""Share of the feature values served online that the offline join computes alike."""
+
+SERVED = (
+    CONSISTENCY,
+    "values_different",
+    "values_missing_online",
+    "values_missing_offline",
+    "values_no_row",
+    "values_too_old",
+    "values_before_history",
+    "values_not_read",
+)
+"""Shares of the feature values served online, see `giornata.monitoring.consistency`: an alert may watch them, whatever
+the task; training does not measure them."""
 
 Task = Literal["regression", "binary", "multiclass", "quantile", "forecasting", "clustering"]
 
@@ -320,11 +332,17 @@ class Online(Document):
     A group cannot be read when Cassandra does not answer a read of it within `deadline`, or when it was never
     pushed. `missing: error` refuses the request; `missing: null` answers it with the group's features null.
     A request about a moment outside of `moments` is refused.
+
+    `before_history` is for rows whose moment sees days of a group that are published and not online: `refuse` gives
+    them no answer, `mark` one with the group's features null. `event_time` says whether a request must name the moment
+    it asks about (None: where anything that the model reads depends on it), or else asks about now.
     """
 
     deadline: Deadline = timedelta(seconds=2)
     missing: Annotated[Literal["error", "null"], BeforeValidator(_null_is_a_word)] = "error"
     moments: Moments = Moments()
+    before_history: Literal["refuse", "mark"] = "refuse"
+    event_time: Literal["required", "optional"] | None = None
 
 
 class Alert(Document):

@@ -10,7 +10,7 @@ from giornata.documents.custom_code import code_file, code_problems
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import ENTITY_TYPES, Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
-from giornata.documents.model import CONSISTENCY, METRICS, NO_GOAL, SEARCHED, TYPES, ModelSpec, level_name
+from giornata.documents.model import METRICS, NO_GOAL, SEARCHED, SERVED, TYPES, ModelSpec, level_name
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.text_files import parse_python, read_text
@@ -389,13 +389,13 @@ def _alert_problems(model: ModelSpec, file: YamlFile, known: Sequence[str]) -> I
             line, column = file.position(("monitor", "alerts", first))
             message = f"this alert is there twice: the first is in line {line}, column {column}"
             yield file.value_problem(("monitor", "alerts", place), message, "change or remove one of them")
-        if alert.metric not in (*known, CONSISTENCY):
+        if alert.metric not in (*known, *SERVED):
             yield _unknown(
                 file,
                 ("monitor", "alerts", place, "metric"),
                 f"metric of a {model.task} model",
                 alert.metric,
-                (*known, CONSISTENCY),
+                (*known, *SERVED),
             )
 
 

@@ -12,8 +12,8 @@ value that regularly comes too late to be served is one that the model relies on
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -21,7 +21,8 @@ from typing import NamedTuple
 import orjson
 
 from dsl.types import AGE
-from giornata.documents.model import CONSISTENCY
+from giornata.absence import Reason
+from giornata.documents.model import CONSISTENCY, SERVED
 from giornata.monitoring.alerts import ALL_ROWS
 from giornata.monitoring.points import Point
 
@@ -32,8 +33,21 @@ DIFFERENT = "values_different"
 MISSING_ONLINE = "values_missing_online"
 MISSING_OFFLINE = "values_missing_offline"
 
-SERIES = (CONSISTENCY, DIFFERENT, MISSING_ONLINE, MISSING_OFFLINE)
-"""The metrics that the check writes: the share of equal values, and of each way not to be."""
+NO_ROW = "values_no_row"
+TOO_OLD = "values_too_old"
+BEFORE_HISTORY = "values_before_history"
+NOT_READ = "values_not_read"
+ABSENT = {
+    Reason.NO_ROW: NO_ROW,
+    Reason.TOO_OLD: TOO_OLD,
+    Reason.BEFORE_HISTORY: BEFORE_HISTORY,
+    Reason.NOT_READ: NOT_READ,
+}
+"""The metric of each reason why null was served."""
+
+SERIES = SERVED
+"""The metrics that the check writes: the share of equal values, and of each way not to be; and of the values that were
+null because their group had no row, the share of each reason, whatever the join has."""
 
 ONLINE = "online"
 
@@ -78,7 +92,10 @@ def _difference(served: object, recomputed: object) -> float | None:
 
 @dataclass(frozen=True)
 class Counts:
-    """What one feature (`use.feature`) of a version, under a tag, was on one day: values by verdict."""
+    """What one feature (`use.feature`) of a version, under a tag, was on one day: values by verdict.
+
+    `absent` are those that were null because the group had no row, by reason, whatever the verdict on them.
+    """
 
     day: date
     uuid: str
@@ -89,6 +106,7 @@ class Counts:
     different: int
     missing_online: int
     missing_offline: int
+    absent: Mapping[Reason, int] = field(default_factory=dict)
 
 
 def consistency_points(
@@ -117,6 +135,10 @@ def consistency_points(
                     DIFFERENT: sum(count.different for count in own),
                     MISSING_ONLINE: sum(count.missing_online for count in own),
                     MISSING_OFFLINE: sum(count.missing_offline for count in own),
+                }
+                found |= {
+                    metric: sum(count.absent.get(reason, 0) for count in own)
+                    for reason, metric in ABSENT.items()
                 }
                 points += [
                     Point(model, tag, ONLINE, metric, f"{length}d", part, day, uuid, number / values, rows)

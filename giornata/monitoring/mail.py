@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from giornata.documents.base import check_mail
-from giornata.documents.model import CONSISTENCY
+from giornata.documents.model import SERVED
 from giornata.errors import GiornataError, SettingsError
 from giornata.monitoring.alerts import Observation, Rule, Transition
 
@@ -66,7 +66,7 @@ metric      {rule.metric}
 value       {seen.value:.12g}
 threshold   {rule.bound} {rule.threshold:.12g}
 window      {rule.window}, ending with {seen.day} (UTC)
-rows        {seen.rows} {"answers" if rule.metric == CONSISTENCY else "labelled predictions"}
+rows        {seen.rows} {"answers" if rule.metric in SERVED else "labelled predictions"}
 since       {transition.since}
 
 Charts, versions and earlier alerts of the tag:
@@ -81,11 +81,11 @@ def _by_part(rule: Rule, seen: Observation) -> str:
     """How to look closer: the metric by part of the model, or by feature."""
     project, name = rule.model.split("/")
     where = f"model_uuid = '{seen.uuid}'\n    AND tag = '{rule.tag}'"
-    if rule.metric == CONSISTENCY:
+    if rule.metric in SERVED:
         return f"""\
 By feature, in SQL:
   SELECT feature, row_count, equal_count, different_count, missing_online_count, missing_offline_count,
-    published_later_count, max_difference FROM {project}.feature_consistency
+    no_row_count, too_old_count, before_history_count, published_later_count FROM {project}.feature_consistency
   WHERE day = '{seen.day}' AND model_name = '{name}' AND {where}
   ORDER BY equal_count / row_count"""
     return f"""\

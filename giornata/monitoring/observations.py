@@ -9,13 +9,13 @@ LABEL_WAIT at most.
 
 When several versions answered under one tag on the same day, the one deployed last is judged.
 
-The consistency of features waits for no label: each day that was checked is closed.
+What was served of features waits for no label: each day that was checked is closed.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
-from giornata.documents.model import CONSISTENCY, ModelSpec
+from giornata.documents.model import SERVED, ModelSpec
 from giornata.monitoring.alerts import ALL_ROWS, Observation, Rule
 from giornata.monitoring.points import Point
 
@@ -34,7 +34,7 @@ def observations(
     `end` the day the monitor has come to (exclusive).
     """
     own = [point for point in points if _watched(rule, point) and point.at < end]
-    if rule.metric == CONSISTENCY:
+    if rule.metric in SERVED:
         return _of_checked_days(rule, own, deployed)
     answered: dict[date, dict[str, float]] = {}
     for point in own:
@@ -68,9 +68,9 @@ def _of_checked_days(rule: Rule, points: Iterable[Point], deployed: Sequence[str
     return [Observation(day, point.value, point.rows, point.uuid) for day, point in sorted(last.items())]
 
 
-def consistency_windows(spec: ModelSpec) -> set[int]:
-    """Lengths, in days, of the windows over which alerts of a model watch the consistency of its features."""
-    return {alert.over.days for alert in spec.monitor.alerts if alert.metric == CONSISTENCY}
+def served_windows(spec: ModelSpec) -> set[tuple[str, int]]:
+    """What alerts of a model watch of the feature values that it was served: metrics, and over how many days."""
+    return {(alert.metric, alert.over.days) for alert in spec.monitor.alerts if alert.metric in SERVED}
 
 
 def _watched(rule: Rule, point: Point) -> bool:

@@ -183,11 +183,6 @@ class Application:
 
     def _refuse(self, error: RefusedError) -> tuple[int, bytes, Headers]:
         self._metrics.errors.labels(error.kind).inc()
-        document: dict[str, object] = {"error": str(error)}
-        if error.field is not None:
-            document["field"] = error.field
-        if error.row is not None:
-            document["row"] = error.row
         headers: Headers = ()
         if isinstance(error, WrongMethodError):
             headers = ((b"allow", error.allowed.encode()),)
@@ -196,7 +191,7 @@ class Application:
             headers = ((b"retry-after", b"%d" % seconds),)
         elif error.status == 408:
             headers = ((b"connection", b"close"),)
-        return error.status, orjson.dumps(document), headers
+        return error.status, orjson.dumps(error.document()), headers
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -54,6 +54,18 @@ class Metrics:
             ["model", "group"],
             registry=self.registry,
         )
+        self.missing_rows = Counter(
+            "giornata_missing_feature_rows",
+            "Rows that had nothing of a feature group (no_row, too_old, before_history, not_read)",
+            ["model", "group", "reason"],
+            registry=self.registry,
+        )
+        self.refused_rows = Counter(
+            "giornata_refused_rows",
+            "Rows without an answer in requests answered with 200 (invalid, before_history, function_failed)",
+            ["model", "kind"],
+            registry=self.registry,
+        )
         self.feature_seconds = Histogram(
             "giornata_feature_read_seconds",
             "Time of a request's read of the online feature store",

@@ -8,6 +8,7 @@ from dsl.types import Inputs
 from giornata.bundle import open_bundle, read_file
 from giornata.documents import FeatureGroup
 from giornata.documents.model import Online
+from giornata.documents.record import ModelVersion
 from giornata.errors import BundleError
 from giornata.names import parse_model_name
 from giornata.scorer import Scorer, inputs_of
@@ -22,6 +23,7 @@ class ServedModel:
     """A version that answers. `inputs` is what it reads, `groups` the feature groups among that, `online` how.
 
     `own_code` are the project's functions and class that it runs.
+    `joins_labels`: its answers are logged, and labels will be looked for by their keys.
     """
 
     name: str
@@ -33,6 +35,7 @@ class ServedModel:
     groups: Mapping[str, FeatureGroup]
     online: Online
     log_share: float
+    joins_labels: bool
     own_code: tuple[str, ...] = ()
 
     @property
@@ -52,11 +55,30 @@ class ServedModel:
     def describe(self) -> dict[str, object]:
         """What `GET /models` says of a version."""
         version = self.scorer.version
+        signature = version.signature
         return {
             "uuid": self.uuid,
             "trained_at": version.finished_at,
-            "signature": version.signature.model_dump(mode="json"),
+            "signature": signature.model_dump(mode="json"),
+            "request": {
+                "inputs": {
+                    name: {"type": column.type, "required": not column.nullable}
+                    for name, column in signature.inputs.items()
+                },
+                "key": {name: version.table.columns[name] for name in signature.key},
+                "event_time": {"name": signature.event_time, "required": needs_event_time(version)},
+                "logged": self.log_share,
+            },
         }
+
+
+def needs_event_time(version: ModelVersion) -> bool:
+    """Whether a request must name the moment it asks about: as the document says, else where an input depends on it."""
+    stated = version.configuration.online.event_time
+    if stated is not None:
+        return stated == "required"
+    signature = version.signature
+    return bool(signature.store) or signature.event_time in signature.inputs
 
 
 def open_model(source: bytes | Path, workers: Workers | None = None) -> ServedModel:
@@ -85,11 +107,17 @@ def open_model(source: bytes | Path, workers: Workers | None = None) -> ServedMo
         project=parse_model_name(version.model).project,
         scorer=scorer,
         reader=RequestReader(
-            columns, version.table.columns, signature.key, signature.event_time, moments_of(version)
+            columns,
+            version.table.columns,
+            signature.key,
+            signature.event_time,
+            moments_of(version),
+            needs_event_time(version),
         ),
         inputs=inputs_of(signature),
         groups=version.groups,
         online=version.configuration.online,
         log_share=version.configuration.monitor.log,
         own_code=code,
+        joins_labels=version.configuration.monitor.log > 0 and version.configuration.label is not None,
     )

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 
 from cassandra.cluster import Session
 
+from giornata.absence import Missing, Reason
 from giornata.errors import GiornataError, StoreError
 from giornata.names import store_column
 from giornata.serving.metrics import Metrics
@@ -59,7 +60,8 @@ class OnlineStore:
     def add_features(
         self, model: ServedModel, request: PredictRequest, deadline: Deadline | None = None
     ) -> list[str]:
-        """Add the model's store features, as of each row's moment, to a request's rows.
+        """Add the model's store features, as of each row's moment, to a request's rows, and to `missing` which groups
+        had nothing for a row, and why.
 
         The store has until the request's deadline, and no longer after its arrival than the model's document says.
         Returns the groups that could not be read: their features are null, as the model's document has it
@@ -78,6 +80,16 @@ class OnlineStore:
             raise StoreError("; ".join(dict.fromkeys(found.missing.values())))
         for row, features in zip(request.rows, found.rows, strict=True):
             row.update(features)
+        for position, absent in found.absent.items():
+            request.missing[request.places[position]] = absent
+        if found.missing:
+            unread = [
+                Missing(use, store.group, Reason.NOT_READ)
+                for use, store in model.inputs.store.items()
+                if store.group in found.missing
+            ]
+            for place in request.places:
+                request.missing[place] = [*request.missing.get(place, ()), *unread]
         return sorted(found.missing)
 
     def _read(self, model: ServedModel, request: PredictRequest, deadline: Deadline | None) -> Found:
@@ -93,7 +105,7 @@ class OnlineStore:
             for feature in store.features
         }
         groups = {store.group for store in model.inputs.store.values()}
-        return Found([dict(nothing) for _ in request.rows], dict.fromkeys(sorted(groups), reason))
+        return Found([dict(nothing) for _ in request.rows], dict.fromkeys(sorted(groups), reason), {})
 
     def _tell_changes(self, model: ServedModel, missing: Mapping[str, str]) -> None:
         """Log which groups can no longer be read, and which can again: once for each change."""

@@ -10,7 +10,8 @@ A line holds what the job that collects it and the later join with labels need:
 
     prediction_id, model, uuid, tag (null when asked by UUID), part, level, prediction,
     event_time (the moment of prediction), predicted_at (when it was computed),
-    key {column: value}, inputs (row columns and store features, as JSON text)
+    key {column: value}, inputs (row columns and store features, as JSON text; where a row had nothing of a feature
+    group, also LOGGED: why, by use of the group)
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import orjson
 
+from giornata.absence import LOGGED
 from giornata.errors import StoreError
 from giornata.scorer import Prediction
 from giornata.segments import OpenSegment, close_abandoned, model_folder, waiting_bytes
@@ -216,11 +218,13 @@ def log_lines(entry: Entry) -> list[bytes]:
     """The lines of an entry's rows, without those that the model's logged share leaves out."""
     lines = []
     request = entry.request
-    for identity, prediction, inputs, key, at in zip(
-        entry.identities, entry.predictions, request.rows, request.keys, request.at, strict=True
+    for position, (identity, prediction, inputs, key, at) in enumerate(
+        zip(entry.identities, entry.predictions, request.rows, request.keys, request.at, strict=True)
     ):
         if not is_logged(key, identity, entry.share):
             continue
+        if request.missing and (found := request.missing.get(request.places[position])):
+            inputs = {**inputs, LOGGED: {missing.use: missing.reason for missing in found}}
         line = {
             "prediction_id": identity,
             "model": entry.model,

@@ -2,19 +2,23 @@
 
 import math
 import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import orjson
 
 from dsl import UdfError
+from giornata.absence import Missing, Reason
 from giornata.errors import GiornataError
 from giornata.models.base import PredictionError
 from giornata.scorer import Prediction, Scorer
 from giornata.serving.metrics import Metrics
+from giornata.serving.model import ServedModel
 from giornata.serving.online_store import OnlineStore
 from giornata.serving.pool import Deadline
 from giornata.serving.prediction_log import Entry, PredictionLog
-from giornata.serving.requests import PredictRequest, RefusedError
+from giornata.serving.requests import MAX_PROBLEMS, Fault, PredictRequest, RefusedError
 from giornata.serving.routing import Route
 from giornata.serving.workers import BeforeDeadline
 
@@ -33,24 +37,35 @@ class Predictor:
     def answer(self, route: Route, body: bytes, now: datetime, deadline: Deadline | None = None) -> bytes:
         """The answer to `body`, with one prediction per row, in their order.
 
-        A row for which a function of the project (UDF) fails, or the model's own class (type custom), has an error
-        instead, and the others their predictions.
+        A row that is wrong has `status` 422, the first `error` and all `errors` instead, and so has one whose moment
+        lies before what is online of a feature group, unless the model's document wants it marked. A row for which a
+        function of the project (UDF) fails, or the model's own class (type custom), has `status` 500 and `error`.
+        The others have their predictions, unless the request is all or nothing.
 
-        A feature group that could not be read, and whose features are null because the model's document wants that,
-        is named in `missing_groups`, which other answers do not have.
+        A prediction has `missing` where its row had nothing of a feature group: which, and why. A group that could
+        not be read, and whose features are null because the model's document wants that, is named in `missing_groups`
+        of the whole answer as well. Where the model is measured by labels, a prediction that none can find has
+        `loggable` false and `missing_key`, the key columns that the row lacks.
 
         `now` is the moment of prediction where the request names none. Raises RefusedError, and StoreError
         when the model needs features and the store does not give them.
         """
         model = route.model
         request = model.reader.read(body, now)
-        missing = self._store.add_features(model, request, deadline) if model.reads_store else []
+        unread = self._store.add_features(model, request, deadline) if model.reads_store else []
+        invalid = len(request.refused)
+        if request.missing:
+            self._count_missing(model, request)
+            if model.online.before_history == "refuse":
+                request = _within_history(request)
         failed: dict[int, GiornataError] = {}
         scorer = model.answering(deadline)
         try:
             predictions = scorer.rows(request.rows)
         except _FAILURES:
             request, predictions, failed = _one_by_one(scorer, request)
+        if request.refused:
+            self._count_refused(model, invalid, len(request.refused) - invalid)
         identities = [str(uuid.uuid4()) for _ in predictions]
         for index, prediction in enumerate(predictions):
             if not _is_finite(prediction):
@@ -58,7 +73,7 @@ class Predictor:
                     500,
                     "not_finite",
                     f"the model answers {prediction.outputs or prediction.value}, which JSON cannot carry",
-                    row=index,
+                    row=request.places[index],
                 )
         if model.log_share:
             self._log.append(
@@ -86,18 +101,42 @@ class Predictor:
             }
             for identity, prediction in zip(identities, predictions, strict=True)
         ]
-        for index, error in failed.items():
-            self._metrics.errors.labels("function_failed").inc()
-            answers.insert(index, {"error": str(error), "status": 500})
+        if request.missing:
+            _tell_missing(model, request, answers)
+        if model.joins_labels:
+            for answer, key in zip(answers, request.keys, strict=True):
+                if None in key.values():
+                    answer["loggable"] = False
+                    answer["missing_key"] = [name for name, value in key.items() if value is None]
+        if failed or request.refused:
+            without = {place: _refused(faults) for place, faults in request.refused.items()}
+            for place, error in failed.items():
+                self._metrics.errors.labels("function_failed").inc()
+                self._metrics.refused_rows.labels(model.name, "function_failed").inc()
+                without[place] = {"error": str(error), "status": 500}
+            for place in sorted(without):
+                answers.insert(place, without[place])
         document: dict[str, object] = {
             "model": model.name,
             "uuid": model.uuid,
             "tag": route.tag,
             "predictions": answers,
         }
-        if missing:
-            document["missing_groups"] = missing
+        if unread:
+            document["missing_groups"] = unread
         return orjson.dumps(document)
+
+    def _count_missing(self, model: ServedModel, request: PredictRequest) -> None:
+        counts = Counter(
+            (missing.group, missing.reason) for found in request.missing.values() for missing in found
+        )
+        for (group, reason), number in counts.items():
+            self._metrics.missing_rows.labels(model.name, group, reason.value).inc(number)
+
+    def _count_refused(self, model: ServedModel, invalid: int, before_history: int) -> None:
+        for kind, number in (("invalid", invalid), (Reason.BEFORE_HISTORY.value, before_history)):
+            if number:
+                self._metrics.refused_rows.labels(model.name, kind).inc(number)
 
 
 def _is_finite(prediction: Prediction) -> bool:
@@ -106,24 +145,83 @@ def _is_finite(prediction: Prediction) -> bool:
     return isinstance(prediction.value, float) and math.isfinite(prediction.value)
 
 
+def _refused(faults: Sequence[Fault]) -> dict[str, object]:
+    """What stands in the answer in the place of a row that is wrong."""
+    if not faults:
+        return {
+            "status": 422,
+            "error": f"this row is wrong as well; of a request {MAX_PROBLEMS} errors are told",
+        }
+    errors = [{"field": fault.field, "error": fault.message} for fault in faults]
+    return {"status": 422, "error": faults[0].message, "errors": errors}
+
+
+def _tell_missing(model: ServedModel, request: PredictRequest, answers: Sequence[dict[str, object]]) -> None:
+    """Say in each answer of which feature groups its row had nothing, and why."""
+    for answer, place in zip(answers, request.places, strict=True):
+        if found := request.missing.get(place):
+            answer["missing"] = [_missing(missing, model.inputs.store[missing.use].keys) for missing in found]
+
+
+def _missing(missing: Missing, keys: Mapping[str, str]) -> dict[str, object]:
+    told: dict[str, object] = {"group": missing.group, "reason": missing.reason.value}
+    if missing.use != missing.group:
+        told["by"] = list(keys.values())  # one of several uses of the group
+    return told
+
+
+def _within_history(request: PredictRequest) -> PredictRequest:
+    """The request without the rows whose moment lies before what is online, which are refused.
+
+    Raises RefusedError when none is left, or when all or none are to be answered.
+    """
+    kept = []
+    for position, place in enumerate(request.places):
+        faults = [
+            Fault(_before_history(missing, request.at[position]), None)
+            for missing in request.missing.get(place, ())
+            if missing.reason is Reason.BEFORE_HISTORY
+        ]
+        if faults:
+            request.refused[place] = faults
+        else:
+            kept.append(position)
+    if len(kept) == len(request.places):
+        return request
+    if not kept or request.all_or_nothing:
+        row = next(place for place in request.places if place in request.refused)
+        kind, faults = Reason.BEFORE_HISTORY.value, request.refused[row]
+        raise RefusedError(422, kind, faults[0].message, None, row, request.refused)
+    return request.only(kept)
+
+
+def _before_history(missing: Missing, moment: datetime) -> str:
+    return (
+        f"the moment {moment:%Y-%m-%dT%H:%M:%SZ} lies before what is online of the feature group {missing.group}, "
+        f"which has all days from {missing.begin:%Y-%m-%d} on: ask about a later moment, or push more of its past "
+        "(history in its document). A model whose document says online: {before_history: mark} answers without the "
+        "group"
+    )
+
+
 def _one_by_one(
     scorer: Scorer | BeforeDeadline, request: PredictRequest
 ) -> tuple[PredictRequest, list[Prediction], dict[int, GiornataError]]:
     """The rows that can be answered, their answers, and by place the rows for which code of the project fails.
 
-    Raises RefusedError when no row can be answered.
+    Raises RefusedError when no row can be answered, or not all of them and the request is all or nothing.
     """
-    sound, predictions = PredictRequest([], [], []), []
+    sound: list[int] = []
+    predictions: list[Prediction] = []
     failed: dict[int, GiornataError] = {}
-    for index, row in enumerate(request.rows):
+    for position, row in enumerate(request.rows):
         try:
             predictions += scorer.rows([row])
-        except _FAILURES as error:
-            failed[index] = error
-            continue
-        sound.rows.append(row)
-        sound.keys.append(request.keys[index])
-        sound.at.append(request.at[index])
-    if not predictions:
-        raise RefusedError(500, "function_failed", str(failed[0]), row=0)
-    return sound, predictions, failed
+        except _FAILURES as failure:
+            failed[request.places[position]] = failure
+        else:
+            sound.append(position)
+    if failed and (request.all_or_nothing or not predictions):
+        place, error = next(iter(failed.items()))
+        raise RefusedError(500, "function_failed", str(error), row=place)
+    return request.only(sound), predictions, failed

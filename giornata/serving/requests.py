@@ -3,51 +3,92 @@
 A body is `{"rows": [{column: value}, …], "at": time}` or, for one row, `{"row": {…}, "at": time}`. The rules:
 
 * An input column that never lacked a value in training is required. One that did is null when left out.
-* The key columns (by which a label finds its prediction) and the event time column may be given or not.
+* The key columns (by which a label finds its prediction) may be given or not.
 * The other columns of the model's table are ignored: a caller may send its whole row, and goes on unchanged
   when the next version needs fewer columns.
 * Any other name is an error that suggests the nearest known one: a misspelt column that may be left out would
   else make worse predictions in silence.
 * int counts as float; nothing else is converted. A timestamp is ISO 8601 text with its zone. The items of a list
   may be null.
-* The moment of prediction is `at`, else the row's event time, else now. It lies within the bounds that the model's
-  document sets.
+* The moment of prediction is `at`, else the row's event time, else now, which the model's document may forbid. It is
+  also the event time of a row that names none. It lies within the bounds that the model's document sets.
+
+Every problem of every row is told, MAX_PROBLEMS in all. Rows without one are answered all the same, unless there is
+none or the request says `"all_or_nothing": true`: then the request is refused.
 """
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import NamedTuple
 
 import orjson
 
+from giornata.absence import Missing
 from giornata.errors import RequestError
 from giornata.serving.moments import Moments
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 5_000
+MAX_PROBLEMS = 100
+"""Problems of one request that are told: a body of 2 MiB may have as many as it has values."""
 
 # What 64-bit nanoseconds can say: every reader of the tables that these times end in can hold them.
 EARLIEST = datetime(1678, 1, 1, tzinfo=UTC)
 LATEST = datetime(2262, 1, 1, tzinfo=UTC)
 
-_T = TypeVar("_T")
-
 _SHOWN = 60  # characters of a caller's text that an error repeats
-_COMPARED = 100  # foreign names that are searched for a misspelling
+_COMPARED = 20  # foreign names of a request that are searched for a misspelling
+_FIELDS = ("row", "rows", "at", "all_or_nothing")
+
+
+class Fault(NamedTuple):
+    """What is wrong with a row, in words, and in which column (None: with the row as such)."""
+
+    message: str
+    field: str | None
 
 
 class RefusedError(RequestError):
-    """A request that gets no prediction: HTTP status, a word for the metric, the row and field at fault."""
+    """A request that gets no prediction: HTTP status, a word for the metric, the row and field at fault.
+
+    `faults` are all that are told, by row, where the message is but the first; `untold` is how many more there are.
+    """
 
     def __init__(
-        self, status: int, kind: str, message: str, field: str | None = None, row: int | None = None
+        self,
+        status: int,
+        kind: str,
+        message: str,
+        field: str | None = None,
+        row: int | None = None,
+        faults: Mapping[int, Sequence[Fault]] | None = None,
+        untold: int = 0,
     ):
         super().__init__(message, field)
         self.status = status
         self.kind = kind
         self.row = row
+        self.faults = faults or {}
+        self.untold = untold
+
+    def document(self) -> dict[str, object]:
+        """The body of the answer: `error` with `field` and `row`, and `errors`, the list of all that are told."""
+        document: dict[str, object] = {"error": str(self)}
+        if self.field is not None:
+            document["field"] = self.field
+        if self.row is not None:
+            document["row"] = self.row
+        if self.faults:
+            document["errors"] = [
+                {"row": row, "field": fault.field, "error": fault.message}
+                for row, faults in self.faults.items()
+                for fault in faults
+            ]
+        if self.untold:
+            document["errors_left_out"] = self.untold
+        return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +101,33 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """The rows of one request, three lists of one length: inputs, keys (null if not given), moments."""
+    """The rows of one request that can be answered, lists of one length: inputs, keys (null if not given), moments,
+    and the places that they have in the request.
+
+    `refused` says of the others, by place, what is wrong with them, and `missing` of those that lack the row of a
+    feature group which and why. `all_or_nothing`: no row is to be answered unless all are.
+    """
 
     rows: list[dict[str, object]]
     keys: list[dict[str, object]]
     at: list[datetime]
+    places: list[int] = field(default_factory=list)
+    refused: dict[int, list[Fault]] = field(default_factory=dict)
+    missing: dict[int, list[Missing]] = field(default_factory=dict)
+    all_or_nothing: bool = False
+
+    def only(self, kept: Iterable[int]) -> "PredictRequest":
+        """The same request with the rows at these positions of its lists alone."""
+        positions = list(kept)
+        return PredictRequest(
+            [self.rows[position] for position in positions],
+            [self.keys[position] for position in positions],
+            [self.at[position] for position in positions],
+            [self.places[position] for position in positions],
+            self.refused,
+            self.missing,
+            self.all_or_nothing,
+        )
 
 
 class RequestReader:
@@ -77,75 +140,158 @@ class RequestReader:
         key: Sequence[str],
         event_time: str,
         moments: Moments,
+        needs_moment: bool = False,
     ):
-        """`table` gives the columns of the model's table and their types; `key` and `event_time` are in it."""
-        self._inputs = [(name, _READERS[c.type], c.nullable, c.type) for name, c in inputs.items()]
-        self._keys = [(name, _READERS[table[name]], table[name]) for name in key]
+        """`table` gives the columns of the model's table and their types; `key` and `event_time` are in it.
+
+        `needs_moment`: a row that is asked about without `at` must name its event time.
+        """
+        self._inputs = [
+            # An event time that is not given is the moment of asking.
+            (name, _READERS[column.type], column.nullable or name == event_time, column.type)
+            for name, column in inputs.items()
+        ]
+        # Of what is read as an input, no second reader.
+        self._keys = [(name, None if name in inputs else _READERS[table[name]], table[name]) for name in key]
         self._event_time = event_time
+        self._reads_event_time = event_time in inputs
         self._moments = moments
-        self._known = frozenset({*inputs, *table})
+        self._needs_moment = needs_moment
+        self._known = frozenset({*inputs, *table, event_time})
 
     def read(self, body: bytes, now: datetime) -> PredictRequest:
         """Check and convert a body. Raises RefusedError: 400 (not JSON), 413 (too many rows) or 422."""
         document = _parse(body)
         rows, at = _rows(document), document.get("at")
-        moment = None if at is None else self._allowed("at", at, None, now)
-        request = PredictRequest([], [], [])
-        for index, row in enumerate(rows):
-            if type(row) is not dict:
-                raise _invalid(
-                    f"a row is an object of column names and values, not {_shown(row)}", None, index
-                )
-            if not row.keys() <= self._known:
-                self._refuse_unknown(row, index)
-            request.rows.append(self._row(row, index))
-            request.keys.append(
-                {
-                    name: None if row.get(name) is None else _value(name, row[name], reader, type_, index)
-                    for name, reader, type_ in self._keys
-                }
-            )
-            request.at.append(moment or self._moment(row, index, now) or now)
+        moment = None if at is None else self._at(at, now)
+        request = PredictRequest([], [], [], all_or_nothing=_flag(document, "all_or_nothing"))
+        told = untold = 0
+        for place, row in enumerate(rows):
+            faults = self._read_row(request, row, moment, now, told < _COMPARED)
+            if faults:
+                kept = faults[: max(MAX_PROBLEMS - told, 0)]
+                told, untold = told + len(kept), untold + len(faults) - len(kept)
+                request.refused[place] = kept
+            else:
+                request.places.append(place)
+        if request.refused and (request.all_or_nothing or not request.rows):
+            raise _refusal(request.refused, untold)
         return request
 
-    def _row(self, row: dict[str, object], index: int) -> dict[str, object]:
-        values = {}
+    def _read_row(
+        self, request: PredictRequest, row: object, moment: datetime | None, now: datetime, compare: bool
+    ) -> list[Fault]:
+        """Add a row to the request, or say all that is wrong with it; `compare`: look for misspellings."""
+        if type(row) is not dict:
+            return [Fault(f"a row is an object of column names and values, not {_shown(row)}", None)]
+        faults = [] if row.keys() <= self._known else self._unknown(row, compare)
+        values: dict[str, object] = {}
         for name, reader, nullable, type_ in self._inputs:
             value = row.get(name)
             if value is not None:
-                value = _value(name, value, reader, type_, index)
+                try:
+                    value = reader(value)
+                except ValueError as error:
+                    faults.append(_wrong(name, type_, value, error))
             elif not nullable:
                 state = "null" if name in row else "missing"
-                raise _invalid(f"{name} is {state}, but the model needs its value ({type_})", name, index)
+                faults.append(Fault(f"{name} is {state}, but the model needs its value ({type_})", name))
             values[name] = value
-        return values
+        stated = self._event(row, values, faults)
+        if moment is None:
+            if stated is not None:
+                if problem := self._moments.problem(stated, now):
+                    faults.append(Fault(f"{self._event_time} {problem}", self._event_time))
+            elif self._needs_moment and row.get(self._event_time) is None:
+                faults.append(self._no_moment())
+        asked = moment or stated or now
+        if self._reads_event_time and stated is None:
+            values[self._event_time] = asked
+        key = self._key(row, values, stated, faults)
+        if not faults:
+            request.rows.append(values)
+            request.keys.append(key)
+            request.at.append(asked)
+        return faults
 
-    def _moment(self, row: dict[str, object], index: int, now: datetime) -> datetime | None:
-        value = row.get(self._event_time)
-        return None if value is None else self._allowed(self._event_time, value, index, now)
+    def _event(
+        self, row: dict[str, object], values: Mapping[str, object], faults: list[Fault]
+    ) -> datetime | None:
+        """The event time that a row states; what is wrong with it is added to `faults`."""
+        event = row.get(self._event_time)
+        if event is None:
+            return None
+        if self._reads_event_time:
+            read = values[self._event_time]
+            return read if isinstance(read, datetime) else None
+        try:
+            return _timestamp(event)
+        except ValueError as error:
+            faults.append(_wrong(self._event_time, "timestamp", event, error))
+            return None
 
-    def _allowed(self, name: str, value: object, index: int | None, now: datetime) -> datetime:
-        """A moment that the request states. Raises RefusedError for one that the model's document does not allow."""
-        moment = _value(name, value, _timestamp, "timestamp", index)
+    def _at(self, value: object, now: datetime) -> datetime:
+        """The moment that a request states for all rows. Raises RefusedError, also where the document forbids it."""
+        try:
+            moment = _timestamp(value)
+        except ValueError as error:
+            raise _invalid(*_wrong("at", "timestamp", value, error)) from None
         if problem := self._moments.problem(moment, now):
-            raise _invalid(f"{name} {problem}", name, index)
+            raise _invalid(f"at {problem}", "at")
         return moment
 
-    def _refuse_unknown(self, row: dict[str, object], index: int) -> None:
+    def _key(
+        self,
+        row: dict[str, object],
+        values: Mapping[str, object],
+        stated: datetime | None,
+        faults: list[Fault],
+    ) -> dict[str, object]:
+        """The key columns of a row, null where they are not given; what is wrong with them is added to `faults`."""
+        key: dict[str, object] = {}
+        for name, reader, type_ in self._keys:
+            value = row.get(name)
+            if name == self._event_time:
+                value = stated
+            elif reader is None:
+                value = values[name]
+            elif value is not None:
+                try:
+                    value = reader(value)
+                except ValueError as error:
+                    faults.append(_wrong(name, type_, value, error))
+            key[name] = value
+        return key
+
+    def _no_moment(self) -> Fault:
+        return Fault(
+            f"{self._event_time} is missing, and what the model knows of a row depends on the moment that it is asked "
+            f'about: give the row\'s {self._event_time} or, for all rows, "at", as ISO 8601 text with its zone. '
+            "(A model whose document says online: {event_time: optional} is asked about now.)",
+            self._event_time,
+        )
+
+    def _unknown(self, row: dict[str, object], compare: bool) -> list[Fault]:
         foreign = [name for name in row if name not in self._known]
         absent = [name for name, _, _, _ in self._inputs if name not in row]
-        candidates = absent or sorted(self._known)
-        for name in foreign[:_COMPARED]:
-            near = _nearest(name, candidates) or _nearest(name, self._known)
-            if near:
-                raise _invalid(
-                    f"the model knows no {_quoted(name)}; did you mean {near}?", name[:_SHOWN], index
-                )
-        raise _invalid(
-            f"the model knows no {_quoted(foreign[0])}; a row may have {', '.join(sorted(self._known))}",
-            foreign[0][:_SHOWN],
-            index,
-        )
+        faults, named = [], ""
+        for number, name in enumerate(foreign):
+            near = None
+            if compare and number < _COMPARED:
+                near = _nearest(name, absent or sorted(self._known)) or _nearest(name, self._known)
+            hint = f"; did you mean {near}?" if near else ""
+            if not near and not named:  # once a row
+                hint = named = f"; a row may have {', '.join(sorted(self._known))}"
+            faults.append(Fault(f"the model knows no {_quoted(name)}{hint}", name[:_SHOWN]))
+        return faults
+
+
+def read_value(name: str, value: object, type_: str) -> object:
+    """A value of a row in its type, as a request's is read; null stays null. Raises RefusedError."""
+    try:
+        return None if value is None else _READERS[type_](value)
+    except ValueError as error:
+        raise _invalid(*_wrong(name, type_, value, error)) from None
 
 
 def _parse(body: bytes) -> dict[str, object]:
@@ -161,9 +307,13 @@ def _parse(body: bytes) -> dict[str, object]:
             400, "malformed", f'the body is not an object {{"rows": […]}} but {_shown(document)}'
         )
     for name in document:
-        if name not in ("row", "rows", "at"):
-            near = _nearest(name, ("row", "rows", "at"))
-            hint = f"; did you mean {near}?" if near else "; it has rows (or row) and, if wanted, at"
+        if name not in _FIELDS:
+            near = _nearest(name, _FIELDS)
+            hint = (
+                f"; did you mean {near}?"
+                if near
+                else "; it has rows (or row) and, if wanted, at, all_or_nothing"
+            )
             raise _invalid(f"a request has no {_quoted(name)}{hint}", name[:_SHOWN])
     return document
 
@@ -185,15 +335,25 @@ def _rows(document: dict[str, object]) -> list[object]:
     return rows
 
 
-def _value(name: str, value: object, reader: Callable[[object], _T], type_: str, index: int | None) -> _T:
-    try:
-        return reader(value)
-    except ValueError as error:
-        raise _invalid(f"{name} is of type {type_}{error}, not {_shown(value)}", name, index) from None
+def _flag(document: Mapping[str, object], name: str) -> bool:
+    value = document.get(name, False)
+    if not isinstance(value, bool):
+        raise _invalid(f"{name} is true or false, not {_shown(value)}", name)
+    return value
 
 
-def _invalid(message: str, field: str | None, row: int | None = None) -> RefusedError:
-    return RefusedError(422, "invalid", message, field, row)
+def _wrong(name: str, type_: str, value: object, error: ValueError) -> Fault:
+    return Fault(f"{name} is of type {type_}{error}, not {_shown(value)}", name)
+
+
+def _refusal(faults: Mapping[int, Sequence[Fault]], untold: int = 0) -> RefusedError:
+    """What refuses a whole request, because of its rows."""
+    row, (first, *_) = next(iter(faults.items()))
+    return RefusedError(422, "invalid", first.message, first.field, row, faults, untold)
+
+
+def _invalid(message: str, field: str | None) -> RefusedError:
+    return RefusedError(422, "invalid", message, field)
 
 
 def _shown(value: object) -> str:

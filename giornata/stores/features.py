@@ -21,9 +21,11 @@ from cassandra.cluster import PreparedStatement, ResponseFuture, Session
 
 from dsl.types import AGE, Inputs, StoreInput
 from giornata import names
+from giornata.absence import Missing, Reason
 from giornata.documents.feature_group import FeatureGroup
 from giornata.errors import NotFoundError, StoreError
 from giornata.stores.cassandra import CASSANDRA_FAULTS
+from giornata.stores.online_history import OnlineHistory
 
 CQL_TYPES = {"int": "bigint", "float": "double", "bool": "boolean", "str": "text", "timestamp": "timestamp"}
 
@@ -194,18 +196,22 @@ class _Plan(NamedTuple):
     age: str | None
 
 
-class _Visible(NamedTuple):
-    """A row that was found: its event time and the values of its features."""
+class _Newest(NamedTuple):
+    """The newest row before a moment: its event time and the values of its features, None where it is too old."""
 
     event_time: datetime
-    values: tuple[object, ...]
+    values: tuple[object, ...] | None
 
 
 class Found(NamedTuple):
-    """What was read for each row, and why which groups could not be read (their features are None)."""
+    """What was read for each row, and why which groups could not be read (their features are None).
+
+    `absent` says by place which rows have nothing of groups that were read; the features of these are None.
+    """
 
     rows: list[dict[str, object]]
     missing: dict[str, str]
+    absent: dict[int, list[Missing]]
 
 
 class OnlineFeatures:
@@ -221,6 +227,7 @@ class OnlineFeatures:
         self._deadline = deadline
         self._plans: dict[tuple[str, str, tuple[str, ...]], Future[_Plan]] = {}
         self._preparing = threading.Lock()
+        self._history = OnlineHistory(session, project)
 
     def read(
         self, inputs: Inputs, rows: Sequence[Mapping[str, object]], at: Sequence[datetime]
@@ -229,7 +236,8 @@ class OnlineFeatures:
 
         A row holds the key columns that `inputs.store` maps to entities. An answer has a value under
         `use__feature` for every feature (see `dsl.types.store_use`); it is None where no row was known, where the
-        newest one is older than the group's ttl, and where a key is null. `event_age` is the time from the row's
+        newest one is older than the group's ttl, where days that the moment sees are not online, and where a key is
+        null. `event_age` is the time from the row's
         event time to the row's own moment, in seconds. All groups and all distinct keys are read at once.
 
         Raises StoreError when Cassandra does not answer in time or a group has never been pushed,
@@ -256,11 +264,14 @@ class OnlineFeatures:
         allowed = self._deadline if seconds is None else max(0.0, min(seconds, self._deadline))
         until = monotonic() + allowed
         answers: list[dict[str, object]] = [{} for _ in rows]
+        absences: dict[int, list[Missing]] = {}
         moments = [milliseconds(moment) for moment in at]
         keys = {use: self._keys(store, rows, moments) for use, store in inputs.store.items()}
         missing: dict[str, str] = {}
+        self._history.refresh()
         plans = self._ready_plans(inputs, missing, allowed, until)
         found = self._fetch(inputs, plans, keys, missing, allowed, until)
+        complete = self._history.complete_from(max(0.0, until - monotonic()))
         for use, store in inputs.store.items():
             if store.group in missing:
                 absent = dict.fromkeys(names.store_column(use, feature) for feature in store.features)
@@ -269,15 +280,18 @@ class OnlineFeatures:
                 continue
             plan = plans[use]
             nothing = dict.fromkeys(plan.columns if plan.age is None else (*plan.columns, plan.age))
-            for answer, key, moment in zip(answers, keys[use], at, strict=True):
+            ttl, begin = self._groups[store.group].ttl, complete.get(store.group)
+            for place, (answer, key, moment) in enumerate(zip(answers, keys[use], at, strict=True)):
                 row = found[use].get(key)
-                if row is None:
+                if row is None or row.values is None or (begin is not None and row.event_time < begin):
                     answer.update(nothing)
+                    reason = _reason(key, row, moment, ttl, begin)
+                    absences.setdefault(place, []).append(Missing(use, store.group, reason, begin))
                     continue
                 answer.update(zip(plan.columns, row.values, strict=True))
                 if plan.age is not None:
                     answer[plan.age] = (moment - row.event_time).total_seconds()
-        return Found(answers, missing)
+        return Found(answers, missing, absences)
 
     def _keys(
         self, store: StoreInput, rows: Sequence[Mapping[str, object]], moments: Sequence[int]
@@ -298,8 +312,8 @@ class OnlineFeatures:
         missing: dict[str, str],
         allowed: float,
         until: float,
-    ) -> dict[str, dict[Key, _Visible | None]]:
-        """The rows of every use by key; a group of which a read fails is missing and not asked any further.
+    ) -> dict[str, dict[Key, _Newest]]:
+        """The newest rows of every use by key; a group of which a read fails is missing and not asked any further.
 
         The clock of the deadline `until` began `allowed` seconds before it.
         """
@@ -310,7 +324,7 @@ class OnlineFeatures:
                 filter(_can_be_stored, keys[use]), 1 if plan.several is None else TOGETHER
             )
         ]
-        found: dict[str, dict[Key, _Visible | None]] = {use: {} for use in keys}
+        found: dict[str, dict[Key, _Newest]] = {use: {} for use in keys}
         for first in range(0, len(reads), MAX_IN_FLIGHT):
             batch = [
                 (use, together)
@@ -329,7 +343,7 @@ class OnlineFeatures:
                 *begin, _, moment = together[0]
                 for row in rows:
                     key = together[0] if len(together) == 1 else (*begin, row[-1], moment)
-                    found[use][key] = self._visible(store, moment, row)
+                    found[use][key] = self._newest(store, moment, row)
         return found
 
     def _ask(self, plan: _Plan, together: Sequence[Key], seconds: float) -> ResponseFuture:
@@ -346,17 +360,17 @@ class OnlineFeatures:
             f"within {allowed:.3g} s: {reason}"
         )
 
-    def _visible(self, store: StoreInput, moment: int, row: Sequence[Any]) -> _Visible | None:
-        """What a row that begins with event time and features is at a moment: None where it is too old."""
+    def _newest(self, store: StoreInput, moment: int, row: Sequence[Any]) -> _Newest:
+        """What a row that begins with event time and features is at a moment."""
         ttl = self._groups[store.group].ttl
         event = row[0].replace(tzinfo=UTC)
         if ttl is not None and milliseconds(event) < moment - ttl // _MILLISECOND:
-            return None
+            return _Newest(event, None)
         values = tuple(
             value.replace(tzinfo=UTC) if type_ == "timestamp" and value is not None else value
             for value, type_ in zip(row[1:], store.stored.values(), strict=False)
         )
-        return _Visible(event, values)
+        return _Newest(event, values)
 
     def _ready_plans(
         self, inputs: Inputs, missing: dict[str, str], allowed: float, until: float
@@ -423,6 +437,15 @@ class OnlineFeatures:
             ) from fault
         except CASSANDRA_FAULTS as fault:
             raise StoreError(f"Cassandra does not answer: {fault}") from fault
+
+
+def _reason(
+    key: Key, row: _Newest | None, moment: datetime, ttl: timedelta | None, begin: datetime | None
+) -> Reason:
+    """Why a row of a request has nothing of a group, of which the days from `begin` on are online (None: all)."""
+    if begin is not None and (ttl is None or moment - ttl < begin) and _can_be_stored(key):
+        return Reason.BEFORE_HISTORY
+    return Reason.NO_ROW if row is None else Reason.TOO_OLD
 
 
 def _together(keys: Iterable[Key], most: int) -> list[list[Key]]:

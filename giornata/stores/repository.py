@@ -75,6 +75,10 @@ class Repository:
         """SHA-256 of the bundle of a version. Raises NotFoundError or StoreError."""
         return str(self._one(self._bundle, uuid).bundle_sha256)
 
+    def bundle_bytes(self, uuid: str) -> int:
+        """How large the bundle of a version is at most. Raises NotFoundError or StoreError."""
+        return int(self._one(self._bundle, uuid).bundle_chunks) * CHUNK_BYTES
+
     def bundle(self, uuid: str) -> bytes:
         """The bundle of a version, as it was saved.
 

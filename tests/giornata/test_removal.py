@@ -15,6 +15,7 @@ from giornata.removal import StillThereError, remove_project
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.features import ensure_feature_table
+from giornata.stores.online_history import Covered, covered_days, record_covered
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from giornata.stores.statistics import Statistics
@@ -69,6 +70,7 @@ def fill(settings, session, trained):
             "VALUES (%s, 'weather', '2013-11-01', '/w')",
             (project,),
         )
+        record_covered(session, project, "weather", Covered(None, DAY))
         measured = FeatureStatistics("wind", "float", DAY, 5, 0.0)
         Statistics(session).replace(project, "weather", DAY, [measured], "/s", AT)
         # A group whose rows never met its expectations has nothing else in Cassandra.
@@ -99,6 +101,7 @@ def remains(settings, session, project):
             for row in session.execute("SELECT project FROM giornata.pushed_partitions")
             if row.project == project
         ],
+        "online history": covered_days(session, project),
         "statistics": Statistics(session).newest(project, "weather"),
         "validations": Validations(session).locations(project, "planes"),
         "keyspace": list(
@@ -122,8 +125,8 @@ def test_all_of_one_project_goes_and_its_neighbour_stays(settings, session, fill
     version = fill(name)
     fill(neighbour)
     everything = {
-        "versions", "deployments", "series", "pushed", "statistics", "validations", "keyspace", "hive", "log",
-        "served",
+        "versions", "deployments", "series", "pushed", "online history", "statistics", "validations", "keyspace",
+        "hive", "log", "served",
     }  # fmt: skip
     assert remains(settings, session, name) == everything
     told = list(remove_project(settings, session, name))

@@ -101,7 +101,10 @@ features:
   name: length(store.plane.maker)
 deploy: {tag: production, modes: [online]}
 online: {deadline: 60s}
-monitor: {alerts: [{metric: consistency, below: 0.99, min_rows: 20, mail: [trips@example.org]}]}
+monitor:
+  alerts:
+    - {metric: consistency, below: 0.99, min_rows: 20, mail: [trips@example.org]}
+    - {metric: values_missing_online, above: 0.01, min_rows: 20, mail: [trips@example.org]}
 """,
 }
 FEATURES = (
@@ -342,6 +345,14 @@ def test_served_and_recomputed(installed: Installation) -> None:
     assert found["weather.wind"]["null_count"] > len(unseen), (
         "the wind that is no number is null on both sides"
     )
+    assert found["weather.gusts"]["no_row_count"] + found["weather.gusts"]["too_old_count"] == len(unseen)
+    assert found["weather.wind"]["no_row_count"] == found["weather.gusts"]["no_row_count"] > 0
+    assert found["plane.maker"]["no_row_count"] == sum(request.tail == 9 for request in one)
+    assert {row["not_read_count"] + row["before_history_count"] for row in found.values()} == {0}
+    assert installed.points("values_no_row")[1, "plane.maker"] == (
+        pytest.approx(sum(request.tail == 9 for request in one) / ANSWERS),
+        ANSWERS,
+    )
     assert found["plane.maker"]["null_count"] == sum(request.tail in (3, 9) for request in one)
     assert installed.points() == {(1, part): (1.0, ANSWERS) for part in ("all", *FEATURES)}
 
@@ -399,7 +410,11 @@ def test_served_and_recomputed(installed: Installation) -> None:
     )
     monitor.run(spark, installed.settings, project, FIRST, FIRST + 2 * DAY)
     assert state(installed) == before
-    (standing,) = Alerts(session).standings(f"{project}/trip")
+    standing, missing = sorted(Alerts(session).standings(f"{project}/trip"), key=lambda one: one.key.rule)
+    assert missing.key.rule.startswith("values_missing_online above 0.01")
+    (fired,) = Alerts(session).events(missing.key)
+    assert (fired.kind, fired.day, fired.delivered) == ("fired", date(2013, 11, 2), True)
+    assert fired.value == pytest.approx(gone / (7 * ANSWERS))
     (event_,) = Alerts(session).events(standing.key)
     assert (event_.kind, event_.day, event_.rows, event_.delivered) == (
         "fired",
@@ -477,4 +492,4 @@ def test_answers_that_come_later_and_answers_that_were_withdrawn(installed: Inst
     day = {"day": "2013-11-01", "mode": "online", "model_uuid": installed.version.uuid}
     publish(spark, empty, table, tuple(day), settings=installed.settings, expected=[day])
     installed.run(1, 2)
-    assert state(installed) == ([], [{}, {}, {}, {}])
+    assert state(installed) == ([], [{} for _ in SERIES])

@@ -1,7 +1,7 @@
 """The push to Cassandra: what is due, what a correction changes, and what an outage does."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from giornata.documents import Feature, FeatureGroup
 from giornata.errors import StoreError
 from giornata.settings import Settings
 from giornata.stores import cassandra
+from giornata.stores.online_history import Covered, covered_days
 from jobs.cassandra_writer import Patience
 from jobs.metastore import metastore
 from jobs.publish import ensure_table, publish
@@ -125,12 +126,24 @@ def test_days_that_nobody_can_ask_for_any_more_are_not_pushed(
 ) -> None:
     group = GROUP.model_copy(update={"ttl": timedelta(hours=12), "history": 2 * DAY})
     rows: list[Row] = [("a", 1, NOON + number * DAY, float(number), None, None) for number in range(6)]
+    before = publish(spark, frame(spark, rows[:2]), table, settings=stores)
+    assert before.rows == 2
+    assert push(spark, stores, project, "tides", group).days == ("2013-01-01", "2013-01-02")
+    assert covered(stores, project) == Covered(None, date(2013, 1, 2)), "all that is published is online"
     publish(spark, frame(spark, rows), table, settings=stores)
     # At midnight two days before the newest, which is the 6th, rows of the 3rd are not yet twelve hours old.
     assert push(spark, stores, project, "tides", group).days == tuple(
         f"2013-01-0{day}" for day in (3, 4, 5, 6)
     )
-    assert online(stores, project) == rows[2:]
+    assert online(stores, project) == rows
+    # The first days were published again, and what is online of them is not that.
+    assert covered(stores, project) == Covered(date(2013, 1, 3), date(2013, 1, 6))
+
+
+def covered(stores: Settings, project: str) -> Covered:
+    """What the push has noted to be online of the group."""
+    with cassandra.session(stores) as session:
+        return covered_days(session, project)["tides"]
 
 
 @pytest.fixture

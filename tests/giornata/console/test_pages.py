@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from giornata.bundle import open_bundle, write_bundle
 from giornata.console import create_app
+from giornata.documents import Table
 from giornata.monitoring.points import Point
 from giornata.stores.deployments import Deployments
+from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from giornata.stores.training_runs import TrainingRun, TrainingRuns
 from tests.giornata.console.reading import get, row, text
+from tests.giornata.serving.conftest import make_bundle
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 WHEN = datetime(2013, 11, 1, tzinfo=UTC)
@@ -80,6 +84,23 @@ def test_version_page(trained: Any, client: TestClient) -> None:
     configuration = unescape(page[page.rindex("<pre>") : page.rindex("</pre>")])
     assert "partition:\n  by:\n  - row.dest_city\n  - row.dest_state\n  min_rows: 2000\n" in configuration
     assert "over: 7d" in configuration
+
+
+def test_a_version_shows_a_request_that_it_answers(trained: Any, client: TestClient) -> None:
+    new = trained.versions[1]
+    address = f"/versions/{new.uuid}"
+    hint = f"giornata example {new.model} --uuid {new.uuid} prints a request"
+    assert hint in text(get(client, address)), "its bundle is none"
+    columns = {"flight_id": "str", "pushed_back_at": "timestamp", "distance": "float"}
+    table = Table.model_validate(
+        {"description": "d", "key": ["flight_id"], "event_time": "pushed_back_at", "columns": columns}
+    )
+    bundle = open_bundle(make_bundle(new.model, {"far": "row.distance"}, table, {"distance"}, 9).content)
+    Repository(trained.session).save(new, write_bundle(replace(bundle, version=new)))
+    page = unescape(get(client, address))
+    assert f"curl -s {trained.settings.serving}/models/{new.model}/production/predict -d" in page
+    assert "urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10)" in page
+    assert hint not in text(page)
 
 
 def test_bars_are_as_long_as_the_importances(trained: Any, client: TestClient) -> None:
@@ -323,14 +344,18 @@ def test_what_was_served_and_recomputed(trained: Any, client: TestClient) -> Non
         )
         for day, shares in days.items()
         for part, equal in shares.items()
-        for metric, value in {"consistency": equal, "values_missing_online": 1 - equal}.items()
+        for metric, value in {
+            "consistency": equal,
+            "values_missing_online": 1 - equal,
+            "values_no_row": 0.25,
+        }.items()
     )
     page = get(client, address)
     assert page.count("consistency over time") == 1, "not among the charts of accuracy as well"
     assert "Feature on 2013-11-13" in text(page)
     assert row(page, "plane.seats") == (
-        f"plane.seats {version[:8]} 40 75.0% 0.0% 25.0% 0.0% "
+        f"plane.seats {version[:8]} 40 75.0% 0.0% 25.0% 0.0% 25.0% 0.0% 0.0% 0.0% "
         "null was served: not pushed in time, deleted in Cassandra, or not read before the deadline"
     )
-    assert row(page, "weather.wind").endswith("100.0% 0.0% 0.0% 0.0% –")
+    assert row(page, "weather.wind").endswith("100.0% 0.0% 0.0% 0.0% 25.0% 0.0% 0.0% 0.0% –")
     assert page.index("plane.seats") < page.index("weather.wind")

@@ -72,11 +72,25 @@ def test_what_to_do_about_features_that_cannot_be_read(shop):
         assert (online.deadline, online.missing) == (timedelta(milliseconds=200), read)
 
 
-def test_an_alert_may_watch_the_consistency_of_features(shop):
+def test_what_to_do_about_moments_that_are_not_online_or_not_named(shop):
+    file = shop / "models" / "hours.yaml"
+    online = load_project(shop).model("hours").online
+    assert (online.before_history, online.event_time) == ("refuse", None)
+    text = file.read_text().partition("online:")[0]
+    file.write_text(f"{text}online: {{before_history: mark, event_time: optional}}\n")
+    online = load_project(shop).model("hours").online
+    assert (online.before_history, online.event_time) == ("mark", "optional")
+    file.write_text(f"{text}online: {{before_history: ignore}}\n")
+    with pytest.raises(DocumentErrors, match="'ignore' is not one of refuse, mark"):
+        load_project(shop)
+
+
+@pytest.mark.parametrize("metric", ["consistency", "values_missing_online", "values_no_row"])
+def test_an_alert_may_watch_what_was_served_of_features(shop, metric):
     file = shop / "models" / "hours.yaml"
     assert "metric: rmse, above" in file.read_text()
-    file.write_text(file.read_text().replace("metric: rmse, above", "metric: consistency, below"))
-    assert load_project(shop).model("hours").monitor.alerts[0].metric == "consistency"
+    file.write_text(file.read_text().replace("metric: rmse, above", f"metric: {metric}, below"))
+    assert load_project(shop).model("hours").monitor.alerts[0].metric == metric
 
 
 def test_a_document_cannot_change(shop):

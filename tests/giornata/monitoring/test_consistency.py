@@ -1,10 +1,13 @@
 """Verdicts on single values, and shares over days, against numbers counted by hand."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
-from giornata.monitoring.consistency import Counts, compare, consistency_points
+from giornata.absence import Reason
+from giornata.documents.model import CONSISTENCY, SERVED
+from giornata.monitoring.consistency import ABSENT, Counts, compare, consistency_points
 
 DAYS = [date(2013, 11, day) for day in (1, 2, 3)]
 
@@ -64,6 +67,24 @@ def test_each_feature_and_all_of_them():
     }
     assert shares(found, {1}, "values_missing_online")[*place, "all"] == (0.1, 10)
     assert shares(found, {1}, "values_different")[*place, "all"] == (0.1, 10)
+
+
+def test_values_that_were_null_for_want_of_a_row_have_shares_by_reason():
+    wind, seats = counts(1, "weather.wind", 10, 9), counts(1, "plane.seats", 10, 10)
+    found = [
+        replace(wind, absent={Reason.NO_ROW: 1, Reason.TOO_OLD: 2}),
+        replace(seats, absent={Reason.NO_ROW: 4}),
+    ]
+    place = ("production", "u1", "1d", 1)
+    assert shares(found, {1}, "values_no_row") == {
+        (*place, "weather.wind"): (0.1, 10),
+        (*place, "plane.seats"): (0.4, 10),
+        (*place, "all"): (0.25, 10),
+    }
+    assert shares(found, {1}, "values_too_old")[*place, "all"] == (0.1, 10)
+    assert shares(found, {1}, "values_not_read")[*place, "all"] == (0.0, 10)
+    assert {f"values_{reason}" for reason in Reason} == set(ABSENT.values())
+    assert {CONSISTENCY, *ABSENT.values()} <= set(SERVED), "alerts may watch them"
 
 
 def test_a_window_counts_values_and_is_no_mean_of_days():

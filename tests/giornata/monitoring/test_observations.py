@@ -72,16 +72,17 @@ def test_a_version_that_no_longer_answers_is_not_judged_by_the_rest_of_its_windo
     assert [o.uuid for o in seen(points, 3, ["old", "new"])] == ["old", "new"]
 
 
-def test_consistency_is_judged_on_every_day_that_was_checked() -> None:
-    rule = replace(RULE, metric="consistency", bound="below", threshold=0.99, mode="online", window="1d")
+@pytest.mark.parametrize("metric", ["consistency", "values_missing_online", "values_no_row"])
+def test_what_was_served_is_judged_on_every_day_that_was_checked(metric: str) -> None:
+    rule = replace(RULE, metric=metric, bound="below", threshold=0.99, mode="online", window="1d")
     place = {"mode": "online"}
     points = [
         point(1, "label_coverage", "1d", 0.0, **place),
-        point(1, "consistency", "1d", 1.0, **place),
-        point(2, "consistency", "1d", 0.9, "old", **place),
-        point(2, "consistency", "1d", 0.8, "new", **place),
-        point(2, "consistency", "7d", 0.7, "new", **place),
-        point(3, "consistency", "1d", 0.6, **place),
+        point(1, metric, "1d", 1.0, **place),
+        point(2, metric, "1d", 0.9, "old", **place),
+        point(2, metric, "1d", 0.8, "new", **place),
+        point(2, metric, "7d", 0.7, "new", **place),
+        point(3, metric, "1d", 0.6, **place),
     ]
     assert observations(rule, points, ["new", "old"], date(2013, 11, 3)) == [
         Observation(date(2013, 11, 1), 1.0, 100, "u1"),

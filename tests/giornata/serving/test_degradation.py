@@ -51,7 +51,10 @@ def answer(server, model=LENIENT):
     response = server.predict(f"{model}/production", {"row": ROW})
     assert response.status_code == 200, response.text
     document = response.json()
-    return document["predictions"][0]["prediction"], document.get("missing_groups")
+    (prediction,) = document["predictions"]
+    unread = [told["group"] for told in prediction.get("missing", ()) if told["reason"] == "not_read"]
+    assert sorted(unread) == document.get("missing_groups", [])
+    return prediction["prediction"], document.get("missing_groups")
 
 
 def refusal(server):
@@ -92,7 +95,7 @@ def test_a_group_that_was_never_pushed(server, stores, lenient, strict):
     said = [line for line in server.errors().splitlines() if f"model={LENIENT} group=plane" in line]
     assert ["cannot be read" in line for line in said] == [True, False]
     served = [json.loads(line["inputs"]) for line in server.logged(LENIENT)]
-    assert served[0] == {**served[-1], "plane__seats": None}
+    assert served[0] == {**served[-1], "plane__seats": None, "_missing": {"plane": "not_read"}}
     assert (served[-1]["plane__seats"], served[-1]["weather__wind"]) == (180, 9.0)
 
 

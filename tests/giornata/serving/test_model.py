@@ -13,7 +13,7 @@ import xgboost
 from giornata.bundle import open_bundle, write_bundle
 from giornata.errors import BundleError
 from giornata.serving.loader import Loader
-from giornata.serving.model import open_model
+from giornata.serving.model import needs_event_time, open_model
 
 
 @pytest.fixture
@@ -35,6 +35,33 @@ def test_a_version_knows_what_it_reads(put, versions, windy):
     assert model.inputs.row == {"distance": "float", "origin": "str"}
     assert model.inputs.store["weather"].keys == {"origin": "origin"}
     assert model.groups["weather"].ttl.total_seconds() == 3 * 3600
+
+
+def test_a_version_says_what_a_request_has_to_carry(put, versions, windy, rooted):
+    request = open_model(put(versions[0].content)).describe()["request"]
+    assert request == {
+        "inputs": {
+            "distance": {"type": "float", "required": True},
+            "seats": {"type": "int", "required": False},
+            "sched_dep": {"type": "timestamp", "required": False},
+            "pushed_back_at": {"type": "timestamp", "required": True},
+        },
+        "key": {"flight_id": "str"},
+        "event_time": {"name": "pushed_back_at", "required": True},
+        "logged": 1.0,
+    }
+    assert open_model(put(windy.content)).describe()["request"]["event_time"]["required"], "by the store"
+    assert not open_model(put(rooted.content)).describe()["request"]["event_time"]["required"]
+
+
+@pytest.mark.parametrize("stated", ["required", "optional"])
+def test_the_document_says_whether_a_request_names_its_moment(put, windy, rooted, stated):
+    for version in (windy, rooted):
+        bundle = open_bundle(version.content)
+        online = bundle.version.configuration.online.model_copy(update={"event_time": stated})
+        configuration = bundle.version.configuration.model_copy(update={"online": online})
+        record = bundle.version.model_copy(update={"configuration": configuration})
+        assert needs_event_time(record) == (stated == "required")
 
 
 def test_a_version_may_read_one_group_by_several_keys(put, windy_there):

@@ -1,17 +1,20 @@
 """The server with the real Cassandra: features as of each row's moment, and what happens when the store goes away."""
 
+import dataclasses
 import json
 import socket
 import threading
+import uuid
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from giornata.bundle import open_bundle
+from giornata.bundle import open_bundle, write_bundle
 from giornata.names import keyspace
 from giornata.stores import cassandra
 from giornata.stores.features import ensure_feature_table
+from giornata.stores.online_history import Covered, record_covered
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -108,6 +111,12 @@ def test_features_are_those_known_before_each_rows_moment_and_not_older_than_the
     truth = windy.answers([[100.0, wind] for _, wind in expected])
     assert len({*truth}) > 1
     assert [prediction["prediction"] for prediction in predictions] == truth
+    reasons = ["no_row", None, None, None, None, "too_old"]
+    assert [prediction.get("missing") for prediction in predictions] == [
+        reason and [{"group": "weather", "reason": reason}] for reason in reasons
+    ]
+    counted = f'giornata_missing_feature_rows_total{{group="weather",model="{MODEL}",reason="%s"}}'
+    assert (server.metric(counted % "no_row"), server.metric(counted % "too_old")) == (1, 1)
     elsewhere = ask(server, TWELVE + instant, origin="LGA").json()["predictions"]
     assert elsewhere[0]["prediction"] == windy.answers([[100.0, NOTHING]])[0]
     at = server.predict(
@@ -117,8 +126,10 @@ def test_features_are_those_known_before_each_rows_moment_and_not_older_than_the
     assert at.json()["predictions"][0]["prediction"] == windy.answers([[100.0, 9.0]])[0]
     assert server.metric(f'giornata_feature_reads_total{{model="{MODEL}",outcome="ok"}}') == 3
     server.stop()
-    served = [json.loads(line["inputs"])["weather__wind"] for line in server.logged(MODEL)]
-    assert served == [None, 5.0, 5.0, 9.0, 9.0, None, None, 9.0]
+    logged = [json.loads(line["inputs"]) for line in server.logged(MODEL)]
+    assert [inputs["weather__wind"] for inputs in logged] == [None, 5.0, 5.0, 9.0, 9.0, None, None, 9.0]
+    why = [inputs.get("_missing") for inputs in logged]
+    assert why == [reason and {"weather": reason} for reason in [*reasons, "no_row", None]]
 
 
 def test_one_group_is_read_by_two_keys_and_its_rows_have_an_age(server, weather, windy_there):
@@ -135,6 +146,48 @@ def test_one_group_is_read_by_two_keys_and_its_rows_have_an_age(server, weather,
     answer = server.predict("breezes/there/production", {"rows": rows}).json()
     truth = windy_there.answers([[NOTHING, 5.0, 45 * 60.0], [5.0, NOTHING, NOTHING], [9.0, 9.0, 45 * 60.0]])
     assert [prediction["prediction"] for prediction in answer["predictions"]] == truth
+    assert [prediction.get("missing") for prediction in answer["predictions"]] == [
+        [{"group": "weather", "reason": "no_row"}],
+        [{"group": "weather", "reason": "no_row", "by": ["dest"]}],
+        None,
+    ]
+
+
+def test_a_moment_before_what_is_online_is_refused_or_marked_as_the_document_says(
+    server, weather, windy, stores
+):
+    with cassandra.session(stores) as session:
+        cassandra.apply_schema(session)
+        record_covered(session, "breezes", "weather", Covered(ELEVEN.date(), TWELVE.date()))
+        bundle = open_bundle(windy.content)
+        configuration = bundle.version.configuration
+        online = configuration.online.model_copy(update={"before_history": "mark"})
+        marking = bundle.version.model_copy(
+            update={
+                "uuid": str(uuid.uuid4()),
+                "configuration": configuration.model_copy(update={"online": online}),
+            }
+        )
+        server.environment["GIORNATA_CASSANDRA"] = weather
+        server.put(windy.uuid, windy.content)
+        server.put(marking.uuid, write_bundle(dataclasses.replace(bundle, version=marking)))
+        server.deploy({MODEL: {"production": windy.uuid, "marking": marking.uuid}})
+        server.start()
+        early = ELEVEN - timedelta(hours=10)
+        good, bad = ask(server, TWELVE + timedelta(hours=1), early).json()["predictions"]
+        assert good["prediction"] == windy.answers([[100.0, 9.0]])[0]
+        assert bad["status"] == 422
+        assert "before what is online of the feature group weather" in bad["error"]
+        assert "2013-11-01" in bad["error"]
+        alone = ask(server, early)
+        assert (alone.status_code, alone.json()["row"]) == (422, 0)
+        row = {"distance": 100.0, "origin": "JFK", "pushed_back_at": early.isoformat()}
+        (marked,) = server.predict(f"{MODEL}/marking", {"row": row}).json()["predictions"]
+        assert marked["prediction"] == windy.answers([[100.0, NOTHING]])[0]
+        assert marked["missing"] == [{"group": "weather", "reason": "before_history"}]
+        counted = 'giornata_missing_feature_rows_total{group="weather",model="%s",reason="before_history"}'
+        assert server.metric(counted % MODEL) == 3
+        session.execute("DELETE FROM giornata.online_history WHERE project = 'breezes'")
 
 
 def test_a_store_that_goes_away_is_503_until_it_is_back_and_other_models_answer_meanwhile(

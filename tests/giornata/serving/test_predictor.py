@@ -1,5 +1,6 @@
 """Answers to requests for which a function of the project fails, without a server around them."""
 
+import dataclasses
 import json
 from datetime import UTC, datetime
 
@@ -35,9 +36,9 @@ def ask(tmp_path, rooted):
     predictor = Predictor(OnlineStore(lambda: None, metrics), log, metrics)
     route = Route(open_model(path), "production")
 
-    def answer(*distances):
+    def answer(*distances, **more):
         rows = [{"distance": distance, "flight_id": str(place)} for place, distance in enumerate(distances)]
-        body = predictor.answer(route, json.dumps({"rows": rows}).encode(), NOW)
+        body = predictor.answer(route, json.dumps({"rows": rows, **more}).encode(), NOW)
         return json.loads(body)["predictions"], log.kept, metrics.page().decode()
 
     return answer
@@ -60,6 +61,44 @@ def test_a_request_none_of_whose_rows_can_be_answered_is_refused(ask):
             ask(*distances)
         assert (caught.value.status, caught.value.kind, caught.value.row) == (500, "function_failed", 0)
         assert str(caught.value) == "udfs.root(-1.0): raises ValueError: math domain error"
+
+
+def test_wrong_rows_and_rows_that_fail_have_their_errors_in_place(ask, rooted):
+    predictions, logged, page = ask(4.0, "far", -1.0, 9.0, True)
+    assert predictions[1] == {
+        "status": 422,
+        "error": "distance is of type float, not the text 'far'",
+        "errors": [{"field": "distance", "error": "distance is of type float, not the text 'far'"}],
+    }
+    assert (predictions[2]["status"], predictions[4]["status"]) == (500, 422)
+    answered = [predictions[0], predictions[3]]
+    assert [answer["prediction"] for answer in answered] == rooted.answers([[2.0], [3.0]])
+    assert [key["flight_id"] for key in logged.request.keys] == ["0", "3"]
+    assert logged.identities == [answer["prediction_id"] for answer in answered]
+    refused = 'giornata_refused_rows_total{kind="%s",model="flights/rooted"} %.1f'
+    assert refused % ("invalid", 2) in page
+    assert refused % ("function_failed", 1) in page
+
+
+def test_all_or_nothing_is_refused_for_a_row_that_is_wrong_or_fails(ask):
+    for distances, status, row in (((4.0, "far"), 422, 1), ((4.0, 9.0, -1.0), 500, 2)):
+        with pytest.raises(RefusedError) as caught:
+            ask(*distances, all_or_nothing=True)
+        assert (caught.value.status, caught.value.row) == (status, row)
+
+
+def test_an_answer_that_no_label_can_find_says_which_key_columns_are_missing(tmp_path, rooted):
+    path = tmp_path / "model.zip"
+    path.write_bytes(rooted.content)
+    model, metrics = open_model(path), Metrics()
+    predictor = Predictor(OnlineStore(lambda: None, metrics), KeptLog(tmp_path / "log", metrics), metrics)
+    body = json.dumps({"rows": [{"distance": 4.0, "flight_id": "UA-1"}, {"distance": 9.0}]}).encode()
+    found, lost = json.loads(predictor.answer(Route(model, None), body, NOW))["predictions"]
+    assert not {"loggable", "missing_key"} & found.keys()
+    assert (lost["loggable"], lost["missing_key"]) == (False, ["flight_id"])
+    unlogged = dataclasses.replace(model, log_share=0.0, joins_labels=False)
+    for answer in json.loads(predictor.answer(Route(unlogged, None), body, NOW))["predictions"]:
+        assert "loggable" not in answer
 
 
 def test_a_class_of_the_project_that_fails_refuses_its_row_alone(ask, monkeypatch):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from giornata.documents import ModelSpec
 from giornata.serving.moments import Moments, moments_of
-from giornata.serving.requests import MAX_ROWS, Column, RefusedError, RequestReader
+from giornata.serving.requests import MAX_PROBLEMS, MAX_ROWS, Column, RefusedError, RequestReader
 
 NOW = datetime(2013, 11, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -49,6 +49,9 @@ def read(document):
 
 
 def refusal(document):
+    """Why a body is refused; of an object, as one that asks for all its rows or none."""
+    if isinstance(document, dict):
+        document = document | {"all_or_nothing": True}
     with pytest.raises(RefusedError) as caught:
         READER.read(document if isinstance(document, bytes) else json.dumps(document).encode(), NOW)
     return caught.value
@@ -243,6 +246,102 @@ def test_rows_are_bounded():
     error = refusal({"rows": [ROW] * (MAX_ROWS + 1)})
     assert error.status == 413
     assert str(MAX_ROWS) in str(error)
+
+
+def test_every_problem_of_every_row_is_told_and_the_good_rows_are_read():
+    worse = {"distance": "far", "seets": 1, "late": 1, "flight_id": 7, "sched_dep": ROW["sched_dep"]}
+    without = {name: value for name, value in ROW.items() if name != "distance"}
+    rows = [ROW, worse, 17, ROW | {"origin": "EWR"}, without]
+    request = read({"rows": rows})
+    assert [row["origin"] for row in request.rows] == ["JFK", "EWR"]
+    assert request.places == [0, 3]
+    assert len(request.keys) == len(request.at) == 2
+    told = {
+        row: [(fault.field, fault.message) for fault in faults] for row, faults in request.refused.items()
+    }
+    assert told == {
+        1: [
+            ("seets", "the model knows no 'seets'; did you mean seats?"),
+            ("distance", "distance is of type float, not the text 'far'"),
+            ("late", "late is of type bool, not the int 1"),
+            ("flight_id", "flight_id is of type str, not the int 7"),
+        ],
+        2: [(None, "a row is an object of column names and values, not the int 17")],
+        4: [("distance", "distance is missing, but the model needs its value (float)")],
+    }
+
+
+def test_one_row_or_rows_that_are_all_wrong_are_refused_with_all_their_problems():
+    for document in ({"row": {"seats": "x", "late": 0}}, {"rows": [{"seats": "x", "late": 0}]}):
+        with pytest.raises(RefusedError) as caught:
+            read(document)
+        assert caught.value.status == 422
+        assert caught.value.document() == {
+            "error": "distance is missing, but the model needs its value (float)",
+            "field": "distance",
+            "row": 0,
+            "errors": [
+                {"row": 0, "field": field, "error": message}
+                for field, message in [
+                    ("distance", "distance is missing, but the model needs its value (float)"),
+                    ("seats", "seats is of type int, not the text 'x'"),
+                    ("late", "late is of type bool, not the int 0"),
+                ]
+            ],
+        }
+
+
+def test_all_or_nothing_refuses_a_request_for_one_wrong_row():
+    rows = [ROW, ROW | {"late": 1}]
+    assert read({"rows": rows, "all_or_nothing": False}).places == [0]
+    error = refusal({"rows": rows})
+    assert (error.status, error.field, error.row) == (422, "late", 1)
+    with pytest.raises(RefusedError, match="all_or_nothing is true or false, not the text 'yes'"):
+        read({"rows": rows, "all_or_nothing": "yes"})
+
+
+def test_the_problems_that_are_told_are_bounded_and_the_others_counted():
+    wrong = {f"x{number}": 1 for number in range(150)}
+    error = refusal({"rows": [wrong] * 3})
+    document = error.document()
+    assert len(document["errors"]) == MAX_PROBLEMS
+    assert document["errors_left_out"] == 3 * 151 - MAX_PROBLEMS
+    assert sorted(error.faults) == [0, 1, 2]
+    assert len(json.dumps(document)) < 20_000
+
+
+TIMED = RequestReader(
+    {"left_at": Column("timestamp", False), "stops": Column("int", True)},
+    {"trip": "int", "left_at": "timestamp", "stops": "int"},
+    ["trip"],
+    "left_at",
+    MOMENTS,
+    needs_moment=True,
+)
+
+
+def test_a_model_whose_features_depend_on_the_event_time_is_asked_about_a_moment():
+    for row in ({"stops": 1}, {"stops": 1, "left_at": None}):
+        with pytest.raises(RefusedError, match=r'left_at is missing.*give .* "at"') as caught:
+            TIMED.read(json.dumps({"row": row}).encode(), NOW)
+        assert (caught.value.status, caught.value.field, caught.value.row) == (422, "left_at", 0)
+    noon = "2013-10-01T12:00:00+00:00"
+    for document in ({"row": {"left_at": noon}}, {"row": {}, "at": noon}):
+        request = TIMED.read(json.dumps(document).encode(), NOW)
+        assert request.rows == [{"left_at": datetime(2013, 10, 1, 12, tzinfo=UTC), "stops": None}]
+        assert request.at == [datetime(2013, 10, 1, 12, tzinfo=UTC)]
+
+
+def test_where_the_document_allows_it_a_row_without_a_moment_is_asked_about_now():
+    reader = RequestReader(
+        {"left_at": Column("timestamp", False)},
+        {"trip": "int", "left_at": "timestamp"},
+        ["trip"],
+        "left_at",
+        MOMENTS,
+    )
+    request = reader.read(b'{"row": {"trip": 1}}', NOW)
+    assert (request.rows, request.keys, request.at) == ([{"left_at": NOW}], [{"trip": 1}], [NOW])
 
 
 scalars = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20)

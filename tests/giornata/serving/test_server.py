@@ -1,19 +1,24 @@
 """The real server process: predictions, refusals, following deployments, logging, stopping and dying."""
 
+import ast
 import concurrent.futures
 import json
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from giornata.bundle import open_bundle
+from giornata.example import example
 from giornata.serving.requests import MAX_BODY_BYTES, MAX_ROWS
 
 MODEL = "flights/minutes"
@@ -22,6 +27,7 @@ ROW = {
     "seats": 180,
     "sched_dep": "2013-11-01T11:30:00Z",
     "pushed_back_at": "2013-11-01T07:42:00-04:00",
+    "flight_id": "UA-1",
 }
 FEATURES = [719.5, 180.0, 12.0]  # of ROW, by hand: it left 12 minutes late
 PREDICT = f"/models/{MODEL}/production/predict"
@@ -78,7 +84,11 @@ def test_a_missing_a_wrong_and_a_misspelt_field_are_422_with_their_place(healthy
         (ROW | {"seets": 180}, "seets", "did you mean seats?"),
         (ROW | {"pushed_back_at": "2013-11-01T12:00:00"}, "pushed_back_at", "with its zone"),
     ]:
-        response = healthy.predict(f"{MODEL}/production", {"rows": [ROW, row]})
+        answered = healthy.predict(f"{MODEL}/production", {"rows": [ROW, row]}).json()["predictions"]
+        assert ("prediction" in answered[0], answered[1]["status"]) == (True, 422)
+        assert words in answered[1]["error"]
+        assert answered[1]["errors"][0]["field"] == field
+        response = healthy.predict(f"{MODEL}/production", {"rows": [ROW, row], "all_or_nothing": True})
         assert response.status_code == 422
         assert (response.json()["field"], response.json()["row"]) == (field, 1)
         assert words in response.json()["error"]
@@ -248,6 +258,24 @@ def test_models_are_described_with_their_signature(healthy, versions):
     assert version["signature"]["key"] == ["flight_id"]
 
 
+@pytest.mark.parametrize("tag", ["production", None])
+def test_the_example_of_a_version_is_answered_as_curl_and_as_python_send_it(healthy, versions, tag):
+    now = datetime(2013, 12, 1, tzinfo=UTC)
+    address = str(healthy.http.base_url).rstrip("/")
+    request = example(open_bundle(versions[0].content), {}, address, tag, now)
+    command, _, url, _, body = shlex.split(request.curl)
+    assert command == "curl"
+    answer = httpx.post(url, content=body, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["tag"] == tag
+    (prediction,) = answer.json()["predictions"]
+    assert not {"loggable", "missing", "error"} & prediction.keys()
+    done = subprocess.run(
+        [sys.executable, "-c", request.python], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ast.literal_eval(done.stdout)["predictions"][0]["prediction"] == prediction["prediction"]
+
+
 def test_a_server_without_models_is_ready_and_says_that_it_has_none(server):
     server.start()
     assert server.http.get("/health/live").json() == {"live": True}
@@ -377,7 +405,8 @@ def test_a_model_whose_store_cannot_be_reached_answers_503_and_the_others_answer
             server.put(version.uuid, version.content)
         server.deploy({MODEL: {"production": versions[0].uuid}, "breezes/windy": {"production": windy.uuid}})
         server.start()
-        response = server.predict("breezes/windy/production", {"row": {"distance": 1.0, "origin": "JFK"}})
+        row = {"distance": 1.0, "origin": "JFK", "pushed_back_at": "2013-11-01T12:00:00Z"}
+        response = server.predict("breezes/windy/production", {"row": row})
         assert response.status_code == 503
         assert "Cassandra at 127.0.0.1" in response.json()["error"]
         assert response.headers["retry-after"] == "1"

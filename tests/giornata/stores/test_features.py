@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,11 +13,13 @@ from cassandra.cluster import Session
 
 from dsl.types import AGE, Inputs, StoreInput
 from giornata import names
+from giornata.absence import Reason
 from giornata.documents import Feature, FeatureGroup
 from giornata.errors import NotFoundError, StoreError
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.features import OnlineFeatures, ensure_feature_table, milliseconds
+from giornata.stores.online_history import Covered, complete_from, record_covered
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(120)]
 
@@ -145,6 +147,67 @@ def test_a_null_key_and_an_unknown_one_have_nothing(online: OnlineFeatures) -> N
 def test_a_key_that_cassandra_cannot_hold_has_nothing(online: OnlineFeatures, airport: str) -> None:
     (answer,) = online.read(INPUTS, [{"airport": airport, "flight": 7}], [NOON + HOUR])
     assert answer == NOTHING
+
+
+def absent(online: OnlineFeatures, at: datetime, airport: str | None = "EWR") -> dict[str, Reason]:
+    """Why which groups have nothing."""
+    found = online.read_what_there_is(INPUTS, [{"airport": airport, "flight": 7}], [at])
+    assert not found.missing
+    missing = found.absent.get(0, [])
+    nothing = {
+        name: value for one in missing for name, value in NOTHING.items() if name.startswith(f"{one.use}__")
+    }
+    assert nothing.items() <= found.rows[0].items(), "what is missing is null"
+    return {one.group: one.reason for one in missing}
+
+
+def test_it_is_said_why_a_row_has_nothing_of_a_group(online: OnlineFeatures) -> None:
+    assert absent(online, NOON + HOUR) == {}
+    assert absent(online, NOON + 3 * HOUR + timedelta(milliseconds=1)) == {"weather": Reason.TOO_OLD}
+    assert absent(online, NOON - 2 * HOUR) == {"weather": Reason.NO_ROW}
+    assert absent(online, NOON, "SFO") == {"weather": Reason.NO_ROW, "route": Reason.NO_ROW}
+    assert absent(online, NOON, None) == {"weather": Reason.NO_ROW, "route": Reason.NO_ROW}
+
+
+@pytest.fixture
+def begun(session: Session, project: str) -> Iterator[OnlineFeatures]:
+    """The weather is online from midnight of the day on, the day before was published and never pushed."""
+    cassandra.apply_schema(session)
+    record_covered(session, project, "weather", Covered(NOON.date(), NOON.date()))
+    record_covered(session, project, "route", Covered(None, NOON.date()))
+    yield OnlineFeatures(session, project, GROUPS, deadline=10.0)
+    session.execute("DELETE FROM giornata.online_history WHERE project = %s", (project,))
+
+
+def test_a_moment_that_sees_days_that_are_not_online_is_told(
+    session: Session, project: str, begun: OnlineFeatures
+) -> None:
+    midnight, old = (
+        NOON - 12 * HOUR,
+        f"INSERT INTO {names.keyspace(project)}.weather (origin, event_time, wind)",
+    )
+    session.execute(f"{old} VALUES ('BOS', %s, 1.0)", (midnight - HOUR,))
+    session.execute(f"{old} VALUES ('BOS', %s, 2.0)", (midnight + HOUR,))
+    early, ttl = {"weather": Reason.BEFORE_HISTORY}, 3 * HOUR
+    assert absent(begun, midnight - HOUR / 2, "BOS").items() >= early.items(), (
+        "the row found may not be the newest"
+    )
+    assert absent(begun, midnight + HOUR / 2, "BOS").items() >= early.items()
+    assert "weather" not in absent(begun, midnight + 2 * HOUR, "BOS"), "its newest row is online"
+    assert absent(begun, midnight + 2 * HOUR, "SFO").items() >= early.items()
+    assert absent(begun, midnight + ttl, "SFO") == dict.fromkeys(("weather", "route"), Reason.NO_ROW)
+    assert absent(begun, midnight - HOUR, None) == dict.fromkeys(("weather", "route"), Reason.NO_ROW)
+    assert absent(begun, midnight + 5 * HOUR, "BOS")["weather"] == Reason.TOO_OLD
+    assert wind(begun, midnight - HOUR / 2, "BOS") is None
+
+
+def test_the_day_from_which_all_that_is_published_is_online() -> None:
+    published = {f"2013-01-{day:02}": f"/{day}" for day in (1, 2, 5, 6)}
+    assert complete_from(published, published) is None
+    assert complete_from({}, {}) is None
+    assert complete_from(published, {"2013-01-05": "/5", "2013-01-06": "/6"}) == date(2013, 1, 3)
+    again = published | {"2013-01-05": "/5b"}
+    assert complete_from(again, published) == date(2013, 1, 6), "published again since it was pushed"
 
 
 BOTH_ENDS = Inputs(
