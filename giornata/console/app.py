@@ -7,13 +7,13 @@ from typing import Any
 from cassandra.cluster import NoHostAvailable
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exception_handlers import http_exception_handler, request_validation_exception_handler
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from giornata.console import api, features, pages
+from giornata.console.answers import JsonAnswer
 from giornata.console.rendering import page
 from giornata.console.sources import Sources
 from giornata.errors import (
@@ -63,7 +63,12 @@ def create_app(settings: Settings, current_user: Dependency, require_editor: Dep
     authenticated = [Depends(current_user)]
     app.include_router(pages.router(require_editor), dependencies=authenticated)
     app.include_router(features.router(), dependencies=authenticated)
-    app.include_router(api.router(require_editor), prefix="/api", dependencies=authenticated)
+    app.include_router(
+        api.router(require_editor),
+        prefix="/api",
+        dependencies=authenticated,
+        default_response_class=JsonAnswer,
+    )
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_exception_handler(GiornataError, _on_giornata_error)
     app.add_exception_handler(HTTPException, _on_http_error)
@@ -101,12 +106,14 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     if _is_api(request):
-        return await request_validation_exception_handler(request, error)
-    wrong = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
-    return _problem(request, 422, wrong)
+        # Without the values that were sent, which may be such as no answer can hold.
+        wrong = [{name: problem[name] for name in ("type", "loc", "msg")} for problem in error.errors()]
+        return JsonAnswer({"detail": wrong}, 422)
+    told = "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors())
+    return _problem(request, 422, told)
 
 
 def _problem(request: Request, status: int, text: str) -> Response:
     if _is_api(request):
-        return JSONResponse({"detail": text}, status)
+        return JsonAnswer({"detail": text}, status)
     return page(request, "problem.html", {"status": status, "text": text}, status)

@@ -91,6 +91,44 @@ def test_a_request_that_is_wrong(trained: Any, client: TestClient, wrong: dict[s
     assert client.post("/api/deployments", json=body, headers=SAME_ORIGIN).status_code == 422
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"uuid": NaN, "reason": "x"}',
+        b'{"uuid": "UUID", "reason": "x", "tag": -Infinity}',
+        b'{"uuid": "UUID", "reason": "x", "modes": [1e400]}',
+        b'{"uuid": "UUID", "reason": "\\ud800"}',
+        b'{"uuid": "UUID", "reason": "x", "\\ud800": 1}',
+        b'{"uuid": "\xff", "reason": "x"}',
+        b'{"uuid": "UUID", "reason": ' + b"[" * 100_000,
+        b'{"uuid": "UUID", "reason": ' + b"9" * 5000 + b"}",
+        b"NaN",
+        b"",
+    ],
+)
+def test_a_body_that_is_no_request_is_the_callers_fault(
+    trained: Any, client: TestClient, body: bytes
+) -> None:
+    trained.user = "anna"
+    content = body.replace(b"UUID", trained.versions[0].uuid.encode())
+    answer = client.post(
+        "/api/deployments", content=content, headers={**SAME_ORIGIN, "content-type": "application/json"}
+    )
+    assert answer.status_code in (400, 422)
+    assert answer.json()["detail"]
+
+
+def test_a_metric_that_is_no_number_is_null(trained: Any, client: TestClient) -> None:
+    trained.session.execute(
+        "INSERT INTO giornata.metric_series (model, tag, mode, metric, time_window, part, at, model_uuid, value, "
+        "row_count) VALUES (%s, 'odd', 'batch', 'r2', '1d', 'all', '2013-11-09', 'u', NaN, 1)",
+        (trained.model,),
+    )
+    asked = {"model": trained.model, "tag": "odd", "metric": "r2", "start": "2013-11-09", "end": "2013-11-10"}
+    (point,) = client.get("/api/metrics", params=asked).json()
+    assert (point["value"], point["rows"]) == (None, 1)
+
+
 def test_a_viewer_cannot_deploy(trained: Any, client: TestClient) -> None:
     body = {"uuid": trained.versions[0].uuid, "reason": "x"}
     assert client.post("/api/deployments", json=body, headers=SAME_ORIGIN).status_code == 403
