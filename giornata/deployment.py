@@ -39,6 +39,7 @@ __all__ = ["check_features", "check_gate", "check_signature", "deploy", "project
 
 ROUTES = "deployments.json"
 LOCK_TIMEOUT = 30.0
+ATTEMPTS = 20  # to deploy when others deploy to the tag at the same moment
 
 logger = logging.getLogger(__name__)
 
@@ -68,14 +69,21 @@ def deploy(
     if not tag or not modes:
         raise NotFoundError(f"the document of {version.model} has no `deploy`: name a tag and the modes")
     check_gate(planned.gate if planned else {}, version.metrics)
-    live = deployments.current(version.model, tag)
-    if live is None or live.uuid != uuid or set(live.modes) != set(modes):
+    for _ in range(ATTEMPTS):
+        live = deployments.current(version.model, tag)
+        if live and live.uuid == uuid and set(live.modes) == set(modes):
+            break
         check_features(settings, session, version)
         if live:
             check_signature(
                 repository.get(live.uuid).signature, version.signature, f"{version.model}, tag {tag}"
             )
-        live = deployments.append(version.model, tag, uuid, by, reason, modes, at)
+        # What was compared must be what it takes the place of: others may deploy at the same moment.
+        live = deployments.append_after(live, version.model, tag, uuid, by, reason, modes, at)
+        if live:
+            break
+    else:
+        raise StoreError(f"others deploy to {version.model}, tag {tag}, all the time: try it later")
     left_out = project_to_disk(session, settings.bundles)
     if uuid in left_out:
         raise BundleError(f"version {uuid} is in the timeline but cannot be served: {left_out[uuid]}")

@@ -1,21 +1,29 @@
 """Deployments in Cassandra: for every model and tag, which version was put there when, newest first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cassandra import ConsistencyLevel
 from cassandra.cluster import Session
+from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random
 
 from giornata.errors import StoreError
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 __all__ = ["Deployment", "Deployments"]
 
+APPEND_SECONDS = 10.0  # for a deployment to find the moment when nobody else deploys to the tag
+_TICK = timedelta(milliseconds=1)  # what Cassandra tells apart
+
 
 @dataclass(frozen=True)
 class Deployment:
-    """A version put under a tag at a moment (aware, UTC, milliseconds), for some of the modes batch and online."""
+    """A version put under a tag at a moment (aware, UTC, milliseconds), for some of the modes batch and online.
+
+    `number` counts the deployments to the tag, from 1; it is 0 for those that were made before they were counted.
+    """
 
     model: str
     tag: str
@@ -24,6 +32,7 @@ class Deployment:
     by: str
     reason: str
     modes: tuple[str, ...]
+    number: int = field(default=0, compare=False)
 
 
 class Deployments:
@@ -33,9 +42,12 @@ class Deployments:
         """Prepare the statements. Raises StoreError, also when the table is not there yet."""
         self._session = session
         try:
-            columns = "model, tag, at, uuid, deployed_by, reason, modes"
-            self._insert = session.prepare(
-                f"INSERT INTO giornata.deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            columns = "model, tag, at, uuid, deployed_by, reason, modes, number"
+            self._append = session.prepare(
+                "BEGIN BATCH "
+                "UPDATE giornata.deployments SET newest = ? WHERE model = ? AND tag = ? IF newest = ?; "
+                f"INSERT INTO giornata.deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?); "
+                "APPLY BATCH"
             )
             self._timeline = session.prepare(
                 f"SELECT {columns} FROM giornata.deployments WHERE model = ? AND tag = ? LIMIT ?"
@@ -43,23 +55,67 @@ class Deployments:
             self._current = session.prepare(
                 f"SELECT {columns} FROM giornata.deployments PER PARTITION LIMIT 1"
             )
+            # Who appends must see what others are about to have appended.
+            self._newest = session.prepare(
+                f"SELECT {columns}, newest FROM giornata.deployments WHERE model = ? AND tag = ? LIMIT 1"
+            )
+            self._newest.consistency_level = ConsistencyLevel.SERIAL
         except CASSANDRA_FAULTS as fault:
             raise _fault(fault) from fault
 
     def append(
         self, model: str, tag: str, uuid: str, by: str, reason: str, modes: Sequence[str], at: datetime
     ) -> Deployment:
-        """Put a version under a tag at `at`; the same again changes nothing. Raises StoreError."""
+        """Put a version under a tag, after whatever is there; the same again, with nothing in between, changes nothing.
+
+        It has the moment `at`, or a later one where what is there has that moment or a later one. Raises StoreError.
+        """
+        attempts = Retrying(
+            retry=retry_if_result(lambda result: result is None),
+            stop=stop_after_delay(APPEND_SECONDS),
+            wait=wait_random(0, 0.05),
+        )
+        appended: Deployment | None
+        try:
+            appended = attempts(
+                lambda: self.append_after(self.current(model, tag), model, tag, uuid, by, reason, modes, at)
+            )
+        except RetryError as error:
+            raise StoreError(
+                f"others deploy to {model}, tag {tag}, all the time: it was tried for {APPEND_SECONDS:.0f} s"
+            ) from error
+        assert appended
+        return appended
+
+    def append_after(
+        self,
+        live: Deployment | None,
+        model: str,
+        tag: str,
+        uuid: str,
+        by: str,
+        reason: str,
+        modes: Sequence[str],
+        at: datetime,
+    ) -> Deployment | None:
+        """As `append`, on the condition that `live`, which `current` gave, is live still; None where it is not."""
         moment = at.astimezone(UTC)
         # Cassandra keeps milliseconds.
         moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-        deployment = Deployment(model, tag, moment, uuid, by, reason, tuple(sorted(modes)))
-        self._rows(self._insert, (model, tag, moment, uuid, by, reason, list(deployment.modes)))
-        return deployment
+        number = live.number if live else 0
+        wanted = Deployment(model, tag, moment, uuid, by, reason, tuple(sorted(modes)), number + 1)
+        if live:
+            if live == wanted:
+                return live
+            wanted = replace(wanted, at=max(moment, live.at + _TICK))
+        values = (model, tag, wanted.at, uuid, by, reason, list(wanted.modes), wanted.number)
+        (result,) = self._rows(self._append, (wanted.number, model, tag, number or None, *values))
+        return wanted if result[0] else None
 
     def current(self, model: str, tag: str) -> Deployment | None:
         """What is live under a tag, or None. Raises StoreError."""
-        return next(iter(self.timeline(model, tag, limit=1)), None)
+        found = self._rows(self._newest, (model, tag))
+        return replace(_deployment(found[0]), number=found[0].newest or 0) if found else None
 
     def all_current(self) -> list[Deployment]:
         """What is live under each tag of each model, in their order. Raises StoreError."""
@@ -86,11 +142,12 @@ def _deployment(row: Any) -> Deployment:
         row.deployed_by,
         row.reason,
         tuple(row.modes),
+        row.number or 0,
     )
 
 
 def _fault(fault: Exception) -> StoreError:
     return StoreError(
         f"Cassandra cannot read or store deployments: {type(fault).__name__}: {fault}. "
-        "Is the stack up? Start it with `make up`."
+        "Is the stack up? `make up` starts it, and brings its tables up to date."
     )
