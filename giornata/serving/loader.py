@@ -11,8 +11,8 @@ the version they had. What cannot be read now is looked at again soon; nothing e
 
 Loaded models live long and are full of objects, so they are kept out of the garbage collector's sight (frozen), where
 they cost no pauses. An old version goes when the last request that holds it ends, since nothing in it refers back to
-itself. The code that projects bring may well do so: when a version that has some was let go, everything is unfrozen
-and collected once, which takes as long as one collection of all objects does.
+itself. The code that projects bring may well do so: when a version that runs some in this process was let go,
+everything is unfrozen and collected once, which takes as long as one collection of all objects does.
 """
 
 import gc
@@ -154,7 +154,7 @@ class Loader:
             logger.error("deployments cannot be followed, the loaded models keep serving: %s", table.problem)
         self._on_change(table)
         for model in set(table.models) - set(self.table.models):
-            if model.own_code:
+            if model.runs_code:
                 weakref.finalize(model, self._has_garbage.set).atexit = False
         self.table = table
         in_use = {(model.name, model.uuid) for model in table.models}

@@ -48,6 +48,11 @@ class ServedModel:
         """Whether a prediction waits for something else than this process."""
         return bool(self.own_code or self.inputs.store)
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether code of the project's own runs in this process."""
+        return bool(self.own_code) and isinstance(self.scorer, Scorer)
+
     def answering(self, deadline: Deadline | None) -> Scorer | BeforeDeadline:
         """What answers the rows of one request."""
         return self.scorer.before(deadline) if isinstance(self.scorer, IsolatedScorer) else self.scorer

@@ -52,7 +52,7 @@ def open_content(text):
         raise BundleError("it is damaged")
     if raised := RAISED.get(content.get("raises")):
         raise raised
-    return Served(name=content["model"], uuid=content["uuid"], own_code=())
+    return Served(name=content["model"], uuid=content["uuid"], runs_code=False)
 
 
 class Folder:
