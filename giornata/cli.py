@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,14 +16,17 @@ from giornata.bundle import open_bundle
 from giornata.catalogue.deployed import deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
 from giornata.cli_live import NotReachedError, live_now
-from giornata.documents import ProjectDocuments, compile_model, load_project, load_projects
+from giornata.documents import ModelSpec, ProjectDocuments, compile_model, load_project, load_projects
 from giornata.documents.counts import null_counts
 from giornata.documents.load import load_or_problems
+from giornata.documents.queries import can_read_queries, query_findings
 from giornata.documents.text_files import shown_path
-from giornata.documents.udfs import twin_problems
-from giornata.errors import DocumentErrors, GiornataError, NotFoundError
+from giornata.documents.trials import try_out
+from giornata.documents.yaml_positions import Place, YamlFile
+from giornata.errors import DocumentErrors, GiornataError, NotFoundError, Problem
 from giornata.explain import explained
 from giornata.names import parse_model_name
+from giornata.settings import HOME
 
 app = typer.Typer(
     name="giornata",
@@ -50,26 +53,38 @@ def check(
 ) -> None:
     """Check the documents of projects and print everything that is wrong in them.
 
-    Functions of a project that have a twin over columns are tried out on drawn rows. What live versions of the
-    models read must still be there, if Cassandra can be asked which these are; it is told, too, which old versions of
-    feature groups none of them reads any more, and which counts of events are null where 0 may be expected.
+    The Python files of a project are imported, functions that have a twin over columns are tried out on drawn rows,
+    Great Expectations is asked about the arguments of expectations, and the columns of queries are looked up. What
+    live versions of the models read must still be there, if Cassandra can be asked which these are; it is told, too,
+    which old versions of feature groups none of them reads any more, and which counts of events are null where 0 may
+    be expected.
     """
-    results = {name: _with_twins(result) for name, result in _load(projects).items()}
-    live, reason = _live([name for name, result in results.items() if isinstance(result, ProjectDocuments)])
+    results = _load(projects)
+    sound = [result for result in results.values() if isinstance(result, ProjectDocuments)]
+    live, reason = _live([documents.name for documents in sound])
+    trials = try_out(sound, _memory())
+    skipped = trials.skipped + ([] if can_read_queries() else ["queries: sqlglot is not installed here"])
     broken = 0
     for name, result in results.items():
         if isinstance(result, DocumentErrors):
             broken += 1
             typer.echo(_report(name, result.problems))
-        elif problems := [*_parameter_problems(result), *deployed_problems(result, live)]:
+            continue
+        found = [*trials.findings[name], *(query_findings(result) if can_read_queries() else ())]
+        certain = sorted({each.problem for each in found if each.certain})
+        if problems := [*_parameter_problems(result), *certain, *deployed_problems(result, live)]:
             broken += 1
             typer.echo(_report(name, problems))
         else:
             typer.echo(_summary(result))
             for line in [*null_counts(result), *([] if reason else superseded(result, live))]:
                 typer.echo(f"  {line}")
+        for warning in sorted({each.problem for each in found if not each.certain}):
+            typer.echo(f"warning: {warning}", err=True)
     if reason:
         typer.echo(f"Deployed versions were not compared: {reason}", err=True)
+    for each in skipped:
+        typer.echo(f"Not tried out: {each}", err=True)
     if broken:
         raise typer.Exit(1)
 
@@ -122,27 +137,41 @@ def _live(projects: list[str]) -> tuple[list[LiveVersion], str]:
         return [], str(error)
 
 
-def _parameter_problems(documents: ProjectDocuments) -> list[str]:
-    """What the models' types say of their parameters and search spaces."""
+def _memory() -> Path | None:
+    """The file that remembers between checks, in the state folder of this installation, if it has one."""
+    home = os.environ.get(HOME)
+    return Path(home).absolute() / "checked_expectations.json" if home else None
+
+
+def _parameter_problems(documents: ProjectDocuments) -> Iterator[Problem]:
+    """What the models' types say of their parameters and search spaces; classes of a project are asked elsewhere."""
+    for name, model in documents.models.items():
+        if not model.class_:
+            path = documents.folder / "models" / f"{name}.yaml"
+            file = YamlFile.read(path, shown_path(path))
+            for place, message in _wrong_parameters(model):
+                yield file.key_problem(place, message)
+
+
+def _wrong_parameters(model: ModelSpec) -> Iterator[tuple[Place, str]]:
+    """What a model's type says of each parameter and dimension for itself; if nothing, of all of them together."""
     from giornata.models import model_type
     from giornata.models.base import ParameterError
 
-    problems = []
-    for name, model in documents.models.items():
+    type_, space = model_type(model.type), model.search.space if model.search else {}
+    right = True
+    for place, parameters, dimensions in [
+        *((("parameters", key), {key: value}, {}) for key, value in model.parameters.items()),
+        *((("search", "space", key), {}, {key: dimension}) for key, dimension in space.items()),
+        (("parameters",), model.parameters, space),
+    ]:
+        if len(place) == 1 and not right:
+            return
         try:
-            type_ = model_type(model.type, documents.classes.get(name))
-            type_.check(model.parameters, model.search.space if model.search else {})
+            type_.check(parameters, dimensions)
         except ParameterError as error:
-            problems.append(f"{shown_path(documents.folder / 'models' / f'{name}.yaml')}: {error}")
-    return problems
-
-
-def _with_twins(result: ProjectDocuments | DocumentErrors) -> ProjectDocuments | DocumentErrors:
-    """The documents, or the functions whose twins differ."""
-    if isinstance(result, DocumentErrors) or result.udfs is None:
-        return result
-    problems = twin_problems(result.udfs, shown_path(result.folder / "udfs.py"))
-    return DocumentErrors(problems) if problems else result
+            right = False
+            yield place, str(error)
 
 
 def _summary(documents: ProjectDocuments) -> str:

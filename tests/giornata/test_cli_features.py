@@ -34,7 +34,7 @@ expect:
   - expect_column_values_to_be_between: {column: wind_speed, min_value: 0, max_value: 200}
     policy: warn
 """
-QUERY = "SELECT origin, observed_at AS event_time, wind_speed, stormy, colour\nFROM w WHERE a >= :from AND a < :to"
+QUERY = "SELECT origin, observed_at AS event_time, wind_speed, stormy, colour\nFROM raw.w WHERE a >= :from AND a < :to"
 
 
 @pytest.fixture

@@ -1,0 +1,230 @@
+"""What is tried out of projects when they are checked: their Python files, their functions, their expectations.
+
+All of it happens in one process beside this one (`jobs/check_code.py`), where each has its time; code that ends that
+process, or that cannot be ended otherwise, costs a new one for what is left. So whatever a file does, the check of
+the others goes on. What Great Expectations takes is remembered, because it takes seconds to be loaded.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from giornata import names
+from giornata.documents.feature_group import Expectation
+from giornata.documents.load import ProjectDocuments
+from giornata.documents.queries import Finding
+from giornata.documents.text_files import problem_in, read_text, shown_path
+from giornata.documents.yaml_positions import Place, YamlFile
+from giornata.errors import DocumentErrors, Problem
+
+__all__ = ["Trials", "try_out"]
+
+ROOT = Path(__file__).resolve().parents[2]
+JOB = ROOT / "jobs" / "check_code.py"
+
+STARTING, EACH = 120.0, 70.0
+"""Seconds that the process may take to start, and then for each thing it tries out, before it is ended from outside."""
+COMPUTING = 10.0
+"""Seconds of computing after which a thing that is tried out is ended, with the line that it has come to."""
+MOST_PROCESSES = 5
+
+_ENGINE = "great_expectations"
+
+
+class Trials(NamedTuple):
+    """What was found, by project, and in words what could not be tried out."""
+
+    findings: dict[str, list[Finding]]
+    skipped: list[str]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One thing to try out: what the process is told, and the file that it is in (at `place`, of a document)."""
+
+    project: str
+    told: Mapping[str, Any]
+    file: Path
+    place: Place = ()
+
+
+def try_out(projects: Sequence[ProjectDocuments], memory: Path | None) -> Trials:
+    """Try out what there is in projects; what expectations take is remembered in the file `memory`, if any."""
+    findings: dict[str, list[Finding]] = {project.name: [] for project in projects}
+    if not JOB.is_file():
+        return Trials(findings, [f"there is no {JOB}: this works in a checkout of Giornata"])
+    skipped: list[str] = []
+    tasks = [task for project in projects for task in _code(project)]
+    stated = [task for project in projects for task in _expectations(project)]
+    known = _Known(memory)
+    if stated and known.version is None:
+        skipped.append("arguments of expectations: Great Expectations is not installed here")
+        stated = []
+    tasks += [task for task in stated if known.faults(task.told) is None]
+    faults = {place: list(each) for place, each in _run([task.told for task in tasks], skipped).items()}
+    for place, task in enumerate(tasks):
+        if task.told["kind"] == "expectation" and place in faults:
+            known.remember(task.told, faults[place])
+        elif task.told["kind"] != "expectation":
+            findings[task.project] += [_finding(fault, task) for fault in faults.get(place, ())]
+    for task in stated:
+        findings[task.project] += [_finding(fault, task) for fault in known.faults(task.told) or ()]
+    known.keep()
+    return Trials(findings, skipped)
+
+
+def _code(project: ProjectDocuments) -> Iterator[_Task]:
+    base = {"folder": str(project.folder)}
+    files = [("tables", name, f"{name}.py") for name in project.tables if project.has_loader(name)]
+    files += [
+        ("features", names.group_file(name), f"{names.group_file(name)}.py")
+        for name in project.groups
+        if project.source(name) == "function"
+    ]
+    for part, name, file in files:
+        told = {**base, "kind": "module", "part": part, "name": name}
+        yield _Task(project.name, told, project.folder / part / file)
+    for name, code in project.classes.items():
+        yield _Task(project.name, {**base, "kind": "class", "model": name}, project.folder / code.file)
+    if project.udfs:
+        yield _Task(project.name, {**base, "kind": "twins"}, project.folder / "udfs.py")
+
+
+def _expectations(project: ProjectDocuments) -> Iterator[_Task]:
+    for name, group in project.groups.items():
+        file = project.folder / "features" / f"{names.group_file(name)}.yaml"
+        for place, expectation in enumerate(group.expect):
+            yield _Task(project.name, _told(project, expectation), file, ("expect", place, expectation.name))
+
+
+def _told(project: ProjectDocuments, expectation: Expectation) -> Mapping[str, Any]:
+    return {
+        "kind": "expectation",
+        "folder": str(project.folder),
+        "name": expectation.name,
+        "arguments": expectation.arguments,
+    }
+
+
+class _Known:
+    """What this version of Great Expectations said of arguments before, by their digest."""
+
+    def __init__(self, file: Path | None):
+        self._file = file
+        self._said: dict[str, list[dict[str, Any]]] = {}
+        self.version: str | None = None
+        with suppress(importlib.metadata.PackageNotFoundError):
+            self.version = importlib.metadata.version(_ENGINE)
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            stored = json.loads(file.read_text(encoding="utf-8")) if file else {}
+            if stored["version"] == self.version:
+                self._said = dict(stored["said"])
+        self._new = False
+
+    def faults(self, told: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """What is wrong with an expectation; None where it is not known."""
+        return self._said.get(_digest(told))
+
+    def remember(self, told: Mapping[str, Any], faults: list[dict[str, Any]]) -> None:
+        """Know from now on what is wrong with an expectation."""
+        self._said[_digest(told)] = faults
+        self._new = True
+
+    def keep(self) -> None:
+        """Write what is known, where that can be."""
+        if not self._file or not self._new:
+            return
+        with suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            new = self._file.with_name(f".{self._file.name}.{os.getpid()}")
+            new.write_text(json.dumps({"version": self.version, "said": self._said}), encoding="utf-8")
+            new.replace(self._file)
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    said = json.dumps([told["name"], told["arguments"]], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _run(tasks: Sequence[Mapping[str, Any]], skipped: list[str]) -> dict[int, list[dict[str, Any]]]:
+    """What is wrong with each task, by its place; of those that were not done nothing, which `skipped` tells."""
+    done: dict[int, list[dict[str, Any]]] = {}
+    left = list(range(len(tasks)))
+    for _ in range(MOST_PROCESSES):
+        if not left:
+            return done
+        lines, how = _process([tasks[place] for place in left])
+        begun = [left[line["begun"]] for line in lines if "begun" in line]
+        done |= {left[line["done"]]: line["faults"] for line in lines if "done" in line}
+        if not begun:
+            skipped.append(f"Python files and expectations: the process that tries them out {how}")
+            return done
+        if begun[-1] not in done:
+            done[begun[-1]] = [{"message": f"the process that tries this out {how}"}]
+        left = [place for place in left if place not in done]
+    if left:
+        skipped.append(
+            f"{len(left)} Python files and expectations, because others ended the process so often"
+        )
+    return done
+
+
+def _process(tasks: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """The lines that one process wrote about the tasks, and how it ended."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8", prefix="giornata-check-") as results:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jobs.check_code", results.name, str(COMPUTING)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            process.communicate(json.dumps(tasks).encode(), timeout=STARTING + EACH * len(tasks))
+            how = f"ended by itself (exit code {process.returncode})"
+        except subprocess.TimeoutExpired:
+            how = "did not come to an end"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        lines = [json.loads(line) for line in results.read().splitlines(keepends=True) if line.endswith("\n")]
+    return lines, how
+
+
+def _finding(fault: Mapping[str, Any], task: _Task) -> Finding:
+    """A fault at its place in a file of the project."""
+    certain = "missing" not in fault
+    if task.place:
+        return Finding(_of_expectation(fault, task), certain)
+    file = task.file.parent.parent / fault["file"] if "file" in fault else task.file
+    if fault.get("file") == "udfs.py":
+        file = task.file
+    shown = shown_path(file)
+    try:
+        text = read_text(file, shown)
+    except DocumentErrors as errors:
+        return Finding(errors.problems[0], certain)
+    return Finding(problem_in(text, shown, fault.get("line"), fault.get("column"), fault["message"]), certain)
+
+
+def _of_expectation(fault: Mapping[str, Any], task: _Task) -> Problem:
+    document = YamlFile.read(task.file, shown_path(task.file))
+    argument = fault.get("argument")
+    message = f"Great Expectations does not take this: {fault['message']}"
+    if argument and document.has((*task.place, argument)):
+        return document.value_problem((*task.place, argument), message)
+    return document.key_problem(task.place, message)

@@ -1,0 +1,166 @@
+"""Tries out what `giornata check` cannot judge by reading: imports projects' Python files, builds their expectations.
+
+    python -m jobs.check_code RESULTS SECONDS
+
+reads a list of tasks as JSON from its standard input (see `giornata.documents.trials`) and appends to the file RESULTS
+a line of JSON when it begins each, by its place in the list, and one with what is wrong when it is done. A task may
+compute for SECONDS and take WAIT in all; what the code prints goes nowhere. Spark is not started.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from giornata.documents import ProjectDocuments, load_project
+from giornata.documents.custom_code import CustomCode
+from giornata.documents.udfs import twin_problems
+from giornata.errors import GiornataError
+from giornata.models import model_type
+
+WAIT = 60.0
+
+Fault = dict[str, object]
+"""What is wrong: `message`, and where it is known `file` (in the project), `line`, `column`, `argument`."""
+
+
+class _TooLongError(BaseException):
+    """The time of a task is over; no `except Exception` of the code that is tried out stops it."""
+
+
+def main() -> None:
+    """Do the tasks, one after the other."""
+    tasks, results, seconds = json.load(sys.stdin), Path(sys.argv[1]), float(sys.argv[2])
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    signal.signal(signal.SIGPROF, _end)
+    signal.signal(signal.SIGALRM, _end)
+    with results.open("a", encoding="utf-8") as told:
+        for place, task in enumerate(tasks):
+            if task["kind"] == "expectation":
+                _prepare_expectations()
+            print(json.dumps({"begun": place}), file=told, flush=True)
+            print(json.dumps({"done": place, "faults": list(_faults(task, seconds))}), file=told, flush=True)
+
+
+def _end(number: int, frame: object) -> None:
+    raise _TooLongError
+
+
+def _faults(task: Mapping[str, Any], seconds: float) -> Iterator[Fault]:
+    folder = Path(task["folder"])
+    try:
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, WAIT)
+        yield from _KINDS[task["kind"]](folder, task)
+    except _TooLongError as error:
+        yield {
+            **_place(error, folder),
+            "message": f"this computes for {seconds:g} s, or waits for {WAIT:g} s",
+        }
+    except SystemExit as error:
+        yield {**_place(error, folder), "message": f"this ends the process ({error!r})"}
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _module(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
+    try:
+        from jobs import project_code
+    except ModuleNotFoundError as error:
+        yield {"message": f"{error.name} is not installed here", "missing": error.name}
+        return
+    try:
+        project_code.load(folder, task["part"], task["name"])
+    except Exception as error:  # noqa: BLE001 - whatever importing a file raises is what is to be told
+        yield _told(error, folder, project_code.PACKAGE)
+
+
+def _class(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
+    """The class of a model and what it says of its parameters."""
+    documents = _documents(folder)
+    model = documents.model(task["model"])
+    code: CustomCode = documents.classes[task["model"]]
+    try:
+        file = str(folder / code.file)
+        exec(compile(code.source, file, "exec"), {"__name__": code.file})  # noqa: S102 - the operator's code
+    except Exception as error:  # noqa: BLE001 - whatever importing a file raises is what is to be told
+        yield _told(error, folder, "")
+        return
+    try:
+        model_type("custom", code).check(model.parameters, model.search.space if model.search else {})
+    except GiornataError as error:
+        yield {"message": str(error)}
+
+
+def _twins(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
+    udfs = _documents(folder).udfs
+    for problem in twin_problems(udfs, "udfs.py") if udfs else ():
+        yield {"file": "udfs.py", "line": problem.line, "column": problem.column, "message": problem.message}
+
+
+def _prepare_expectations() -> None:
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations  # noqa: F401 - it takes seconds, which are no task's
+
+
+def _expectation(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    try:
+        get_expectation_impl(task["name"])(**task["arguments"])
+    except Exception as error:  # noqa: BLE001 - Great Expectations raises errors of many kinds
+        errors = getattr(error, "errors", None)
+        if not callable(errors):
+            yield {"message": " ".join(str(error).split())}
+            return
+        told = {}
+        for each in errors():
+            told.setdefault(str(each["loc"][0]) if each.get("loc") else "", str(each["msg"]))
+        for argument, message in told.items():
+            yield {"argument": argument, "message": message}
+
+
+def _told(error: Exception, folder: Path, package: str) -> Fault:
+    said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    fault: Fault = {**_place(error, folder), "message": f"this file cannot be imported: {said}"}
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    if name and not (package and name.split(".")[0] == package):
+        fault["missing"] = name
+    return fault
+
+
+def _place(error: BaseException, folder: Path) -> Fault:
+    """Where in the project's own files an error came about."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
+        file = Path(error.filename).relative_to(folder).as_posix()
+        return {"file": file, "line": error.lineno, "column": error.offset}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(folder):
+            file = Path(frame.filename).relative_to(folder).as_posix()
+            return {"file": file, "line": frame.lineno, "column": (frame.colno or 0) + 1}
+    return {}
+
+
+@lru_cache(maxsize=1)
+def _documents(folder: Path) -> ProjectDocuments:
+    return load_project(folder)
+
+
+_KINDS: dict[str, Callable[[Path, Mapping[str, Any]], Iterator[Fault]]] = {
+    "module": _module,
+    "class": _class,
+    "twins": _twins,
+    "expectation": _expectation,
+}
+
+
+if __name__ == "__main__":
+    main()
