@@ -2,6 +2,10 @@
 
 Every window is computed from its rows, not from the metrics of its days. Beside the metrics of the model's
 task there is `label_coverage`, the share of the predictions that have a label by now.
+
+A task without labels is measured by its answers alone: its metrics, how many `rows` there are, and the share of
+them in each cluster, `share_of_cluster_0` and so on, where any has a row. Each part of a model has clusters of its
+own, so that a model with parts has these shares by part and none for the whole.
 """
 
 import math
@@ -17,15 +21,16 @@ from pyspark.sql import functions as F
 from giornata.documents import METRICS, ModelSpec
 from giornata.evaluation.metrics import metrics
 from giornata.monitoring.alerts import ALL_ROWS
-from giornata.monitoring.observations import LABEL_COVERAGE
+from giornata.monitoring.observations import LABEL_COVERAGE, ROWS
 from giornata.monitoring.points import Point
 
 # A part with fewer labelled rows in a window says little; the whole and the levels are always measured.
 MIN_PART_ROWS = 50
 LEVEL_PREFIX = "level:"
 
-ACCURACY_METRICS = frozenset({LABEL_COVERAGE, *(metric for task in METRICS.values() for metric in task)})
-"""Every metric that may be measured here, of any task."""
+CLUSTER_SHARE = "share_of_cluster_"
+
+_METRICS = frozenset({LABEL_COVERAGE, ROWS, *(metric for task in METRICS.values() for metric in task)})
 
 _GROUP = ("tag", "mode", "model_uuid", "time_window", "at", "part")
 _MEASURED = (
@@ -34,9 +39,14 @@ _MEASURED = (
 )
 
 
+def is_measured_here(metric: str) -> bool:
+    """Whether a metric, of whatever task, is one of those that `measure` gives."""
+    return metric in _METRICS or metric.startswith(CLUSTER_SHARE)
+
+
 def measure(
     predictions: DataFrame,
-    outcomes: DataFrame,
+    outcomes: DataFrame | None,
     model: str,
     spec: ModelSpec,
     windows: Iterable[int],
@@ -45,7 +55,8 @@ def measure(
     """The points of one model for every window (in days) that ends with one of `days` (ISO dates, UTC, in
     order).
 
-    `predictions` and `outcomes` hold the rows of the days that the windows reach back to. Parts are `all`,
+    `predictions` and `outcomes` hold the rows of the days that the windows reach back to; a task without labels has
+    no outcomes. Parts are `all`,
     `level:<name>` (the rows that this level of the partition tree answered) and the parts by their own names.
     A metric that is not defined on its rows (AUC of one class) has no point.
     """
@@ -71,15 +82,15 @@ def measure(
     ]
 
 
-def _labelled(predictions: DataFrame, outcomes: DataFrame) -> DataFrame:
+def _labelled(predictions: DataFrame, outcomes: DataFrame | None) -> DataFrame:
     """Every prediction with its label or null, once for each tag that stood for its version ("" for none)."""
     one = ["day", "mode", "model_uuid", "prediction_id"]
-    labels = outcomes.select(*one, "label")
     answer = [name for name in ("prediction", "outputs") if name in predictions.columns]
     tags = F.explode(F.split(F.coalesce("tag", F.lit("")), ","))
-    return predictions.select(*one, tags.alias("tag"), "level", "part", *answer).join(
-        labels, on=one, how="left"
-    )
+    answered = predictions.select(*one, tags.alias("tag"), "level", "part", *answer)
+    if outcomes is None:
+        return answered
+    return answered.join(outcomes.select(*one, "label"), on=one, how="left")
 
 
 def _by_part(rows: DataFrame) -> DataFrame:
@@ -122,18 +133,25 @@ def _measure_group(spec: ModelSpec) -> Callable[[tuple, pd.DataFrame], pd.DataFr
 def _measurements(spec: ModelSpec, part: str, rows: pd.DataFrame) -> Iterator[tuple[str, float, int]]:
     # In one order, whatever order the rows came in: sums of floats, and so metrics, are the same in every
     # run.
-    labelled = rows[rows["label"].notna()].sort_values("prediction_id")
+    rows = rows.sort_values("prediction_id")
+    measured = rows[rows["label"].notna()] if spec.label else rows
     whole = part == ALL_ROWS or part.startswith(LEVEL_PREFIX)
-    if not whole and len(labelled) < MIN_PART_ROWS:
+    if not whole and len(measured) < MIN_PART_ROWS:
         return
-    yield LABEL_COVERAGE, len(labelled) / len(rows), len(rows)
-    for name, value in _values(spec, labelled).items():
+    if spec.label:
+        yield LABEL_COVERAGE, len(measured) / len(rows), len(rows)
+    else:
+        yield ROWS, len(rows), len(rows)
+        if not (whole and spec.partition):
+            for cluster, count in rows["prediction"].value_counts(sort=False).items():
+                yield f"{CLUSTER_SHARE}{int(cluster)}", count / len(rows), len(rows)
+    for name, value in _values(spec, measured).items():
         if math.isfinite(value):
-            yield name, value, len(labelled)
+            yield name, value, len(measured)
 
 
 def _values(spec: ModelSpec, labelled: pd.DataFrame) -> dict[str, float]:
-    """The metrics of labelled predictions, by the names of the numbers that the answers hold."""
+    """The metrics of predictions, by the names of the numbers that the answers hold."""
     if "outputs" not in labelled:
         return metrics(spec.task, labelled["label"].to_numpy(float), labelled["prediction"].to_numpy(float))
     if labelled.empty:
@@ -144,6 +162,8 @@ def _values(spec: ModelSpec, labelled: pd.DataFrame) -> dict[str, float]:
     if spec.task == "multiclass":
         places = {name: place for place, name in enumerate(outputs)}
         actual = np.array([places.get(label, -1) for label in labelled["label"]], np.float64)
-    else:
+    elif spec.label:
         actual = labelled["label"].to_numpy(float)
+    else:
+        actual = np.zeros(len(labelled))
     return metrics(spec.task, actual, numbers, outputs)

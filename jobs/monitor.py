@@ -6,6 +6,8 @@ asked. Labels known in [from, to) belong to predictions of a few days before, so
 prediction days from LABEL_WAIT before `--from` up to `--to` are computed anew each time: a label that comes
 later than LABEL_WAIT is not counted. Running a range again gives the same rows and sends no mail again.
 
+A model without a label is measured by its answers alone: it has metrics, and no outcomes.
+
 Which days alert rules are judged on is said in giornata.monitoring.observations, how a mail goes out once in
 giornata.stores.alerts.
 """
@@ -34,7 +36,7 @@ from giornata.stores import cassandra
 from giornata.stores.alerts import Alerts
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
-from jobs.accuracy import ACCURACY_METRICS, measure
+from jobs.accuracy import is_measured_here, measure
 from jobs.outcomes import known_labels, outcome_columns, outcomes
 from jobs.predictions import PARTITIONS, predictions_columns
 from jobs.publish import create_table, ensure_table, publish
@@ -56,7 +58,7 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
     points = {
         model: _measure_model(spark, settings, documents, model, days, end)
         for model in documents.models
-        if documents.model(model).label and spark.catalog.tableExists(predictions_table(Name(project, model)))
+        if spark.catalog.tableExists(predictions_table(Name(project, model)))
     }
     for model in documents.models.keys() - points.keys():
         say("monitor", f"{project}/{model}: nothing was predicted yet")
@@ -66,7 +68,8 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
         for model, own in points.items():
             name = Name(project, model)
             first, spec = date.fromisoformat(days[0]), documents.model(model)
-            series.replace(str(name), own, first, end.date(), ACCURACY_METRICS)
+            measured = {key[3] for key in series.keys(str(name)) if is_measured_here(key[3])}
+            series.replace(str(name), own, first, end.date(), measured)
             watched = [*own, *_consistency(series, name, spec, own, first, end.date())]
             _judge_model(session, settings, name, spec, watched, end.date())
         _deliver(Alerts(session), settings, [str(Name(project, model)) for model in points])
@@ -82,18 +85,19 @@ def _measure_model(
 ) -> list[Point]:
     spec = documents.model(model)
     name = Name(documents.name, model)
-    labelled = _publish_outcomes(spark, settings, documents, model, days, end)
+    labelled = _publish_outcomes(spark, settings, documents, model, days, end) if spec.label else None
     windows = {1, *(alert.over.days for alert in spec.monitor.alerts)}
     reach = (date.fromisoformat(days[0]) - timedelta(days=max(windows) - 1)).isoformat()
     points = measure(
         _days(spark.table(predictions_table(name)), reach, days[-1]),
-        _days(spark.table(outcomes_table(name)), reach, days[-1]),
+        _days(spark.table(outcomes_table(name)), reach, days[-1]) if spec.label else None,
         model=str(name),
         spec=spec,
         windows=windows,
         days=days,
     )
-    say("monitor", f"{name}: {labelled} outcomes on {len(days)} days, {len(points)} metrics")
+    counted = "" if labelled is None else f"{labelled} outcomes on {len(days)} days, "
+    say("monitor", f"{name}: {counted}{len(points)} metrics")
     return points
 
 

@@ -1,5 +1,6 @@
 """What the pages show of a tag's live accuracy: charts of its series, and how its alerts stand."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -45,7 +46,7 @@ def live_accuracy(
     known = (*(metric for task in METRICS.values() for metric in task), LABEL_COVERAGE)
     found = {key[3] for key in keys if key[4] == window}
     charts = []
-    for metric in sorted(found, key=lambda metric: known.index(metric) if metric in known else len(known)):
+    for metric in sorted(found, key=lambda metric: _place(metric, known)):
         points = [
             point
             for mode in sorted({key[2] for key in keys})
@@ -57,6 +58,13 @@ def live_accuracy(
         if drawn:
             charts.append(drawn)
     return LiveAccuracy(window, tuple(windows), tuple(charts))
+
+
+def _place(metric: str, known: Sequence[str]) -> tuple[int, int, str]:
+    """Known metrics in their order, then the others, by the number that their names end with if they have one."""
+    number = re.search(r"\d+$", metric)
+    place = known.index(metric) if metric in known else len(known)
+    return place, int(number[0]) if number else -1, metric
 
 
 def bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float, str]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from giornata.documents.feature_group import ENTITY_TYPES, FeatureGroup
 from giornata.documents.files import Drafts
-from giornata.documents.model import ModelSpec, level_name
+from giornata.documents.model import SERVED, ModelSpec, level_name
 from giornata.documents.table import Table
 from giornata.documents.yaml_positions import Place, YamlFile
 from giornata.errors import Problem
@@ -115,6 +115,7 @@ def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> 
         yield file.key_problem(("define", name), f"'{name}' is also a feature: one name, one meaning")
     places |= {name: ("features", name) for name in model.features.keys() - model.define.keys()}
     compiled = yield from _compiled(model.features, model.define, places, file, schema)
+    reads = bool(compiled is None or compiled.inputs.store)
     if compiled:
         yield from _type_problems(compiled.types, places, model.features, _FEATURE_TYPES, file)
         if compiled.learns_target and model.task in ("multiclass", "clustering"):
@@ -125,6 +126,7 @@ def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> 
         levels = {f"partition.by[{place}]": text for place, text in enumerate(model.partition.by)}
         places = {level: ("partition", "by", place) for place, level in enumerate(levels)}
         compiled = yield from _compiled(levels, _usable(model), places, file, schema)
+        reads = reads or bool(compiled is None or compiled.inputs.store)
         if compiled:
             names = [level_name(text, place) for place, text in enumerate(model.partition.by)]
             yield from _type_problems(compiled.types, places, names, _LEVEL_TYPES, file)
@@ -132,6 +134,13 @@ def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> 
                 yield file.value_problem(
                     places[level], "a part cannot be chosen by what is learned from the training rows"
                 )
+    for place, alert in enumerate(model.monitor.alerts):
+        if alert.metric in SERVED and not reads:
+            yield file.value_problem(
+                ("monitor", "alerts", place, "metric"),
+                f"this alert could never be judged: {alert.metric} is measured of features of the feature store, and "
+                "this model reads none",
+            )
 
 
 def _compiled(

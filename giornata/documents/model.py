@@ -71,6 +71,14 @@ SERVED = (
 """Shares of the feature values served online, see `giornata.monitoring.consistency`: an alert may watch them, whatever
 the task; training does not measure them."""
 
+RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("auc", "accuracy", "macro_f1", "coverage", "largest_share", *SERVED), (0, 1)),
+    **dict.fromkeys(("rmse", "mae", "rmsle", "log_loss", "pinball", "distance"), (0, math.inf)),
+    "r2": (-math.inf, 1),
+    "smape": (0, 2),
+}
+"""The least and the greatest value that a metric can have."""
+
 Task = Literal["regression", "binary", "multiclass", "quantile", "forecasting", "clustering"]
 
 Number = int | float

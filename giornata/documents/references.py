@@ -10,7 +10,17 @@ from giornata.documents.custom_code import code_file, code_problems
 from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import ENTITY_TYPES, Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
-from giornata.documents.model import METRICS, NO_GOAL, SEARCHED, SERVED, TYPES, ModelSpec, level_name
+from giornata.documents.model import (
+    METRICS,
+    NO_GOAL,
+    RANGES,
+    SEARCHED,
+    SERVED,
+    TYPES,
+    Alert,
+    ModelSpec,
+    level_name,
+)
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.text_files import parse_python, read_text
@@ -371,32 +381,65 @@ def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
         yield _unknown(
             file, ["search", "metric"], f"metric of a {model.task} model", model.search.metric, improved
         )
-    for metric in model.deploy.gate if model.deploy else ():
+    for metric, bounds in (model.deploy.gate if model.deploy else {}).items():
         if metric not in known:
             yield file.key_problem(
                 ("deploy", "gate", metric),
                 f"unknown metric of a {model.task} model '{metric}'",
                 did_you_mean(metric, known),
             )
+            continue
+        least, greatest = RANGES[metric]
+        if bounds.min is not None and bounds.min > greatest:
+            message = f"no version could pass: {metric} is never more than {greatest:g}"
+            yield file.value_problem(("deploy", "gate", metric, "min"), message)
+        if bounds.max is not None and bounds.max < least:
+            message = f"no version could pass: {metric} is never less than {least:g}"
+            yield file.value_problem(("deploy", "gate", metric, "max"), message)
     yield from _alert_problems(model, file, known)
 
 
 def _alert_problems(model: ModelSpec, file: YamlFile, known: Sequence[str]) -> Iterator[Problem]:
     seen: dict[object, int] = {}
     for place, alert in enumerate(model.monitor.alerts):
+        path = ("monitor", "alerts", place)
         first = seen.setdefault(alert.identity, place)
         if first != place:
             line, column = file.position(("monitor", "alerts", first))
             message = f"this alert is there twice: the first is in line {line}, column {column}"
-            yield file.value_problem(("monitor", "alerts", place), message, "change or remove one of them")
+            yield file.value_problem(path, message, "change or remove one of them")
         if alert.metric not in (*known, *SERVED):
             yield _unknown(
                 file,
-                ("monitor", "alerts", place, "metric"),
+                (*path, "metric"),
                 f"metric of a {model.task} model",
                 alert.metric,
                 (*known, *SERVED),
             )
+            continue
+        least, greatest = RANGES[alert.metric]
+        if alert.above is not None and alert.above >= greatest:
+            message = f"this alert could never fire: {alert.metric} is never above {greatest:g}"
+            yield file.value_problem((*path, "above"), message)
+        if alert.below is not None and alert.below <= least:
+            message = f"this alert could never fire: {alert.metric} is never below {least:g}"
+            yield file.value_problem((*path, "below"), message)
+        yield from _unjudged(model, alert, path, file)
+
+
+def _unjudged(
+    model: ModelSpec, alert: Alert, path: tuple[str | int, ...], file: YamlFile
+) -> Iterator[Problem]:
+    """Why an alert would never be judged: nothing is ever measured of the answers that it watches."""
+    modes = model.deploy.modes if model.deploy else ["batch", "online"]
+    watched = f"{alert.metric} is measured of answers of the server" if alert.metric in SERVED else ""
+    if watched and "online" not in modes:
+        message = f"this alert could never be judged: {watched}, and deploy.modes has no online"
+        yield file.value_problem((*path, "metric"), message, f"modes: [{', '.join(modes)}, online]")
+    elif model.monitor.log == 0 and (watched or "batch" not in modes):
+        watched = watched or "the model answers online only"
+        message = f"this alert could never be judged: {watched}, and monitor.log keeps none of them"
+        yield file.value_problem((*path, "metric"), message, "log: 100%")
 
 
 def _clashes(drafts: Drafts) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from giornata.documents.base import check_mail
 from giornata.documents.model import SERVED
 from giornata.errors import GiornataError, SettingsError
 from giornata.monitoring.alerts import Observation, Rule, Transition
+from giornata.monitoring.observations import WITHOUT_LABELS
 
 TIMEOUT = 10.0
 ATTEMPTS = 3
@@ -66,7 +67,7 @@ metric      {rule.metric}
 value       {seen.value:.12g}
 threshold   {rule.bound} {rule.threshold:.12g}
 window      {rule.window}, ending with {seen.day} (UTC)
-rows        {seen.rows} {"answers" if rule.metric in SERVED else "labelled predictions"}
+rows        {seen.rows} {"answers" if rule.metric in WITHOUT_LABELS else "labelled predictions"}
 since       {transition.since}
 
 Charts, versions and earlier alerts of the tag:

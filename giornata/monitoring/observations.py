@@ -9,20 +9,29 @@ LABEL_WAIT at most.
 
 When several versions answered under one tag on the same day, the one deployed last is judged.
 
-What was served of features waits for no label: each day that was checked is closed.
+What needs no label waits for none: of what was served of features each day that was checked is closed, of a task
+without labels each day on which anything was answered.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
-from giornata.documents.model import SERVED, ModelSpec
+from giornata.documents.model import METRICS, SERVED, ModelSpec
 from giornata.monitoring.alerts import ALL_ROWS, Observation, Rule
 from giornata.monitoring.points import Point
 
 LABEL_COVERAGE = "label_coverage"
+"""Share of the predictions that have a label by now."""
+
+ROWS = "rows"
+"""How many predictions there are, where none ever has a label."""
+
 LABEL_WAIT = timedelta(days=3)
 CLOSED_COVERAGE = 0.9
 DAY = "1d"
+
+WITHOUT_LABELS = frozenset({*SERVED, *METRICS["clustering"]})
+"""The metrics of answers alone."""
 
 
 def observations(
@@ -38,8 +47,9 @@ def observations(
         return _of_checked_days(rule, own, deployed)
     answered: dict[date, dict[str, float]] = {}
     for point in own:
-        if (point.metric, point.window) == (LABEL_COVERAGE, DAY):
-            answered.setdefault(point.at, {})[point.uuid] = point.value
+        if point.window == DAY and point.metric in (LABEL_COVERAGE, ROWS):
+            coverage = point.value if point.metric == LABEL_COVERAGE else 1.0
+            answered.setdefault(point.at, {})[point.uuid] = coverage
     values = {
         (point.at, point.uuid): point
         for point in own

@@ -6,9 +6,9 @@ CREATE TABLE IF NOT EXISTS IDENTIFIER(:project || '.model_metrics') (
     mode STRING COMMENT 'batch or online',
     part STRING COMMENT 'all, level:<name> (rows that this level of the partition tree answered) or a part',
     time_window STRING COMMENT 'days that end with day: 1d, 7d',
-    metric STRING COMMENT 'rmse, mae, r2, rmsle, auc, log_loss, accuracy or label_coverage',
+    metric STRING COMMENT 'those of the task, such as rmse; label_coverage; without labels rows and share_of_cluster_0, …',
     value DOUBLE,
-    row_count BIGINT COMMENT 'labelled rows; for label_coverage all rows'
+    row_count BIGINT COMMENT 'labelled rows; for label_coverage, and where there are no labels, all rows'
 )
 PARTITIONED BY (day STRING COMMENT 'last day of the window, UTC')
 STORED AS PARQUET

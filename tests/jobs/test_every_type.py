@@ -400,6 +400,24 @@ def test_what_came_true_is_measured(spark, world, scored, monitored, case):
             assert found[metric] == pytest.approx(value, rel=1e-9), (mode, metric)
 
 
-def test_what_has_no_label_is_not_measured(monitored):
-    assert not monitored["model"].str.contains("k_means").any()
-    assert monitored["model"].n_unique() == len(CASES) - 1
+def test_what_has_no_label_is_measured_by_its_answers(world, scored, monitored):
+    """Of batch and of the logged online answers alike, for a day and by part."""
+    assert monitored["model"].n_unique() == len(CASES)
+    day = f"{SCORED[1] - timedelta(days=2):%Y-%m-%d}"
+    mine = monitored.filter(
+        (pl.col("model") == f"{world.project}/k_means_clustering")
+        & (pl.col("time_window") == "1d")
+        & (pl.col("day") == day)
+    )
+    answered = scored["k_means", "clustering"].filter(pl.col("day") == day)
+    distances = [json.loads(text)["distance"] for text in answered["outputs"]]
+    _, counts = np.unique(answered["prediction"], return_counts=True)
+    expected = {
+        "rows": (answered.height, answered.height),
+        "distance": (pytest.approx(np.mean(distances), rel=1e-12), answered.height),
+        "largest_share": (counts.max() / answered.height, answered.height),
+    }
+    for mode in ("batch", "online"):
+        found = mine.filter((pl.col("mode") == mode) & (pl.col("part") == "all"))
+        rows = found.select("metric", "value", "row_count").iter_rows()
+        assert {metric: (value, count) for metric, value, count in rows} == expected, mode

@@ -1,11 +1,13 @@
 """The monitor on generated predictions whose errors are known, with labels that come late, twice or never."""
 
+import json
 import math
 import socket
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from email import message_from_string, policy
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,18 @@ features: {distance: row.distance}
 }
 
 
+KINDS = """\
+description: Kinds of trips
+owner: tests
+type: k_means
+task: clustering
+data: {table: departures, key: [flight_id], event_time: left_at}
+split: {train: 30d, validation: 0.2, test: 7d}
+features: {distance: row.distance}
+monitor: {alerts: [{metric: distance, above: 3, over: 1d, min_rows: 20, mail: [trips@example.org]}]}
+"""
+
+
 @dataclass(frozen=True)
 class Flight:
     """A flight, what was predicted for it and what came true."""
@@ -90,6 +104,18 @@ class Flight:
     @property
     def id(self) -> str:
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.uuid}{self.mode}{self.name}"))
+
+    @property
+    def cluster(self) -> tuple[int, float]:
+        """Its cluster, that of its city, and the distance to the centre."""
+        return int(self.city == "Reno"), abs(self.predicted - self.minutes) / 5
+
+    def answer(self, model: str) -> tuple[Any, ...]:
+        """What the model's prediction table says of it: the prediction, and the outputs where it has several."""
+        if model != "kinds":
+            return (self.predicted,)
+        cluster, distance = self.cluster
+        return float(cluster), json.dumps({"cluster": cluster, "distance": distance})
 
 
 def flights(days: int = 7, each: int = 30) -> list[Flight]:
@@ -154,7 +180,7 @@ class Installation:
             (
                 f.name,
                 f.left,
-                f.predicted,
+                *f.answer(model),
                 f.id,
                 f.left,
                 f.tag,
@@ -410,6 +436,55 @@ def test_predictions_that_were_withdrawn_leave_no_outcomes(installed: Installati
     }
     assert installed.metric(day="2013-11-01", time_window="1d") == {}
     assert {point.at.isoformat() for point in points(installed)} == {"2013-11-02"}
+
+
+def test_clusters_are_watched_by_their_answers_alone(installed: Installation) -> None:
+    """No label is read, and none has arrived: distance, shares and rows by day, and an alert that comes and goes."""
+    file = installed.settings.projects / installed.project / "models" / "kinds.yaml"
+    file.write_text(KINDS)
+    made = flights(days=5)
+    online = [replace(f, mode="online") for f in made if f.city == "Chicago"]
+    installed.predict(made + online, "kinds")
+    installed.run(1, 6)
+    kinds = f"{installed.project}/kinds"
+    for number, distance in ((2, 1.0), (3, 4.0)):
+        place = {"model": kinds, "day": f"2013-11-{number:02}", "time_window": "1d"}
+        assert installed.metric(**place) == {
+            "distance": (pytest.approx(distance), 30),
+            "largest_share": (pytest.approx(2 / 3), 30),
+            "rows": (30, 30),
+            "share_of_cluster_0": (pytest.approx(2 / 3), 30),
+            "share_of_cluster_1": (pytest.approx(1 / 3), 30),
+        }
+        assert installed.metric(**place, mode="online") == {
+            "distance": (pytest.approx(distance), 20),
+            "largest_share": (1, 20),
+            "rows": (20, 20),
+            "share_of_cluster_0": (1, 20),
+        }
+    with cassandra.session(installed.settings) as session:
+        stored = {metric: mode for _, _, mode, metric, _ in Series(session).keys(kinds)}
+    assert stored.keys() == {"distance", "largest_share", "rows", "share_of_cluster_0", "share_of_cluster_1"}
+    begun, ended = (FIRST + number * DAY for number in (2, 3))
+    assert sorted(map(subject_of, installed.sink.mails)) == sorted(
+        text
+        for mode in ("batch", "online")
+        for text in (
+            f"[Giornata] {kinds}: distance 4 is above 3 over 1d (production, {mode}, {begun:%Y-%m-%d})",
+            f"[Giornata] recovered: {kinds}: distance 1 is no longer above 3 over 1d "
+            f"(production, {mode}, {ended:%Y-%m-%d})",
+        )
+    )
+    assert all("30 answers" in mail or "20 answers" in mail for mail in installed.sink.mails)
+    series = installed.rows("model_metrics")
+    installed.run(1, 6)
+    assert installed.rows("model_metrics") == series
+    assert len(installed.sink.mails) == 4
+
+
+def subject_of(mail: str) -> str:
+    """The subject of a mail, unfolded."""
+    return str(message_from_string(mail, policy=policy.default)["Subject"])
 
 
 def test_nothing_was_predicted_yet(installed: Installation, capsys: pytest.CaptureFixture[str]) -> None:

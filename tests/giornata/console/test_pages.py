@@ -6,6 +6,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+import yaml
 from fastapi.testclient import TestClient
 
 from giornata.bundle import open_bundle, write_bundle
@@ -138,6 +139,29 @@ def test_a_tag_that_was_not_measured_says_why(world: Any, client: TestClient) ->
     page = text(get(client, f"/models/{world.model}/tags/production"))
     assert "Nothing was measured yet" in page
     assert f"DAG {world.project}.monitor" in page
+
+
+def test_the_tag_of_a_model_without_labels_shows_its_answers(world: Any, client: TestClient) -> None:
+    kinds = world.spec.model_dump(mode="json", include={"description", "owner", "data", "split"})
+    kinds |= {"type": "k_means", "task": "clustering", "features": {"distance": "row.distance"}}
+    file = world.settings.projects / world.project / "models" / "kinds.yaml"
+    file.write_text(yaml.safe_dump(kinds))
+    model = f"{world.project}/kinds"
+    version = world.train(15.0, model=model)
+    world.deploy(version, WHEN)
+    page = get(client, f"/models/{model}/tags/production")
+    assert "Nothing was measured yet: the monitor looks at predictions" in text(page)
+    shares = {f"share_of_cluster_{number}": 0.1 for number in (10, 2, 0)}
+    found = {**shares, "rows": 40.0, "largest_share": 0.8, "distance": 1.5}
+    Series(world.session).write(
+        Point(model, "production", "batch", metric, "1d", "all", date(2013, 11, 12), version.uuid, value, 40)
+        for metric, value in found.items()
+    )
+    page = get(client, f"/models/{model}/tags/production")
+    assert "of all predictions, which have no labels" in text(page)
+    assert "Accuracy of its answers" not in page
+    drawn = [metric for _, metric in sorted((page.index(f"{metric} over time"), metric) for metric in found)]
+    assert drawn == ["distance", "largest_share", "rows", *sorted(shares, key=lambda name: int(name[17:]))]
 
 
 @pytest.mark.parametrize("path", ["/versions/none", "/models/no/model", "/nowhere"])

@@ -89,8 +89,57 @@ def test_what_to_do_about_moments_that_are_not_online_or_not_named(shop):
 def test_an_alert_may_watch_what_was_served_of_features(shop, metric):
     file = shop / "models" / "hours.yaml"
     assert "metric: rmse, above" in file.read_text()
-    file.write_text(file.read_text().replace("metric: rmse, above", f"metric: {metric}, below"))
+    changed = file.read_text().replace("metric: rmse, above: 18", f"metric: {metric}, below: 0.99")
+    file.write_text(changed.replace("modes: [batch]", "modes: [batch, online]"))
     assert load_project(shop).model("hours").monitor.alerts[0].metric == metric
+
+
+CONSISTENT = "{metric: consistency, below: 0.99, mail: [a@example.org]}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "mark", "said"),
+    [
+        ({"{metric: rmse, above: 18, over: 7d, mail: [shop-team@example.org]}": CONSISTENT},
+         "consistency", "of answers of the server, and deploy.modes has no online"),
+        ({"{metric: rmse, above: 18, over: 7d, mail: [shop-team@example.org]}": CONSISTENT,
+          "modes: [batch]": "modes: [online]", "log: 12.5%": "log: 0%"},
+         "consistency", "of answers of the server, and monitor.log keeps none of them"),
+        ({"{metric: rmse, above: 18, over: 7d, mail: [shop-team@example.org]}": CONSISTENT,
+          "modes: [batch]": "modes: [online]", "  busy: coalesce(store.shop_load.orders_1h, 0)\n": ""},
+         "consistency", "of features of the feature store, and this model reads none"),
+        ({"modes: [batch]": "modes: [online]", "log: 12.5%": "log: 0%"},
+         "rmse", "the model answers online only, and monitor.log keeps none of them"),
+        ({"above: 18": "below: 0"}, "0", "this alert could never fire: rmse is never below 0"),
+        ({"metric: rmse, above: 18": "metric: r2, above: 1.0"}, "1.0",
+         "this alert could never fire: r2 is never above 1"),
+        ({"gate: {rmse: {max: 16}}": "gate: {r2: {min: 95}}"}, "95",
+         "no version could pass: r2 is never more than 1"),
+        ({"gate: {rmse: {max: 16}}": "gate: {rmse: {max: -1}}"}, "-1",
+         "no version could pass: rmse is never less than 0"),
+    ],
+)  # fmt: skip
+def test_what_could_never_be_judged_is_refused(shop, changes, mark, said):
+    file = shop / "models/hours.yaml"
+    text = file.read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    file.write_text(text)
+    with pytest.raises(DocumentErrors) as caught:
+        load_project(shop)
+    (problem,) = caught.value.problems
+    assert marked(problem) == mark
+    assert said in problem.message
+
+
+def test_an_alert_of_clusters(shop):
+    alerts = "monitor: {{alerts: [{{metric: {metric}, above: 3, mail: [a@example.org]}}]}}\n"
+    (shop / "models/kinds.yaml").write_text(KINDS + alerts.format(metric="distance"))
+    assert load_project(shop).model("kinds").monitor.alerts[0].metric == "distance"
+    (shop / "models/kinds.yaml").write_text(KINDS + alerts.format(metric="rmse"))
+    with pytest.raises(DocumentErrors, match="unknown metric of a clustering model 'rmse'"):
+        load_project(shop)
 
 
 def test_a_document_cannot_change(shop):

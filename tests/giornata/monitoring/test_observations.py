@@ -88,3 +88,23 @@ def test_what_was_served_is_judged_on_every_day_that_was_checked(metric: str) ->
         Observation(date(2013, 11, 1), 1.0, 100, "u1"),
         Observation(date(2013, 11, 2), 0.8, 100, "new"),
     ]
+
+
+def test_what_has_no_labels_is_judged_on_every_day_on_which_anything_was_answered() -> None:
+    rule = replace(RULE, metric="distance")
+    points = [
+        point(1, "rows", "1d", 80.0),
+        point(1, "distance", "1d", 9.0),
+        point(1, "distance", "7d", 1.5),
+        point(2, "distance", "7d", 1.6),  # of the days before: nothing was answered on this one
+        point(3, "rows", "1d", 90.0, "old"),
+        point(3, "distance", "7d", 1.7, "old"),
+        point(3, "rows", "1d", 70.0, "new"),
+        point(3, "distance", "7d", 1.8, "new"),
+        point(4, "rows", "1d", 80.0),
+        point(4, "distance", "7d", 1.9),
+    ]
+    assert observations(rule, points, ["new", "old"], date(2013, 11, 4)) == [
+        Observation(date(2013, 11, 1), 1.5, 100, "u1"),
+        Observation(date(2013, 11, 3), 1.8, 100, "new"),
+    ]
