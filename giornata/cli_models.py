@@ -12,7 +12,7 @@ from rich.text import Text
 
 from giornata.deployment import deploy as put_live
 from giornata.deployment import rollback as put_back
-from giornata.documents.record import Metrics, ModelVersion, PartRecord
+from giornata.documents.record import Metrics, ModelVersion, PartRecord, Window
 from giornata.errors import NotFoundError
 from giornata.names import parse_model_name
 from giornata.removal import remove_project
@@ -143,13 +143,20 @@ def _about(version: ModelVersion) -> Table:
     for warning in version.warnings:
         table.add_row(Text("WARNING", style="bold red"), Text(warning, style="red"))
     for name, window in version.windows.items():
-        table.add_row(name, f"{_moment(window.start)} to {_moment(window.end)}, {window.rows} rows")
+        table.add_row(name, _period(window))
+    if version.refit:
+        table.add_row("refit", f"{_period(version.refit)}; the metrics are those of the fit before")
     table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in version.parameters.items()))
     if version.search:
         best = version.search.trials[version.search.best]
         found = f"{len(version.search.trials)} trials, best number {best.number}"
         table.add_row("search", f"{found} with validation {version.search.metric} {_number(best.value)}")
     return table
+
+
+def _period(window: Window) -> str:
+    told = f"{_moment(window.start)} to {_moment(window.end)}, {window.rows} rows"
+    return f"{told}, {window.unlabelled} more without a label in time" if window.unlabelled else told
 
 
 def _accuracy(version: ModelVersion) -> Table:

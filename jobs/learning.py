@@ -19,8 +19,9 @@ from jobs.cluster import megabytes
 from jobs.distributed import bytes_of_row, learner_of
 from jobs.parts import Candidate, FittedPart, Recipe, fit_parts, fit_together, path_rows
 from jobs.progress import Progress
+from jobs.training_data import LATER, LEARNED
 
-__all__ = ["PLAINEST", "Learned", "learn", "parameter_sets", "plain_parts"]
+__all__ = ["PLAINEST", "Learned", "learn", "parameter_sets", "plain_parts", "refit"]
 
 _TASKS_PER_SLOT = 4
 
@@ -37,10 +38,12 @@ PLAINEST: Mapping[str, Mapping[str, Scalar]] = {
 
 @dataclass(frozen=True)
 class Learned:
-    """What fitting gave: the models of the kept parts, root first, and what was decided about every part."""
+    """What fitting gave: the models of the kept parts, root first, with the parameters of each, and what was decided
+    about every part."""
 
     parts: tuple[Part, ...]
     records: list[PartRecord]
+    parameters: Sequence[Mapping[str, Scalar]]
 
 
 def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> list[dict[str, Scalar]]:
@@ -88,15 +91,40 @@ def learn(
         )
     own = replace(recipe, sets=[chosen.parameters[key] for key in chosen.kept])
     kept = {(key, number): sizes[key] for number, key in enumerate(chosen.kept)}
-    final = _fit(matrix, kept, ["train", "validation"], spec, own, large, progress)
     names = part_names(rows, levels)
-    for (key, _), fitted in final.items():
-        if fitted.problem:
-            raise DataError(f"the part {names[key]} cannot be fitted: {fitted.problem}")
-    files = {key: fitted.files for (key, _), fitted in final.items()}
+    files = _files(_fit(matrix, kept, LEARNED, spec, own, large, progress), names)
     parts = tuple(Part(key, level_of(key, levels), names[key], files[key]) for key in chosen.kept)
     decisions = {**chosen.decisions, **{key: Decision(False, reason) for key, reason in dropped.items()}}
-    return Learned(parts, _records(spec, recipe, rows, names, levels, chosen, decisions, files, large))
+    records = _records(spec, recipe, rows, names, levels, chosen, decisions, files, large)
+    return Learned(parts, records, own.sets)
+
+
+def refit(
+    matrix: DataFrame, spec: ModelSpec, recipe: Recipe, learned: Learned, progress: Progress
+) -> Learned:
+    """The kept parts with their parameters, fitted to the rows of all windows. Raises DataError when one cannot be."""
+    known = {tuple(record.key): record for record in learned.records}
+    large = {key for key, record in known.items() if record.kept and record.distributed}
+    asked = {(part.key, number): known[part.key].rows for number, part in enumerate(learned.parts)}
+    own = replace(recipe, sets=learned.parameters)
+    names = {part.key: part.name for part in learned.parts}
+    files = _files(_fit(matrix, asked, (*LEARNED, LATER, "test"), spec, own, large, progress), names)
+    sizes = {key: recipe.type.fitted.from_files(content).size() for key, content in files.items()}
+    return Learned(
+        tuple(replace(part, files=files[part.key]) for part in learned.parts),
+        [record.model_copy(update={"size": sizes.get(tuple(record.key), {})}) for record in learned.records],
+        learned.parameters,
+    )
+
+
+def _files(
+    fitted: Mapping[Candidate, FittedPart], names: Mapping[Key, str]
+) -> dict[Key, Mapping[str, bytes]]:
+    """The files of the models of parts. Raises DataError where one could not be fitted."""
+    for (key, _), part in fitted.items():
+        if part.problem:
+            raise DataError(f"the part {names[key]} cannot be fitted: {part.problem}")
+    return {key: part.files for (key, _), part in fitted.items()}
 
 
 def is_large(resources: Resources, recipe: Recipe, rows: int) -> bool:
@@ -129,7 +157,8 @@ def _fit(
     def tell(count: int) -> None:
         # A task that was run again has counted again.
         done = min(len(fitted) + count, len(asked))
-        progress.stage(f"{done} of {len(asked)} models fitted to the rows of {' and '.join(used)}")
+        rows = "all rows" if "test" in used else f"the rows of {' and '.join(used)}"
+        progress.stage(f"{done} of {len(asked)} models fitted to {rows}")
 
     workers = spec.resources.executors * spec.resources.cores
     for key, number in asked:
@@ -151,7 +180,7 @@ def plain_parts(
     plain = replace(recipe, sets=[{**spec.parameters, **PLAINEST[spec.task]}])
     rows, _ = candidates(path_rows(matrix), min_rows=1)
     asked = {(part.key, 0): rows[part.key].total for part in parts}
-    fitted = fit_parts(matrix, asked, ["train", "validation"], plain, _tasks(spec))
+    fitted = fit_parts(matrix, asked, LEARNED, plain, _tasks(spec))
     if fitted[parts[0].key, 0].problem:
         raise DataError(f"the baseline cannot be fitted: {fitted[parts[0].key, 0].problem}")
     return tuple(

@@ -28,6 +28,7 @@ from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.evaluation.leakage import leakage, moments_ahead
 from giornata.evaluation.metrics import LOSS
+from giornata.evaluation.precision import large_features, lost_values
 from giornata.evaluation.scales import uneven_scales
 from giornata.models import ModelType, model_type
 from giornata.models.custom import CustomType
@@ -45,7 +46,8 @@ from jobs.cancelling import stop, waiting_for_the_end
 from jobs.distributed import bytes_of_row
 from jobs.evaluate import Evaluation, Measured, evaluate
 from jobs.faults import told
-from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts
+from jobs.label_wait import complete
+from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts, refit
 from jobs.order import Training, as_asked, checked, parse
 from jobs.parts import Recipe
 from jobs.point_in_time import join
@@ -54,12 +56,17 @@ from jobs.session import job_main, say, start
 from jobs.tracking import Tracking
 from jobs.training_data import (
     LABEL,
+    LATER_LABEL,
+    LEARNED,
     ORDER,
     WINDOW,
+    Fitted,
     RowCounts,
     Windows,
+    asked_rows,
     classes_of,
     coded,
+    distinct_values,
     examples,
     fit_features,
     input_frame,
@@ -69,6 +76,7 @@ from jobs.training_data import (
     row_counts,
     sample,
     signature,
+    windowed_rows,
     windows,
 )
 from jobs.trials import TrialData
@@ -131,7 +139,7 @@ def _run(
     name = parse_model_name(training.model)
     documents = load_project(settings.projects / name.project)
     spec = as_asked(documents, training)
-    type_ = model_type(spec.type, documents.classes.get(name.name))
+    type_ = model_type(spec.type, documents.classes.get(name.name), spec.bounds)
     with (
         Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
         told(f"training {training.model} fails"),
@@ -169,17 +177,30 @@ def _earlier(repository: Repository, training: Training) -> Earlier | None:
 
 
 def _fair(earlier: Earlier | None, when: Windows) -> Earlier | None:
-    """The earlier version, unless it saw rows of the test period when it was fitted or its parameters were chosen: how
-    it answers them would tell nothing, nor may its search lead this one."""
+    """The earlier version, unless its parameters were chosen by rows of the test period: its search may not lead this
+    one then."""
     if earlier is None or earlier.version.windows["validation"].end <= when.test:
         return earlier
-    learned = earlier.version.windows["validation"].end
-    say(
-        "train",
-        f"version {earlier.version.uuid} before has learned up to {learned:%Y-%m-%d}, and the test period begins on "
-        f"{when.test:%Y-%m-%d}: it is not asked about that, and its search does not lead this one",
+    _say_unfair(earlier.version, earlier.version.windows["validation"].end, when, "its search does not lead")
+    return None
+
+
+def _unseen(earlier: Earlier | None, when: Windows) -> Earlier | None:
+    """The earlier version, unless it learned from rows of the test period: how it answers them would tell nothing."""
+    if earlier is None or earlier.version.learned_until <= when.test:
+        return earlier
+    _say_unfair(
+        earlier.version, earlier.version.learned_until, when, "it is not compared on the same rows with"
     )
     return None
+
+
+def _say_unfair(version: ModelVersion, learned: datetime, when: Windows, so: str) -> None:
+    say(
+        "train",
+        f"version {version.uuid} before has learned up to {learned:%Y-%m-%d}, and the test period begins on "
+        f"{when.test:%Y-%m-%d}: {so} this one",
+    )
 
 
 def _train(
@@ -199,19 +220,23 @@ def _train(
         check_levels({name: str(type_) for name, type_ in compiled.partition.types.items()})
     inputs = merged_inputs(compiled.features, compiled.partition)
     when = windows(spec.split, training.as_of)
-    labelled = labelled_rows(spark, documents, spec, inputs, when).persist(StorageLevel.MEMORY_AND_DISK)
-    counts = row_counts(labelled, spec, inputs, when)
+    asked_about = asked_rows(spark, documents, spec, inputs, when).persist(StorageLevel.MEMORY_AND_DISK)
+    when, late = complete(asked_about, spec, when)
+    rows = windowed_rows(asked_about, spec, when)
+    counts = row_counts(rows, spec, inputs, when)
+    labelled = labelled_rows(rows)
     # Later classes are none that the model could have known.
-    classes = classes_of(labelled.where(F.col(WINDOW) != "test"), spec)
-    progress.stage(", ".join(f"{counts.rows[name]} {name} rows" for name in when.bounds))
+    classes = classes_of(labelled.where(F.col(LABEL).isNotNull() & F.col(WINDOW).isin(*LEARNED)), spec)
+    progress.stage(", ".join(_counted(name, counts) for name in when.bounds))
     asked = signature(spec, inputs, counts.nullable, classes)
     columns = input_columns(asked)
     joined = join(
         spark, coded(labelled, classes), spec.data.event_time, inputs, documents.groups, documents.name
     )
     joined = joined.persist(StorageLevel.MEMORY_AND_DISK)
-    learning = joined.where(F.col(WINDOW) != "test")
-    fitted = fit_features(joined.where(F.col(WINDOW) == "train"), compiled.features, columns)
+    timely = joined.where(F.col(LABEL).isNotNull())
+    learning = timely.where(F.col(WINDOW).isin(*LEARNED))
+    fitted = fit_features(timely.where(F.col(WINDOW) == "train"), compiled.features, columns)
     features = fitted.features
     matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
@@ -220,10 +245,14 @@ def _train(
     progress.stage(
         f"features joined and fitted; the search sees {len(data.train.target)} + {len(data.validation.target)} rows"
     )
+    large = large_features(features.names, data.train)
+    precise = distinct_values(timely.where(F.col(WINDOW) == "train"), features, columns, large)
     suspects = [
+        *late,
         *moments_ahead(counts.ahead, spec, documents.tables[spec.data.table]),
         *leakage(features.names, data.train, spec.task),
         *uneven_scales(features.names, data.train, spec.task),
+        *lost_values(precise),
     ]
     _warn(suspects)
     fair = _fair(earlier, when)
@@ -246,7 +275,7 @@ def _train(
         table=documents.tables[spec.data.table],
         groups={store.group: documents.group(store.group) for store in inputs.store.values()},
         windows={
-            name: Window(start=start, end=end, rows=counts.rows[name])
+            name: Window(start=start, end=end, rows=counts.rows[name], unlabelled=counts.unlabelled[name])
             for name, (start, end) in when.bounds.items()
         },
         signature=asked,
@@ -269,10 +298,11 @@ def _train(
         compiled.partition.to_json() if compiled.partition else None,
         learned.parts,
     )
-    test = joined.where(F.col(WINDOW) == "test")
+    test = timely.where(F.col(WINDOW) == "test")
     baseline = _baseline(matrix, spec, recipe, bundle)
     own_metrics = type_.evaluate if isinstance(type_, CustomType) else None
-    comparable = fair if fair and _comparable(fair.version, version, columns) else None
+    unseen = _unseen(earlier, when)
+    comparable = unseen if unseen and _comparable(unseen.version, version, columns) else None
     measured = evaluate(
         test,
         counts.rows["test"],
@@ -283,11 +313,57 @@ def _train(
         own_metrics,
     )
     version = _with_metrics(version, measured, earlier.version if earlier else None, now())
+    if spec.is_refitted:
+        version, learned = _fitted_again(
+            version, joined, fitted, compiled.partition, recipe, learned, progress
+        )
+        version = version.model_copy(update={"finished_at": now()})
+        bundle = dataclasses.replace(bundle, parts=learned.parts)
     _report(version)
     bundle = with_self_test(dataclasses.replace(bundle, version=version), _self_test_rows(test, columns))
-    for frame in (labelled, joined, matrix):
+    for frame in (asked_about, joined, matrix):
         frame.unpersist()
     return version, write_bundle(bundle)
+
+
+def _fitted_again(
+    version: ModelVersion,
+    joined: DataFrame,
+    fitted: Fitted,
+    partition: CompiledFeatures | None,
+    recipe: Recipe,
+    learned: Learned,
+    progress: Progress,
+) -> tuple[ModelVersion, Learned]:
+    """The kept parts, fitted with their parameters to the rows of all windows, and the record that says so.
+
+    Labels are those known at the end. Those of a class that came up in the test period are left out: it is none of the
+    version's.
+    """
+    rows = joined.where(F.col(LATER_LABEL).isNotNull()).withColumn(LABEL, F.col(LATER_LABEL))
+    if version.signature.task == "multiclass":
+        rows = rows.where(F.col(LABEL) >= 0)
+    matrix = matrix_frame(rows, fitted, partition, input_columns(version.signature))
+    matrix = matrix.persist(StorageLevel.MEMORY_AND_DISK)
+    count = matrix.count()
+    progress.stage(f"fitting once more, to the {count} rows of all periods")
+    again = refit(matrix, version.configuration, recipe, learned, progress)
+    matrix.unpersist()
+    sizes = {record.name: record.size for record in again.records}
+    window = Window(
+        start=version.windows["train"].start, end=version.windows["test"].end, rows=count, unlabelled=0
+    )
+    changes = {
+        "refit": window,
+        "parts": [part.model_copy(update={"size": sizes[part.name]}) for part in version.parts],
+        "importances": _importances(recipe.type, fitted.features, again),
+    }
+    return version.model_copy(update=changes), again
+
+
+def _counted(window: str, counts: RowCounts) -> str:
+    left_out = counts.unlabelled[window]
+    return f"{counts.rows[window]} {window} rows" + (f" ({left_out} without a label)" if left_out else "")
 
 
 def _categories(features: CompiledFeatures) -> dict[int, int]:
@@ -400,7 +476,10 @@ def _self_test_rows(test: DataFrame, columns: Mapping[str, str]) -> list[dict[st
 
 def _report(version: ModelVersion) -> None:
     model, previous = version.model, version.previous
+    test = version.windows["test"]
     say("train", f"{model}, test period: {_shown(version.metrics)}")
+    if test.unlabelled:
+        say("train", f"{model}, test period: {test.unlabelled} rows had no label by then and are left out")
     say("train", f"{model}, without parts: {_shown(version.single_model_metrics)}")
     say("train", f"{model}, baseline: {_shown(version.baseline_metrics)}")
     if previous:
@@ -408,6 +487,11 @@ def _report(version: ModelVersion) -> None:
         say("train", f"{model}, version {previous.uuid} before, {where}: {_shown(previous.metrics)}")
     for level in version.metrics_by_level:
         say("train", f"{model}, answered by {level.level} ({level.rows} rows): {_shown(level.metrics)}")
+    if version.refit:
+        say(
+            "train",
+            f"{model}: fitted once more to {version.refit.rows} rows; the metrics are of the fit before",
+        )
 
 
 def _warn(sentences: Sequence[str]) -> None:

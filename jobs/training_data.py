@@ -23,6 +23,7 @@ from giornata.documents.record import InputColumn, Signature
 from giornata.documents.record import StoreInput as RecordStoreInput
 from giornata.errors import DataError
 from giornata.evaluation.leakage import Ahead
+from giornata.evaluation.precision import Distinct
 from giornata.models.base import Examples
 from giornata.models.outputs import outputs_of
 from giornata.models.partitions import key_text, path_of, prefixes
@@ -30,12 +31,15 @@ from giornata.names import data_table
 from giornata.scorer import matrix_of_columns
 from jobs.columns import SQL_TYPES
 from jobs.filed import FILED_DAY, filed_rows
+from jobs.outcomes import KNOWN_AT, newest_labels
 from jobs.outcomes import LABEL as KNOWN_LABEL
-from jobs.outcomes import newest_labels
 
 __all__ = [
     "FOLDS",
     "LABEL",
+    "LATER",
+    "LATER_LABEL",
+    "LEARNED",
     "MAX_CLASSES",
     "ORDER",
     "PARTS",
@@ -43,11 +47,14 @@ __all__ = [
     "Fitted",
     "RowCounts",
     "Windows",
+    "asked_rows",
     "classes_of",
     "coded",
+    "distinct_values",
     "examples",
     "fit_features",
     "input_frame",
+    "label_delay",
     "labelled_rows",
     "matrix_columns",
     "matrix_frame",
@@ -55,14 +62,23 @@ __all__ = [
     "row_counts",
     "sample",
     "signature",
+    "windowed_rows",
     "windows",
 ]
 
 # Columns of our own; a project's names begin with a letter.
 LABEL = "_label"
+LATER_LABEL = "_later_label"
 WINDOW = "_window"
 ORDER = "_order"  # hash of the key: an order that does not depend on how Spark moved the rows
 PARTS = "_parts"  # the parts a row lies in, as key texts, the root first
+
+LEARNED = ("train", "validation")
+"""The windows whose rows the model that is evaluated has learned from."""
+
+LATER = "later"
+"""The window of the rows before the test period whose labels were not known when it began, or not known of all rows of
+their days: only a model that is fitted once more learns from them."""
 
 FOLDS = 5
 """Into so many parts training rows are dealt where features learn from labels."""
@@ -71,7 +87,7 @@ MAX_CLASSES = 100
 """The most classes that a model may tell apart."""
 
 _FOLD = "_fold"
-_LATER = "_later_"
+_AHEAD = "_ahead_"
 _BEFORE_TEST = "_before_test"
 _BEFORE_END = "_before_end"
 _BUCKETS = 1_000_000
@@ -79,10 +95,14 @@ _BUCKETS = 1_000_000
 
 @dataclass(frozen=True)
 class Windows:
-    """The moments that divide a run: train [train, validation), validation [validation, test), test [test, end)."""
+    """The moments that divide a run: train [train, validation), validation [validation, learned), test [test, end).
+
+    `learned` is the beginning of the test period, or lies before it where labels come late.
+    """
 
     train: datetime
     validation: datetime
+    learned: datetime
     test: datetime
     end: datetime
 
@@ -91,7 +111,7 @@ class Windows:
         """Start and end of each window."""
         return {
             "train": (self.train, self.validation),
-            "validation": (self.validation, self.test),
+            "validation": (self.validation, self.learned),
             "test": (self.test, self.end),
         }
 
@@ -110,10 +130,11 @@ class Fitted:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """Rows of each window, and of the input columns of the row in training and validation: which are null somewhere,
-    and how often those that are timestamps lie after the moment of asking."""
+    """Labelled rows of each window, and those without a label; and of the input columns of the row in training and
+    validation: which are null somewhere, and how often those that are timestamps lie after the moment of asking."""
 
     rows: Mapping[str, int]
+    unlabelled: Mapping[str, int]
     nullable: frozenset[str]
     ahead: Mapping[str, Ahead]
 
@@ -122,7 +143,7 @@ def windows(split: Split, as_of: datetime) -> Windows:
     """The windows counted back from `as_of`: the last part of the training length is validation."""
     test = as_of - split.test
     train = test - split.train
-    return Windows(train, test - split.train * split.validation, test, as_of)
+    return Windows(train, test - split.train * split.validation, test, test, as_of)
 
 
 def merged_inputs(features: CompiledFeatures, partition: CompiledFeatures | None) -> Inputs:
@@ -139,27 +160,22 @@ def merged_inputs(features: CompiledFeatures, partition: CompiledFeatures | None
     return Inputs(row, store, frozenset(row) - needed)
 
 
-def labelled_rows(
+def asked_rows(
     spark: SparkSession, documents: ProjectDocuments, spec: ModelSpec, inputs: Inputs, when: Windows
 ) -> DataFrame:
-    """The rows of all windows with their labels: the inputs of the row, event time, LABEL, WINDOW and ORDER.
+    """The rows of all windows: the inputs of the row, event time, LABEL, WINDOW and ORDER.
 
-    A row belongs to a window by its event time. Its label must be known before the model that uses it exists:
-    before `when.test` for training and validation, before `when.end` for the test. Rows without an event time
-    (nothing was asked), or whose label is null, NaN or not finite, are left out. A label that is a class is text
-    (see `coded`); without a label (clustering) LABEL is 0 everywhere.
+    A row belongs to a window by its event time. Its LABEL must be known before the model that uses it exists: before
+    `when.test` for training and validation, before `when.end` for the test; it is null where it is not, and where it is
+    NaN or not finite. A label that is a class is text (see `coded`); without a label (clustering) LABEL is 0
+    everywhere. Rows without an event time (nothing was asked) are left out.
     """
     event_time = F.col(spec.data.event_time)
     columns = [*spec.data.key, *inputs.row]
     asked = filed_rows(spark, documents.name, spec.data, columns, when.train, when.end)
-    window = (
-        F.when(event_time >= F.lit(when.test), "test")
-        .when(event_time >= F.lit(when.validation), "validation")
-        .otherwise("train")
-    )
     asked = (
         asked.where((event_time >= F.lit(when.train)) & (event_time < F.lit(when.end)))
-        .withColumns({WINDOW: window, ORDER: F.xxhash64(*spec.data.key)})
+        .withColumns({WINDOW: _window(spec, when), ORDER: F.xxhash64(*spec.data.key)})
         .drop(FILED_DAY)
     )
     if spec.label is None:
@@ -172,17 +188,60 @@ def labelled_rows(
         {_BEFORE_TEST: when.test, _BEFORE_END: when.end},
     )
     known = F.when(F.col(WINDOW) == "test", F.col(_BEFORE_END)).otherwise(F.col(_BEFORE_TEST))
-    usable = F.col(LABEL).isNotNull() if spec.task == "multiclass" else F.abs(LABEL) < float("inf")
-    return (
-        asked.join(labels, spec.data.key)
-        .withColumn(LABEL, known[KNOWN_LABEL])
-        .where(usable)
-        .drop(_BEFORE_TEST, _BEFORE_END)
+    return asked.join(labels, spec.data.key, "left").withColumn(LABEL, _usable(known[KNOWN_LABEL], spec))
+
+
+def _window(spec: ModelSpec, when: Windows) -> Column:
+    """The window of a row by its event time; null where it lies in none."""
+    event_time = F.col(spec.data.event_time)
+    window = F.lit(None)
+    for name, (start, end) in when.bounds.items():
+        inside = (event_time >= F.lit(start)) & (event_time < F.lit(end))
+        window = F.when(inside, name).otherwise(window)
+    return window
+
+
+def _usable(label: Column, spec: ModelSpec) -> Column:
+    """The label, or null where it is none to learn from."""
+    return label if spec.task == "multiclass" else F.when(F.abs(label) < float("inf"), label)
+
+
+def label_delay(spec: ModelSpec) -> Column:
+    """How many microseconds after its moment of asking the label of a row of `asked_rows` became known."""
+    known = F.when(F.col(LABEL).isNotNull(), F.col(_BEFORE_TEST)[KNOWN_AT])
+    return F.unix_micros(known) - F.unix_micros(F.col(spec.data.event_time))
+
+
+def windowed_rows(asked: DataFrame, spec: ModelSpec, when: Windows) -> DataFrame:
+    """The rows of `asked_rows` in the windows `when`, which may end earlier than those they were asked by.
+
+    For a model that is fitted once more there are, as window LATER, those between, and LATER_LABEL is the label of
+    every row as it was known at the end.
+    """
+    event_time = F.col(spec.data.event_time)
+    rows = asked.withColumn(WINDOW, F.coalesce(_window(spec, when), F.lit(LATER))).where(
+        event_time < F.lit(when.end)
     )
+    if spec.is_refitted:
+        at_the_end = _usable(F.col(_BEFORE_END)[KNOWN_LABEL], spec) if spec.label else F.col(LABEL)
+        rows = rows.withColumn(LATER_LABEL, F.coalesce(F.col(LABEL), at_the_end))
+    else:
+        rows = rows.where(F.col(WINDOW) != LATER)
+    return rows.drop(_BEFORE_TEST, _BEFORE_END)
+
+
+def labelled_rows(rows: DataFrame) -> DataFrame:
+    """Of the rows of `windowed_rows` those that have a label for the model that is evaluated, or for one that is fitted
+    once more."""
+    return rows.where(F.coalesce(*(F.col(name) for name in _labels(rows))).isNotNull())
+
+
+def _labels(rows: DataFrame) -> list[str]:
+    return [name for name in (LABEL, LATER_LABEL) if name in rows.columns]
 
 
 def classes_of(rows: DataFrame, spec: ModelSpec) -> list[str]:
-    """The classes of labelled rows, in order of their text; none unless the task is multiclass.
+    """The classes of labelled rows (LABEL), in order of their text; none unless the task is multiclass.
 
     Raises DataError when there are fewer than two classes, or more than MAX_CLASSES.
     """
@@ -198,56 +257,66 @@ def classes_of(rows: DataFrame, spec: ModelSpec) -> list[str]:
 
 
 def coded(rows: DataFrame, classes: Sequence[str]) -> DataFrame:
-    """Labelled rows with the places of their classes, 0, 1, … as doubles, in LABEL; as they are without classes."""
+    """Labelled rows with the places of their classes, 0, 1, … as doubles, for labels, -1 for another; as they are
+    without classes."""
     if not classes:
         return rows
-    place = F.array_position(F.array(*(F.lit(name) for name in classes)), F.col(LABEL)) - 1
-    return rows.withColumn(LABEL, place.cast("double"))
+    known = F.array(*(F.lit(name) for name in classes))
+    return rows.withColumns(
+        {name: (F.array_position(known, F.col(name)) - 1).cast("double") for name in _labels(rows)}
+    )
 
 
 def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) -> RowCounts:
-    """Count the rows of each window and look which inputs are null, and which lie after the moment of asking.
+    """Count the rows of each window, with a label and without, and look which inputs of the labelled ones are null, and
+    which lie after the moment of asking.
 
     Raises DataError when a window has no row, a key occurs twice, or a binary label is neither 0 nor 1.
     """
-    asked = F.col(spec.data.event_time)
+    asked, labelled = F.col(spec.data.event_time), F.col(LABEL).isNotNull()
     moments = [name for name, type_ in inputs.row.items() if type_ == "timestamp"]
     found = {
         row[WINDOW]: row
         for row in rows.groupBy(WINDOW)
         .agg(
-            F.count("*").alias("_rows"),
+            F.count_if(labelled).alias("_rows"),
+            F.count_if(~labelled).alias("_unlabelled"),
             F.count_if(~F.col(LABEL).isin(0.0, 1.0) if spec.task == "binary" else F.lit(False)).alias(
                 "_not_binary"
             ),
-            *(F.count_if(F.col(name).isNull()).alias(name) for name in inputs.row),
-            *(F.count_if(F.col(name) > asked).alias(_LATER + name) for name in moments),
+            *(F.count_if(F.col(name).isNull() & labelled).alias(name) for name in inputs.row),
+            *(F.count_if((F.col(name) > asked) & labelled).alias(_AHEAD + name) for name in moments),
         )
         .collect()
     }
     for name, (start, end) in when.bounds.items():
-        if name not in found:
+        if name not in found or not found[name]["_rows"]:
             raise DataError(
                 f"there are no labelled {name} rows in {spec.data.table} from {_day(start)} to {_day(end)}: "
                 "load the data of these days, or choose another --as-of or split"
             )
     counts = list(found.values())
-    if not rows.groupBy(*spec.data.key).count().where(F.col("count") > 1).isEmpty():
+    if not rows.where(labelled).groupBy(*spec.data.key).count().where(F.col("count") > 1).isEmpty():
         raise DataError(
             f"the key {', '.join(spec.data.key)} occurs more than once in {spec.data.table}"
             f"{f' joined to {spec.label.table}' if spec.label else ''}: a key must name one row and one label"
         )
     if spec.task == "binary" and any(row["_not_binary"] for row in counts):
         raise DataError(f"the label {spec.label.value} of a binary model must be 0 or 1 (false or true)")
-    learned = [row for window, row in found.items() if window != "test"]
+    learned = [found[window] for window in LEARNED]
     nullable = frozenset(name for name in inputs.row if any(row[name] for row in learned))
     ahead = {
         name: Ahead(
-            sum(row[_LATER + name] for row in learned), sum(row["_rows"] - row[name] for row in learned)
+            sum(row[_AHEAD + name] for row in learned), sum(row["_rows"] - row[name] for row in learned)
         )
         for name in moments
     }
-    return RowCounts({window: row["_rows"] for window, row in found.items()}, nullable, ahead)
+    return RowCounts(
+        {window: row["_rows"] for window, row in found.items()},
+        {window: row["_unlabelled"] for window, row in found.items()},
+        nullable,
+        ahead,
+    )
 
 
 def signature(
@@ -373,6 +442,41 @@ def matrix_frame(
         ]
     )
     return input_frame(rows, columns, *kept).mapInArrow(transform, schema)
+
+
+def distinct_values(
+    rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str], names: Sequence[str]
+) -> dict[str, Distinct]:
+    """How many values the features `names` have in rows like those of `matrix_frame`, before they become floats of its
+    matrix and after."""
+    if not names:
+        return {}
+    stored = json.dumps(features.to_json())
+    asked = list(names)
+
+    def values(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        fitted = CompiledFeatures.from_json(json.loads(stored))
+        for batch in batches:
+            table = (
+                fitted.columns(_polars(batch)).select(asked).to_arrow(compat_level=pl.CompatLevel.oldest())
+            )
+            yield from table.to_batches()
+
+    schema = ", ".join(f"{name} {SQL_TYPES[features.types[name]]}" for name in asked)
+    counted: list[Column] = []
+    for place, name in enumerate(asked):
+        value = F.col(name)
+        single = value.cast("double").cast("float")
+        counted += [
+            F.count_distinct(value).alias(f"v{place}"),
+            F.count_distinct(single).alias(f"l{place}"),
+            F.bool_and(value == F.floor(value)).alias(f"w{place}"),
+        ]
+    (row,) = input_frame(rows, columns).mapInArrow(values, schema).agg(*counted).collect()
+    return {
+        name: Distinct(row[f"v{place}"], row[f"l{place}"], bool(row[f"w{place}"]))
+        for place, name in enumerate(asked)
+    }
 
 
 def sample(frame: DataFrame, rows: int, bound: int) -> DataFrame:

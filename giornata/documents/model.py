@@ -287,7 +287,8 @@ class Resources(Document):
 
 
 class Bounds(Document):
-    """The values of a metric that a version may have to be deployed: at least `min`, at most `max`."""
+    """The values that a metric of a version may have for it to be deployed, or that answers may have: at least `min`,
+    at most `max`."""
 
     min: Bound | None = None
     max: Bound | None = None
@@ -297,7 +298,7 @@ class Bounds(Document):
         if self.min is None and self.max is None:
             raise ValueError("give min, max or both")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError("min is greater than max: no version could pass")
+            raise ValueError("min is greater than max: no value could be between them")
         return self
 
 
@@ -396,7 +397,9 @@ class ModelSpec(Document):
     `schedule` is when it is trained again by itself (None: only on request).
 
     `class` is the class that a model of type custom is. Only the task clustering has no `label`; `quantiles` are the
-    shares that the task quantile answers, 0.1, 0.5 and 0.9 unless it says others.
+    shares that the task quantile answers, 0.1, 0.5 and 0.9 unless it says others. Forecasts and what they lie between
+    are kept within `bounds`. `refit` says whether the model is fitted once more when it has been evaluated, to the rows
+    of the test period as well; see `is_refitted`.
 
     `features`, `define` and `partition.by` are expressions of the feature language. All of them may use a feature or
     an expression of `define` by its bare name; what is in `define` only is no feature.
@@ -425,6 +428,8 @@ class ModelSpec(Document):
     data: Data
     label: Label | None = None
     split: Split
+    refit: bool | None = None
+    bounds: Bounds | None = None
     define: dict[NameText, Text] = Field(default_factory=dict)
     features: Annotated[dict[NameText, Text], Field(min_length=1)]
     partition: Partition | None = None
@@ -447,6 +452,8 @@ class ModelSpec(Document):
                 ("partition", "tune"),
                 f"tune: {self.partition.tune} takes parameters from a search: write search, or leave tune out",
             )
+        if self.bounds and self.task != "forecasting":
+            raise MisplacedError(("bounds",), f"bounds belong to the task forecasting, not to {self.task}")
         if self.quantiles and self.task != "quantile":
             raise MisplacedError(("quantiles",), f"quantiles belong to the task quantile, not to {self.task}")
         if self.quantiles and sorted(set(self.quantiles)) != self.quantiles:
@@ -465,6 +472,12 @@ class ModelSpec(Document):
             if self.task == "forecasting"
             else max(self.data.filed_ahead, timedelta(days=1))
         )
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether what goes live has learned from the test period, too: unless stated, only a forecast, which would
+        else know nothing of the last weeks."""
+        return self.task == "forecasting" if self.refit is None else self.refit
 
     @property
     def shares(self) -> list[float]:

@@ -84,11 +84,16 @@ class Signature(Document):
 
 
 class Window(Document):
-    """The rows with `start` <= event time < `end` that were used; times are aware, in UTC."""
+    """The rows with `start` <= event time < `end` that were used; times are aware, in UTC.
+
+    `unlabelled` are further ones, which had no label in time: before the test period began or, in it, before its end
+    as it was asked for.
+    """
 
     start: datetime
     end: datetime
     rows: int
+    unlabelled: int = 0
 
 
 class TrialRecord(Document):
@@ -205,10 +210,11 @@ class ModelVersion(Document):
     `metrics` are those of the whole model on the test period, `metrics_by_level` the same rows divided by the
     level that answered, `single_model_metrics` those of the model without parts, `baseline_metrics` those of
     answering the training mean (regression) or the training share of true (binary), `previous` those of the version
-    before. `warnings` are sentences about features that seem to know the label, about inputs that seem to lie in
-    the future, and about features of very different sizes in clusters. `importances` are shares of the gain, adding
-    up to 1. `part_metric` names the error that decided about parts. `search` and `distributions` are reports, which
-    the bundle leaves out.
+    before. All of them are of parts that learned from training and validation; where there is a `refit`, these have
+    then been fitted once more, to its rows, those of the test period among them. `warnings` are sentences about labels
+    that come late, about features that seem to know the label, about inputs that seem to lie in the future, and about
+    features of very different sizes in clusters. `importances` are shares of the gain, adding up to 1. `part_metric`
+    names the error that decided about parts. `search` and `distributions` are reports, which the bundle leaves out.
     """
 
     uuid: str
@@ -232,9 +238,15 @@ class ModelVersion(Document):
     part_metric: str
     parts: Annotated[list[PartRecord], Field(min_length=1)]
     importances: dict[str, float]
+    refit: Window | None = None
     mlflow_run: str | None = None
     search: SearchRecord | None = None
     distributions: dict[str, Distribution] = Field(default_factory=dict)
+
+    @property
+    def learned_until(self) -> datetime:
+        """The event time before which lie all rows that the version's parts have learned from."""
+        return self.refit.end if self.refit else self.windows["validation"].end
 
 
 class VersionSummary(Document):

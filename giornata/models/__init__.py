@@ -1,6 +1,7 @@
 """Model types behind one small interface, and the tree of parts that any of them may be divided into."""
 
 from giornata.documents.custom_code import CustomCode
+from giornata.documents.model import Bounds
 from giornata.errors import NotFoundError
 from giornata.models.base import Examples, Fitted, ModelType
 from giornata.models.boosted_trees import BoostedTreesType
@@ -27,11 +28,14 @@ _TYPES: dict[str, ModelType] = {
 }
 
 
-def model_type(name: str, code: CustomCode | None = None) -> ModelType:
-    """The model type that documents call `name`; `code` is the model's class, where the type is custom.
+def model_type(name: str, code: CustomCode | None = None, bounds: Bounds | None = None) -> ModelType:
+    """The model type that documents call `name`; `code` is the model's class, where the type is custom, and `bounds`
+    what the answers are kept within, where it is forecast.
 
     Raises NotFoundError listing the types there are.
     """
     if name not in _TYPES:
         raise NotFoundError(f"there is no model type {name!r}; there are: {', '.join(_TYPES)}")
-    return CustomType(code) if name == "custom" else _TYPES[name]
+    if name == "custom":
+        return CustomType(code)
+    return ForecastType(bounds) if name == "forecast" else _TYPES[name]

@@ -12,17 +12,20 @@ What the model knows is written down when it is fitted, for each step of the ser
   further, and the bounds are too narrow the later it gets;
 - between two steps, as at the earlier one;
 - without a step, the mean of the series.
+
+Where the answers have bounds, those beyond are on them.
 """
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
 from giornata.documents.base import Document
-from giornata.documents.model import Dimension, Scalar
+from giornata.documents.model import Bounds, Dimension, Scalar
 from giornata.errors import BundleError, DataError
 from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Vector, Watch
 from giornata.models.forecast_methods import METHODS, carry_on
@@ -57,6 +60,8 @@ class _File(Document):
     past: Annotated[list[Bounded], Field(min_length=1)]
     future: Annotated[list[Bounded], Field(min_length=1)]
     mean: Bounded
+    least: FiniteFloat | None = None
+    greatest: FiniteFloat | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -77,7 +82,8 @@ class Forecast:
         future = np.array(file.future, np.float64)
         repeated = future[-file.season :, :1] + (future[-1] - future[-1, 0])
         self._known = len(file.past) + len(file.future)
-        self._table = np.concatenate([np.array(file.past, np.float64), future, repeated, [file.mean]])
+        table = np.concatenate([np.array(file.past, np.float64), future, repeated, [file.mean]])
+        self._table = np.maximum(np.minimum(table, _or(file.greatest, np.inf)), _or(file.least, -np.inf))
 
     def predict(self, matrix: Matrix) -> Answers:
         """Shape (rows, 3). Raises DataError unless the step is the only column."""
@@ -89,7 +95,7 @@ class Forecast:
         return self._table[np.where(np.isnan(places), len(self._table) - 1, places).astype(np.intp)]
 
     def to_files(self) -> dict[str, bytes]:
-        content = json.dumps(self._file.model_dump(), separators=(",", ":"), allow_nan=False)
+        content = json.dumps(self._file.model_dump(exclude_none=True), separators=(",", ":"), allow_nan=False)
         return {_FILE: content.encode()}
 
     @classmethod
@@ -112,8 +118,12 @@ class Forecast:
         return sizes if self._file.method == self._file.asked else sizes | {"fallbacks": 1}
 
 
+@dataclass(frozen=True)
 class ForecastType:
-    """Forecasts by statsforecast; its parameters are explained in the reference of the documents."""
+    """Forecasts by statsforecast, which are kept within `bounds`; its parameters are explained in the reference of the
+    documents."""
+
+    bounds: Bounds | None = None
 
     tasks = ("forecasting",)
     fitted = Forecast
@@ -154,9 +164,15 @@ class ForecastType:
         course = carry_on(series, asked, season, steps, float(parameters.get("level", 0.9)), threads)
         tables = {"past": course.past, "future": course.future, "mean": course.mean}
         about = {"asked": asked, "method": course.method, "season": season, "first": first}
+        if self.bounds:
+            about |= {"least": self.bounds.min, "greatest": self.bounds.max}
         return Forecast(
             _File.model_validate(about | {name: table.tolist() for name, table in tables.items()})
         )
+
+
+def _or(bound: float | None, otherwise: float) -> float:
+    return otherwise if bound is None else bound
 
 
 def _series(examples: Examples) -> tuple[int, Vector]:

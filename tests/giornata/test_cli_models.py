@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from giornata.cli_models import app
+from giornata.documents.record import Window
 from giornata.errors import GateError, NotFoundError
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
@@ -92,6 +93,21 @@ def test_show(versions):
         "rmse",
     ):
         assert text in shown
+
+
+def test_show_says_how_many_rows_had_no_label_and_what_learned_from_the_test_period(stores, versions):
+    plain = versions[0]
+    test = plain.windows["test"]
+    windows = {**plain.windows, "test": test.model_copy(update={"unlabelled": 482})}
+    refit = Window(start=plain.windows["train"].start, end=test.end, rows=333)
+    told = plain.model_copy(update={"uuid": str(uuid.uuid4()), "windows": windows, "refit": refit})
+    with cassandra.session(stores) as opened:
+        Repository(opened).save(told, b"bundle of " + told.uuid.encode())
+    shown = " ".join(run("show", told.uuid).split())
+    assert f"{test.rows} rows, 482 more without a label in time" in shown
+    assert "333 rows; the metrics are those of the fit before" in shown
+    assert shown.count("without a label") == 1
+    assert "fit before" not in run("show", plain.uuid)
 
 
 def test_show_says_what_a_part_has_found_for_itself(stores, versions):

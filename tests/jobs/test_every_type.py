@@ -28,7 +28,7 @@ from giornata.documents.model import TYPES
 from giornata.documents.record import ModelVersion
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
 from giornata.evaluation.searched import usual_metric
-from giornata.models import model_type
+from giornata.models import Examples, Fitted, model_type
 from giornata.scorer import Scorer
 from giornata.settings import Settings
 from giornata.stores import cassandra
@@ -75,6 +75,8 @@ SHARE = {
 # The project's own class, the example's, is for numbers.
 CASES = [(type_, task) for type_, tasks in TYPES.items() for task in tasks if type_ != "custom"]
 CASES += [("custom", "regression")]
+# Beside forecasts, which are unless their document says otherwise.
+REFITTED = [("decision_tree", "multiclass"), ("k_means", "clustering")]
 DISTANCE = {"custom": "bucketize(row.distance, 300, 500, 750, 1000, 1500, 2000)"}
 STATIONS = ["EWR", "JFK", "LGA"]
 
@@ -117,6 +119,7 @@ task: {task}
 parameters: {json.dumps(PARAMETERS.get(type_, {}))}
 search: {json.dumps({"trials": 2, "metric": usual_metric(task), "space": space(type_)})}
 deploy: {{tag: production, modes: [batch, online]}}
+{"refit: true" if (type_, task) in REFITTED else ""}
 {asked}"""
 
 
@@ -323,6 +326,60 @@ def test_it_learns(versions, case):
             "all",
             *(f"station={station}" for station in STATIONS),
         }
+
+
+def test_a_forecast_that_goes_live_knows_the_test_period(world, versions):
+    """Each series is carried on from its newest day whose label is known; the record measures the fit before."""
+    version = versions["forecast", "forecasting"]
+    with cassandra.session(world.settings) as opened:
+        bundle = open_bundle(Repository(opened).bundle(version.uuid))
+    days = world.rows["station_days"].join(
+        world.rows["station_counts"].select("station", "date_text", "counted_at", "departed"),
+        on=["station", "date_text"],
+    )
+    start = version.windows["train"].start
+    known = days.filter((pl.col("begins") >= start) & (pl.col("counted_at") < AS_OF))
+    test = known.filter(pl.col("begins") >= version.windows["test"].start)
+    before = known.filter(pl.col("counted_at") < version.windows["test"].start)
+    assert version.refit.rows == known.height
+    assert version.refit.end == version.windows["test"].end == AS_OF - timedelta(days=1)
+    assert version.windows["test"].rows == test.height
+    records = {tuple(part.key): part for part in version.parts}
+    errors = []
+    for part in bundle.parts[1:]:
+        mine = pl.col("station") == part.key[0]
+        parameters = records[part.key].parameters or version.parameters
+        assert part.files == forecast(known.filter(mine), parameters).to_files()
+        assert records[part.key].size == forecast(known.filter(mine), parameters).size()
+        rows = test.filter(mine)
+        answers = forecast(before.filter(mine), parameters).predict(steps_of(rows))
+        errors += np.abs(answers[:, 0] - rows["departed"].to_numpy()).tolist()
+    assert version.metrics["mae"] == pytest.approx(np.mean(errors))
+
+
+def steps_of(days: pl.DataFrame) -> np.ndarray:
+    return (days["begins"].dt.epoch("s") // 86400).to_numpy().astype(np.float32).reshape(-1, 1)
+
+
+def forecast(days: pl.DataFrame, parameters: dict[str, object]) -> Fitted:
+    learned = Examples(steps_of(days), days["departed"].to_numpy().astype(np.float64))
+    return model_type("forecast").fit(learned, "forecasting", parameters, 0)
+
+
+def test_what_is_fitted_once_more_and_what_is_not(world, versions):
+    """Classes that came up in the test period alone are none of a version's."""
+    for case, version in versions.items():
+        if case[1] != "forecasting" and case not in REFITTED:
+            assert version.refit is None, case
+    version = versions["decision_tree", "multiclass"]
+    left = pl.col("left_at")
+    known = world.rows["trips"].filter(
+        (left >= AS_OF - timedelta(days=40)) & (left < version.windows["test"].end)
+    )
+    known = known.filter((pl.col("arrived_at") < AS_OF) & (pl.col("kind") != "new"))
+    assert version.refit.rows == known.height
+    assert version.refit.rows > version.windows["train"].rows + version.windows["validation"].rows
+    assert version.learned_until == version.windows["test"].end
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)

@@ -43,7 +43,10 @@ from jobs.trials import TrialRunner
 ROOT = Path(__file__).parents[2]
 FIRST = datetime(2013, 3, 1, tzinfo=UTC)
 AS_OF = datetime(2013, 4, 10, tzinfo=UTC)  # 24 days of training, 6 of validation, 10 of test
-VALIDATION, TEST = datetime(2013, 3, 25, tzinfo=UTC), datetime(2013, 3, 31, tzinfo=UTC)
+TEST = datetime(2013, 3, 31, tzinfo=UTC)
+# A trip takes five hours, so that too many of the last day before either end have no label by then: it is left out.
+LEARNED, END = TEST - timedelta(days=1), AS_OF - timedelta(days=1)
+VALIDATION = LEARNED - (LEARNED - FIRST) * 0.2
 EMPTY_DAY = datetime(2013, 4, 8, tzinfo=UTC)
 
 FILES = {
@@ -134,6 +137,7 @@ features:
   settled: row.settled
   ahead: minutes_between(row.left_at, row.planned_at)
   taken: hour(row.settled_at, "UTC")
+  second: floor(to_epoch(row.left_at))
 resources: {executors: 2, cores: 1, memory: 600m}
 """
 
@@ -282,6 +286,13 @@ def in_window(trips: pl.DataFrame, start: datetime, end: datetime, known: dateti
     return trips.filter((left >= start) & (left < end) & (arrived < known) & pl.col("minutes").is_not_null())
 
 
+def without_label(trips: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
+    """The rows of a window that never get a label."""
+    return trips.filter(
+        (pl.col("left_at") >= start) & (pl.col("left_at") < end) & pl.col("minutes").is_null()
+    )
+
+
 def plain_matrix(frame: pl.DataFrame, codes: dict[str, int]) -> np.ndarray:
     carrier = np.array([codes[name] for name in frame["carrier"]], float)
     return np.column_stack([frame["distance"], carrier, frame["seen_wind"]]).astype(np.float32)
@@ -289,16 +300,45 @@ def plain_matrix(frame: pl.DataFrame, codes: dict[str, int]) -> np.ndarray:
 
 def test_windows_hold_the_rows_whose_labels_were_known(world, version):
     train_rows = in_window(world.trips, FIRST, VALIDATION, TEST)
-    validation = in_window(world.trips, VALIDATION, TEST, TEST)
-    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    validation = in_window(world.trips, VALIDATION, LEARNED, TEST)
+    test = in_window(world.trips, TEST, END, AS_OF)
     assert {name: window.rows for name, window in version.windows.items()} == {
         "train": train_rows.height,
         "validation": validation.height,
         "test": test.height,
     }
-    # Some trips of the last hours before each cut arrive after it.
-    assert validation.height < in_window(world.trips, VALIDATION, TEST, AS_OF).height
-    assert (version.windows["train"].start, version.windows["train"].end) == (FIRST, VALIDATION)
+    # Every trip of the windows has arrived by then; some have no minutes.
+    assert validation.height == in_window(world.trips, VALIDATION, LEARNED, AS_OF).height
+    assert {name: (window.start, window.end) for name, window in version.windows.items()} == {
+        "train": (FIRST, VALIDATION),
+        "validation": (VALIDATION, LEARNED),
+        "test": (TEST, END),
+    }
+    assert {name: window.unlabelled for name, window in version.windows.items()} == {
+        name: without_label(world.trips, window.start, window.end).height
+        for name, window in version.windows.items()
+    }
+    assert version.refit is None
+
+
+def test_of_the_last_days_it_is_told_how_many_had_no_label(world, version):
+    """By hand: what had not arrived, and what had without minutes."""
+    for sentence, name, (start, end), known, ends in zip(
+        version.warnings,
+        ("validation", "test"),
+        ((TEST - timedelta(days=6), TEST), (TEST, AS_OF)),
+        (TEST, AS_OF),
+        ("training and validation end on 2013-03-30", "it ends on 2013-04-09"),
+        strict=True,
+    ):
+        left = pl.col("left_at")
+        rows = world.trips.filter((left >= start) & (left < end))
+        missing = rows.height - in_window(world.trips, start, end, known).height
+        assert missing > without_label(world.trips, start, end).height + 20
+        assert sentence == (
+            f"{missing} of the {rows.height:,} rows of the {name} period had no label yet on {known:%Y-%m-%d} "
+            f"(99% of labels come within 5 hours): {ends}, up to which labels are complete"
+        )
 
 
 def test_planted_parts_are_kept_and_the_others_dropped(version):
@@ -323,7 +363,7 @@ def test_planted_parts_are_kept_and_the_others_dropped(version):
 
 def test_rows_of_parts(world, version):
     learned = pl.concat(
-        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, LEARNED, TEST)]
     )
     parts = {part.name: part.rows for part in version.parts}
     assert parts["all"] == learned.height
@@ -333,9 +373,9 @@ def test_rows_of_parts(world, version):
 
 def test_single_model_is_plain_xgboost(world, version):
     learned = pl.concat(
-        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, LEARNED, TEST)]
     )
-    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    test = in_window(world.trips, TEST, END, AS_OF)
     counts = in_window(world.trips, FIRST, VALIDATION, TEST)["carrier"].value_counts()
     order = sorted(counts.to_dicts(), key=lambda row: (-row["count"], row["carrier"]))
     codes = {row["carrier"]: 2 + place for place, row in enumerate(order)}
@@ -355,7 +395,7 @@ def test_single_model_is_plain_xgboost(world, version):
 
 
 def test_levels_answer_the_rows_they_should(world, version):
-    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    test = in_window(world.trips, TEST, END, AS_OF)
     kept = {tuple(part.key): part.level for part in version.parts if part.kept}
     expected: dict[str, int] = {}
     for row in test.to_dicts():
@@ -378,14 +418,13 @@ def test_the_bundle_answers_as_the_record_says(world, version):
     scorer = Scorer(bundle)
     scorer.check_self_test()
     assert len(bundle.self_test) == train.SELF_TEST_ROWS + 1
-    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    test = in_window(world.trips, TEST, END, AS_OF)
     answers = scorer.columns(test.with_columns(weather__wind=pl.col("seen_wind")))
     error = answers["prediction"].to_numpy() - test["minutes"].to_numpy()
     assert math.sqrt(np.mean(error**2)) == pytest.approx(version.metrics["rmse"], rel=1e-9)
 
 
 def test_record(version):
-    assert version.warnings == []
     assert version.signature.inputs["distance"].nullable is False
     assert version.signature.inputs["state"].nullable is True
     assert version.signature.store["weather"].keys == {"state": "state"}
@@ -451,9 +490,9 @@ def test_on_separate_executors_the_same_training_gives_the_same_model(world, ver
 def test_others_are_measured_on_the_rows_that_a_part_answers(world, version):
     """The baseline is the mean of what was learned from, whoever answers; the root answers all rows alone."""
     learned = pl.concat(
-        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, LEARNED, TEST)]
     )
-    steep_rows = in_window(world.trips, TEST, AS_OF, AS_OF).filter(pl.col("city") == "Steep")
+    steep_rows = in_window(world.trips, TEST, END, AS_OF).filter(pl.col("city") == "Steep")
     off = steep_rows["minutes"].to_numpy() - learned["minutes"].mean()
     steep = next(part for part in version.parts if part.name == "city=Steep")
     assert steep.beside.baseline["rmse"] == pytest.approx(math.sqrt(np.mean(off**2)), rel=1e-9)
@@ -536,12 +575,19 @@ def test_a_model_that_is_told_the_answer_is_warned_of(spark, world, capfd):
     training = train.Training(f"{world.project}/told_minutes", AS_OF, str(uuid.uuid4()), "anna")
     found = train.run(spark, world.settings, training, clock)
     learned = pl.concat(
-        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, LEARNED, TEST)]
     )
     assert learned.filter(pl.col("planned_at") > pl.col("left_at")).height > 1000
     told = learned["settled_at"].count()
     assert 0.7 < told / learned.height < 0.8
-    moment, feature = found.warnings
+    *late, moment, feature, precision = found.warnings
+    assert len(late) == 2
+    seconds = in_window(world.trips, FIRST, VALIDATION, TEST)["left_at"].dt.epoch("s").unique().to_numpy()
+    left = np.unique(seconds.astype(np.float32)).size
+    assert left < 0.8 * seconds.size
+    assert precision.startswith(
+        f"feature second: its {seconds.size:,} different values become {left:,}, {seconds.size - left:,} are lost: "
+    )
     assert moment.startswith(
         f"column settled_at lies after left_at, the moment of asking, in {told:,} of the {told:,} rows that have it."
     )
@@ -551,9 +597,9 @@ def test_a_model_that_is_told_the_answer_is_warned_of(spark, world, capfd):
     with cassandra.session(world.settings) as opened:
         assert Repository(opened).get(found.uuid).warnings == found.warnings
     said = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[train] ")]
-    assert [line.removeprefix("[train] WARNING: ") for line in said[-2:]] == found.warnings
+    assert [line.removeprefix("[train] WARNING: ") for line in said[-5:]] == found.warnings
     first = next(place for place, line in enumerate(said) if "WARNING" in line)
-    assert said[first : first + 2] == said[-2:]
+    assert said[first : first + 5] == said[-5:]
     assert first < next(place for place, line in enumerate(said) if "test period" in line)
 
 
@@ -668,14 +714,14 @@ def test_a_model_type_of_the_project(spark, world):
         bundle = open_bundle(Repository(opened).bundle(found.uuid))
     scorer = Scorer(bundle)
     scorer.check_self_test()
-    test = in_window(world.trips, TEST, AS_OF, AS_OF)
+    test = in_window(world.trips, TEST, END, AS_OF)
     answers = scorer.columns(test.with_columns(weather__wind=pl.col("seen_wind")))["prediction"].to_numpy()
     near = np.abs(answers - test["minutes"].to_numpy()) <= 10
     assert found.metrics["within_10_minutes"] == pytest.approx(near.mean())
     for level in found.metrics_by_level:
         assert 0 <= level.metrics["within_10_minutes"] <= 1
     learned = pl.concat(
-        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, TEST, TEST)]
+        [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, LEARNED, TEST)]
     )
     steep = learned.filter(
         (pl.col("city") == "Steep") & pl.col("distance").is_between(250, 400, closed="left")
@@ -701,7 +747,7 @@ def test_a_version_that_has_seen_the_test_period_is_not_asked_about_it(spark, wo
     assert found.previous.metrics == before.metrics
     assert all(part.beside.previous == {} for part in found.parts)
     assert (
-        f"version {before.uuid} before has learned up to 2013-03-31, and the test period begins on 2013-03-26"
+        f"version {before.uuid} before has learned up to 2013-03-30, and the test period begins on 2013-03-26"
         in (capsys.readouterr().out)
     )
 

@@ -11,11 +11,13 @@ from dsl import GroupSchema, Inputs, Schema, compile_features
 from giornata.documents.model import ModelSpec, Split
 from giornata.errors import DataError
 from giornata.evaluation.leakage import Ahead
+from giornata.evaluation.precision import Distinct
 from jobs.training_data import (
     FOLDS,
     LABEL,
     ORDER,
     WINDOW,
+    distinct_values,
     examples,
     fit_features,
     matrix_frame,
@@ -161,6 +163,23 @@ def test_moments_after_that_of_asking_are_counted(spark):
     found = row_counts(frame, spec, inputs, windows(spec.split, AS_OF))
     assert found.ahead == {"asked": Ahead(0, 4), "sent": Ahead(1, 3), "paid": Ahead(3, 3)}
     assert (found.rows, found.nullable) == ({"train": 2, "validation": 2, "test": 1}, {"sent", "paid"})
+    assert found.unlabelled == {"train": 0, "validation": 0, "test": 0}
+
+
+def test_different_values_are_counted_before_and_after_they_become_single_precision(spark):
+    numbers = [2**24 + number for number in range(9)] + [2**62, 2**62 + 1, None, 2**24]
+    frame = spark.createDataFrame(
+        [(number, 1e8 + place / 4) for place, number in enumerate(numbers)], "number bigint, amount double"
+    ).repartition(3)
+    schema = Schema(row={"number": "int", "amount": "float"})
+    features = compile_features({"number": "row.number", "amount": "row.amount", "small": "1"}, schema)
+    found = distinct_values(frame, features, {"number": "int", "amount": "float"}, ["amount", "number"])
+    assert found == {
+        # Even numbers from 2^24 to 2^24 + 8, and 2^62.
+        "number": Distinct(values=11, left=6, whole=True),
+        "amount": Distinct(values=13, left=1, whole=False),
+    }
+    assert distinct_values(frame, features, {}, []) == {}
 
 
 def test_too_few_rows_to_learn_from_labels(spark):

@@ -110,6 +110,21 @@ def test_bars_are_as_long_as_the_importances(trained: Any, client: TestClient) -
     assert widths == [100.0, 8.64, 6.17, 4.94, 3.7]  # 0.81, 0.07, 0.05, 0.04, 0.03 of 0.81
 
 
+def test_rows_without_a_label_and_a_refit_are_told(world: Any, client: TestClient) -> None:
+    plain = world.train(15.0)
+    page = text(get(client, f"/versions/{plain.uuid}"))
+    assert "Without a label" not in page
+    assert "refit" not in page
+    test = plain.windows["test"]
+    windows = {**plain.windows, "test": test.model_copy(update={"unlabelled": 482})}
+    told = world.train(15.0, windows=windows, refit=test.model_copy(update={"rows": 333_000}))
+    page = get(client, f"/versions/{told.uuid}")
+    assert "Without a label" in text(page)
+    assert row(page, "test 2013").endswith(" 28,618 482")
+    assert row(page, "refit 2013").endswith(" 333,000")
+    assert "The metrics are those of the fit before" in text(page)
+
+
 def test_tag_page(trained: Any, client: TestClient) -> None:
     old, new = trained.versions
     page = get(client, f"/models/{trained.model}/tags/production")

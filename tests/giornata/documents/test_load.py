@@ -861,6 +861,29 @@ def test_numbers_that_no_search_can_use(problems_after, old, new, place, said):
     assert said in problem.message
 
 
+@pytest.mark.parametrize(
+    ("added", "said"),
+    [
+        ("bounds: {min: 0}", "bounds belong to the task forecasting, not to regression"),
+        ("bounds: {min: 2, max: 1}", "min is greater than max"),
+        ("bounds: {}", "give min, max or both"),
+        ("refit: often", "expected true or false, found 'often'"),
+    ],
+)
+def test_keys_about_answers_and_what_goes_live(problems_after, added, said):
+    (problem,) = problems_after("models/hours.yaml", "task: regression\n", f"task: regression\n{added}\n")
+    assert said in problem.message
+
+
+def test_forecasts_alone_are_refitted_unless_the_document_says_more(shop):
+    hours = load_project(shop).model("hours")
+    assert not hours.is_refitted
+    assert hours.model_copy(update={"refit": True}).is_refitted
+    forecast = hours.model_copy(update={"task": "forecasting"})
+    assert forecast.is_refitted
+    assert not forecast.model_copy(update={"refit": False}).is_refitted
+
+
 KINDS = """\
 description: Kinds of orders
 owner: shop-team
@@ -1184,7 +1207,7 @@ def test_an_emoji_written_as_json_does_is_the_emoji(shop):
         ("max_depth: {int: [2, 8]}", "gamma: {float: [0.07, 0.7]}", "gamma: {float: [7%, 70%]}"),
         ("max_depth: {int: [2, 8]}", "gamma: {choice: [0.07, 0.7]}", "gamma: {choice: [7%, 70%]}"),
         ("gate: {rmse: {max: 16}}", "gate: {r2: {min: 0.07}}", "gate: {r2: {min: 7%}}"),
-        ("metric: rmse, above: 18", "metric: consistency, below: 0.07", "metric: consistency, below: 7%"),
+        ("metric: rmse, above: 18", "metric: r2, below: 0.07", "metric: r2, below: 7%"),
     ],
 )
 def test_a_share_is_a_number_or_a_percentage_everywhere(shop, old, as_number, as_percentage):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from statsforecast.models import AutoARIMA, AutoETS, SeasonalNaive, Theta
 
-from giornata.documents.model import Dimension
+from giornata.documents.model import Bounds, Dimension
 from giornata.errors import BundleError, DataError
 from giornata.models import forecast_methods
 from giornata.models.base import Examples, FitError, ParameterError
@@ -214,6 +214,24 @@ def test_files_give_the_same_model(series, steps, method):
     assert ask(stored, *asked, NAN).tolist() == ask(fitted, *asked, NAN).tolist()
     assert stored.to_files() == files
     assert stored.rounds == 1
+
+
+@pytest.mark.parametrize("method", ["auto_ets", "seasonal_naive"])
+@pytest.mark.parametrize("bounds", [Bounds(min=0), Bounds(max=6.5), Bounds(min=0, max=6)])
+def test_answers_are_kept_within_bounds(method, bounds):
+    """Those beyond lie on them, wherever they are asked; the others are as without, and files keep it."""
+    values = np.tile([0.0, 1, 2, 9, 4, 1, 0], 8)
+    free = fit(np.arange(DAYS), values, method=method, horizon=10)
+    bound = ForecastType(bounds).fit(
+        rows_of(np.arange(DAYS), values), "forecasting", {"method": method, "horizon": 10}, seed=0
+    )
+    asked = (*range(-10, 200), NAN)
+    low, high = (-np.inf if bounds.min is None else bounds.min), (bounds.max or np.inf)
+    expected = [[min(max(number, low), high) for number in row] for row in ask(free, *asked).tolist()]
+    assert ask(bound, *asked).tolist() == expected
+    assert expected != ask(free, *asked).tolist()
+    assert ask(Forecast.from_files(bound.to_files()), *asked).tolist() == expected
+    assert b"least" not in free.to_files()["forecast.json"]
 
 
 def test_one_row_at_a_time_gives_the_same_bits(series, steps):

@@ -1,0 +1,52 @@
+"""Features that lose values in the single precision in which models learn: what tells them, and what warns of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from giornata.models.base import Examples
+
+__all__ = ["EXACT", "FEW_LOST", "Distinct", "large_features", "lost_values"]
+
+EXACT = 2**24
+"""Up to here single precision tells every whole number from the next."""
+
+FEW_LOST = 0.01
+"""Share of its different values that a feature may lose whose values are no whole numbers: of many amounts some lie
+close together."""
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """How many different values a feature has, how many are `left` in single precision, and whether all are whole
+    numbers."""
+
+    values: int
+    left: int
+    whole: bool
+
+    @property
+    def lost(self) -> int:
+        """How many values become another one."""
+        return self.values - self.left
+
+
+def large_features(names: Sequence[str], examples: Examples) -> list[str]:
+    """The features with a value beyond EXACT: those that `Distinct` is to be found of."""
+    if not len(examples.matrix):
+        return []
+    reach = np.nanmax(np.abs(examples.matrix), axis=0, initial=0.0)
+    return [name for name, most in zip(names, reach.tolist(), strict=True) if most >= EXACT]
+
+
+def lost_values(found: Mapping[str, Distinct]) -> list[str]:
+    """A sentence for every feature that loses values."""
+    return [
+        f"feature {name}: its {distinct.values:,} different values become {distinct.left:,}, {distinct.lost:,} are "
+        f"lost: models learn in single precision, which tells whole numbers apart up to {EXACT:,} only. Give smaller "
+        "numbers, such as the time since another moment, days instead of seconds, or the parts of a date; or "
+        "vocabulary(…) of what is a code"
+        for name, distinct in found.items()
+        if distinct.lost > (0 if distinct.whole else FEW_LOST * distinct.values)
+    ]
