@@ -291,9 +291,14 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
     }
     for name, (start, end) in when.bounds.items():
         if name not in found or not found[name]["_rows"]:
+            waiting = found[name]["_unlabelled"] if name in found else 0
+            advice = (
+                f"none of the {waiting:,} rows there had a label in time: choose a later --as-of, or a longer period"
+                if waiting
+                else "load the data of these days, or choose another --as-of or split"
+            )
             raise DataError(
-                f"there are no labelled {name} rows in {spec.data.table} from {_day(start)} to {_day(end)}: "
-                "load the data of these days, or choose another --as-of or split"
+                f"there are no labelled {name} rows in {spec.data.table} from {_day(start)} to {_day(end)}: {advice}"
             )
     counts = list(found.values())
     if not rows.where(labelled).groupBy(*spec.data.key).count().where(F.col("count") > 1).isEmpty():

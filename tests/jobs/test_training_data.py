@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+from pyspark.sql import functions as F
 
 from dsl import GroupSchema, Inputs, Schema, compile_features
 from giornata.documents.model import ModelSpec, Split
@@ -164,6 +165,11 @@ def test_moments_after_that_of_asking_are_counted(spark):
     assert found.ahead == {"asked": Ahead(0, 4), "sent": Ahead(1, 3), "paid": Ahead(3, 3)}
     assert (found.rows, found.nullable) == ({"train": 2, "validation": 2, "test": 1}, {"sent", "paid"})
     assert found.unlabelled == {"train": 0, "validation": 0, "test": 0}
+    late = frame.withColumn(LABEL, F.when(F.col(WINDOW) != "test", F.col(LABEL)))
+    with pytest.raises(
+        DataError, match=r"no labelled test rows in orders from .*: none of the 1 rows there had a"
+    ):
+        row_counts(late, spec, inputs, windows(spec.split, AS_OF))
 
 
 def test_different_values_are_counted_before_and_after_they_become_single_precision(spark):
