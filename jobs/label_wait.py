@@ -45,13 +45,15 @@ def complete(rows: DataFrame, spec: ModelSpec, when: Windows) -> tuple[Windows, 
     if spec.label is None:
         return when, []
     days = _days(rows, spec)
-    learned = [*days.get("train", ()), *days.get("validation", ())]
+    validation = days.get("validation", [])
+    learned = [*days.get("train", ()), *validation]
     periods = {
-        "validation": (learned, when.test, spec.split.validation),
+        "validation": (learned, when.test, _rows(validation) / max(_rows(learned), 1)),
         "test": (days.get("test", []), when.end, 1.0),
     }
     # Of the oldest rows every label has come that ever will.
-    never = _share(learned[: max(len(learned) // 2, 1)])
+    old = learned[: max(len(learned) // 2, 1)]
+    never = _missing(old) / max(_rows(old), 1)
     if not any(_last(own, own, never, share) < len(own) for own, _, share in periods.values()):
         return when, []
     delay = _delay(rows, spec)
@@ -88,10 +90,12 @@ def _delay(rows: DataFrame, spec: ModelSpec) -> timedelta | None:
     return None if row["delay"] is None else timedelta(microseconds=row["delay"])
 
 
-def _share(days: Sequence[Day]) -> float:
-    """The share of the rows of days that has no label."""
-    rows = sum(day.rows for day in days)
-    return sum(day.missing for day in days) / rows if rows else 0.0
+def _rows(days: Sequence[Day]) -> int:
+    return sum(day.rows for day in days)
+
+
+def _missing(days: Sequence[Day]) -> int:
+    return sum(day.missing for day in days)
 
 
 def _last(days: Sequence[Day], waiting: Sequence[Day], never: float, share: float) -> int:
@@ -120,10 +124,9 @@ def _cut(when: Windows, spec: ModelSpec, name: str, end: datetime) -> Windows | 
 
 
 def _sentence(name: str, days: Sequence[Day], known: datetime, delay: timedelta, end: datetime | None) -> str:
-    missing, rows = sum(day.missing for day in days), sum(day.rows for day in days)
     told = (
-        f"{missing:,} of the {rows:,} rows of the {name} period had no label yet on {known:%Y-%m-%d} ({TOLD:.0%} of "
-        f"labels come within {_length(delay)}): "
+        f"{_missing(days):,} of the {_rows(days):,} rows of the {name} period had no label yet on {known:%Y-%m-%d} "
+        f"({TOLD:.0%} of labels come within {_length(delay)}): "
     )
     if end is None:
         return told + (
