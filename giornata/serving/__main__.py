@@ -12,7 +12,7 @@ import uvicorn
 
 from giornata.errors import GiornataError
 from giornata.serving.application import Application
-from giornata.serving.connections import IDLE_SECONDS, Connections, raise_descriptors, shares
+from giornata.serving.connections import Connections, raise_descriptors, shares
 from giornata.serving.loader import Loader
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import open_model
@@ -61,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     sys.setswitchinterval(SWITCH_SECONDS)
     # One request is too little work to share out; threads that wait for each other make its latency jump.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # XGBoost imports it where it is installed, which takes many times as long as its own import; nothing here needs it.
+    sys.modules["sklearn"] = None  # type: ignore[assignment]
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn handles both while it runs and raises them again once everything is stopped.
         signal.signal(number, lambda *_: sys.exit(0))
@@ -83,8 +85,8 @@ def main(argv: list[str] | None = None) -> int:
         lifespan="on",
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         log_config=None,
-        timeout_keep_alive=int(IDLE_SECONDS),
         timeout_graceful_shutdown=STOP_SECONDS,
     )
     uvicorn.Server(configuration).run()

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from giornata.serving.requests import MAX_BODY_BYTES
 
@@ -105,6 +105,16 @@ class Connections:
         self._looking = loop.call_later(LOOK_SECONDS, self._look, loop) if len(self) else None
 
 
+class _Unheard(list[tuple[bytes, bytes]]):
+    """Where headers go that follow a body: nobody looks for them."""
+
+    def append(self, header: tuple[bytes, bytes]) -> None:
+        """Nothing."""
+
+
+_UNHEARD = _Unheard()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's connection with bounds."""
 
@@ -118,6 +128,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._may_be_large = False
         self._is_too_large = False
         self._is_refused = False
+        self._at_work: RequestResponseCycle | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -132,6 +143,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.gone(self)
         super().connection_lost(exc)
+        # uvicorn tells the newest request alone, and the one at work may be an earlier one.
+        self.pipeline.clear()
+        if self._at_work is not None:
+            self._at_work.disconnected = True
+            self._at_work.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._at_work = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused or self.transport.is_closing():
@@ -156,10 +176,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_begin()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._reads_head:  # else they follow a body, where nobody looks for them
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         if self._may_be_large and self._size() > HEAD_BYTES:
             self._is_too_large = True
@@ -168,6 +184,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_bytes = 0
         self._since = self.loop.time()
         super().on_headers_complete()
+        self.headers = _UNHEARD
 
     def send_400_response(self, msg: str) -> None:
         if self._is_too_large:
@@ -176,9 +193,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(400, "malformed", "this is not a request of HTTP/1.1")
 
     def on_response_complete(self) -> None:
+        # As uvicorn's own, without its timer for each request: `end_if_late` does that work.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
         self._since = self.loop.time()
         self._connections.answered(self)
-        super().on_response_complete()
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def end(self) -> None:
         """Cut the connection, whatever is still to be sent."""
@@ -216,7 +239,6 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._is_refused = True
         self._since = self.loop.time()
-        self._unset_keepalive_if_required()
         if self.cycle is not None and self.cycle.more_body and not self._reads_head:
             return  # it has been told already, and goes on sending its body
         body = orjson.dumps({"error": message})
