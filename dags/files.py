@@ -48,7 +48,7 @@ def _last_change(folder: Path) -> int:
 
 
 def _write(file: Path, text: str, changed: int) -> None:
-    if file.is_file() and file.stat().st_mtime_ns == changed and file.read_text() == text:
+    if file.is_file() and file.stat().st_mtime_ns == changed and file.read_bytes() == text.encode():
         return
     new = file.with_name(f".{file.name}.{os.getpid()}")
     new.write_text(text)

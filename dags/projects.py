@@ -18,7 +18,8 @@ from dags.repush import repush_dag
 from dags.score import score_dag
 from dags.spark import after, by_clock
 from dags.train import train_dag
-from giornata.documents import load_project
+from giornata.documents.load import load_or_problems
+from giornata.errors import DocumentErrors
 from giornata.settings import load_settings
 
 
@@ -28,7 +29,9 @@ def project_dags(folder: str) -> None:
     The first DAG of the chain ingest, features, score, monitor has the project's schedule, each other one
     runs after the one before; a DAG that the project has no use for is left out.
     """
-    documents = load_project(Path(folder))
+    documents = load_or_problems(Path(folder))
+    if isinstance(documents, DocumentErrors):
+        raise documents
     schedule = by_clock(documents.project.schedule)
     for stage in (ingest_dag, features_dag, score_dag):
         asset = stage(documents, schedule)

@@ -26,7 +26,8 @@ from giornata.models import model_type
 WAIT = 60.0
 
 Fault = dict[str, object]
-"""What is wrong: `message`, and where it is known `file` (in the project), `line`, `column`, `argument`."""
+"""What is wrong: `message`, and where it is known `file` (in the project), `line`, `column`, `argument`;
+of a library that is not there `missing`, of parameters the `model` that states them."""
 
 
 class _TooLongError(BaseException):
@@ -97,7 +98,7 @@ def _class(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
     try:
         model_type("custom", code).check(model.parameters, model.search.space if model.search else {})
     except GiornataError as error:
-        yield {"message": str(error)}
+        yield {"message": str(error), "model": task["model"]}
 
 
 def _twins(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:

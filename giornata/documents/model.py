@@ -267,12 +267,12 @@ class Resources(Document):
     one executor's memory, else always or never.
     """
 
-    executors: Annotated[int, Field(ge=1)] = 1
-    cores: Annotated[int, Field(ge=1)] = 1
-    memory: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$"), AfterValidator(_check_memory)] = (
-        "1g"
-    )
-    gpus: Annotated[int, Field(ge=0)] = 0
+    executors: Annotated[int, Field(ge=1, le=10_000)] = 1
+    cores: Annotated[int, Field(ge=1, le=1_000)] = 1
+    memory: Annotated[
+        str, StringConstraints(pattern=r"^[1-9][0-9]{0,6}[mg]$"), AfterValidator(_check_memory)
+    ] = "1g"
+    gpus: Annotated[int, Field(ge=0, le=1_000)] = 0
     distribute: Literal["automatic", "always", "never"] = "automatic"
 
     @model_validator(mode="after")

@@ -210,6 +210,10 @@ def _finding(fault: Mapping[str, Any], task: _Task) -> Finding:
     certain = "missing" not in fault
     if task.place:
         return Finding(_of_expectation(fault, task), certain)
+    if "model" in fault:
+        path = task.file.parent / f"{fault['model']}.yaml"
+        document = YamlFile.read(path, shown_path(path))
+        return Finding(document.key_problem(("parameters",), fault["message"]), certain)
     file = task.file.parent.parent / fault["file"] if "file" in fault else task.file
     if fault.get("file") == "udfs.py":
         file = task.file

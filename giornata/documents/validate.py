@@ -12,6 +12,9 @@ from giornata.errors import Problem
 
 D = TypeVar("D", bound=BaseModel)
 
+_SHOWN = 80
+"""How many characters of a wrong value a message shows."""
+
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -22,6 +25,7 @@ _EXPECTED = {
     "dict_type": "a mapping (lines of the form 'key: value')",
     "model_type": "a mapping (lines of the form 'key: value')",
     "model_attributes_type": "a mapping (lines of the form 'key: value')",
+    "string_pattern_mismatch": "an amount of memory such as 600m or 2g",
     "list_type": "a list, such as [a, b]",
 }
 
@@ -101,7 +105,8 @@ def _show(value: object) -> str:
         return "a list"
     if isinstance(value, bool):
         return str(value).lower()
-    return repr(value)
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
 
 
 def _existing(file: YamlFile, location: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -674,6 +674,16 @@ MISTAKES = {
         [("shop/models/hours.yaml", 12, "465m",
           "465m is too little memory for an executor of Spark: it needs 466m or more", "")],
     ),
+    "more executors than any cluster has": (
+        "models/hours.yaml", "parameters: {max_depth: 3}", "resources: {executors: 1000000000000}",
+        [("shop/models/hours.yaml", 12, "1000000000000",
+          "1000000000000 should be less than or equal to 10000", "")],
+    ),
+    "memory of more digits than any machine has": (
+        "models/hours.yaml", "parameters: {max_depth: 3}", "resources: {memory: 12345678g}",
+        [("shop/models/hours.yaml", 12, "12345678g",
+          "expected an amount of memory such as 600m or 2g, found '12345678g'", "")],
+    ),
     "GPUs that no cores can share": (
         "models/hours.yaml", "parameters: {max_depth: 3}", "resources: {cores: 2, gpus: 3}",
         [("shop/models/hours.yaml", 12, "{cores: 2, gpus: 3}",

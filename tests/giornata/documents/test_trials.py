@@ -92,6 +92,20 @@ def test_whatever_a_file_does_its_fault_is_told_at_its_place_and_the_others_are_
     assert [each[4] for each in again] == ["Great Expectations does not take this: remembered"] * 4
 
 
+def test_parameters_that_a_class_does_not_take_are_told_in_the_document(tried, shop):
+    model = (shop / "models/hours.yaml").read_text()
+    source = "    def fit(self, examples, setting): ...\n    def predict(self, matrix): ...\n"
+    source += "    def save(self): ...\n    def load(self, files): ...\n    @staticmethod\n    def check(parameters):\n"
+    files = {
+        "models/halves.py": f"class Halves:\n{source}        raise ValueError('too deep')\n",
+        "models/hours.yaml": model.replace("type: xgboost", "type: custom\nclass: halves.Halves"),
+        "features/shop_load.yaml": (shop / "features/shop_load.yaml").read_text().partition("expect:")[0],
+    }
+    found, skipped = tried(files)
+    place = (True, "shop/models/hours.yaml", 13, 1)
+    assert (found, skipped) == ([(*place, "class Halves: too deep")], [])
+
+
 def test_a_state_that_cannot_be_read_or_written_is_no_hindrance(tried, monkeypatch, tmp_path):
     monkeypatch.setattr(trials, "_run", lambda tasks, skipped: {place: [] for place in range(len(tasks))})
     (tmp_path / "file").write_text("[1, 2")
