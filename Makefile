@@ -113,8 +113,8 @@ logs: install ## Follow the servers' logs (SERVICES="airflow-scheduler" for some
 	@$(BIN)/python -m stack logs --follow $(SERVICES)
 
 .PHONY: sql
-sql: install ## Open an SQL prompt, or run a file: make sql FILE=sql/queries/x.sql
-	@$(BIN)/python -m stack sql $(FILE)
+sql: install ## Open an SQL prompt, or run a file: make sql FILE=sql/queries/x.sql PROJECT=mine MODEL=late
+	@$(BIN)/python -m stack sql $(if $(PROJECT),--project $(PROJECT)) $(if $(MODEL),--model $(MODEL)) $(FILE)
 
 .PHONY: lint
 lint: install ## Check style, types and layers

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from giornata.errors import GiornataError
-
-
-class DaysError(GiornataError):
-    """A run does not say which days it is about, or says it wrongly."""
+from giornata.days import Days, DaysError, days, days_of_key
 
 
 class Run(Protocol):
@@ -22,16 +18,6 @@ class Run(Protocol):
     def data_interval_end(self) -> datetime | None: ...
 
 
-class Days(NamedTuple):
-    """UTC days from `start`, `end` not included; as text and partition key `2013-11-01/2013-11-04`."""
-
-    start: date
-    end: date
-
-    def __str__(self) -> str:
-        return f"{self.start}/{self.end}"
-
-
 def days_of(params: Mapping[str, object], run: Run) -> Days:
     """The days that a run is about.
 
@@ -40,11 +26,11 @@ def days_of(params: Mapping[str, object], run: Run) -> Days:
     """
     first, last = params.get("from"), params.get("to")
     if first and last:
-        return _checked(str(first), str(last))
+        return days(str(first), str(last))
     if first or last:
         raise DaysError("a range needs both dates: 'from' and 'to' ('to' is not included)")
     if run.partition_key:
-        return _parsed(run.partition_key)
+        return days_of_key(run.partition_key)
     start, end = run.data_interval_start, run.data_interval_end
     if start is None or end is None or start == end:
         raise DaysError(
@@ -52,23 +38,6 @@ def days_of(params: Mapping[str, object], run: Run) -> Days:
             "included) or with a partition key such as 2013-11-01/2013-11-04"
         )
     return Days(start.astimezone(UTC).date(), _next_midnight(end))
-
-
-def _parsed(key: str) -> Days:
-    first, slash, last = key.partition("/")
-    if not slash:
-        raise DaysError(f"the partition key {key!r} is not a range of days such as 2013-11-01/2013-11-04")
-    return _checked(first, last)
-
-
-def _checked(first: str, last: str) -> Days:
-    try:
-        days = Days(date.fromisoformat(first), date.fromisoformat(last))
-    except ValueError as error:
-        raise DaysError(f"{first!r} and {last!r} are not both days YYYY-MM-DD: {error}") from error
-    if days.start >= days.end:
-        raise DaysError(f"from {first} to {last} there is no day: 'to' is not included, make it later")
-    return days
 
 
 def _next_midnight(moment: datetime) -> date:

@@ -2,33 +2,48 @@
 
 from datetime import timedelta
 
-from airflow.sdk import Asset
-from airflow.sdk.bases.timetable import BaseTimetable
+from airflow.sdk import Asset, Param
 
-from dags.spark import by_clock, days_job, days_params, spark_dag, stage_asset
+from dags.spark import by_clock, chained, days_job, days_params, spark_dag, stage_asset
 from giornata.documents import ProjectDocuments
 from giornata.names import dag_id
 
 LIMIT = timedelta(hours=4)
 
+GROUPS = ("--groups", "{{ params.groups | join(',') }}")
+
 # A task that is tried again leaves the days that this run has published as they are.
 SINCE = ("--since", "{{ dag_run.start_date.isoformat() }}")
 
 
-def features_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> Asset | None:
+def features_dag(documents: ProjectDocuments, source: Asset | None) -> Asset | None:
     """Make the DAG and return the asset that it renews; None when the project has no feature group."""
     if not documents.groups:
         return None
     features = stage_asset(documents.name, "features")
+    schedule = chained(documents, source)
     with spark_dag(
         dag_id(documents.name, "features"),
         documents,
-        does="Computes and checks all feature groups for a range of days, into Hive and Cassandra.",
+        does="Computes and checks feature groups for a range of days, into Hive and Cassandra.",
         schedule=schedule,
-        params=days_params(schedule),
+        params={**days_params(schedule), "groups": groups_param(documents)},
     ):
-        days_job("materialize", documents, limit=LIMIT, asset=features, more=SINCE)
+        days_job("materialize", documents, limit=LIMIT, asset=features, more=(*GROUPS, *SINCE))
     return features
+
+
+def groups_param(documents: ProjectDocuments) -> Param:
+    """The field of a trigger form that chooses among the project's feature groups."""
+    groups = sorted(documents.groups)
+    return Param(
+        [],
+        title="Groups",
+        description="Which feature groups; none chosen: all of them",
+        type="array",
+        items={"type": "string", "enum": groups},
+        examples=groups,
+    )
 
 
 def group_dags(documents: ProjectDocuments) -> None:

@@ -3,17 +3,17 @@
 from datetime import timedelta
 
 from airflow.sdk import Asset
-from airflow.sdk.bases.timetable import BaseTimetable
 
-from dags.spark import days_job, days_params, spark_dag, stage_asset
+from dags.spark import chained, days_job, days_params, spark_dag, stage_asset
 from giornata.documents import ProjectDocuments
 from giornata.names import dag_id
 
 
-def ingest_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> Asset | None:
+def ingest_dag(documents: ProjectDocuments, source: Asset | None) -> Asset | None:
     """Make the DAG and return the asset that it renews; None when all tables are filled by others."""
     if not any(documents.has_loader(table) for table in documents.tables):
         return None
+    schedule = chained(documents, source)
     tables = stage_asset(documents.name, "tables")
     with spark_dag(
         dag_id(documents.name, "ingest"),

@@ -2,18 +2,19 @@
 
 from datetime import timedelta
 
-from airflow.sdk.bases.timetable import BaseTimetable
+from airflow.sdk import Asset
 
-from dags.spark import days_job, days_params, spark_dag, spark_job
+from dags.spark import chained, days_job, days_params, spark_dag, spark_job, unless_covered
 from giornata.documents import ProjectDocuments
 from giornata.names import dag_id
 
 
-def monitor_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> None:
+def monitor_dag(documents: ProjectDocuments, source: Asset | None) -> None:
     """Make the DAG of a project that has models to deploy; online predictions are brought to Hive first."""
     modes = {mode for model in documents.models.values() if model.deploy for mode in model.deploy.modes}
     if not modes:
         return
+    schedule = chained(documents, source)
     with spark_dag(
         dag_id(documents.name, "monitor"),
         documents,
@@ -21,7 +22,10 @@ def monitor_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> 
         schedule=schedule,
         params=days_params(schedule),
     ):
-        measure = days_job("monitor", documents, limit=timedelta(hours=2))
-        if "online" in modes:
-            collect = spark_job("collect_log", ["--project", documents.name], limit=timedelta(hours=1))
-            collect >> days_job("check_consistency", documents, limit=timedelta(hours=1)) >> measure
+        first = unless_covered(source)
+        if "online" not in modes:
+            days_job("monitor", documents, limit=timedelta(hours=2), **first)
+            return
+        collect = spark_job("collect_log", ["--project", documents.name], limit=timedelta(hours=1), **first)
+        check = days_job("check_consistency", documents, limit=timedelta(hours=1))
+        collect >> check >> days_job("monitor", documents, limit=timedelta(hours=2))

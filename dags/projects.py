@@ -16,7 +16,6 @@ from dags.ingest import ingest_dag
 from dags.monitor import monitor_dag
 from dags.repush import repush_dag
 from dags.score import score_dag
-from dags.spark import after, by_clock
 from dags.train import train_dag
 from giornata.documents.load import load_or_problems
 from giornata.errors import DocumentErrors
@@ -32,11 +31,10 @@ def project_dags(folder: str) -> None:
     documents = load_or_problems(Path(folder))
     if isinstance(documents, DocumentErrors):
         raise documents
-    schedule = by_clock(documents.project.schedule)
+    source = None
     for stage in (ingest_dag, features_dag, score_dag):
-        asset = stage(documents, schedule)
-        schedule = after(asset) if asset else schedule
-    monitor_dag(documents, schedule)
+        source = stage(documents, source) or source
+    monitor_dag(documents, source)
     group_dags(documents)
     repush_dag(documents)
     for model in documents.models:

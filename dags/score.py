@@ -3,17 +3,17 @@
 from datetime import timedelta
 
 from airflow.sdk import Asset
-from airflow.sdk.bases.timetable import BaseTimetable
 
-from dags.spark import days_job, days_params, spark_dag, stage_asset
+from dags.spark import chained, days_job, days_params, spark_dag, stage_asset, unless_covered
 from giornata.documents import ProjectDocuments
 from giornata.names import dag_id
 
 
-def score_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> Asset | None:
+def score_dag(documents: ProjectDocuments, source: Asset | None) -> Asset | None:
     """Make the DAG and return the asset that it renews; None when no model is meant for batches."""
     if not any(model.deploy and "batch" in model.deploy.modes for model in documents.models.values()):
         return None
+    schedule = chained(documents, source)
     predictions = stage_asset(documents.name, "predictions")
     with spark_dag(
         dag_id(documents.name, "score"),
@@ -22,5 +22,5 @@ def score_dag(documents: ProjectDocuments, schedule: BaseTimetable | None) -> As
         schedule=schedule,
         params=days_params(schedule),
     ):
-        days_job("score", documents, limit=timedelta(hours=4), asset=predictions)
+        days_job("score", documents, limit=timedelta(hours=4), asset=predictions, **unless_covered(source))
     return predictions

@@ -1,11 +1,15 @@
-"""A DAG of Spark jobs: its defaults, its tasks, and the asset that hands its days on to the next DAG."""
+"""A DAG of Spark jobs: its defaults, its tasks, and the asset that hands its days on to the next DAG.
 
-from collections.abc import Callable, Mapping
+Spark jobs share a pool with as many slots as the machine or cluster has room for; what else a DAG does, such as a
+deployment, takes no slot of it and never waits for one. Of the jobs that wait for a slot, those that people wait for
+go first: scores and monitoring, then tables and features, then training.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import (
     DAG,
     Asset,
@@ -15,16 +19,36 @@ from airflow.sdk import (
     PartitionedAssetTimetable,
 )
 from airflow.sdk.bases.timetable import BaseTimetable
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from dags.days import Days, DaysError, Run, days_of
+from dags.days import Run, days_of
+from dags.submit import SparkJob
+from giornata.days import Days, DaysError, days_of_key
 from giornata.documents import ProjectDocuments
+from giornata.settings import load_settings
 
 JOBS = Path(__file__).resolve().parent.parent / "jobs"
 DEFAULTS = {"retries": 1, "retry_delay": timedelta(seconds=30)}
 
 # Until then, the first moment of a schedule is not lost when the scheduler comes to it late.
 LATENESS = timedelta(minutes=10)
+
+# Which of the jobs that wait for a slot of the pool is next: the one with the larger number.
+PRIORITIES = {
+    "score": 30,
+    "collect_log": 30,
+    "check_consistency": 30,
+    "monitor": 30,
+    "ingest": 20,
+    "materialize": 20,
+    "repush": 10,
+    "train": 10,
+}
+
+# Where the state of an asset keeps the ranges of days that it was renewed for, in their order. (Airflow 3.3 cannot tell
+# the events of an asset while a run that one of them created waits in the queue.)
+HANDED_ON = "ranges of days"
+MOST_HANDED_ON = 100
 
 # The driver's JVM is running before a job can say how it logs and in which zone it counts.
 JAVA_OPTIONS = f"-Dlog4j2.configurationFile={JOBS / 'log4j2.properties'} -Duser.timezone=UTC"
@@ -98,9 +122,10 @@ def at_moments(cron: str | None) -> BaseTimetable | None:
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=LATENESS) if cron else None
 
 
-def after(asset: Asset) -> BaseTimetable:
-    """The schedule of a DAG that runs once for every range of days that `asset` is renewed for."""
-    return PartitionedAssetTimetable(assets=asset)
+def chained(documents: ProjectDocuments, source: Asset | None) -> BaseTimetable | None:
+    """The schedule of a DAG of the chain: once for every range of days that `source` is renewed for; the first DAG,
+    which has no source, has the project's own schedule."""
+    return PartitionedAssetTimetable(assets=source) if source else by_clock(documents.project.schedule)
 
 
 def stage_asset(project: str, what: str) -> Asset:
@@ -108,9 +133,9 @@ def stage_asset(project: str, what: str) -> Asset:
     return Asset(f"{project}.{what}", uri=f"giornata://{project}/{what}")
 
 
-def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: Any) -> SparkSubmitOperator:
+def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: Any) -> SparkJob:
     """A task that runs `jobs/<job>.py`, named after it; killed after `limit`. `arguments` are templates."""
-    return SparkSubmitOperator(
+    return SparkJob(
         task_id=job,
         name="{{ dag.dag_id }}." + job,
         application=str(JOBS / f"{job}.py"),
@@ -118,6 +143,9 @@ def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: An
         conn_id="spark_default",
         conf={"spark.driver.extraJavaOptions": JAVA_OPTIONS},
         execution_timeout=limit,
+        pool=load_settings().spark_pool,
+        priority_weight=PRIORITIES[job],
+        weight_rule="absolute",
         **options,
     )
 
@@ -129,7 +157,8 @@ def days_job(
     limit: timedelta,
     asset: Asset | None = None,
     more: tuple[str, ...] = (),
-) -> SparkSubmitOperator:
+    **options: Any,
+) -> SparkJob:
     """A task that runs a job over the days of its run and, when done, renews `asset` for these days."""
     arguments = [
         "--project",
@@ -141,11 +170,40 @@ def days_job(
         "{{ days(params, dag_run).end }}",
     ]
     if asset is None:
-        return spark_job(job, arguments, limit=limit)
-    return spark_job(job, arguments, limit=limit, outlets=[asset], post_execute=_hand_on)
+        return spark_job(job, arguments, limit=limit, **options)
+    return spark_job(job, arguments, limit=limit, outlets=[asset], post_execute=_hand_on, **options)
+
+
+def unless_covered(source: Asset | None) -> dict[str, Any]:
+    """Options of the first task of a DAG that runs after `source`: it skips the run when `source` has since been
+    renewed for all its days, so that of several ranges that wait the newest that covers the others does their work.
+
+    A run that is started by hand, or whose task is cleared, is never skipped.
+    """
+    if source is None:
+        return {}
+
+    def check(context: Mapping[str, Any]) -> None:
+        run = context["dag_run"]
+        if not run.partition_key or context["ti"].try_number > 1:
+            return
+        own = run_days(context["params"], run)
+        handed = context["asset_state_store"][source].get(HANDED_ON, [])
+        for key in handed[_last(handed, str(own)) + 1 :]:
+            if days_of_key(key).covers(own):
+                raise AirflowSkipException(f"a newer run of this DAG is about {key}, which covers {own}")
+
+    return {"inlets": [source], "pre_execute": check}
+
+
+def _last(handed: Sequence[str], key: str) -> int:
+    """The place of the newest `key`, or the last place where it is not known: nothing is newer than it then."""
+    return max((place for place, each in enumerate(handed) if each == key), default=len(handed) - 1)
 
 
 def _hand_on(context: Mapping[str, Any], result: object = None) -> None:
     days = run_days(context["params"], context["dag_run"])
     for asset in context["task"].outlets:
+        store = context["asset_state_store"][asset]
+        store.set(HANDED_ON, [*store.get(HANDED_ON, []), str(days)][-MOST_HANDED_ON:])
         context["outlet_events"][asset].add_partitions(str(days))

@@ -70,21 +70,46 @@ class AirflowApi:
                     raise AirflowError(f"{method} {path}: {answer.status_code} {answer.text[:500]}")
             time.sleep(2)
 
+    def dags(self) -> list[dict[str, Any]]:
+        """Every DAG that the scheduler knows, as the API tells it."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.call("GET", "/dags", params={"limit": 100, "offset": len(found)})
+            found += page["dags"]
+            if not page["dags"] or len(found) >= page["total_entries"]:
+                return found
+
+    def import_errors(self) -> list[dict[str, Any]]:
+        """Which DAG files cannot be read, and why."""
+        return self.call("GET", "/importErrors")["import_errors"]
+
+    def run_url(self, run: "Run") -> str:
+        """The page of a run in Airflow."""
+        return f"{self.url}/dags/{run.dag_id}/runs/{quote(run.run_id, safe='')}"
+
     def wait_for_dags(self, dag_ids: list[str], timeout: float = 180) -> None:
         """Return once the scheduler knows all `dag_ids`; AirflowError with the import errors if it does not."""
         deadline = time.monotonic() + timeout
         while True:
-            known = {dag["dag_id"] for dag in self.call("GET", "/dags", params={"limit": 500})["dags"]}
+            known = {dag["dag_id"] for dag in self.dags()}
             missing = sorted(set(dag_ids) - known)
             if not missing:
                 return
             if time.monotonic() > deadline:
-                errors = self.call("GET", "/importErrors")["import_errors"]
-                detail = "\n".join(error["stack_trace"] for error in errors)
+                detail = "\n".join(error["stack_trace"] for error in self.import_errors())
                 raise AirflowError(
                     f"Airflow does not know {', '.join(missing)} after {timeout:.0f} s\n{detail}"
                 )
             time.sleep(2)
+
+    def set_pool(self, name: str, slots: int, description: str) -> None:
+        """Make a pool, or give the one of that name so many slots."""
+        body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
+        known = self.call("GET", "/pools", params={"pool_name_pattern": name})["pools"]
+        if any(pool["name"] == name for pool in known):
+            self.call("PATCH", f"/pools/{name}", json=body)
+        else:
+            self.call("POST", "/pools", json=body)
 
     def run(self, dag_id: str, run_id: str) -> Run | None:
         """The run, or None where there is none of that name."""

@@ -205,6 +205,10 @@ def main() -> None:
     """Run the command line; a user's mistake ends with its message and exit code 1."""
     app.add_typer(cli_features.app)
     app.add_typer(cli_train.app)
+    if importlib.util.find_spec("httpx"):
+        from giornata import cli_airflow
+
+        app.add_typer(cli_airflow.app)
     _mount_model_commands()
     try:
         app()

@@ -1,11 +1,13 @@
 """Every error that Giornata raises: one tree under GiornataError, with messages made for people."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dsl.errors import GiornataError
 
 __all__ = [
+    "FINAL_EXIT",
     "BundleError",
     "DataError",
     "DocumentErrors",
@@ -19,6 +21,10 @@ __all__ = [
     "SignatureError",
     "StoreError",
 ]
+
+
+FINAL_EXIT = os.EX_DATAERR
+"""Exit code of a job that failed over what no second try mends: documents, data or the request itself."""
 
 
 @dataclass(frozen=True, order=True)

@@ -164,6 +164,11 @@ class Settings:
         return self._value("GIORNATA_SPARK_MASTER", _ANY, "a Spark master")
 
     @property
+    def spark_pool(self) -> str:
+        """Airflow's pool that Spark jobs take their slots from."""
+        return self._optional("GIORNATA_SPARK_POOL", _ANY, "the name of a pool in Airflow") or "default_pool"
+
+    @property
     def spark_master_web(self) -> str | None:
         """Web address of a standalone Spark master, whose JSON tells what the cluster has; None: it is not asked."""
         found = self._optional("GIORNATA_SPARK_MASTER_WEB", _URL, "http://host:port")

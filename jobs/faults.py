@@ -7,14 +7,18 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from giornata.errors import DataError
+from giornata.errors import DataError, GiornataError, StoreError
 
-__all__ = ["SPARK_ERRORS", "cause", "is_shut_down", "told"]
+__all__ = ["SPARK_ERRORS", "cause", "is_shut_down", "may_pass", "told"]
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 """What PySpark raises of a job that fails: DataFrames the first, RDDs the second."""
 
 _SHUT_DOWN = "SparkContext was shut down"
+# What a cluster loses and may have again: an executor, its memory or disk, a file that another one held.
+_OF_THE_CLUSTER = re.compile(
+    r"ExecutorLostFailure|FetchFailed|OutOfMemoryError|No space left on device|Connection (refused|reset)"
+)
 _TRACEBACK = "Traceback (most recent call last):\n"
 _TASK = re.compile(r"^Job aborted due to stage failure: .*?\(TID \d+\) \([^)]*\): ")
 _OWN_ERROR = re.compile(r"^(giornata|dsl|jobs)(\.\w+)*\.(\w+Error): ")
@@ -36,6 +40,20 @@ def told(what: str) -> Iterator[None]:
 def is_shut_down(error: Exception) -> bool:
     """Whether Spark ended, and not what it was doing."""
     return _SHUT_DOWN in str(error)
+
+
+def may_pass(error: GiornataError) -> bool:
+    """Whether the same work may succeed when it is tried again: a store did not answer, or the cluster lost
+    something, in contrast to documents, data or a request that are wrong."""
+    if isinstance(error, StoreError):
+        return True
+    behind: BaseException | None = error
+    while behind := behind.__cause__ or behind.__context__:
+        if isinstance(behind, StoreError):
+            return True
+        if isinstance(behind, SPARK_ERRORS) and _OF_THE_CLUSTER.search(str(behind)):
+            return True
+    return False
 
 
 def cause(error: Exception) -> str:

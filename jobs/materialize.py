@@ -271,7 +271,9 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=JOB, description="Compute feature groups into Hive and Cassandra.")
     parser.add_argument("--project", required=True, help="name of the project")
     parser.add_argument(
-        "--groups", type=lambda text: text.split(","), help="feature groups, a,b (default: all)"
+        "--groups",
+        type=lambda text: [name for name in text.split(",") if name],
+        help="feature groups, a,b (default: all)",
     )
     add_range(parser)
     parser.add_argument(

@@ -2,7 +2,7 @@
 
     python -m jobs.order --model flights/trip_minutes --as-of 2013-11-01 --uuid UUID
 
-checks the arguments of `jobs/train.py` without starting Spark: exit code 0, or 1 with what is wrong.
+checks the arguments of `jobs/train.py` without starting Spark: exit code 0, or 65 with what is wrong.
 """
 
 import argparse

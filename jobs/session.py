@@ -16,12 +16,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from dsl.errors import GiornataError
-from giornata.errors import DataError, SettingsError, StoreError
+from giornata.errors import FINAL_EXIT, DataError, SettingsError, StoreError
 from giornata.settings import Settings
 from jobs.cancelling import Cancelled, hearing_signals, stopping_jobs_of, waiting_for_the_end
 from jobs.cluster import Resources, check_resources, is_local, sizes
 from jobs.code_archive import write_code_archive
 from jobs.executors import python_of, starting, wait_for_one
+from jobs.faults import may_pass
 
 ROOT = Path(__file__).resolve().parent.parent
 LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
@@ -181,7 +182,8 @@ def add_range(parser: argparse.ArgumentParser) -> None:
 
 
 def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
-    """Run a job's `main` and give its exit code; an error made for people is printed as it is and gives 1.
+    """Run a job's `main` and give its exit code; an error made for people is printed as it is and gives 1 where a
+    second try may succeed, else FINAL_EXIT.
 
     A job that is told to end (see `jobs.cancelling`) gives 130 for Ctrl-C and 143 for SIGTERM. Every job module ends
     with `sys.exit(job_main(main))`.
@@ -193,7 +195,7 @@ def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | N
             return main(argv) or 0
     except GiornataError as error:
         _print(f"error: {error}", sys.stderr)
-        return 1
+        return 1 if may_pass(error) else FINAL_EXIT
     except Cancelled as end:
         _print(f"cancelled: {end}", sys.stderr)
         return end.code

@@ -1,4 +1,4 @@
-"""Mounts the console of models in Airflow's web server, behind Airflow's own login."""
+"""Mounts the console of models in Airflow's web server, behind Airflow's own login, and checks days before runs."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -11,6 +11,7 @@ from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from giornata.console import create_app
+from giornata.console.day_ranges import DayRanges
 from giornata.settings import load_settings
 
 PREFIX = "/giornata"
@@ -37,7 +38,8 @@ async def to_login(request: Request, _: Exception) -> Response:
     return JSONResponse({"detail": "Not authenticated"}, 401)
 
 
-app = create_app(load_settings(), current_user, require_editor)
+settings = load_settings()
+app = create_app(settings, current_user, require_editor)
 app.add_exception_handler(401, to_login)
 
 
@@ -46,6 +48,9 @@ class GiornataPlugin(AirflowPlugin):
 
     name = "giornata"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Giornata"}]  # noqa: RUF012 (Airflow's convention)
+    fastapi_root_middlewares = [  # noqa: RUF012
+        {"middleware": DayRanges, "args": [], "kwargs": {"projects": settings.projects}, "name": "Days of runs"}
+    ]
     external_views = [  # noqa: RUF012
         {
             "name": "Models",

@@ -1,6 +1,5 @@
 """The command line of the local stack: `python -m stack up|down|status|logs`."""
 
-import getpass
 import os
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from stack.control import Stack
 from stack.errors import StackError
 from stack.installation import AIRFLOW_PASSWORDS, installation
 from stack.services import with_needed
+from stack.sql import prompt, run_file
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 
@@ -71,15 +71,19 @@ def logs(
 @app.command()
 def sql(
     file: Annotated[Path | None, typer.Argument(help="A file to run; a prompt when left out.")] = None,
+    project: Annotated[
+        str | None, typer.Option(help="In a ready query, instead of the example's project.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="In a ready query, instead of the example's model.")
+    ] = None,
 ) -> None:
     """Open an SQL prompt on the Spark Thrift Server, or run a file on it."""
-    if file is not None and not file.is_file():
-        raise StackError(f"there is no file {file} to run")
     here = installation()
-    address = load_settings(here.variables()).hiveserver
-    command = [str(here.binaries / "beeline"), "--silent=true", "-u", f"jdbc:hive2://{address}/default"]
-    command += ["-n", getpass.getuser(), *(["-f", str(file)] if file else [])]
-    os.execve(command[0], command, here.environment())
+    settings = load_settings(here.variables())
+    if file is None:
+        raise typer.Exit(prompt(here, settings.hiveserver))
+    run_file(settings, file, project or None, model or None)
 
 
 def _stack() -> Stack:

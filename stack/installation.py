@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from giornata.settings import OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
 from jobs.session import SHORT_LIVED_JVM
 from stack.errors import StackError
@@ -22,6 +24,13 @@ AIRFLOW_ROLES = {"admin": "admin", "viewer": "viewer"}
 # Two executors of one core and 1024 MB on this machine.
 SPARK_MASTER = "local-cluster[2,1,1024]"
 MAIL_FROM = "giornata@example.com"
+
+# Spark jobs of Airflow's take their slots from this pool. A job takes some 3 GB and much of a core; the servers, 8 GB.
+SPARK_POOL = "giornata_spark"
+_GIGABYTES_OF_SERVERS = 8
+_GIGABYTES_OF_A_JOB = 3
+# Tasks beside them, such as deployments: they wait for nothing.
+_LIGHT_TASKS = 4
 
 # A program that a user configured for something else must not change what our servers do.
 _NOT_INHERITED = (
@@ -49,6 +58,8 @@ class Installation:
     spark_master: str = SPARK_MASTER
     mail_from: str = MAIL_FROM
     repository: Path = REPOSITORY
+    # Spark jobs that Airflow runs at once.
+    spark_slots: int = field(default_factory=lambda: slots_of_this_machine())
     # Settings of the cluster that trains and of the prediction log, by variable name.
     cluster: Mapping[str, str] = field(default_factory=dict, hash=False)
 
@@ -132,6 +143,7 @@ class Installation:
             "GIORNATA_PREDICTION_LOG": str(self.home / "prediction_log"),
             "GIORNATA_MLFLOW": f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}",
             "GIORNATA_SPARK_MASTER": self.spark_master,
+            "GIORNATA_SPARK_POOL": SPARK_POOL,
             **self.cluster,
         }
 
@@ -180,7 +192,7 @@ class Installation:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             # A Spark job is a JVM and its workers: two at a time fit a laptop.
-            "AIRFLOW__CORE__PARALLELISM": "2",
+            "AIRFLOW__CORE__PARALLELISM": str(self.spark_slots + _LIGHT_TASKS),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
@@ -204,6 +216,12 @@ class Installation:
         }
 
 
+def slots_of_this_machine() -> int:
+    """How many Spark jobs this machine has room for at once: one a core, as far as its memory goes."""
+    for_jobs = psutil.virtual_memory().total / 2**30 - _GIGABYTES_OF_SERVERS
+    return max(1, min(os.cpu_count() or 1, int(for_jobs / _GIGABYTES_OF_A_JOB)))
+
+
 def default_home(environ: Mapping[str, str] = os.environ) -> Path:
     """The state folder that GIORNATA_HOME names, else `.local` in the repository."""
     return Path(environ.get("GIORNATA_HOME") or REPOSITORY / ".local").absolute()
@@ -212,9 +230,9 @@ def default_home(environ: Mapping[str, str] = os.environ) -> Path:
 def installation(environ: Mapping[str, str] = os.environ) -> Installation:
     """The installation that the environment describes.
 
-    GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_SPARK_MASTER, GIORNATA_MAIL_FROM and
-    what `giornata.settings` has of the cluster and of the prediction log may be set; raises `StackError` for a wrong
-    ports file.
+    GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_SPARK_MASTER, GIORNATA_SPARK_SLOTS,
+    GIORNATA_MAIL_FROM and what `giornata.settings` has of the cluster and of the prediction log may be set; raises
+    `StackError` for a wrong ports file or number of slots.
     """
     return Installation(
         default_home(environ),
@@ -222,9 +240,18 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
         Path(environ.get("GIORNATA_PROJECTS") or REPOSITORY / "projects").absolute(),
         environ.get("GIORNATA_SPARK_MASTER") or SPARK_MASTER,
         environ.get("GIORNATA_MAIL_FROM") or MAIL_FROM,
+        spark_slots=_slots(environ.get("GIORNATA_SPARK_SLOTS") or str(slots_of_this_machine())),
         cluster={
             name: environ[name]
             for name in (*OF_THE_CLUSTER, *OF_THE_LOG, *OF_THE_SERVER)
             if environ.get(name)
         },
     )
+
+
+def _slots(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1000:
+        raise StackError(
+            f"GIORNATA_SPARK_SLOTS is {text!r}: expected how many Spark jobs run at once, 1 to 1000"
+        )
+    return int(text)

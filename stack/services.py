@@ -4,11 +4,12 @@ import sys
 from collections.abc import Iterable
 from graphlib import TopologicalSorter
 
+from giornata.airflow_api import AirflowApi
 from giornata.settings import load_settings
 from giornata.stores import cassandra
 from jobs.session import SHORT_LIVED_JVM
 from stack.errors import StackError
-from stack.installation import Installation
+from stack.installation import SPARK_POOL, Installation
 from stack.ports import LOOPBACK
 from stack.service import SPARK_JARS, Service, flags, java
 from stack.yarn import yarn
@@ -161,6 +162,12 @@ def _serving(installation: Installation) -> Service:
     return Service("serving", command, ports=("serving",), needs=("cassandra",))
 
 
+def _create_pool(installation: Installation) -> None:
+    airflow = AirflowApi.of(load_settings({**installation.variables(), **installation.airflow_login()}))
+    airflow.set_pool(SPARK_POOL, installation.spark_slots, "Spark jobs of Giornata that run at once")
+    airflow.close()
+
+
 def _airflow(installation: Installation) -> list[Service]:
     """Airflow's four processes, which `airflow standalone` would start too.
 
@@ -170,7 +177,7 @@ def _airflow(installation: Installation) -> list[Service]:
     airflow = str(installation.binaries / "airflow")
     migrate_and_serve = f'"{airflow}" db migrate && exec "{airflow}" api-server'
     return [
-        Service("airflow", ["/bin/sh", "-c", migrate_and_serve], ports=("airflow",)),
+        Service("airflow", ["/bin/sh", "-c", migrate_and_serve], ports=("airflow",), prepare=_create_pool),
         Service(
             "airflow-scheduler",
             [airflow, "scheduler", "--skip-serve-logs"],

@@ -1,5 +1,6 @@
 """Questions to Hive in SQL, over HiveServer2's protocol."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -14,6 +15,9 @@ from giornata.settings import Settings
 
 QUERY_TIMEOUT = 300  # seconds
 USER = "giornata"
+
+_JAVA = re.compile(r"(\w+\.)+\w*(Exception|Error): |Error running query: |Error operating \w+: ")
+_SAID_TWICE = re.compile(r"(\[[\w.]+\] )\1")
 
 
 def query(settings: Settings, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, object]]:
@@ -61,4 +65,9 @@ def _reason(fault: Exception) -> str:
     """What the server said, without its stack trace."""
     status = getattr(fault.args[0], "status", None) if fault.args else None
     message = getattr(status, "errorMessage", None) or str(fault)
-    return message.splitlines()[0]
+    return plain(message.splitlines()[0])
+
+
+def plain(message: str) -> str:
+    """What a server in Java says, without the classes of its errors and a condition's name said twice."""
+    return _SAID_TWICE.sub(r"\1", _JAVA.sub("", message))

@@ -98,6 +98,8 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
 RECORDER = """\
 #!{python}
 import json, os, sys
+if code := int(os.environ.get("EXIT", 0)):
+    sys.exit(code)
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps(sys.argv) + "\\n")
 """
@@ -136,6 +138,10 @@ class Airflow:
     """Rendered template fields by case (those of inspect_dags.py) and task."""
     runs: dict[str, dict[str, Any]]
     """State, states of tasks, calls of the programs and asset events of each of RUNS."""
+    failures: dict[str, str]
+    """By exit code of a job, the error that its task ends with."""
+    skips: dict[str, bool]
+    """By case, whether the first task of a DAG skips its run."""
     imported: list[str]
     """Heavy packages that parsing imported."""
     seconds: float
@@ -179,6 +185,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, write_project: Callable[..
         "PYTHONPATH": str(ROOT),
         "GIORNATA_HOME": str(base / "home"),
         "GIORNATA_PROJECTS": str(projects),
+        "GIORNATA_SPARK_POOL": "jobs_of_spark",
         "CALLS": str(base / "calls"),
         "AIRFLOW_HOME": str(base / "airflow"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

@@ -1,6 +1,7 @@
 """Write what Airflow knows of the DAGs, and the commands they would run, as JSON to the file named first."""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,8 +14,11 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.dag import DagModel
 from airflow.models.errors import ParseImportError
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowException, AirflowSkipException
 from airflow.utils.session import create_session
 from sqlalchemy import select
+
+from dags.spark import HANDED_ON
 
 FIELDS = ("application", "application_args", "conf", "bash_command", "env", "subject", "body")
 HEAVY = ("pyspark", "polars", "pandas", "numpy", "xgboost", "cassandra", "mlflow", "great_expectations")
@@ -43,6 +47,11 @@ CASES: dict[str, tuple[str, dict[str, Any], SimpleNamespace]] = {
             data_interval_start=pendulum.datetime(2024, 2, 7),
             data_interval_end=pendulum.datetime(2024, 2, 8),
         ),
+    ),
+    "features by hand": (
+        "visits.features",
+        {"groups": ["shop_load"], "from": "2024-02-01", "to": "2024-02-04"},
+        run(),
     ),
     "features by asset": ("visits.features", {}, run(partition_key="2024-02-01/2024-02-04")),
     "group by schedule": (
@@ -105,6 +114,10 @@ def structure(dag: DAG) -> dict[str, Any]:
                 "retry_delay": task.retry_delay.total_seconds(),
                 "limit": (task.execution_timeout or task.response_timeout).total_seconds(),
                 "outlets": [outlet.name for outlet in task.outlets],
+                "inlets": [inlet.name for inlet in task.inlets],
+                "pool": task.pool,
+                "priority": task.priority_weight,
+                "weight_rule": type(task.weight_rule).__name__,
             }
             for task in dag.tasks
         },
@@ -127,6 +140,36 @@ def rendered(dag: DAG, params: dict[str, Any], dag_run: SimpleNamespace) -> dict
     }
 
 
+def failure_of(task: Any, code: int) -> str:
+    """Which error a task ends with when the program that it submits ends with an exit code."""
+    os.environ["EXIT"] = str(code)
+    task.application_args = []
+    try:
+        task.execute({})
+    except AirflowException as error:
+        return type(error).__name__
+    finally:
+        del os.environ["EXIT"]
+    return ""
+
+
+def skips(task: Any, key: str | None, newer: list[str], tries: int = 1) -> bool:
+    """Whether a task skips its run for the partition `key` when its asset was renewed for `newer` since."""
+    asset = task.inlets[0]
+    handed = ["2024-01-01/2024-12-31", *([key] if key else []), *newer]
+    context = {
+        "dag_run": run(partition_key=key),
+        "params": {"from": None, "to": None},
+        "ti": SimpleNamespace(try_number=tries),
+        "asset_state_store": {asset: {HANDED_ON: handed}},
+    }
+    try:
+        task._pre_execute_hook(context)
+    except AirflowSkipException:
+        return True
+    return False
+
+
 def main(answer: str) -> None:
     bundle = DagBundlesManager().get_bundle("projects")
     bundle.initialize()
@@ -145,6 +188,32 @@ def main(answer: str) -> None:
         "dags": {name: structure(dag) for name, dag in bag.dags.items()},
         "rendered": {case: rendered(bag.dags[dag], *rest) for case, (dag, *rest) in CASES.items()},
         "imported": imported,
+        "failures": {
+            code: failure_of(bag.dags["visits.ingest"].get_task("ingest"), code) for code in (1, 65, 143)
+        },
+        "skips": {
+            case: skips(bag.dags[f"visits.{dag}"].get_task(task), *arguments)
+            for dag, task in (("score", "score"), ("monitor", "collect_log"))
+            for case, arguments in {
+                f"{dag}: nothing newer": ("2024-02-02/2024-02-03", []),
+                f"{dag}: a newer one beside it": ("2024-02-02/2024-02-03", ["2024-02-03/2024-02-09"]),
+                f"{dag}: a newer one with a part of it": ("2024-02-01/2024-02-05", ["2024-02-02/2024-02-09"]),
+                f"{dag}: a newer one that covers it": (
+                    "2024-02-02/2024-02-03",
+                    ["2024-01-01/2024-01-02", "2024-02-01/2024-02-03"],
+                ),
+                f"{dag}: the same days anew": (
+                    "2024-02-02/2024-02-03",
+                    ["2024-02-01/2024-02-05", "2024-02-02/2024-02-03"],
+                ),
+                f"{dag}: covered, but cleared by hand": (
+                    "2024-02-02/2024-02-03",
+                    ["2024-02-01/2024-02-03"],
+                    2,
+                ),
+                f"{dag}: started by hand": (None, ["2024-02-01/2024-02-03"]),
+            }.items()
+        },
         "seconds": seconds,
     }
     Path(answer).write_text(json.dumps(found, default=str))

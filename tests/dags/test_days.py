@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dags.days import Days, DaysError, days_of
+from dags.days import days_of
+from giornata.days import Days, DaysError
 
 NIGHT = datetime(2024, 2, 29, tzinfo=UTC)
 

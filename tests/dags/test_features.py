@@ -8,12 +8,21 @@ def test_all_groups_for_the_days_handed_on(airflow: Any):
     assert airflow.rendered["features by asset"]["materialize"]["application_args"] == [
         "--project",
         "visits",
+        "--groups",
+        "",
         *SINCE,
         "--from",
         "2024-02-01",
         "--to",
         "2024-02-04",
     ]
+
+
+def test_some_groups_for_days_typed_into_the_form(airflow: Any):
+    assert airflow.dags["visits.features"]["params"]["groups"]["items"]["enum"] == ["shop_load"]
+    arguments = airflow.rendered["features by hand"]["materialize"]["application_args"]
+    assert arguments[:4] == ["--project", "visits", "--groups", "shop_load"]
+    assert arguments[-4:] == ["--from", "2024-02-01", "--to", "2024-02-04"]
 
 
 def test_a_group_with_a_schedule_is_computed_alone_for_the_whole_day(airflow: Any):

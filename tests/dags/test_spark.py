@@ -66,3 +66,47 @@ def test_a_run_without_days_fails_at_once_and_starts_no_spark(airflow: Any):
     assert run["tries"] == {"score": 1}
     assert run["calls"] == []
     assert run["events"] == []
+
+
+def test_spark_jobs_share_a_pool_that_nothing_else_waits_for(airflow: Any):
+    pools = {
+        (task["kind"] == "SparkJob", task["pool"])
+        for dag in airflow.dags.values()
+        for task in dag["tasks"].values()
+    }
+    assert pools == {(True, "jobs_of_spark"), (False, "default_pool")}
+
+
+def test_scores_and_monitoring_go_before_tables_and_features_and_these_before_training(airflow: Any):
+    priorities = {
+        name: task["priority"]
+        for dag in airflow.dags.values()
+        for name, task in dag["tasks"].items()
+        if task["kind"] == "SparkJob"
+    }
+    first, second, third = (
+        {priorities[name] for name in names}
+        for names in (
+            ("score", "collect_log", "check_consistency", "monitor"),
+            ("ingest", "materialize"),
+            ("train", "repush"),
+        )
+    )
+    assert min(first) > max(second)
+    assert min(second) > max(third)
+
+
+def test_only_a_failure_that_may_pass_is_tried_again(airflow: Any):
+    assert airflow.failures == {
+        "1": "AirflowException",
+        "65": "AirflowFailException",
+        "143": "AirflowException",
+    }
+
+
+def test_of_ranges_that_wait_the_newest_that_covers_the_others_does_their_work(airflow: Any):
+    assert {case for case, skipped in airflow.skips.items() if skipped} == {
+        f"{dag}: a newer one that covers it" for dag in ("score", "monitor")
+    }
+    assert airflow.dags["visits.score"]["tasks"]["score"]["inlets"] == ["visits.features"]
+    assert airflow.dags["visits.monitor"]["tasks"]["collect_log"]["inlets"] == ["visits.predictions"]

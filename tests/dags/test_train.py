@@ -32,7 +32,7 @@ def test_training_then_deployment(airflow: Any):
         "deploy": [],
     }
     kinds = {name: task["kind"] for name, task in airflow.dags["visits.amount.train"]["tasks"].items()}
-    assert kinds["train"] == "SparkSubmitOperator"
+    assert kinds["train"] == "SparkJob"
     assert kinds["deploy"] == "BashOperator"
 
 

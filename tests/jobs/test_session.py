@@ -43,7 +43,7 @@ def test_an_error_for_people_ends_a_job_without_a_traceback(capsys: pytest.Captu
     def failing(argv: list[str] | None) -> None:
         raise DataError("the loader of table t: column a is missing")
 
-    assert job_main(failing) == 1
+    assert job_main(failing) == 65
     captured = capsys.readouterr()
     assert captured.err == "error: the loader of table t: column a is missing\n"
     assert job_main(lambda argv: None) == 0

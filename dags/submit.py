@@ -1,0 +1,23 @@
+"""The operator of a Spark job: spark-submit, tried again only after a failure that may pass."""
+
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from giornata.errors import FINAL_EXIT
+
+
+class SparkJob(SparkSubmitOperator):
+    """Runs a job. What is wrong with documents, data or the request stays wrong: no second try follows."""
+
+    def execute(self, context: Any) -> None:
+        """Submit the job and wait. Raises AirflowFailException where the job says that a retry is of no use."""
+        try:
+            super().execute(context)
+        except AirflowException as failure:
+            if f"Error code is: {FINAL_EXIT}." in str(failure):
+                raise AirflowFailException(
+                    "the job ended with an error that no retry mends; its last lines above say which"
+                ) from failure
+            raise
