@@ -6,7 +6,15 @@ from collections.abc import Callable, Hashable, Iterator
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+)
 
 from giornata import names
 from giornata.errors import InvalidNameError
@@ -59,6 +67,20 @@ class Document(BaseModel):
     )
 
 
+WRITTEN = {"written": True}
+"""The context in which pydantic validates what a person has written. A record is validated without it: what was once
+accepted, trained and deployed is not refused by a rule that came later."""
+
+
+def _as_written(check: Callable[[Any], Any]) -> AfterValidator:
+    """A validator of what a person has written: it gives what `check` makes of a value, which raises ValueError."""
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        return check(value) if info.context == WRITTEN else value
+
+    return AfterValidator(validate)
+
+
 class MisplacedError(ValueError):
     """A validator's error about one part of what it validates; `place` is the path to it, of keys and indexes."""
 
@@ -79,16 +101,18 @@ def _parse(type_: type, parse: Callable[[str], Any]) -> BeforeValidator:
 
 
 def parse_duration(text: str) -> timedelta:
-    """The length of time written as a whole number of minutes, hours or days: `90m`, `12h`, `3d`.
-
-    Raises ValueError for other text, and for what is longer than LONGEST_DURATION.
-    """
+    """The length of time written as a whole number of minutes, hours or days: `90m`, `12h`, `3d`."""
     match = re.fullmatch(r"([1-9][0-9]{0,8})([mhd])", text, re.ASCII)
     if not match:
         raise ValueError(f"{text!r} is not a duration: write minutes, hours or days such as 90m, 12h or 3d")
-    duration = int(match[1]) * _UNITS[match[2]]
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def check_duration(duration: timedelta) -> timedelta:
+    """The duration, unless it is longer than LONGEST_DURATION: then ValueError."""
     if duration > LONGEST_DURATION:
-        raise ValueError(f"{text!r} is too long: a duration has {LONGEST_DURATION.days}d (a century) at most")
+        most = f"a duration has {LONGEST_DURATION.days}d (a century) at most"
+        raise ValueError(f"'{format_duration(duration)}' is too long: {most}")
     return duration
 
 
@@ -182,6 +206,10 @@ def _check_name(text: str) -> str:
 def _check_text(text: str) -> str:
     if not text.strip():
         raise ValueError("expected text, found nothing")
+    return text
+
+
+def _check_characters(text: str) -> str:
     for character in text:
         if unicodedata.category(character) == "Cc" and character not in "\n\t":
             raise ValueError(f"the control character {character!a} does not belong into text")
@@ -208,12 +236,15 @@ def check_mail(text: str) -> str:
 
 
 NameText = Annotated[str, AfterValidator(_check_name)]
-Text = Annotated[str, AfterValidator(_check_text)]
-MailAddress = Annotated[str, AfterValidator(check_mail)]
+Text = Annotated[str, AfterValidator(_check_text), _as_written(_check_characters)]
+MailAddress = Annotated[str, _as_written(check_mail)]
 Schedule = Annotated[str, AfterValidator(check_schedule)]
 Date = Annotated[date, _parse(date, _parse_date)]
 Duration = Annotated[
-    timedelta, _parse(timedelta, parse_duration), PlainSerializer(format_duration, when_used="json")
+    timedelta,
+    _parse(timedelta, parse_duration),
+    _as_written(check_duration),
+    PlainSerializer(format_duration, when_used="json"),
 ]
 Deadline = Annotated[
     timedelta, _parse(timedelta, parse_deadline), PlainSerializer(format_deadline, when_used="json")

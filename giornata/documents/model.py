@@ -6,9 +6,18 @@ from collections.abc import Hashable
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    ValidationInfo,
+    model_validator,
+)
 
 from giornata.documents.base import (
+    WRITTEN,
     Deadline,
     Document,
     Duration,
@@ -373,13 +382,13 @@ class Alert(Document):
         return self.metric, self.above, self.below, self.over, self.min_rows, tuple(sorted(self.mail))
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self, info: ValidationInfo) -> Self:
         if (self.above is None) == (self.below is None):
             raise ValueError("an alert needs exactly one of above and below")
         if self.over.total_seconds() % 86400:
             raise MisplacedError(("over",), "over counts whole days, such as 1d or 7d")
         for place, address in enumerate(self.mail):
-            if address in self.mail[:place]:
+            if info.context == WRITTEN and address in self.mail[:place]:
                 raise MisplacedError(("mail", place), f"{address} is there twice")
         return self
 

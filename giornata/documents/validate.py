@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from giornata.documents.base import MisplacedError
+from giornata.documents.base import WRITTEN, MisplacedError
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.yaml_positions import YamlFile
 from giornata.errors import Problem
@@ -35,7 +35,7 @@ def validate(kind: type[D], file: YamlFile) -> D | None:
     if file.data is None:
         return None
     try:
-        document = kind.model_validate(file.data)
+        document = kind.model_validate(file.data, context=WRITTEN)
     except ValidationError as invalid:
         errors = [error for error in invalid.errors(include_url=False) if not _of_unread(file, error)]
         file.problems.extend(dict.fromkeys(_problem(kind, file, error) for error in errors))

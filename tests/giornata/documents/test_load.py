@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from giornata.documents import ModelSpec, compile_model, load, load_project, load_projects
+from giornata.documents import FeatureGroup, ModelSpec, compile_model, load, load_project, load_projects
 from giornata.errors import DocumentErrors, NotFoundError, Problem
 
 
@@ -140,6 +140,17 @@ def test_an_alert_of_clusters(shop):
     (shop / "models/kinds.yaml").write_text(KINDS + alerts.format(metric="rmse"))
     with pytest.raises(DocumentErrors, match="unknown metric of a clustering model 'rmse'"):
         load_project(shop)
+
+
+def test_a_record_of_what_was_once_accepted_is_read(shop):
+    """A version that is live goes on answering, whatever rules have come since it was trained."""
+    model, group = (load_project(shop).model("hours"), load_project(shop).group("shop_load"))
+    record = model.model_dump(mode="json")
+    record["monitor"]["alerts"][0]["mail"] = ["a@example.org.", "a@example.org."]
+    record |= {"split": {**record["split"], "train": "99999d"}, "description": "\x07"}
+    assert ModelSpec.model_validate(record).split.train == timedelta(days=99_999)
+    read = FeatureGroup.model_validate_json(json.dumps(group.model_dump(mode="json") | {"ttl": "99999d"}))
+    assert read.ttl == timedelta(days=99_999)
 
 
 def test_a_document_cannot_change(shop):
