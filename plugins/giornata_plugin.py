@@ -49,7 +49,12 @@ class GiornataPlugin(AirflowPlugin):
     name = "giornata"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Giornata"}]  # noqa: RUF012 (Airflow's convention)
     fastapi_root_middlewares = [  # noqa: RUF012
-        {"middleware": DayRanges, "args": [], "kwargs": {"projects": settings.projects}, "name": "Days of runs"}
+        {
+            "middleware": DayRanges,
+            "args": [],
+            "kwargs": {"projects": settings.projects},
+            "name": "Days of runs",
+        }
     ]
     external_views = [  # noqa: RUF012
         {
