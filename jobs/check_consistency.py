@@ -31,6 +31,8 @@ from giornata.stores import cassandra
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
+from jobs.columns import on_days
+from jobs.faults import told
 from jobs.metastore import metastore
 from jobs.publish import create_table, ensure_table, publish, published_at
 from jobs.recompute import ABSENT_COUNTS, compared
@@ -57,7 +59,8 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
     with cassandra.session(settings) as session:
         for model in documents.models:
             try:
-                _check(spark, settings, session, documents, model, days)
+                with told("Spark or its metastore fails"):
+                    _check(spark, settings, session, documents, model, days)
             except GiornataError as error:
                 say(JOB, f"{project}/{model}: failed: {error}")
                 failed.append(model)
@@ -80,9 +83,7 @@ def _check(
         say(JOB, f"{name}: nothing was predicted yet")
         return
     checked = sorted({*days, *_unchecked(spark, settings, name, days[0])})
-    answers = (
-        spark.table(predictions_table(name)).where(F.col("mode") == ONLINE).where(F.col("day").isin(checked))
-    )
+    answers = on_days(spark.table(predictions_table(name)).where(F.col("mode") == ONLINE), checked)
     found = [
         compared(
             answers.where(F.col("model_uuid") == version.uuid), version, documents.name, settings
@@ -96,7 +97,7 @@ def _check(
     counts = _counts(spark, documents.name, model, span, max(windows))
     points = consistency_points(str(name), counts, windows, span)
     Series(session).replace(str(name), points, first, after, SERIES)
-    say(JOB, f"{name}: {_summary([count for count in counts if count.day.isoformat() in checked])}")
+    say(JOB, f"{name}: {_summary([count for count in counts if count.day.isoformat() in {*checked}])}")
 
 
 def _unchecked(spark: SparkSession, settings: Settings, model: Name, before: str) -> set[str]:
@@ -104,13 +105,14 @@ def _unchecked(spark: SparkSession, settings: Settings, model: Name, before: str
     with metastore(spark, settings) as hive:
         answered = {
             day: published_at(location)
-            for (day, mode, _), location in hive.locations(predictions_table(model)).items()
-            if mode == ONLINE and day < before
+            for (day, *_), location in hive.locations(predictions_table(model), mode=ONLINE).items()
+            if day < before
         }
         checked = {
             day: published_at(location)
-            for (day, owner), location in hive.locations(consistency_table(model.project)).items()
-            if owner == model.name
+            for (day, _), location in hive.locations(
+                consistency_table(model.project), model_name=model.name
+            ).items()
         }
     return {day for day, at in answered.items() if day not in checked or checked[day] < at}
 
@@ -135,7 +137,7 @@ def _publish(
         DataFrame.unionByName, found, spark.createDataFrame([], spark.table(table).schema)
     ).persist()
     with metastore(spark, settings) as hive:
-        stale = {day for day, owner in hive.locations(table) if owner == model and day in days}
+        stale = {day for day, _ in hive.locations_of(table, [(day, model) for day in days])}
     filled = {row.day for row in rows.select("day").distinct().collect()}
     expected = [{"day": day, "model_name": model} for day in sorted(stale | filled)]
     if expected:

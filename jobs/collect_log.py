@@ -224,11 +224,14 @@ def prediction_rows(lines: DataFrame, columns: Iterable[str], key: Sequence[str]
 def add_new_rows(spark: SparkSession, settings: Settings, table: str, rows: DataFrame) -> int:
     """Publish the partitions of `rows` with those rows that they lack; return how many these are."""
     asked = rows.select("day", "model_uuid").distinct().collect()
+    if not asked:
+        return 0
+    days = [row.day for row in asked]
+    wanted = spark.createDataFrame(asked, "day string, model_uuid string")
     published = (
         spark.table(table)
-        .where(F.col("mode") == MODE)
-        .where(F.col("day").isin([row.day for row in asked]))
-        .where(F.col("model_uuid").isin([row.model_uuid for row in asked]))
+        .where((F.col("mode") == MODE) & F.col("day").between(min(days), max(days)))
+        .join(F.broadcast(wanted), ["day", "model_uuid"], "left_semi")
     )
     with _cached(rows.join(published.select("prediction_id"), "prediction_id", "left_anti")) as new:
         number = new.count()

@@ -1,6 +1,6 @@
 """What a document says of a frame's columns, keys and days, and whether the frame keeps to it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from pyspark.sql import Column, DataFrame
@@ -82,3 +82,14 @@ def check_rows(
 def day_of(event_time: str) -> Column:
     """The partition of a row: the UTC date of its event time, as text."""
     return F.date_format(event_time, "yyyy-MM-dd")
+
+
+def on_days(rows: DataFrame, days: Collection[str]) -> DataFrame:
+    """The rows of a table by `day` that lie on one of `days`, of which there is one at least, however many they are.
+
+    The metastore is asked for the span from the first to the last: a condition that names every day grows beyond what
+    its database takes.
+    """
+    span = rows.where(F.col("day").between(min(days), max(days)))
+    wanted = rows.sparkSession.createDataFrame([(day,) for day in days], "day string")
+    return span.join(F.broadcast(wanted), "day", "left_semi").select(rows.columns)

@@ -21,7 +21,7 @@ from giornata.settings import Settings
 from giornata.stores.cassandra import SCHEMA, apply
 from giornata.stores.statistics import Statistics
 from jobs.cassandra_writer import Patience, patient_session
-from jobs.columns import day_of
+from jobs.columns import day_of, on_days
 from jobs.metastore import metastore
 from jobs.publish import publish_records, published_at
 from jobs.session import ROOT
@@ -32,6 +32,9 @@ QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 # Spark's bound on the rank of a quantile: it may be 1 / ACCURACY of the values away, and keeps as many in memory.
 ACCURACY = 10_000
+
+# Days that are read from Hive at once: each is a row for every feature.
+DAYS_TOGETHER = 366
 
 # Fields of FeatureStatistics that a column in Hive calls otherwise.
 _RENAMED = {"rows": "row_count", "distinct": "distinct_count"}
@@ -127,27 +130,29 @@ def push_statistics(
         return 0
     with metastore(spark, settings) as hive:
         rows = {day for (day,) in hive.locations(names.group_table(project, group))}
-        measured = {day: at for (day, name), at in hive.locations(table).items() if name == group}
+        measured = {day: at for (day, _), at in hive.locations(table, group_name=group).items()}
     with patient_session(settings, patience) as session:
         apply(session, SCHEMA / "feature_statistics.cql")
         store = Statistics(session)
         there = store.locations(project, group)
-        due = {
-            day: at
+        due = [
+            day
             for day, at in sorted(measured.items())
             if day in rows and there.get(date.fromisoformat(day)) != at
-        }
-        for day, found in _read(spark, table, group, list(due)).items():
-            location = due[day]
-            patience.retrying()(
-                store.replace,
-                project,
-                group,
-                date.fromisoformat(day),
-                found,
-                location,
-                published_at(location),
-            )
+        ]
+        for first in range(0, len(due), DAYS_TOGETHER):
+            days = due[first : first + DAYS_TOGETHER]
+            found = _read(spark, table, group, days)
+            for day in days:
+                patience.retrying()(
+                    store.replace,
+                    project,
+                    group,
+                    date.fromisoformat(day),
+                    found[day],
+                    measured[day],
+                    published_at(measured[day]),
+                )
     return len(due)
 
 
@@ -155,11 +160,9 @@ def _read(
     spark: SparkSession, table: str, group: str, days: Sequence[str]
 ) -> dict[str, list[FeatureStatistics]]:
     """The statistics in Hive of a group on `days`: one row a day and feature."""
-    found: dict[str, list[FeatureStatistics]] = {}
-    if not days:
-        return found
-    wanted = (F.col("group_name") == group) & F.col("day").isin(*days)
-    for row in spark.table(table).where(wanted).collect():
+    found: dict[str, list[FeatureStatistics]] = {day: [] for day in days}
+    rows = spark.table(table).where(F.col("group_name") == group)
+    for row in on_days(rows, days).collect():
         feature, type_, *values, day, _ = row
-        found.setdefault(day, []).append(FeatureStatistics(feature, type_, date.fromisoformat(day), *values))
+        found[day].append(FeatureStatistics(feature, type_, date.fromisoformat(day), *values))
     return found

@@ -33,6 +33,7 @@ from giornata.settings import Settings, load_settings
 from jobs import feature_statistics, validation_results
 from jobs.columns import check_rows, conform, day_of
 from jobs.evolution import check_document, vanished
+from jobs.faults import told
 from jobs.feature_statistics import publish_statistics, push_statistics
 from jobs.group_rows import group_rows, source_of
 from jobs.metastore import metastore
@@ -111,11 +112,8 @@ def run(
     failed = []
     for name in chosen:
         try:
-            task = Task(spark, settings, documents, name, start, end)
-            materialize(task, since)
-            for later in _reopened(task, since):
-                say(JOB, f"{name}: later days look back on these, so {' and '.join(later.days)} follow again")
-                materialize(later)
+            with told("Spark or its metastore fails"):
+                _materialize_all(Task(spark, settings, documents, name, start, end), since)
         except GiornataError as error:
             say(JOB, f"{name}: failed: {error}")
             failed.append(name)
@@ -128,6 +126,14 @@ def run(
         raise StoreError(
             f"{len(failed)} of {len(chosen) + len(gone)} feature groups failed: {', '.join(failed)}."
         )
+
+
+def _materialize_all(task: Task, since: datetime | None) -> None:
+    """Materialize a task and the later days that look back on it."""
+    materialize(task, since)
+    for later in _reopened(task, since):
+        say(JOB, f"{task.name}: later days look back on these, so {' and '.join(later.days)} follow again")
+        materialize(later)
 
 
 def _reopened(task: Task, since: datetime | None) -> list[Task]:
@@ -178,7 +184,8 @@ def materialize(task: Task, since: datetime | None = None) -> None:
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
     for feature in pushed.dropped:
         say(JOB, f"{task.name}: no live version reads {feature}, which left Cassandra; Hive keeps its past")
-    push_statistics(task.spark, task.settings, task.project, task.name)
+    with told("its rows are published and pushed, and the statistics of its days are not yet"):
+        push_statistics(task.spark, task.settings, task.project, task.name)
 
 
 def _published(task: Task) -> dict[str, datetime]:
@@ -247,8 +254,7 @@ def _publish_quarantined(task: Task, validated: Validated) -> None:
     """Publish the rows set aside, and empty those days of the range where an earlier run had some."""
     table = names.quarantine_table(task.project)
     with metastore(task.spark, task.settings) as hive:
-        present = hive.locations(table)
-    stale = {day for day, name in present if name == task.name and day in set(task.days)}
+        stale = {day for day, _ in hive.locations_of(table, [(day, task.name) for day in task.days])}
     if validated.quarantined is not None:
         rows = validated.quarantined.select(
             "event_time",

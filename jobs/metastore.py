@@ -2,10 +2,13 @@
 
 SQL moves one partition a statement, each its own transaction of a quarter of a second; the metastore's Java
 client, which Spark has loaded anyway, takes them all at once.
+
+Partitions are read by their names, a bounded number in one call, and never by a condition that grows with them: of
+that the metastore makes one expression, which its database gives up on at some hundreds of days.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +19,9 @@ from giornata.errors import StoreError
 from giornata.settings import Settings
 
 TIMEOUT = "120s"
+
+# Partitions that are asked for in one call.
+TOGETHER = 500
 
 _ALL = -1
 
@@ -50,38 +56,70 @@ class Metastore:
         """The folder of `database.table`."""
         return self._client.getTable(*table.split(".")).getSd().getLocation()
 
-    def locations(self, table: str) -> dict[tuple[str, ...], str]:
-        """The folder of every partition of `database.table`, by the values of its partition columns."""
-        return self._read(self._list(table))
+    def locations(self, table: str, **only: str) -> dict[tuple[str, ...], str]:
+        """The folder of every partition of `database.table`, by the values of its partition columns.
 
-    def point(self, table: str, folders: Mapping[tuple[str, ...], str]) -> dict[tuple[str, ...], str]:
-        """Make `folders` the partitions of these values; returns the folders that all partitions have then.
+        `only` names values of partition columns, as in `group_name="planes"`: other partitions are left out.
+        """
+        wanted = {f"{column}={value}" for column, value in only.items()}
+        names = json.loads(self._gson.toJson(self._client.listPartitionNames(*table.split("."), _ALL)))
+        return self._folders(table, [name for name in names if wanted.issubset(name.split("/"))])
+
+    def locations_of(self, table: str, values: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+        """The folders of those partitions of `database.table` that have these values of its partition columns."""
+        return self._folders(table, self._names(table, values))
+
+    def point(self, table: str, folders: Mapping[tuple[str, ...], str]) -> None:
+        """Make `folders` the partitions of these values; all others stay.
 
         All new partitions appear in one call, then all others move in another: each is one transaction.
         """
-        listed = self._list(table)
-        present = self._read(listed)
+        found = [
+            (partition, described)
+            for listed in self._partitions(table, self._names(table, folders))
+            for partition, described in zip(listed, self._described(listed), strict=True)
+        ]
+        present = {tuple(described["values"]) for _, described in found}
         added = {value: folder for value, folder in folders.items() if value not in present}
         if added:
             self._client.add_partitions(self._new(table, added), True, False)
         moved = self._java_list()
-        for position, (value, folder) in enumerate(present.items()):
-            if folders.get(value, folder) != folder:
-                partition = listed.get(position)
-                partition.getSd().setLocation(folders[value])
+        for partition, described in found:
+            folder = folders[tuple(described["values"])]
+            if described["sd"]["location"] != folder:
+                partition.getSd().setLocation(folder)
                 moved.add(partition)
         if moved:
             self._client.alter_partitions(*table.split("."), moved, self._environment())
-        return {**present, **folders}
 
-    def _list(self, table: str) -> Any:
-        """Java's list of the partitions of a table."""
-        return self._client.listPartitions(*table.split("."), _ALL)
+    def _names(self, table: str, values: Iterable[tuple[str, ...]]) -> list[str]:
+        """What the metastore calls partitions: `day=2013-01-01/group_name=planes`."""
+        keys = json.loads(self._gson.toJson(self._client.getTable(*table.split(".")).getPartitionKeys()))
+        columns = [key["name"] for key in keys]
+        return [
+            "/".join(f"{column}={item}" for column, item in zip(columns, value, strict=True))
+            for value in values
+        ]
 
-    def _read(self, listed: Any) -> dict[tuple[str, ...], str]:
-        """The folders in Java's list of partitions, in its order."""
-        partitions = json.loads(self._gson.toJson(listed))
-        return {tuple(partition["values"]): partition["sd"]["location"] for partition in partitions}
+    def _partitions(self, table: str, names: Sequence[str]) -> Iterator[Any]:
+        """Java's lists of the partitions with these names, as far as there are such, TOGETHER at most in each."""
+        for first in range(0, len(names), TOGETHER):
+            asked = self._java_list()
+            for name in names[first : first + TOGETHER]:
+                asked.add(name)
+            yield self._client.getPartitionsByNames(*table.split("."), asked)
+
+    def _described(self, listed: Any) -> list[dict[str, Any]]:
+        """What is in Java's list of partitions, in its order."""
+        described: list[dict[str, Any]] = json.loads(self._gson.toJson(listed))
+        return described
+
+    def _folders(self, table: str, names: Sequence[str]) -> dict[tuple[str, ...], str]:
+        return {
+            tuple(partition["values"]): partition["sd"]["location"]
+            for listed in self._partitions(table, names)
+            for partition in self._described(listed)
+        }
 
     def _new(self, table: str, folders: Mapping[tuple[str, ...], str]) -> Any:
         """Java's list of new partitions, stored as the table is."""

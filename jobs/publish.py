@@ -158,10 +158,8 @@ def _publish(
         values = _responsible(table, partitions, rows, expected)
         empty = values - rows.keys()
         folders.make(spark, (partition_folder(location, partitions, value) for value in empty))
-        pointed = hive.point(
-            table, {value: partition_folder(location, partitions, value) for value in values}
-        )
-        tidy(spark, home, pointed.values(), run)
+        hive.point(table, {value: partition_folder(location, partitions, value) for value in values})
+        tidy(spark, home, lambda: hive.locations(table).values(), run)
     spark.catalog.refreshTable(table)
     return Published(tuple(sorted(values)), sum(rows.values()))
 
@@ -221,12 +219,17 @@ def published_at(location: str) -> datetime:
     return datetime.strptime(found[1], _RUN_TIME).replace(tzinfo=UTC)
 
 
-def tidy(spark: SparkSession, location: str, used: Iterable[str], run: str) -> None:
+def tidy(spark: SparkSession, location: str, used: Callable[[], Iterable[str]], run: str) -> None:
     """Remove the folders of runs below the folder of a table that are a grace period older than `run`, except where
-    one of the folders in `used`, those of its partitions, lies.
+    one of the folders that `used` gives, those of its partitions, lies: it is asked only where there are old ones.
     """
     runs = f"{location}/{_RUNS}"
-    kept = {found[0] for folder in used if (found := _RUN_ID.search(folder))}
-    for name in folders.entries(spark, runs):
-        if _RUN_ID.fullmatch(name) and name not in kept and published_at(name) < published_at(run) - GRACE:
+    old = [
+        name
+        for name in folders.entries(spark, runs)
+        if _RUN_ID.fullmatch(name) and published_at(name) < published_at(run) - GRACE
+    ]
+    kept = {found[0] for folder in used() if (found := _RUN_ID.search(folder))} if old else set()
+    for name in old:
+        if name not in kept:
             folders.remove(spark, f"{runs}/{name}")

@@ -94,8 +94,7 @@ def push(
             moments = {day: max(published_at(location), hidden) for day, location in due.items()}
             rows = _stamped(rows_in(spark, table, due.values()), moments)
             written = online.insert(rows)
-            replaced = [before[day].location for day in due if day in before]
-            replaced = [location for location in replaced if folders.exists(spark, location)]
+            replaced = folders.existing(spark, (before[day].location for day in due if day in before))
             if replaced:
                 gone = rows_in(spark, table, replaced).join(rows, on=online.key, how="left_anti")
                 deleted = online.delete(_stamped(gone, moments))

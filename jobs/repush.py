@@ -28,6 +28,7 @@ from giornata.stores.features import ensure_feature_table
 from jobs.cassandra_writer import patient_session
 from jobs.columns import day_of
 from jobs.evolution import check_features_online
+from jobs.faults import told
 from jobs.feature_statistics import push_statistics
 from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
 from jobs.push import (
@@ -56,18 +57,26 @@ def run(spark: SparkSession, settings: Settings, project: str, groups: Sequence[
     failed = []
     for name, group in chosen.items():
         try:
-            if not spark.catalog.tableExists(names.group_table(project, name)):
-                say(JOB, f"{name}: nothing is published yet")
-                continue
-            pushed = repush(spark, settings, project, name, group)
-            deleted = f", {pushed.deleted} that Hive does not have deleted" if pushed.deleted else ""
-            say(JOB, f"{name}: {len(pushed.days)} days, {pushed.rows} rows pushed again{deleted}")
-            push_statistics(spark, settings, project, name)
+            with told("Spark or its metastore fails"):
+                _repush_all(spark, settings, project, name, group)
         except GiornataError as error:
             say(JOB, f"{name}: failed: {error}")
             failed.append(name)
     if failed:
         raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
+
+
+def _repush_all(
+    spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup
+) -> None:
+    """Push a group's features and statistics again, and say what was done."""
+    if not spark.catalog.tableExists(names.group_table(project, name)):
+        say(JOB, f"{name}: nothing is published yet")
+        return
+    pushed = repush(spark, settings, project, name, group)
+    deleted = f", {pushed.deleted} that Hive does not have deleted" if pushed.deleted else ""
+    say(JOB, f"{name}: {len(pushed.days)} days, {pushed.rows} rows pushed again{deleted}")
+    push_statistics(spark, settings, project, name)
 
 
 def repush(spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup) -> Pushed:
@@ -111,9 +120,10 @@ def _strays(
     spark: SparkSession, online: OnlineTable, rows: DataFrame, oldest: str, settled: set[str]
 ) -> DataFrame:
     """The keys online from the day `oldest` on that are not among `rows`, but for those of `settled` days."""
-    keys = online.keys(spark)
-    day = day_of("event_time")
-    return keys.where((day >= oldest) & ~day.isin(*settled)).join(rows, on=online.key, how="left_anti")
+    keys = online.keys(spark).withColumn("day", day_of("event_time")).where(F.col("day") >= oldest)
+    passed_over = spark.createDataFrame([(day,) for day in settled], "day string")
+    open_ = keys.join(F.broadcast(passed_over), "day", "left_anti").drop("day")
+    return open_.join(rows, on=online.key, how="left_anti")
 
 
 def main(argv: list[str] | None = None) -> None:

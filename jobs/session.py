@@ -35,6 +35,8 @@ METASTORE_TIMEOUT = 5.0
 # A side of a join goes through the driver to every executor only where its rows were seen to be this few bytes. By
 # itself Spark also goes by the size of files, of which the rows take many times as much: 10 MB of Parquet with three
 # million labels fill the driver's memory.
+# The metastore's database gives up on a condition that names hundreds of days: it is asked for their span instead, and
+# for all partitions of the table where a condition is too much for it in another way.
 SQL_SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
@@ -46,6 +48,8 @@ SQL_SETTINGS = {
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.hive.metastorePartitionPruningInSetThreshold": "100",
+    "spark.sql.hive.metastorePartitionPruningFallbackOnException": "true",
 }
 
 # Executors on this machine need no open port; on a cluster Spark finds the driver's address by itself.

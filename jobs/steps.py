@@ -12,6 +12,9 @@ __all__ = ["in_steps"]
 FIRST_STEP = 31
 SECONDS = 180.0
 
+# Days of a step at most, however quick they are: what is measured of them passes through the driver.
+MOST_DAYS = 366
+
 
 def in_steps(
     days: Sequence[str], do: Callable[[Sequence[str]], None], clock: Callable[[], float] = time.monotonic
@@ -29,7 +32,7 @@ def in_steps(
             step = run[done : done + math.ceil(left / max(1, round(left / size)))]
             began = clock()
             do(step)
-            size = max(1, int(len(step) * SECONDS / max(clock() - began, 0.001)))
+            size = min(MOST_DAYS, max(1, int(len(step) * SECONDS / max(clock() - began, 0.001))))
             done += len(step)
 
 

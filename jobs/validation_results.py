@@ -4,7 +4,7 @@ A range is in Hive before it is known whether its rows may be published, so that
 in Cassandra follows Hive by the folders of the partitions, as the features themselves do (see `jobs/push.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import SparkSession
@@ -16,6 +16,7 @@ from giornata.settings import Settings
 from giornata.stores.cassandra import SCHEMA, apply
 from giornata.stores.validations import Validations
 from jobs.cassandra_writer import Patience, patient_session
+from jobs.columns import on_days
 from jobs.metastore import metastore
 from jobs.publish import publish_records, published_at
 from jobs.session import ROOT
@@ -23,6 +24,9 @@ from jobs.validation import Outcome
 
 TABLE = ROOT / "sql" / "hive" / "validation_results.sql"
 PARTITIONS = ("day", "until_day", "group_name")
+
+# Ranges that are read from Hive at once: each is a row for every expectation.
+RANGES_TOGETHER = 366
 
 _DEFAULT_PATIENCE = Patience()
 
@@ -51,7 +55,7 @@ def publish_results(
 
 def _is_published(spark: SparkSession, settings: Settings, table: str, values: tuple[str, ...]) -> bool:
     with metastore(spark, settings) as hive:
-        return values in hive.locations(table)
+        return bool(hive.locations_of(table, [values]))
 
 
 def _record(outcome: Outcome) -> dict[str, object]:
@@ -78,30 +82,30 @@ def push_results(
     with metastore(spark, settings) as hive:
         published = {
             (date.fromisoformat(day), date.fromisoformat(until)): location
-            for (day, until, name), location in hive.locations(table).items()
-            if name == group
+            for (day, until, _), location in hive.locations(table, group_name=group).items()
         }
     with patient_session(settings, patience) as session:
         apply(session, SCHEMA / "validations.cql")
         store = Validations(session)
         there = store.locations(project, group)
         due = {days: at for days, at in sorted(published.items()) if there.get(days) != at}
-        results = _read(spark, table, group, due)
-        for days, location in due.items():
-            validation = Validation(*days, published_at(location), tuple(results.get(days, ())))
-            patience.retrying()(store.replace, project, group, validation, location)
+        ranges = list(due)
+        for first in range(0, len(ranges), RANGES_TOGETHER):
+            some = ranges[first : first + RANGES_TOGETHER]
+            results = _read(spark, table, group, some)
+            for days in some:
+                validation = Validation(*days, published_at(due[days]), tuple(results.get(days, ())))
+                patience.retrying()(store.replace, project, group, validation, due[days])
     return len(due)
 
 
 def _read(
-    spark: SparkSession, table: str, group: str, due: Mapping[_Range, str]
+    spark: SparkSession, table: str, group: str, ranges: Sequence[_Range]
 ) -> dict[_Range, list[ExpectationResult]]:
     """The results in Hive of a group by range."""
     found: dict[_Range, list[ExpectationResult]] = {}
-    if not due:
-        return found
-    first = F.col("day").isin(sorted({start.isoformat() for start, _ in due}))
-    rows = spark.table(table).where((F.col("group_name") == group) & first)
+    rows = spark.table(table).where(F.col("group_name") == group)
+    rows = on_days(rows, {start.isoformat() for start, _ in ranges})
     for row in rows.orderBy("expectation", "arguments", "policy").collect():
         days = (date.fromisoformat(row["day"]), date.fromisoformat(row["until_day"]))
         found.setdefault(days, []).append(

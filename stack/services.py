@@ -130,6 +130,8 @@ def _thriftserver(installation: Installation) -> Service:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+        "spark.sql.hive.metastorePartitionPruningInSetThreshold": "100",
+        "spark.sql.hive.metastorePartitionPruningFallbackOnException": "true",
         "spark.sql.shuffle.partitions": "4",
     }
     java_options = (

@@ -43,6 +43,10 @@ def test_later_steps_take_about_three_minutes(seconds_a_day, sizes):
     assert taken(seconds_a_day, year) == (sizes, year)
 
 
+def test_a_step_is_bounded_however_quick_a_day_is():
+    assert taken(0.0, days(*range(31 + 700)))[0] == [31, 350, 350]
+
+
 def test_a_step_has_consecutive_days_only():
     given = days(0, 1, 2, 5, 6, 9)
     assert taken(0.0, given) == ([3, 2, 1], given)
