@@ -1,6 +1,7 @@
 """The DAG files: a few lines for each project, written and removed as projects come and go."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -16,17 +17,20 @@ project_dags({folder!a})
 '''
 
 
-def write_dag_files(projects: Path, target: Path) -> None:
-    """Make `target` hold the DAG file of every project in the folder `projects`, and of no other.
+def project_folders(projects: Path) -> list[Path]:
+    """The projects in a folder: a project is a folder that holds `project.yaml`."""
+    return sorted(document.parent for document in projects.glob("*/project.yaml"))
 
-    A project is a folder that holds `project.yaml`; one whose name is not legal has a file that says so. Each file is
-    replaced atomically, and only when it changes, so that processes may do this at the same time. It is as old as the
-    newest document of its project: Airflow reads a file again at once when its time has changed.
+
+def write_dag_files(projects: Iterable[Path], target: Path) -> None:
+    """Make `target` hold the DAG file of each of the projects, and of no other.
+
+    A project whose name is not legal has a file that says so. Each file is replaced atomically, and only when it
+    changes, so that processes may do this at the same time. It is as old as the newest document of its project: Airflow
+    reads a file again at once when its time has changed.
     """
     target.mkdir(parents=True, exist_ok=True)
-    folders = {
-        f"{_plain(document.parent)}{SUFFIX}": document.parent for document in projects.glob("*/project.yaml")
-    }
+    folders = {f"{_plain(folder)}{SUFFIX}": folder for folder in projects}
     for file, folder in folders.items():
         _write(target / file, FILE.format(name=_plain(folder), folder=str(folder)), _last_change(folder))
     for file in target.glob(f"*{SUFFIX}"):

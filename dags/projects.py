@@ -3,20 +3,24 @@
 Airflow records import errors per file, and takes every DAG of a file with an error away. So that a broken
 document costs the DAGs of its own project only, each project has a file to itself; and because the bundle
 writes these files whenever Airflow refreshes it, a new project folder shows up by itself.
+
+What all projects' documents are at a time is a version of the bundle. Airflow notes it in every run, and the run's
+tasks are made of the copies that were kept of these documents, whatever has become of the projects since.
 """
 
 from pathlib import Path
 from typing import Any
 
-from airflow.dag_processing.bundles.base import BaseDagBundle
+from airflow.dag_processing.bundles.base import BaseDagBundle, BundleVersion
 
 from dags.features import features_dag, group_dags
-from dags.files import write_dag_files
+from dags.files import project_folders, write_dag_files
 from dags.ingest import ingest_dag
 from dags.monitor import monitor_dag
 from dags.repush import repush_dag
 from dags.score import score_dag
 from dags.train import train_dag
+from dags.versions import folders_of, keep_version
 from giornata.documents.load import load_or_problems
 from giornata.errors import DocumentErrors
 from giornata.settings import load_settings
@@ -42,30 +46,41 @@ def project_dags(folder: str) -> None:
 
 
 class ProjectsBundle(BaseDagBundle):
-    """The DAG files of the projects in GIORNATA_PROJECTS, kept in the folder `dags` of GIORNATA_HOME."""
+    """The DAG files of the projects in GIORNATA_PROJECTS, kept in the folder `dags` of GIORNATA_HOME.
 
-    supports_versioning = False
+    Of a version that is not the current one they lie where Airflow keeps versions, and are about the kept copies.
+    """
+
+    supports_versioning = True
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         settings = load_settings()
         self._projects = Path(settings.projects).resolve()
-        self._files = Path(settings.home).resolve() / "dags"
+        self._store = settings.documents
+        self._kept = folders_of(self._store, self.version) if self.version else None
+        # A version of which nothing is kept any more gives way to the documents as they are.
+        self._files = (
+            self.versions_dir / self.version if self._kept else Path(settings.home).resolve() / "dags"
+        )
 
     @property
     def path(self) -> Path:
         """The folder of the DAG files."""
         return self._files
 
-    def get_current_version(self) -> None:
-        """None: a run uses the documents as they are when it runs."""
-        return
+    def get_current_version(self) -> BundleVersion:
+        """What the documents of all projects are now, kept for the runs that are asked for from now on."""
+        return BundleVersion(keep_version(self._store, project_folders(self._projects)))
 
     def initialize(self) -> None:
         """Write the files, also on a worker, which may be the first to need them on its machine."""
+        if self.version:
+            # Where Airflow looks for what it removes of a version that nobody uses any more.
+            (self.versions_dir / self.version).mkdir(parents=True, exist_ok=True)
         self.refresh()
         super().initialize()
 
     def refresh(self) -> None:
         """Write the files anew."""
-        write_dag_files(self._projects, self._files)
+        write_dag_files(self._kept or project_folders(self._projects), self._files)

@@ -7,6 +7,7 @@ go first: scores and monitoring, then tables and features, then training.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from airflow.sdk.bases.timetable import BaseTimetable
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from dags.days import Run, days_of
+from dags.run_documents import run_documents
 from dags.submit import SparkJob
 from giornata.days import Days, DaysError, days_of_key
 from giornata.documents import ProjectDocuments
@@ -86,7 +88,11 @@ def spark_dag(
         default_args={"owner": owner, **DEFAULTS},
         params=dict(params),
         tags=["giornata", documents.name],
-        user_defined_macros={"days": run_days, **(macros or {})},
+        user_defined_macros={
+            "days": run_days,
+            "documents": partial(run_documents, documents.folder),
+            **(macros or {}),
+        },
     )
 
 
@@ -134,7 +140,10 @@ def stage_asset(project: str, what: str) -> Asset:
 
 
 def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: Any) -> SparkJob:
-    """A task that runs `jobs/<job>.py`, named after it; killed after `limit`. `arguments` are templates."""
+    """A task that runs `jobs/<job>.py`, named after it; killed after `limit`. `arguments` are templates.
+
+    The job finds the documents as they were when its run was asked for.
+    """
     return SparkJob(
         task_id=job,
         name="{{ dag.dag_id }}." + job,
@@ -142,6 +151,7 @@ def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: An
         application_args=arguments,
         conn_id="spark_default",
         conf={"spark.driver.extraJavaOptions": JAVA_OPTIONS},
+        env_vars={"GIORNATA_PROJECTS": "{{ documents(dag_run) }}"},
         execution_timeout=limit,
         pool=load_settings().spark_pool,
         priority_weight=PRIORITIES[job],

@@ -15,7 +15,9 @@ from typing import Annotated
 
 import typer
 
+from giornata.documents.snapshots import snapshot
 from giornata.errors import SettingsError
+from giornata.names import parse_model_name
 from giornata.settings import Settings, load_settings
 
 __all__ = ["app"]
@@ -49,7 +51,8 @@ def train(
 ) -> None:
     """Train a version of a model: the job of its DAG, with its output and its exit code. Ctrl-C cancels it.
 
-    Nothing is deployed. What is wrong with the order is said before Spark is started.
+    Nothing is deployed. What is wrong with the order is said before Spark is started. The documents are read as they
+    are now, whatever is edited meanwhile.
     """
     if not JOB.is_file():
         raise SettingsError(f"there is no {JOB}: `giornata train` works in a checkout of Giornata")
@@ -59,14 +62,23 @@ def train(
     order = ["--model", model, "--as-of", as_of or f"{datetime.now(UTC):%Y-%m-%d}", "--uuid", version]
     order += ["--trained-by", by, "--parameters", parameters, "--resources", json.dumps(resources)]
     order += [] if trials is None else ["--trials", str(trials)]
-    environment = _environment(load_settings())
-    if code := _run([sys.executable, "-m", "jobs.order", *order], environment):
+    settings = load_settings()
+    copied = _copied(settings, model)
+    if code := _run([sys.executable, "-m", "jobs.order", *order], _environment(settings, settings.projects)):
         raise typer.Exit(code)
-    code = _run([*_submit(f"train {model}"), str(JOB), *order], environment)
+    code = _run([*_submit(f"train {model}"), str(JOB), *order], _environment(settings, copied))
     if code:
         typer.echo(f"\nNo version was made by run {version}: `giornata runs {model}` shows it.", err=True)
         raise typer.Exit(code)
     typer.echo(f"\nVersion {version} is trained: `giornata show {version}` shows it.")
+
+
+def _copied(settings: Settings, model: str) -> Path:
+    """The folder of projects that the job reads: a copy of the model's project as it is now."""
+    folder = settings.projects / parse_model_name(model).project
+    if not (folder / "project.yaml").is_file():
+        return settings.projects  # the check of the order says what is missing
+    return snapshot(settings.documents, folder).parent
 
 
 def _submit(name: str) -> list[str]:
@@ -76,7 +88,7 @@ def _submit(name: str) -> list[str]:
     return [str(SPARK_SUBMIT), "--conf", f"spark.driver.extraJavaOptions={options}", "--name", name]
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _environment(settings: Settings, projects: Path) -> dict[str, str]:
     """What a job of this installation needs to find its servers, its code and its Python, from any folder."""
     folders = {"SPARK_CONF_DIR": settings.home / "conf", "HADOOP_CONF_DIR": settings.home / "conf" / "hadoop"}
     local = {"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}
@@ -85,7 +97,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         **local,
         **os.environ,
         **settings.variables,
-        "GIORNATA_PROJECTS": str(settings.projects),
+        "GIORNATA_PROJECTS": str(projects),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(ROOT),
         "PYSPARK_PYTHON": sys.executable,

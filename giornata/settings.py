@@ -73,6 +73,11 @@ class Settings:
         return self._folder("GIORNATA_PROJECTS")
 
     @property
+    def documents(self) -> Path:
+        """Folder of the copies of documents that runs read, see `giornata.documents.snapshots`."""
+        return self.home / "documents"
+
+    @property
     def cassandra(self) -> str:
         """Cassandra's CQL address, `host:port`."""
         return self._value("GIORNATA_CASSANDRA", _ADDRESS, "host:port")

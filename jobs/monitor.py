@@ -130,7 +130,7 @@ def _table(spark: SparkSession, project: str, table: str) -> DataFrame:
     name = data_table(project, table)
     if not spark.catalog.tableExists(name):
         raise NotFoundError(
-            f"there is no Hive table {name} to take labels from: load it (DAG {project}.ingest)."
+            f"there is no Hive table {name} to take labels from: trigger {project}.ingest with a range of days first."
         )
     return spark.table(name)
 

@@ -79,7 +79,10 @@ def _answers(
     """Key, time and a struct of values of each row of a group that moments from `first` to `last` can see."""
     table = names.group_table(project, store.group)
     if not spark.catalog.tableExists(table):
-        raise StoreError(f"the feature group {store.group} has no table {table} yet: materialize it first.")
+        raise StoreError(
+            f"the feature group {store.group} has no table {table} yet: "
+            f"trigger {names.dag_id(project, 'features')} with a range of days first."
+        )
     rows = spark.table(table)
     if last is not None:
         rows = rows.where(F.col("day") <= f"{last:%Y-%m-%d}")

@@ -33,6 +33,7 @@ from jobs.faults import told
 from jobs.filed import FILED_DAY, filed_rows
 from jobs.point_in_time import join
 from jobs.predictions import PARTITIONS, inputs_json, prediction_id, predictions_columns
+from jobs.prerequisites import check_groups, check_tables
 from jobs.publish import ensure_table, publish
 from jobs.session import add_range, days_between, job_main, say, start
 from jobs.training_data import input_frame
@@ -99,6 +100,8 @@ def _score(
     version = open_bundle(live.bundle).version
     spec, inputs = version.configuration, inputs_of(version.signature)
     columns = predictions_columns(spec, documents.table(spec.data.table))
+    check_tables(spark, documents.name, [spec.data.table])
+    check_groups(spark, documents.name, [store.group for store in inputs.store.values()])
     rows = _asked_rows(spark, documents.name, spec.data, list(inputs.row), begin, end)
     joined = join(spark, rows, spec.data.event_time, inputs, version.groups, documents.name)
     table = predictions_table(live.model)

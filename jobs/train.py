@@ -51,6 +51,7 @@ from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts,
 from jobs.order import Training, as_asked, checked, parse
 from jobs.parts import Recipe
 from jobs.point_in_time import join
+from jobs.prerequisites import check_groups, check_tables
 from jobs.progress import Progress
 from jobs.session import job_main, say, start
 from jobs.tracking import Tracking
@@ -220,6 +221,9 @@ def _train(
         check_levels({name: str(type_) for name, type_ in compiled.partition.types.items()})
     inputs = merged_inputs(compiled.features, compiled.partition)
     when = windows(spec.split, training.as_of)
+    read = [spec.data.table, *([spec.label.table] if spec.label else [])]
+    check_tables(spark, documents.name, read)
+    check_groups(spark, documents.name, [store.group for store in inputs.store.values()])
     asked_about = asked_rows(spark, documents, spec, inputs, when).persist(StorageLevel.MEMORY_AND_DISK)
     when, late = complete(asked_about, spec, when)
     rows = windowed_rows(asked_about, spec, when)

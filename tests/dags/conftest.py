@@ -144,6 +144,8 @@ class Airflow:
     """By case, whether the first task of a DAG skips its run."""
     imported: list[str]
     """Heavy packages that parsing imported."""
+    pinned: dict[str, Any]
+    """What a run's DAG is made of after a document has changed."""
     seconds: float
     """Time to parse all DAG files once, in a process that has Airflow loaded."""
 
@@ -194,6 +196,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, write_project: Callable[..
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
             [{"name": "projects", "classpath": "dags.projects.ProjectsBundle", "kwargs": {}}]
         ),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(base / "bundles"),
         "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps({"conn_type": "spark", "host": "local[2]"}),
     }
 

@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from dags.spark import HANDED_ON
 
-FIELDS = ("application", "application_args", "conf", "bash_command", "env", "subject", "body")
+FIELDS = ("application", "application_args", "conf", "env_vars", "bash_command", "env", "subject", "body")
 HEAVY = ("pyspark", "polars", "pandas", "numpy", "xgboost", "cassandra", "mlflow", "great_expectations")
 
 
@@ -28,6 +28,8 @@ def run(**values: Any) -> SimpleNamespace:
     """A DAG run as a task sees it."""
     defaults = {
         "run_id": "manual__1",
+        "run_type": "manual",
+        "clear_number": 0,
         "partition_key": None,
         "data_interval_start": None,
         "data_interval_end": None,
@@ -170,6 +172,29 @@ def skips(task: Any, key: str | None, newer: list[str], tries: int = 1) -> bool:
     return False
 
 
+def pinned() -> dict[str, Any]:
+    """What a run's DAG is made of when it was asked for, and a document has changed since."""
+    with create_session() as session:
+        version = session.scalar(
+            select(DagModel.bundle_version).where(DagModel.dag_id == "visits.amount.train")
+        )
+    document = Path(os.environ["GIORNATA_PROJECTS"]) / "visits" / "models" / "amount.yaml"
+    before = document.read_text()
+    document.write_text(before.replace("trials: 7", "trials: 8"))
+    try:
+        bundle = DagBundlesManager().get_bundle("projects", version=version)
+        bundle.initialize()
+        bag = DagBag(str(bundle.path), bundle_path=bundle.path, bundle_name="projects")
+        newer = DagBundlesManager().get_bundle("projects").get_current_version()
+    finally:
+        document.write_text(before)
+    return {
+        "trials": bag.dags["visits.amount.train"].params["trials"],
+        "is newer": newer.version != version,
+        "version": version,
+    }
+
+
 def main(answer: str) -> None:
     bundle = DagBundlesManager().get_bundle("projects")
     bundle.initialize()
@@ -215,6 +240,7 @@ def main(answer: str) -> None:
             }.items()
         },
         "seconds": seconds,
+        "pinned": pinned(),
     }
     Path(answer).write_text(json.dumps(found, default=str))
 

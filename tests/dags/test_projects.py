@@ -70,3 +70,8 @@ def test_a_run_hands_its_days_on_as_a_partition_key(airflow: Any):
 def test_reading_the_dags_is_light(airflow: Any):
     assert airflow.imported == []
     assert airflow.seconds < 5
+
+
+def test_a_run_is_made_of_the_documents_it_was_asked_for_with(airflow: Any):
+    assert airflow.pinned["version"]
+    assert (airflow.pinned["trials"], airflow.pinned["is newer"]) == (7, True)

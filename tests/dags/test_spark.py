@@ -44,6 +44,20 @@ def test_days_can_be_picked_and_must_be_where_nothing_else_tells_them(airflow: A
         assert (schema["format"], schema["type"]) == ("date", "string")
 
 
+def test_the_jobs_of_a_run_read_a_copy_of_the_documents(airflow: Any):
+    copies = {
+        fields["env_vars"]["GIORNATA_PROJECTS"]
+        for case, tasks in airflow.rendered.items()
+        for fields in tasks.values()
+        if case.endswith("by asset") and "env_vars" in fields
+    }
+    home, projects = (Path(airflow.environment[name]) for name in ("GIORNATA_HOME", "GIORNATA_PROJECTS"))
+    (copy,) = map(Path, copies)
+    assert copy.parent == home / "documents"
+    for document in ("project.yaml", "models/amount.yaml", "features/shop_load.sql", "tables/visits.py"):
+        assert (copy / "visits" / document).read_bytes() == (projects / "visits" / document).read_bytes()
+
+
 def test_a_run_submits_the_job_to_spark(airflow: Any):
     (call,) = airflow.runs["chain"]["calls"]
     assert call[:3] == ["spark-submit", "--master", "local[2]"]

@@ -82,6 +82,12 @@ def test_the_job_as_the_dag_runs_it(giornata: Any, tmp_path: Path) -> None:
     environment = seen["environment"]
     assert environment["PYSPARK_PYTHON"] == sys.executable
     assert environment["GIORNATA_HOME"] == str(tmp_path / ".local")
+    copy = Path(environment["GIORNATA_PROJECTS"])
+    assert copy.parent == tmp_path / ".local" / "documents"
+    for document in ("models/trip_minutes.yaml", "features/carrier_delays.yaml", "tables/departures.py"):
+        assert (copy / "flights" / document).read_bytes() == (
+            ROOT / "projects" / "flights" / document
+        ).read_bytes()
     assert said == (
         f"[train] a line of the job\n\nVersion {version} is trained: `giornata show {version}` shows it.\n"
     )

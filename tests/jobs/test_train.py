@@ -27,7 +27,7 @@ from mlflow.tracking import MlflowClient
 from giornata.bundle import open_bundle
 from giornata.deployment import deploy
 from giornata.documents.record import ModelVersion
-from giornata.errors import DataError
+from giornata.errors import DataError, StoreError
 from giornata.models.base import FitError, ParameterError
 from giornata.models.partitions import PartRows, key_text
 from giornata.scorer import Scorer
@@ -655,6 +655,30 @@ def test_errors_for_people(spark, world):
     assert [reason.startswith("there are no labelled") for reason in reasons] == [True]
     with pytest.raises(ParameterError, match="did you mean max_depth"):
         train.run(spark, world.settings, training(parameters={"max_deph": 3}), clock)
+
+
+def test_a_group_that_was_never_computed_is_refused_before_rows_are_counted(spark, world):
+    folder = world.settings.projects / world.project
+    added = {
+        "features/gusts.yaml": FILES["features/weather.yaml"],
+        "features/gusts.sql": FILES["features/weather.sql"],
+        "models/gusty.yaml": FILES["models/minutes.yaml"].replace("store.weather", "store.gusts"),
+    }
+    for path, text in added.items():
+        (folder / path).write_text(text)
+    # Of these days there are no rows either, which is found out by counting.
+    when = datetime(2012, 3, 2, tzinfo=UTC)
+    order = train.Training(f"{world.project}/gusty", when, str(uuid.uuid4()), "anna", trials=1)
+    try:
+        with pytest.raises(StoreError) as refused:
+            train.run(spark, world.settings, order, clock)
+    finally:
+        for path in added:
+            (folder / path).unlink()
+    assert str(refused.value) == (
+        f"no day is published yet of the feature group gusts: trigger {world.project}.features with a range of days "
+        "first"
+    )
 
 
 def test_scores_every_live_version(spark, world, version):
