@@ -1,7 +1,7 @@
 """The bundle of a model version: one ZIP with everything a prediction needs, written alike for the same content.
 
     manifest.json          format, uuid, model; size and SHA-256 of every other file
-    record.json            the version's record without its reports (search, distributions)
+    record.json            the version's record without its reports (search, distributions) and sources
     features.json          the compiled features with their fitted state, and the source of the functions of the
                            project (UDFs) that they call, under its hash
     partition.json         the compiled partition expressions, where the model has parts
@@ -159,7 +159,7 @@ def told(error: BaseException) -> str:
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:
-    record = bundle.version.model_dump(mode="json", exclude={"search", "distributions"})
+    record = bundle.version.model_dump(mode="json", exclude={"search", "distributions", "sources"})
     index = [
         {"key": list(part.key), "level": part.level, "name": part.name, "files": sorted(part.files)}
         for part in bundle.parts

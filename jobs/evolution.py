@@ -1,7 +1,8 @@
 """What may become of a feature group's document: new features come, unread ones go, and the others stay as they are.
 
-A feature that a live model version reads stays: a document without it is refused before anything is published.
-When no live version reads it, its column leaves Cassandra, and in Hive it stays for the past, empty from then on.
+A feature that a live model version reads stays, and means what it meant: a document that says otherwise is refused
+before anything is published. When no live version reads it, its column leaves Cassandra, and in Hive it stays for the
+past, empty from then on.
 """
 
 from cassandra.cluster import Session
@@ -10,20 +11,27 @@ from pyspark.sql import SparkSession
 from giornata import names
 from giornata.catalogue.deployed import group_problems
 from giornata.catalogue.live import live_versions
+from giornata.catalogue.meaning import group_digest
 from giornata.documents import FeatureGroup, ProjectDocuments
+from giornata.documents.group_source import GroupSource, read_source
 from giornata.errors import DataError
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.features import check_key, drop_features, features_online
 from jobs.columns import SQL_TYPES
 
-__all__ = ["check_document", "check_features_online", "drop_unread", "vanished"]
+__all__ = ["check_document", "check_features_online", "drop_unread", "note_meaning", "vanished"]
+
+# What the newest publication of a group's table meant, as `group_digest` tells it.
+_MEANING = "giornata.meaning"
 
 
 def check_document(spark: SparkSession, settings: Settings, documents: ProjectDocuments, name: str) -> None:
-    """Raise DataError when the document changes the type of a column in Hive or the entity, or lacks a feature in use.
+    """Raise DataError when the document changes the type of a column in Hive or the entity, or lacks a feature in use,
+    or gives it another meaning.
 
-    Cassandra is asked only where the document lacks a column of the table. Raises StoreError.
+    Cassandra is asked only where the document lacks a column of the table, or means something else than what was
+    published last. Raises StoreError.
     """
     project, group = documents.name, documents.group(name)
     table = names.group_table(project, name)
@@ -45,16 +53,33 @@ def check_document(spark: SparkSession, settings: Settings, documents: ProjectDo
             f"{'; '.join(changed)}. This cannot change in place: {names.proposal(name, documents.groups)}. "
             "Nothing was published."
         )
-    if present.keys() - wanted.keys():
+    source = read_source(documents, name)
+    means = _properties(spark, table).get(_MEANING)
+    if present.keys() - wanted.keys() or means != group_digest(group, source):
         with cassandra.session(settings) as session:
             check_key(session, project, name, group)
-            _check_unread(session, project, name, group)
+            _check_unread(session, project, name, group, source)
 
 
-def _check_unread(session: Session, project: str, name: str, group: FeatureGroup | None) -> None:
-    """Raise DataError when live versions read what a group's document (None: there is none) does not have."""
+def note_meaning(spark: SparkSession, documents: ProjectDocuments, name: str) -> None:
+    """Note with the table of a group, which is there, what is published from now on means."""
+    table = names.group_table(documents.name, name)
+    means = group_digest(documents.group(name), read_source(documents, name))
+    if _properties(spark, table).get(_MEANING) != means:
+        spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{_MEANING}' = '{means}')")
+
+
+def _properties(spark: SparkSession, table: str) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in spark.sql(f"SHOW TBLPROPERTIES {table}").collect()}
+
+
+def _check_unread(
+    session: Session, project: str, name: str, group: FeatureGroup | None, source: GroupSource | None = None
+) -> None:
+    """Raise DataError when live versions read what a group's document (None: there is none) does not have, or what
+    means something else there: of the source, where one is given."""
     cassandra.apply(session, cassandra.SCHEMA / "giornata.cql")
-    problems = group_problems(project, name, group, live_versions(session, {project}))
+    problems = group_problems(project, name, group, source, live_versions(session, {project}))
     if problems:
         raise DataError(f"{'; '.join(problems)}. Nothing was published.")
 
@@ -66,7 +91,7 @@ def vanished(settings: Settings, documents: ProjectDocuments) -> dict[str, str]:
         live = live_versions(session, {documents.name})
     read = {store.group for each in live for store in each.version.signature.store.values()}
     return {
-        name: "; ".join(group_problems(documents.name, name, None, live))
+        name: "; ".join(group_problems(documents.name, name, None, None, live))
         for name in sorted(read - documents.groups.keys())
     }
 

@@ -32,7 +32,7 @@ from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs import feature_statistics, validation_results
 from jobs.columns import check_rows, conform, day_of
-from jobs.evolution import check_document, vanished
+from jobs.evolution import check_document, note_meaning, vanished
 from jobs.faults import told
 from jobs.feature_statistics import publish_statistics, push_statistics
 from jobs.group_rows import group_rows, source_of
@@ -230,6 +230,7 @@ def compute(task: Task) -> DataFrame:
 def _publish_rows(task: Task, rows: DataFrame) -> Published:
     table = names.group_table(task.project, task.name)
     ensure_table(task.spark, table, task.columns)
+    note_meaning(task.spark, task.documents, task.name)
     # A feature that the document no longer has stays in the table, empty from now on.
     known = {*task.columns, "day"}
     dropped = [column for column in task.spark.table(table).schema if column.name not in known]

@@ -21,6 +21,7 @@ from dsl import CompiledFeatures
 from giornata.bundle import Bundle, open_bundle, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.compile import compile_model
+from giornata.documents.group_source import read_source
 from giornata.documents.model import ModelSpec
 from giornata.documents.record import LevelMetrics, ModelVersion, PartRecord, Previous, Window
 from giornata.errors import BundleError
@@ -278,6 +279,7 @@ def _train(
         configuration=spec,
         table=documents.tables[spec.data.table],
         groups={store.group: documents.group(store.group) for store in inputs.store.values()},
+        sources={store.group: read_source(documents, store.group) for store in inputs.store.values()},
         windows={
             name: Window(start=start, end=end, rows=counts.rows[name], unlabelled=counts.unlabelled[name])
             for name, (start, end) in when.bounds.items()

@@ -1,11 +1,14 @@
 """What versions that are live read, against what the documents still have: a feature in use cannot silently go."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from dsl.types import AGE
+from giornata.catalogue.meaning import digest, is_same
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments
+from giornata.documents.base import format_duration
+from giornata.documents.group_source import GroupSource, read_source
 from giornata.documents.record import ModelVersion, StoreInput
 from giornata.names import group_file, group_version, newest_versions, proposal
 
@@ -23,27 +26,33 @@ class Lack(NamedTuple):
 def deployed_problems(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list[str]:
     """What live versions of a project's models read and its documents no longer have, a sentence each.
 
-    That is a feature group, one of its features with its type, its entity, and, of a version that scores in batch,
-    the columns of its table: the rows of online requests are the caller's affair.
+    That is a feature group, one of its features with its type and meaning, its entity, and, of a version that scores in
+    batch, the columns of its table: the rows of online requests are the caller's affair.
     """
+    sources = _sources(documents)
     return [
         _sentence(each, lack)
         for each in live
         if each.project == documents.name
-        for lack in [*_store_lacks(documents.groups, each.version), *_row_lacks(documents, each)]
+        for lack in [*_store_lacks(documents.groups, sources, each.version), *_row_lacks(documents, each)]
     ]
 
 
 def group_problems(
-    project: str, name: str, group: FeatureGroup | None, live: Iterable[LiveVersion]
+    project: str,
+    name: str,
+    group: FeatureGroup | None,
+    source: GroupSource | None,
+    live: Iterable[LiveVersion],
 ) -> list[str]:
-    """What live versions read of one group and its document (None: there is none) does not have, a sentence each."""
+    """What live versions read of one group and its document (None: there is none) does not have as they know it, a
+    sentence each; where no source is given, its rows are not compared."""
     groups = {name: group} if group else {}
     return [
         _sentence(each, lack)
         for each in live
         if each.project == project
-        for lack in _store_lacks(groups, each.version, name)
+        for lack in _store_lacks(groups, lambda _: source, each.version, name)
     ]
 
 
@@ -69,15 +78,22 @@ def superseded(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list
 
 def version_lacks(documents: ProjectDocuments, version: ModelVersion) -> list[Lack]:
     """What a version reads of feature groups and the documents of its project do not have."""
-    return list(_store_lacks(documents.groups, version))
+    return list(_store_lacks(documents.groups, _sources(documents), version))
 
 
 def _sentence(live: LiveVersion, lack: Lack) -> str:
     return f"version {live.version.uuid} of {live.model}, live as {', '.join(live.tags)}, {lack.what}: {lack.remedy}"
 
 
+def _sources(documents: ProjectDocuments) -> Callable[[str], GroupSource | None]:
+    return lambda group: read_source(documents, group)
+
+
 def _store_lacks(
-    groups: Mapping[str, FeatureGroup], version: ModelVersion, only: str | None = None
+    groups: Mapping[str, FeatureGroup],
+    source_of: Callable[[str], GroupSource | None],
+    version: ModelVersion,
+    only: str | None = None,
 ) -> Iterator[Lack]:
     for read in version.signature.store.values():
         if only not in (None, read.group):
@@ -98,6 +114,58 @@ def _store_lacks(
                 f"which the documents now have as {_listed(group.entity)}",
                 proposal(read.group, groups),
             )
+        yield from _meaning_lacks(version, read, group, source_of(read.group), proposal(read.group, groups))
+
+
+def _meaning_lacks(
+    version: ModelVersion, read: StoreInput, group: FeatureGroup, source: GroupSource | None, remedy: str
+) -> Iterator[Lack]:
+    """What a group of a version says of it that its document now says otherwise; records from before these held groups
+    or sources say nothing."""
+    known, then = version.groups.get(read.group), version.sources.get(read.group)
+    if known is None:
+        return
+    if known.ttl != group.ttl:
+        yield Lack(
+            f"reads {read.group} with {_ttl(known)}, which the documents now have with {_ttl(group)}", remedy
+        )
+    if known.events != group.events:
+        yield Lack(
+            f"reads {read.group} of {_events(known, then)}, which the documents now have of {_events(group, source)}",
+            remedy,
+        )
+    for name in read.features:
+        was, now = (each.features.get(name) for each in (known, group))
+        if was and now and was.window != now.window and known.events == group.events:
+            yield Lack(
+                f"reads {read.group}.{name} with the window {was.window}, which the documents now have with "
+                f"{now.window}",
+                remedy,
+            )
+    # What is gone is told already.
+    columns = {*group.entity, "event_time", *(read.features.keys() & group.features.keys())}
+    if known.events or group.events or not then or not source or is_same(then, source, columns):
+        return
+    digests = [digest(then), digest(source)]
+    if not set(digests) <= set(group.same_meaning):
+        yield Lack(
+            f"reads {read.group}, whose {then.kind} is now another"
+            + ("" if then.kind == source.kind else f", a {source.kind}"),
+            f"{remedy}; or, if it means the same, write same_meaning: [{', '.join(digests)}] in "
+            f"features/{group_file(read.group)}.yaml",
+        )
+
+
+def _ttl(group: FeatureGroup) -> str:
+    return f"ttl {format_duration(group.ttl)}" if group.ttl else "no ttl"
+
+
+def _events(group: FeatureGroup, source: GroupSource | None) -> str:
+    """Where the rows of a group come from, its events told in full."""
+    if group.events is None:
+        return f"a {source.kind}" if source else "a query or function"
+    told = group.events
+    return f"windows over {told.table} by {told.event_time}, filed up to {format_duration(told.filed_ahead)} ahead"
 
 
 def _entity(version: ModelVersion, read: StoreInput) -> dict[str, str]:

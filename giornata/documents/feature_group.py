@@ -19,6 +19,7 @@ from giornata.documents.base import (
     Schedule,
     Share,
     Text,
+    format_duration,
     percentages,
 )
 
@@ -77,6 +78,10 @@ class Window(Document):
         if (self.quantile is None) != (self.share is None):
             raise ValueError("quantile and share belong together: {quantile: column, share: 0.9, over: 24h}")
         return self
+
+    def __str__(self) -> str:
+        share = "" if self.share is None else f", share: {self.share:g}"
+        return f"{{{self.function}: {self.column}{share}, over: {format_duration(self.over)}}}"
 
     @property
     def function(self) -> str:
@@ -156,6 +161,8 @@ class FeatureGroup(Document):
     `sla` is how long after its end a day (UTC) must be published (None: nobody waits for it).
     `looks_back` is how much older than a row what a query or function reads for it may be (None: it is of the
     row's own day); windows say it themselves.
+    `same_meaning` are the digests of sources that mean the same, as `giornata check` names them: what was learned from
+    one of them may be answered from another.
     """
 
     description: Text
@@ -169,6 +176,7 @@ class FeatureGroup(Document):
     events: Events | None = None
     features: Annotated[dict[NameText, Feature], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)
+    same_meaning: list[Text] = Field(default_factory=list)
 
     @property
     def longest_window(self) -> timedelta:

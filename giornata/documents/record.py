@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from giornata.documents.base import ColumnType, Document, TableColumnType
 from giornata.documents.feature_group import FeatureGroup
+from giornata.documents.group_source import GroupSource
 from giornata.documents.model import ModelSpec, Scalar, Task
 from giornata.documents.table import Table
 
@@ -206,7 +207,7 @@ class ModelVersion(Document):
     """The versioned record of one trained model.
 
     `configuration`, `table` and `groups` are the documents of the model, of the table it is asked about and of
-    the feature groups it reads, as they were at training.
+    the feature groups it reads, as they were at training, and `sources` what gave these groups their rows.
     `metrics` are those of the whole model on the test period, `metrics_by_level` the same rows divided by the
     level that answered, `single_model_metrics` those of the model without parts, `baseline_metrics` those of
     answering the training mean (regression) or the training share of true (binary), `previous` those of the version
@@ -226,6 +227,7 @@ class ModelVersion(Document):
     configuration: ModelSpec
     table: Table
     groups: dict[str, FeatureGroup] = Field(default_factory=dict)
+    sources: dict[str, GroupSource] = Field(default_factory=dict)
     windows: dict[Literal["train", "validation", "test"], Window]
     signature: Signature
     parameters: dict[str, Scalar]

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 from giornata import names
 from giornata.deployment import deploy
 from giornata.documents import compile_model, load_project
+from giornata.documents.group_source import read_source
 from giornata.documents.record import ModelVersion, PartRecord, Window
 from giornata.errors import SignatureError, StoreError
 from giornata.scorer import inputs_of
@@ -129,6 +130,7 @@ def train(session: Session, project: str, tmp_path: Path) -> Callable[[Settings]
             configuration=spec,
             table=documents.table("asked"),
             groups={read.group: documents.group(read.group) for read in inputs.store.values()},
+            sources={read.group: read_source(documents, read.group) for read in inputs.store.values()},
             windows=dict.fromkeys(("train", "validation", "test"), Window(start=START, end=START, rows=1)),
             signature=signature(spec, inputs, frozenset()),
             parameters={},
@@ -316,6 +318,22 @@ def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
     run(spark, settings, project, START, START + 2 * DAY)
     first = train(settings)
     put_live(settings, first)
+
+    query = group("level", "waves")["features/tides.sql"]
+    write_project({"features/tides.sql": query.replace(" level,", " level * 10 AS level,")})
+    capsys.readouterr()
+    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+        run(spark, settings, project, START, END)
+    said = capsys.readouterr().out
+    assert said.startswith(
+        f"[materialize] tides: failed: version {first.uuid} of heights, live as production, reads tides, whose query "
+        "is now another: leave features/tides.yaml as it is and write what changes as a new version of the group, "
+        "features/tides.v2.yaml; or, if it means the same, write same_meaning: [query-"
+    )
+    assert said.endswith("in features/tides.yaml. Nothing was published.\n")
+    write_project({"features/tides.sql": f"-- as before\n{query}"})
+    run(spark, settings, project, START, START + DAY)
+    assert offline(settings, project, "tides", "level") == truth(48, "level")
 
     in_place = group("level", "waves")["features/tides.yaml"].replace(
         "waves: {type: int", "waves: {type: float"
