@@ -114,7 +114,7 @@ def test_the_exit_code_of_the_job_is_ours(giornata: Any, tmp_path: Path) -> None
 def test_a_wrong_order_starts_no_spark(giornata: Any, tmp_path: Path, order: list[str], said: str) -> None:
     process = giornata(*order)
     printed, complained = process.communicate(timeout=150)
-    assert (process.returncode, printed) == (1, "")
+    assert (process.returncode, printed) == (65, "")
     assert complained.startswith("error: ")
     assert said in complained
     assert "Traceback" not in complained
