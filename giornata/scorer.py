@@ -22,7 +22,6 @@ from giornata.documents.record import ModelVersion, Signature
 from giornata.errors import BundleError, DataError
 from giornata.models import model_type
 from giornata.models.base import Answers, Matrix
-from giornata.models.boosted_trees import BoostedTrees
 from giornata.models.outputs import predictions
 from giornata.models.partitions import PartIndex
 from giornata.names import store_column
@@ -158,8 +157,6 @@ class Scorer:
         shape = (1, len(self._outputs)) if self._outputs else (1,)
         for part, model in zip(self._bundle.parts, self._models, strict=True):
             with _told(f"the model of part {part.name} cannot be asked"):
-                if isinstance(model, BoostedTrees):
-                    model.check()
                 answer = model.predict(nothing)
                 predictions(self.signature.task, self._outputs, answer)
             if answer.shape != shape or not np.isfinite(answer).all():

@@ -20,6 +20,7 @@ import numpy as np
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
 from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
+from giornata.models.boosted_trees_file import check_trees
 from giornata.models.classes import places_of, scaled_to_one
 from giornata.models.offset import offset_of
 from giornata.models.parameters import ParameterTable
@@ -125,32 +126,11 @@ class BoostedTrees:
             raise BundleError(f"{_FILE} holds no model that XGBoost reads: {_first_line(error)}") from error
         return cls(booster, _offset(booster))
 
-    def check(self) -> None:
-        """Look at every node that XGBoost read. Raises BundleError for trees through which a row could get lost.
-
-        XGBoost itself follows whatever a file says, also out of the memory that it has: a file that others wrote is to
-        be read and checked in a process that may crash.
-        """
-        try:
-            learner = json.loads(self._booster.save_raw("json"))["learner"]
-            booster = learner["gradient_booster"]
-            if booster["name"] != "gbtree":
-                raise BundleError(f"{_FILE} holds a booster of kind {booster['name']!r:.40}, not trees")
-            features, model = int(learner["learner_model_param"]["num_feature"]), booster["model"]
-            ends = np.array(model["iteration_indptr"], np.int64)
-            if ends[0] != 0 or (np.diff(ends) < 0).any() or ends[-1] != len(model["trees"]):
-                raise BundleError(f"{_FILE} holds rounds that are not those of its trees")
-            answers = np.array(model["tree_info"], np.int64)
-            if (
-                len(answers) != len(model["trees"])
-                or not ((answers >= 0) & (answers < max(self._outputs, 1))).all()
-            ):
-                raise BundleError(f"{_FILE} holds trees for an answer that there is not")
-            for number, tree in enumerate(model["trees"]):
-                if problem := _problem(tree, features):
-                    raise BundleError(f"tree {number} of {_FILE} {problem}")
-        except (LookupError, ValueError, TypeError, OverflowError) as error:
-            raise BundleError(f"{_FILE} holds no trees: {error!r:.200}") from error
+    @classmethod
+    def check_files(cls, files: Mapping[str, bytes]) -> None:
+        """Look at what XGBoost would read. Raises BundleError for what could lead it out of its memory."""
+        for content in files.values():
+            check_trees(content, _OBJECTIVES)
 
     def importance(self) -> dict[int, float]:
         gains = {int(name[1:]): float(gain) for name, gain in self._gains().items()}
@@ -245,26 +225,6 @@ def _prepared(examples: Examples, offset: float, threads: int) -> "DMatrix":
         form = DMatrix(examples.matrix, target, nthread=threads)
     _PREPARED.forms[examples] = form, offset
     return form
-
-
-def _problem(tree: Mapping[str, Any], features: int) -> str:
-    """What is wrong with a tree over so many features; empty where every way from the root ends in a leaf."""
-    left, right, feature = (
-        np.array(tree[name], np.int64) for name in ("left_children", "right_children", "split_indices")
-    )
-    numbers = np.array(tree["split_conditions"], np.float64)
-    count, inner = len(left), left >= 0
-    if not count or not len(right) == len(feature) == len(numbers) == len(tree["default_left"]) == count:
-        return "has not as many nodes everywhere"
-    # XGBoost takes the place after the left child for the right one.
-    if (left < -1).any() or (right[~inner] != -1).any() or (right[inner] != left[inner] + 1).any():
-        return "has a node with one child"
-    children = np.concatenate([left[inner], right[inner]])
-    if (children >= count).any() or (np.bincount(children, minlength=1) > 1).any() or (children == 0).any():
-        return "has a node that leads to no node, or to one that another leads to"
-    if (feature[inner] < 0).any() or (feature[inner] >= features).any() or any(tree["split_type"]):
-        return f"has a node that looks at none of the {features} features"
-    return "" if np.isfinite(numbers).all() else "has a number that is not finite"
 
 
 def _offset(booster: "Booster") -> float:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from giornata.bundle import digest, open_bundle, read_file, told
+from giornata.models.boosted_trees import BoostedTrees
 from giornata.scorer import Scorer
 from giornata.serving.forks import forget_xgboost, import_xgboost, limit
 from giornata.serving.model import open_model
@@ -118,8 +119,12 @@ def _opened(path: Path, sha256: str) -> dict[str, Any]:
         content = read_file(path)
         if digest(content) != sha256:
             return _answer("the file has changed while it was read", SOON_SECONDS)
-        if open_bundle(content).version.configuration.type == "custom":
+        bundle = open_bundle(content)
+        if bundle.version.configuration.type == "custom":
             forget_xgboost()
+        elif bundle.version.configuration.type == "xgboost":
+            for part in bundle.parts:
+                BoostedTrees.check_files(part.files)
         scorer = open_model(content).scorer
         assert isinstance(scorer, Scorer)  # since no other process was asked for
         scorer.check_parts()

@@ -23,7 +23,7 @@ __all__ = ["NotNowError", "Trials"]
 
 START_SECONDS = 120.0  # for a new process to be ready
 SECONDS = 30.0  # for a small bundle to be opened
-SECONDS_PER_MIB = 1.0  # and for each MiB of it
+SECONDS_PER_MIB = 5.0  # and for each MiB of it
 MEMORY = 4 * 2**30  # bytes that opening a small bundle may take
 MEMORY_PER_BYTE = 8
 RESTART_SECONDS = 30.0  # until a process that ended by itself is tried again
