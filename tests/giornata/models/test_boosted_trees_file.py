@@ -127,7 +127,7 @@ def test_what_is_no_document_is_refused(content):
         BoostedTrees.check_files({"model.ubj": content})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.integers(0, len(GOOD) - 1), st.integers(0, 255), st.integers(0, 40))
 def test_changed_bytes_are_refused_or_harmless(at, byte, cut):
     """A file that passes is read and asked in this process, which lives on."""
