@@ -12,11 +12,12 @@ from rich.text import Text
 
 from giornata.deployment import deploy as put_live
 from giornata.deployment import rollback as put_back
+from giornata.documents import load_project
 from giornata.documents.record import Metrics, ModelVersion, PartRecord, Window
-from giornata.errors import NotFoundError
-from giornata.names import parse_model_name
+from giornata.errors import DocumentErrors, NotFoundError, SettingsError
+from giornata.names import check_name, parse_model_name
 from giornata.removal import remove_project
-from giornata.settings import load_settings
+from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.deployments import Deployment, Deployments
 from giornata.stores.repository import Repository
@@ -26,6 +27,9 @@ __all__ = ["app"]
 app = typer.Typer(no_args_is_help=True)
 
 _MOST_PARTS = 15
+
+# What DAGs do with a version that is live for each mode.
+_MODES = {"batch": "scores it", "online": "brings what it answers into Hive"}
 
 Model = Annotated[str, typer.Argument(help="The model, as project/model.")]
 Tag = Annotated[str, typer.Argument(help="The tag, such as production.")]
@@ -79,17 +83,35 @@ def deploy(
     by: By,
     uuid: Annotated[str, typer.Option(help="The version to deploy.")],
     reason: Annotated[str, typer.Option(help="Why, for the timeline.")],
-    tag: Annotated[str | None, typer.Option(help="The tag; by default that of the model's document.")] = None,
+    tag: Annotated[
+        str | None, typer.Option(help="The tag; by default that of the document it was trained with.")
+    ] = None,
+    modes: Annotated[
+        str | None, typer.Option(help="batch, online or batch,online; by default those of that document.")
+    ] = None,
 ) -> None:
     """Put a version under a tag, if its metrics meet the gate and its signature fits."""
-    settings = load_settings()
+    settings, wanted = load_settings(), _modes(modes)
+    if tag is not None:
+        check_name(tag)
     with session(settings) as cassandra:
         trained = Repository(cassandra).get(uuid)
         if trained.model != str(parse_model_name(model)):
             raise NotFoundError(f"version {uuid} is one of {trained.model}, not of {model}")
         for warning in trained.warnings:
             typer.secho(f"WARNING: {warning}", fg="red", bold=True, err=True)
-        _announce(put_live(settings, cassandra, uuid, by, reason, datetime.now(UTC), tag))
+        before = Deployments(cassandra).all_current()
+        done = put_live(settings, cassandra, uuid, by, reason, datetime.now(UTC), tag, wanted)
+    if done in before:
+        typer.echo(
+            f"{done.model}: version {done.uuid} is live under {done.tag} ({', '.join(done.modes)}) already, since "
+            f"{_moment(done.at)}, by {done.by}: nothing has changed"
+        )
+        return
+    _announce(done)
+    for mode in _without_dag(settings, done):
+        text = f"no DAG {_MODES[mode]}, as no document of the project has `deploy` with {mode}: add it to the model's"
+        typer.secho(f"WARNING: {text}", fg="red", bold=True, err=True)
 
 
 @app.command()
@@ -99,7 +121,7 @@ def rollback(
     by: By,
     reason: Annotated[str, typer.Option(help="Why, for the timeline.")],
 ) -> None:
-    """Put back the version that was under a tag before the present one."""
+    """Put back the version that was under a tag before the present one; again, the one before that."""
     settings = load_settings()
     with session(settings) as cassandra:
         _announce(
@@ -114,9 +136,10 @@ def timeline(model: Model, tag: Tag = "production") -> None:
         entries = Deployments(cassandra).timeline(str(parse_model_name(model)), tag)
     if not entries:
         raise NotFoundError(f"nothing was ever deployed to {model}, tag {tag}")
-    table = _table("At (UTC)", "Version", "Modes", "By", "Reason")
+    table = _table("At (UTC)", "Version", "What", "Modes", "By", "Reason")
     for entry in entries:
-        table.add_row(_moment(entry.at), entry.uuid, ", ".join(entry.modes), entry.by, entry.reason)
+        modes = ", ".join(entry.modes)
+        table.add_row(_moment(entry.at), entry.uuid, entry.kind, modes, entry.by, entry.reason)
     _print(table)
 
 
@@ -223,6 +246,26 @@ def _importances(version: ModelVersion) -> Table:
 
 def _announce(entry: Deployment) -> None:
     typer.echo(f"{entry.model}: version {entry.uuid} is live under {entry.tag} ({', '.join(entry.modes)})")
+
+
+def _modes(text: str | None) -> list[str] | None:
+    """The modes written as `batch,online`."""
+    if text is None:
+        return None
+    modes = [mode.strip() for mode in text.split(",")]
+    if set(modes) - _MODES.keys():
+        raise typer.BadParameter(f"{text!r} is not batch, online or batch,online", param_hint="--modes")
+    return sorted(set(modes))
+
+
+def _without_dag(settings: Settings, entry: Deployment) -> list[str]:
+    """The modes of a deployment that the project's DAGs are not made for, by the documents there are."""
+    try:
+        documents = load_project(settings.projects / parse_model_name(entry.model).project)
+    except (NotFoundError, DocumentErrors, SettingsError):
+        return []
+    planned = {mode for model in documents.models.values() if model.deploy for mode in model.deploy.modes}
+    return [mode for mode in entry.modes if mode not in planned]
 
 
 def _table(*columns: str) -> Table:

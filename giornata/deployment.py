@@ -31,7 +31,7 @@ from giornata.errors import (
 from giornata.evaluation.metrics import UNDEFINED
 from giornata.names import parse_model_name
 from giornata.settings import Settings
-from giornata.stores.deployments import Deployment, Deployments
+from giornata.stores.deployments import DEPLOYED, ROLLED_BACK, Deployment, Deployments
 from giornata.stores.features import features_online
 from giornata.stores.repository import Repository
 
@@ -40,6 +40,7 @@ __all__ = ["check_features", "check_gate", "check_signature", "deploy", "project
 ROUTES = "deployments.json"
 LOCK_TIMEOUT = 30.0
 ATTEMPTS = 20  # to deploy when others deploy to the tag at the same moment
+_NEW = ".new-"
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +54,14 @@ def deploy(
     at: datetime,
     tag: str | None = None,
     modes: Sequence[str] | None = None,
+    kind: str = DEPLOYED,
 ) -> Deployment:
     """Put a version under a tag and, for online use, into the bundle folder that servers watch.
 
     Tag and modes are those of the version's own document unless given. The timeline is the truth and is written
-    first; a run that dies before the folder is written is mended by running it again, which adds no second row.
+    first; a run that dies before the folder is written is mended by running it again, which adds no second row: what
+    is live for these modes already is returned as it was deployed. `kind` is what the timeline calls it.
+
     Raises NotFoundError, GateError when a metric misses its bound, SignatureError when callers of the tag could
     not stay as they are or features that the version reads are gone, and StoreError.
     """
@@ -67,7 +71,10 @@ def deploy(
     tag = tag or (planned.tag if planned else None)
     modes = modes or (planned.modes if planned else None)
     if not tag or not modes:
-        raise NotFoundError(f"the document of {version.model} has no `deploy`: name a tag and the modes")
+        raise NotFoundError(
+            f"version {uuid} was trained when the document of {version.model} had no `deploy`, and a version keeps the "
+            "document it was trained with: name a tag and the modes, as in --tag production --modes batch,online"
+        )
     check_gate(planned.gate if planned else {}, version.metrics)
     for _ in range(ATTEMPTS):
         live = deployments.current(version.model, tag)
@@ -79,7 +86,7 @@ def deploy(
                 repository.get(live.uuid).signature, version.signature, f"{version.model}, tag {tag}"
             )
         # What was compared must be what it takes the place of: others may deploy at the same moment.
-        live = deployments.append_after(live, version.model, tag, uuid, by, reason, modes, at)
+        live = deployments.append_after(live, version.model, tag, uuid, by, reason, modes, at, kind)
         if live:
             break
     else:
@@ -93,14 +100,34 @@ def deploy(
 def rollback(
     settings: Settings, session: Session, model: str, tag: str, by: str, reason: str, at: datetime
 ) -> Deployment:
-    """Put back what was under the tag before the version that is there now. Raises as `deploy` does."""
+    """Put back what was under the tag before the version that is there now. Raises as `deploy` does.
+
+    Doing it again goes further back: what was rolled back is not what came before.
+    """
     timeline = Deployments(session).timeline(model, tag)
     if not timeline:
         raise NotFoundError(f"nothing was ever deployed to {model}, tag {tag}")
-    before = next((entry for entry in timeline if entry.uuid != timeline[0].uuid), None)
+    live = timeline[0]
+    before = next((entry for entry in _standing(timeline) if entry.uuid != live.uuid), None)
     if before is None:
-        raise NotFoundError(f"only version {timeline[0].uuid} was ever deployed to {model}, tag {tag}")
-    return deploy(settings, session, before.uuid, by, reason, at, tag, before.modes)
+        if all(entry.uuid == live.uuid for entry in timeline):
+            raise NotFoundError(f"only version {live.uuid} was ever deployed to {model}, tag {tag}")
+        raise NotFoundError(
+            f"nothing came before version {live.uuid}, which {model}, tag {tag} was rolled back to: deploy the version "
+            "that you want"
+        )
+    return deploy(settings, session, before.uuid, by, reason, at, tag, before.modes, ROLLED_BACK)
+
+
+def _standing(timeline: Sequence[Deployment]) -> list[Deployment]:
+    """What is live and what came before it, newest first: `timeline`, which is so too, without what was rolled back."""
+    standing: list[Deployment] = []
+    for entry in reversed(timeline):
+        if entry.kind == ROLLED_BACK:
+            while standing and standing[-1].uuid != entry.uuid:
+                standing.pop()
+        standing.append(entry)
+    return standing[::-1]
 
 
 def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
@@ -193,6 +220,9 @@ def project_to_disk(session: Session, folder: Path) -> dict[str, str]:
                     left_out[uuid] = str(error)
                     logger.warning("left a version out of %s: uuid=%s reason=%s", folder, uuid, error)
             served = [entry for entry in live if entry.uuid not in left_out]
+            # Left by a process that was killed: this one alone writes here now.
+            for left in folder.glob(f"{_NEW}*"):
+                left.unlink(missing_ok=True)
             _replace(folder / ROUTES, json.dumps(_routes(served), indent=2, sort_keys=True).encode())
             for path in folder.glob("*.zip"):
                 if path.stem not in {entry.uuid for entry in served}:
@@ -230,7 +260,7 @@ def _put_bundle(repository: Repository, path: Path, uuid: str) -> None:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file that readers see whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_NEW)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)

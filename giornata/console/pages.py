@@ -107,6 +107,7 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
         entered = Entries(tag.strip(), reason.strip(), tuple(sorted(set(modes))))
         wrong = entered.wrong
         if not wrong:
+            before = source.stores.deployments.all_current()
             try:
                 done = deploy(
                     source.settings,
@@ -123,7 +124,9 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
             else:
                 project, model = done.model.split("/")
                 target = request.url_for("tag", project=project, model=model, tag=done.tag).path
-                return RedirectResponse(f"{target}?deployed={quote(uuid)}", 303)
+                return RedirectResponse(
+                    f"{target}?{'unchanged' if done in before else 'deployed'}={quote(uuid)}", 303
+                )
         return _deploy_form(request, source, uuid, entered, wrong)
 
     return routes
@@ -223,6 +226,7 @@ def tag_page(
     tag: str,
     window: str | None = None,
     deployed: str = "",
+    unchanged: str = "",
 ) -> Response:
     """A tag: its timeline, the accuracy measured of its answers, the features they were given, its alerts."""
     view = _model(source, project, model)
@@ -237,6 +241,7 @@ def tag_page(
         "consistency": live_consistency(source.stores, view.full_name, tag, view.spec),
         "alerts": alerts_of(source.stores, view.full_name, tag),
         "deployed": deployed if deployed == timeline[0].uuid else "",
+        "unchanged": unchanged if unchanged == timeline[0].uuid else "",
     }
     return page(request, "tag.html", values)
 

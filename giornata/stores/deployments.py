@@ -12,7 +12,10 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 from giornata.errors import StoreError
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
-__all__ = ["Deployment", "Deployments"]
+__all__ = ["DEPLOYED", "ROLLED_BACK", "Deployment", "Deployments"]
+
+DEPLOYED = "deployed"
+ROLLED_BACK = "rolled back"
 
 APPEND_SECONDS = 10.0  # for a deployment to find the moment when nobody else deploys to the tag
 _TICK = timedelta(milliseconds=1)  # what Cassandra tells apart
@@ -23,6 +26,7 @@ class Deployment:
     """A version put under a tag at a moment (aware, UTC, milliseconds), for some of the modes batch and online.
 
     `number` counts the deployments to the tag, from 1; it is 0 for those that were made before they were counted.
+    `kind` is DEPLOYED, or ROLLED_BACK where it was put back in place of one that came after it.
     """
 
     model: str
@@ -33,6 +37,7 @@ class Deployment:
     reason: str
     modes: tuple[str, ...]
     number: int = field(default=0, compare=False)
+    kind: str = DEPLOYED
 
 
 class Deployments:
@@ -42,11 +47,11 @@ class Deployments:
         """Prepare the statements. Raises StoreError, also when the table is not there yet."""
         self._session = session
         try:
-            columns = "model, tag, at, uuid, deployed_by, reason, modes, number"
+            columns = "model, tag, at, uuid, deployed_by, reason, modes, number, kind"
             self._append = session.prepare(
                 "BEGIN BATCH "
                 "UPDATE giornata.deployments SET newest = ? WHERE model = ? AND tag = ? IF newest = ?; "
-                f"INSERT INTO giornata.deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?); "
+                f"INSERT INTO giornata.deployments ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?); "
                 "APPLY BATCH"
             )
             self._timeline = session.prepare(
@@ -64,7 +69,15 @@ class Deployments:
             raise _fault(fault) from fault
 
     def append(
-        self, model: str, tag: str, uuid: str, by: str, reason: str, modes: Sequence[str], at: datetime
+        self,
+        model: str,
+        tag: str,
+        uuid: str,
+        by: str,
+        reason: str,
+        modes: Sequence[str],
+        at: datetime,
+        kind: str = DEPLOYED,
     ) -> Deployment:
         """Put a version under a tag, after whatever is there; the same again, with nothing in between, changes nothing.
 
@@ -78,7 +91,9 @@ class Deployments:
         appended: Deployment | None
         try:
             appended = attempts(
-                lambda: self.append_after(self.current(model, tag), model, tag, uuid, by, reason, modes, at)
+                lambda: self.append_after(
+                    self.current(model, tag), model, tag, uuid, by, reason, modes, at, kind
+                )
             )
         except RetryError as error:
             raise StoreError(
@@ -97,18 +112,19 @@ class Deployments:
         reason: str,
         modes: Sequence[str],
         at: datetime,
+        kind: str = DEPLOYED,
     ) -> Deployment | None:
         """As `append`, on the condition that `live`, which `current` gave, is live still; None where it is not."""
         moment = at.astimezone(UTC)
         # Cassandra keeps milliseconds.
         moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
         number = live.number if live else 0
-        wanted = Deployment(model, tag, moment, uuid, by, reason, tuple(sorted(modes)), number + 1)
+        wanted = Deployment(model, tag, moment, uuid, by, reason, tuple(sorted(modes)), number + 1, kind)
         if live:
             if live == wanted:
                 return live
             wanted = replace(wanted, at=max(moment, live.at + _TICK))
-        values = (model, tag, wanted.at, uuid, by, reason, list(wanted.modes), wanted.number)
+        values = (model, tag, wanted.at, uuid, by, reason, list(wanted.modes), wanted.number, kind)
         (result,) = self._rows(self._append, (wanted.number, model, tag, number or None, *values))
         return wanted if result[0] else None
 
@@ -143,6 +159,7 @@ def _deployment(row: Any) -> Deployment:
         row.reason,
         tuple(row.modes),
         row.number or 0,
+        row.kind or DEPLOYED,
     )
 
 

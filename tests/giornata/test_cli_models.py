@@ -4,11 +4,12 @@ import uuid
 from datetime import timedelta
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from giornata.cli_models import app
 from giornata.documents.record import Window
-from giornata.errors import GateError, NotFoundError
+from giornata.errors import GateError, InvalidNameError, NotFoundError
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 
@@ -65,6 +66,7 @@ def test_deploy_list_roll_back(versions, tmp_path):
     assert first.uuid in rolled
     lines = run("timeline", model, "production").splitlines()[1:]
     assert [line.split()[-1] for line in lines] == ["mails", "better", "first"]
+    assert ["rolled back" in line for line in lines] == [True, False, False]
     assert [
         uuid_ in line for uuid_, line in zip((first.uuid, second.uuid, first.uuid), lines, strict=True)
     ] == [
@@ -73,6 +75,85 @@ def test_deploy_list_roll_back(versions, tmp_path):
         True,
     ]
     assert (tmp_path / "bundles" / f"{first.uuid}.zip").exists()
+
+
+def test_what_is_live_already_is_told_as_that_and_nothing_changes(versions):
+    first = versions[0]
+    run("deploy", first.model, "--uuid", first.uuid, "--reason", "first", "--by", "anna")
+    said = run("deploy", first.model, "--uuid", first.uuid, "--reason", "again", "--by", "berta")
+    assert f"version {first.uuid} is live under production (batch, online) already, since" in said
+    assert "by anna: nothing has changed" in said
+    run("deploy", first.model, "--uuid", first.uuid, "--reason", "nightly", "--modes", "batch")
+    lines = run("timeline", first.model, "production").splitlines()[1:]
+    assert [line.split()[-1] for line in lines] == ["nightly", "first"]
+
+
+def test_a_version_trained_without_deploy_is_deployed_by_tag_and_modes(stores, versions):
+    bare = versions[0].configuration.model_copy(update={"deploy": None})
+    version = versions[0].model_copy(update={"uuid": str(uuid.uuid4()), "configuration": bare})
+    with cassandra.session(stores) as opened:
+        Repository(opened).save(version, b"bundle of " + version.uuid.encode())
+    command = ("deploy", version.model, "--uuid", version.uuid, "--reason", "by hand")
+    with pytest.raises(
+        NotFoundError, match="keeps the document it was trained with: name a tag and the modes"
+    ):
+        run(*command, "--tag", "canary")
+    with pytest.raises(InvalidNameError):
+        run(*command, "--tag", "Canary!", "--modes", "batch")
+    wrong = CliRunner().invoke(app, [*command, "--tag", "canary", "--modes", "batch,nightly"])
+    assert wrong.exit_code == 2
+    assert "is not batch, online or batch,online" in " ".join(wrong.output.replace("│", "").split())
+    assert run(*command, "--tag", "canary", "--modes", "online, batch") == (
+        f"{version.model}: version {version.uuid} is live under canary (batch, online)\n"
+    )
+    (line,) = run("timeline", version.model, "canary").splitlines()[1:]
+    assert "batch, online" in line
+
+
+DOCUMENTS = {
+    "project.yaml": {"description": "Rides", "owner": "tests", "start_date": "2013-01-01"},
+    "tables/rides.yaml": {
+        "description": "Rides",
+        "key": ["ride"],
+        "event_time": "begun_at",
+        "columns": {"ride": "int", "begun_at": "timestamp", "distance": "float", "minutes": "float"},
+    },
+    "models/minutes.yaml": {
+        "description": "Minutes",
+        "owner": "tests",
+        "type": "xgboost",
+        "task": "regression",
+        "data": {"table": "rides", "key": ["ride"], "event_time": "begun_at"},
+        "label": {"table": "rides", "value": "minutes", "event_time": "begun_at"},
+        "split": {"train": "30d", "validation": 0.2, "test": "7d"},
+        "features": {"distance": "row.distance"},
+        "deploy": {"tag": "nightly", "modes": ["batch"]},
+    },
+}
+
+
+@pytest.fixture
+def documents(versions, tmp_path, monkeypatch):
+    """A project of the model `versions` belongs to, which its document means for batches."""
+    monkeypatch.setenv("GIORNATA_PROJECTS", str(tmp_path / "projects"))
+    project, _ = versions[0].model.split("/")
+    for path, document in DOCUMENTS.items():
+        file = tmp_path / "projects" / project / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(document))
+    return project
+
+
+def test_modes_that_no_dag_of_the_project_serves_are_told(stores, versions, documents):
+    alone = versions[0].signature.model_copy(update={"store": {}})  # the project has no feature groups
+    version = versions[0].model_copy(update={"uuid": str(uuid.uuid4()), "signature": alone})
+    with cassandra.session(stores) as opened:
+        Repository(opened).save(version, b"bundle of " + version.uuid.encode())
+    command = ("deploy", version.model, "--uuid", version.uuid, "--reason", "first")
+    said = " ".join(run(*command).split())
+    assert "WARNING: no DAG brings what it answers into Hive, as no document of the project" in said
+    assert "no DAG scores it" not in said
+    assert "WARNING" not in run(*command, "--modes", "batch")
 
 
 def test_by_is_the_user_unless_said(versions, monkeypatch):

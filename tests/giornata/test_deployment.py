@@ -101,6 +101,54 @@ def test_rollback(settings, session, train):
         rollback(settings, session, first.model, "nosuch", "anna", "", LATER)
 
 
+def test_rolling_back_again_goes_further_back_and_not_to_and_fro(settings, session, train):
+    first, second, third, fourth = (train() for _ in range(4))
+    model, hour = first.model, timedelta(hours=1)
+    for number, version in enumerate((first, second, third)):
+        deploy(settings, session, version.uuid, "anna", "better", AT + number * hour)
+    # Only modes change: not another version to go back to.
+    deploy(settings, session, third.uuid, "anna", "nightly", AT + 3 * hour, "production", ["batch"])
+
+    def back(number):
+        return rollback(settings, session, model, "production", "berta", "worse", AT + number * hour)
+
+    assert [back(4).uuid, back(5).uuid] == [second.uuid, first.uuid]
+    with pytest.raises(NotFoundError, match=f"nothing came before version {first.uuid}"):
+        back(6)
+    deploy(settings, session, fourth.uuid, "anna", "mended", AT + 7 * hour)
+    assert back(8).uuid == first.uuid
+    deploy(settings, session, second.uuid, "anna", "after all", AT + 9 * hour)
+    deploy(settings, session, third.uuid, "anna", "again", AT + 10 * hour)
+    assert [back(11).uuid, back(12).uuid] == [second.uuid, first.uuid]
+    kinds = [entry.kind for entry in reversed(Deployments(session).timeline(model, "production"))]
+    assert (
+        kinds
+        == ["deployed"] * 4
+        + ["rolled back"] * 2
+        + ["deployed", "rolled back"]
+        + ["deployed"] * 2
+        + ["rolled back"] * 2
+    )
+
+
+def test_a_timeline_from_before_rollbacks_were_marked_is_read_as_deployments(settings, session, train):
+    first, second = train(), train()
+    deploy(settings, session, first.uuid, "anna", "first", AT)
+    deploy(settings, session, second.uuid, "anna", "second", LATER)
+    rows = session.execute(
+        "SELECT at, uuid FROM giornata.deployments WHERE model = %s AND tag = 'production'", (first.model,)
+    )
+    for row in list(rows):
+        session.execute(
+            "UPDATE giornata.deployments SET kind = null "
+            "WHERE model = %s AND tag = 'production' AND at = %s AND uuid = %s",
+            (first.model, row.at, row.uuid),
+        )
+    assert {entry.kind for entry in Deployments(session).timeline(first.model, "production")} == {"deployed"}
+    back = rollback(settings, session, first.model, "production", "anna", "worse", LATER + timedelta(hours=1))
+    assert back.uuid == first.uuid
+
+
 def test_batch_only_is_not_put_on_disk(settings, session, train):
     version = train()
     deploy(settings, session, version.uuid, "anna", "nightly", AT, modes=["batch"])
@@ -117,9 +165,11 @@ def test_the_folder_is_mended(settings, session, train):
     path.write_bytes(b"torn")
     stranger.write_bytes(b"of nobody")
     (settings.bundles / "deployments.json").unlink()
+    (settings.bundles / ".new-by_a_killed_process").write_bytes(b"half")
     project_to_disk(session, settings.bundles)
     assert path.read_bytes() == version.uuid.encode() * 100
     assert not stranger.exists()
+    assert not list(settings.bundles.glob(".new-*"))
     assert routes(settings, version.model)["uuids"] == [version.uuid]
 
 
@@ -182,7 +232,9 @@ def test_unknown_version_and_undeployable_model(settings, session, train, traine
         deploy(settings, session, str(uuid.uuid4()), "anna", "", AT)
     spec = trained.bundle.version.configuration.model_copy(update={"deploy": None})
     version = train(configuration=spec)
-    with pytest.raises(NotFoundError, match="name a tag and the modes"):
+    with pytest.raises(
+        NotFoundError, match=r"was trained when .* had no `deploy`.* name a tag and the modes"
+    ):
         deploy(settings, session, version.uuid, "anna", "", AT)
     assert deploy(settings, session, version.uuid, "anna", "", AT, "trial", ["batch"]).tag == "trial"
 

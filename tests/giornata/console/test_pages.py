@@ -13,7 +13,7 @@ from giornata.bundle import open_bundle, write_bundle
 from giornata.console import create_app
 from giornata.documents import Table
 from giornata.monitoring.points import Point
-from giornata.stores.deployments import Deployments
+from giornata.stores.deployments import ROLLED_BACK, Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from giornata.stores.training_runs import TrainingRun, TrainingRuns
@@ -129,7 +129,8 @@ def test_tag_page(trained: Any, client: TestClient) -> None:
     old, new = trained.versions
     page = get(client, f"/models/{trained.model}/tags/production")
     assert (
-        row(page, "2013-11-10 07:00") == f"2013-11-10 07:00 UTC {new.uuid[:8]} batch, online anna better live"
+        row(page, "2013-11-10 07:00")
+        == f"2013-11-10 07:00 UTC {new.uuid[:8]} deployed batch, online anna better live"
     )
     assert row(page, "2013-11-01 07:00").endswith("the first one Deploy again …")
     assert page.count('<figure class="chart">') == 5
@@ -296,6 +297,24 @@ def test_deploying_by_the_form(trained: Any, client: TestClient) -> None:
         ("batch",),
     )
     assert live.at >= before.replace(microsecond=0)
+    again = deploy(client, old.uuid, reason="and once more")
+    target = f"/models/{trained.model}/tags/production?unchanged={old.uuid}"
+    assert (again.status_code, again.headers["location"]) == (303, target)
+    page = text(get(client, target))
+    assert "already: nothing has changed." in page
+    assert "and once more" not in page
+
+
+def test_a_timeline_says_what_was_rolled_back(trained: Any, client: TestClient) -> None:
+    trained.user = "anna"
+    at = WHEN + timedelta(days=20)
+    Deployments(trained.session).append(
+        trained.model, "production", trained.versions[0].uuid, "anna", "mails", ["batch"], at, ROLLED_BACK
+    )
+    page = get(client, f"/models/{trained.model}/tags/production")
+    assert "rolled back batch anna mails" in row(page, f"{at:%Y-%m-%d %H:%M}")
+    timeline = client.get("/api/deployments", params={"model": trained.model, "tag": "production"}).json()
+    assert sorted(entry["kind"] for entry in timeline) == ["deployed", "deployed", "rolled back"]
 
 
 def test_who_deploys_sees_what_the_version_warns_of(trained: Any, client: TestClient) -> None:
