@@ -1,7 +1,8 @@
 """The commands `giornata models|show|deploy|rollback|timeline|remove`: look into the repository, move tags, tidy up."""
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -10,13 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from giornata.airflow_api import AirflowApi, AirflowError
 from giornata.deployment import deploy as put_live
 from giornata.deployment import rollback as put_back
 from giornata.documents import load_project
+from giornata.documents.described import check_is_described
 from giornata.documents.record import Metrics, ModelVersion, PartRecord, Window
 from giornata.errors import DocumentErrors, NotFoundError, SettingsError
 from giornata.names import check_name, parse_model_name
-from giornata.removal import remove_project
+from giornata.removal import check_folder_is_gone, check_is_known, fail_runs, remove_project
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.deployments import Deployment, Deployments
@@ -49,7 +52,8 @@ def models(
     model: Annotated[str | None, typer.Argument(help="Only this model, as project/model.")] = None,
 ) -> None:
     """List the trained versions, newest first, with their test metrics and tags."""
-    with session(load_settings()) as cassandra:
+    settings = load_settings()
+    with session(settings) as cassandra:
         versions = Repository(cassandra).list(str(parse_model_name(model)) if model else None)
         live = Deployments(cassandra).all_current()
     table = _table("Model", "Version", "Trained", "By", "Tags", "Test metrics")
@@ -65,6 +69,8 @@ def models(
             _metrics(version.metrics),
         )
     if not versions:
+        if model:
+            check_is_described(settings.projects, parse_model_name(model))
         raise NotFoundError(f"no version of {model or 'any model'} has been trained yet")
     _print(table)
 
@@ -132,8 +138,12 @@ def rollback(
 @app.command()
 def timeline(model: Model, tag: Tag = "production") -> None:
     """List what has been deployed to a tag, newest first."""
-    with session(load_settings()) as cassandra:
-        entries = Deployments(cassandra).timeline(str(parse_model_name(model)), tag)
+    settings, name = load_settings(), parse_model_name(model)
+    with session(settings) as cassandra:
+        entries = Deployments(cassandra).timeline(str(name), tag)
+        is_known = bool(entries or Repository(cassandra).list(str(name)))
+    if not is_known:
+        check_is_described(settings.projects, name)
     if not entries:
         raise NotFoundError(f"nothing was ever deployed to {model}, tag {tag}")
     table = _table("At (UTC)", "Version", "What", "Modes", "By", "Reason")
@@ -148,14 +158,39 @@ def remove(
     project: Annotated[str, typer.Argument(help="A project whose folder you have deleted.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Remove all that is stored of a project: tables, features, model versions, metrics, logged predictions."""
+    """Remove all that is stored of a project: tables, features, model versions, metrics, logged predictions.
+
+    Its runs in Airflow that go on or wait are failed.
+    """
     settings = load_settings()
-    if not yes:
-        typer.confirm(f"Remove everything of {project} from Hive and Cassandra, for good?", abort=True)
-    with session(settings) as cassandra:
+    check_folder_is_gone(settings, project)
+    with session(settings) as cassandra, _airflow(settings) as airflow:
+        check_is_known(settings, cassandra, airflow, project)
+        if not yes:
+            typer.confirm(f"Remove everything of {project} from Hive and Cassandra, for good?", abort=True)
+        if airflow:  # first, so that nothing is written that was just removed
+            typer.echo(f"failed {fail_runs(airflow, project)} runs in Airflow that were not finished")
         for line in remove_project(settings, cassandra, project):
             typer.echo(f"removed {line}")
-    typer.echo("Airflow keeps the runs of its DAGs until you delete them there.")
+    if airflow is None:
+        typer.echo(f"Runs of {project} in Airflow that were not finished are so still.", err=True)
+    else:
+        typer.echo("Airflow keeps the runs of its DAGs until you delete them there.")
+
+
+@contextmanager
+def _airflow(settings: Settings) -> Iterator[AirflowApi | None]:
+    """Airflow, logged in; None where it cannot be asked, and the reason is told."""
+    try:
+        api = AirflowApi.of(settings)
+    except (AirflowError, SettingsError) as error:
+        typer.secho(f"WARNING: Airflow is not asked: {error}", fg="red", bold=True, err=True)
+        yield None
+        return
+    try:
+        yield api
+    finally:
+        api.close()
 
 
 def _about(version: ModelVersion) -> Table:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from giornata.documents.described import check_is_described
 from giornata.errors import NotFoundError
 from giornata.names import parse_model_name
 from giornata.settings import load_settings
@@ -27,10 +28,12 @@ def runs(
     model: Annotated[str | None, typer.Argument(help="Only this model, as project/model.")] = None,
 ) -> None:
     """List the runs of training, newest first: how far each is, or how and why it ended."""
-    name = str(parse_model_name(model)) if model else None
-    with session(load_settings()) as cassandra:
-        found = TrainingRuns(cassandra).list(name)
+    settings, name = load_settings(), parse_model_name(model) if model else None
+    with session(settings) as cassandra:
+        found = TrainingRuns(cassandra).list(str(name) if name else None)
     if not found:
+        if name:
+            check_is_described(settings.projects, name)
         raise NotFoundError(f"no training of {name or 'any model'} was started yet")
     now = datetime.now(UTC)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)

@@ -1,20 +1,30 @@
-"""Removing a project for good: from Hive, from Cassandra, from the servers and from the prediction log."""
+"""Removing a project for good: from Hive, from Cassandra, from the servers and from the prediction log.
+
+Its DAG runs that go on in Airflow are failed: without their DAG they would be running for ever.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
+from urllib.parse import quote
 
 from cassandra.cluster import Session
 
+from giornata.airflow_api import AirflowApi
 from giornata.deployment import project_to_disk
-from giornata.errors import GiornataError, StoreError
+from giornata.documents.suggestions import did_you_mean
+from giornata.errors import GiornataError, NotFoundError, StoreError
 from giornata.names import check_project_name, keyspace
 from giornata.settings import Settings
 from giornata.stores import hive
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
-__all__ = ["StillThereError", "remove_project"]
+__all__ = ["StillThereError", "check_folder_is_gone", "check_is_known", "fail_runs", "remove_project"]
 
 DROP_TIMEOUT = 60.0
+
+_FEATURES = keyspace("x").removesuffix("x")
+_UNFINISHED = ("queued", "running")
+_RUNS_AT_ONCE = 100
 
 # Tables in the keyspace `giornata` whose partitions belong to one model, with their partition keys.
 _OF_MODELS = {
@@ -36,12 +46,7 @@ def remove_project(settings: Settings, session: Session, project: str) -> Iterat
     interrupted is completed by running it again. Raises StillThereError, before anything is removed, and
     StoreError.
     """
-    check_project_name(project)
-    folder = settings.projects / project
-    if folder.exists():
-        raise StillThereError(
-            f"{folder} is still there, and its DAGs would fill the stores again: delete the folder first"
-        )
+    check_folder_is_gone(settings, project)
 
     def is_ours(model: str) -> bool:
         return model.startswith(f"{project}/")
@@ -67,6 +72,73 @@ def remove_project(settings: Settings, session: Session, project: str) -> Iterat
     if log.exists():
         shutil.rmtree(log)
         yield f"the prediction log {log}"
+
+
+def check_folder_is_gone(settings: Settings, project: str) -> None:
+    """Raise StillThereError where the project's folder is there. Raises InvalidNameError for no project's name."""
+    check_project_name(project)
+    folder = settings.projects / project
+    if folder.exists():
+        raise StillThereError(
+            f"{folder} is still there, and its DAGs would fill the stores again: delete the folder first"
+        )
+
+
+def check_is_known(settings: Settings, session: Session, airflow: AirflowApi | None, project: str) -> None:
+    """Raise NotFoundError, with the nearest name of which something is, where nothing is stored of a project and
+    Airflow, if it can be asked, runs nothing of it."""
+    known = _projects(session)
+    if project in known or (settings.prediction_log / project).exists():
+        return
+    if hive.query(settings, f"SHOW DATABASES LIKE '{project}'") or (
+        airflow and _unfinished_runs(airflow, project)
+    ):
+        return
+    hint = did_you_mean(project, known)
+    raise NotFoundError(
+        f"there is no project {project}: it has no folder in {settings.projects}, and nothing is stored of it"
+        + (f" ({hint})" if hint else "")
+    )
+
+
+def fail_runs(airflow: AirflowApi, project: str) -> int:
+    """Fail the runs of a project's DAGs that go on or wait; returns how many. Raises AirflowError."""
+    failed: set[tuple[str, str]] = set()
+    while runs := _unfinished_runs(airflow, project) - failed:
+        for dag_id, run_id in runs:
+            path = f"/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+            airflow.call("PATCH", path, json={"state": "failed"})
+        failed |= runs
+    return len(failed)
+
+
+def _unfinished_runs(airflow: AirflowApi, project: str) -> set[tuple[str, str]]:
+    """DAG and name of unfinished runs of a project, of the first of them where they are many."""
+    ours = f"{project}."
+    asked = {"state": _UNFINISHED, "dag_id_prefix_pattern": ours, "limit": _RUNS_AT_ONCE}
+    found = airflow.call("GET", "/dags/~/dagRuns", params=asked)["dag_runs"]
+    return {(run["dag_id"], run["dag_run_id"]) for run in found if run["dag_id"].startswith(ours)}
+
+
+def _projects(session: Session) -> set[str]:
+    """The projects that Cassandra has something of."""
+    try:
+        models = [row.model for row in session.execute("SELECT model FROM giornata.model_versions")]
+        for table, key in {**_OF_MODELS, "deployments": ("model", "tag")}.items():
+            rows = session.execute(f"SELECT DISTINCT {', '.join(key)} FROM giornata.{table}")
+            models += [row.model for row in rows]
+        found = {model.partition("/")[0] for model in models}
+        for table in ("pushed_partitions", "validations"):
+            rows = session.execute(f"SELECT DISTINCT project, group_name FROM giornata.{table}")
+            found |= {row.project for row in rows}
+        rows = session.execute("SELECT keyspace_name FROM system_schema.keyspaces")
+        return found | {
+            row.keyspace_name.removeprefix(_FEATURES)
+            for row in rows
+            if row.keyspace_name.startswith(_FEATURES)
+        }
+    except CASSANDRA_FAULTS as fault:
+        raise StoreError(f"Cassandra does not say which projects it has: {fault}") from fault
 
 
 def _delete(session: Session, table: str, key: tuple[str, ...], is_ours: Callable[[str], bool]) -> int:

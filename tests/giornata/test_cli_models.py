@@ -4,12 +4,15 @@ import uuid
 from datetime import timedelta
 
 import pytest
+import typer
 import yaml
 from typer.testing import CliRunner
 
+from giornata import cli_runs
 from giornata.cli_models import app
 from giornata.documents.record import Window
 from giornata.errors import GateError, InvalidNameError, NotFoundError
+from giornata.removal import StillThereError
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 
@@ -41,8 +44,13 @@ def versions(stores, schema, trained, tmp_path, monkeypatch):
             opened.execute("DELETE FROM giornata.deployments WHERE model = %s AND tag = %s", (model, tag))
 
 
+commands = typer.Typer()
+commands.add_typer(app)
+commands.add_typer(cli_runs.app)
+
+
 def run(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(commands, [str(argument) for argument in arguments])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -238,8 +246,58 @@ def test_errors_are_for_people(versions):
         run("timeline", first.model, "canary")
     with pytest.raises(NotFoundError, match="no model version"):
         run("show", str(uuid.uuid4()))
-    with pytest.raises(NotFoundError, match="no version of e_no/nobody has been trained yet"):
+    with pytest.raises(NotFoundError, match="there is no project e_no"):
         run("models", "e_no/nobody")
+
+
+def test_a_model_that_is_not_there_is_told_from_one_that_is_not_trained(documents, tmp_path):
+    (tmp_path / "projects" / documents / "models/hours.yaml").write_text("in disorder: [")
+    for command in ("models", "runs"):
+        with pytest.raises(
+            NotFoundError, match=f"there is no model {documents}/minuets .*did you mean 'minutes'"
+        ):
+            run(command, f"{documents}/minuets")
+        with pytest.raises(
+            NotFoundError, match=f"there is no project {documents}x .*did you mean '{documents}'"
+        ):
+            run(command, f"{documents}x/minutes")
+    with pytest.raises(NotFoundError, match=f"no version of {documents}/hours has been trained yet"):
+        run("models", f"{documents}/hours")
+    with pytest.raises(NotFoundError, match=f"no training of {documents}/hours was started yet"):
+        run("runs", f"{documents}/hours")
+    with pytest.raises(NotFoundError, match=f"there is no model {documents}/minuets"):
+        run("timeline", f"{documents}/minuets", "production")
+
+
+def test_a_project_that_is_not_there_cannot_be_removed_and_nothing_is_asked(versions):
+    project = versions[0].model.partition("/")[0]
+    result = CliRunner().invoke(app, ["remove", f"{project}x", "--yes"])
+    assert isinstance(result.exception, NotFoundError)
+    assert f"there is no project {project}x" in str(result.exception)
+    assert f"did you mean '{project}'" in str(result.exception)
+    assert "removed" not in result.output
+    asked = CliRunner().invoke(app, ["remove", f"{project}x"], input="y\n")
+    assert isinstance(asked.exception, NotFoundError)
+    assert "for good?" not in asked.output
+
+
+def test_a_project_whose_folder_is_there_is_refused_before_anything_is_asked(documents):
+    result = CliRunner().invoke(app, ["remove", documents], input="y\n")
+    assert isinstance(result.exception, StillThereError)
+    assert "for good?" not in result.output
+
+
+def test_a_removal_says_that_airflow_could_not_be_asked(versions, monkeypatch):
+    monkeypatch.setenv("GIORNATA_AIRFLOW", "http://127.0.0.1:9")
+    monkeypatch.setenv("GIORNATA_AIRFLOW_USER", "admin")
+    monkeypatch.setenv("GIORNATA_AIRFLOW_PASSWORD", "admin")
+    project = versions[0].model.partition("/")[0]
+    result = CliRunner().invoke(app, ["remove", project, "--yes"])
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "WARNING: Airflow is not asked: Airflow at http://127.0.0.1:9 does not answer" in said
+    assert "removed 3 model versions" in said
+    assert f"Runs of {project} in Airflow that were not finished are so still." in said
 
 
 def test_without_a_deployment_nothing_is_listed_as_live(versions):

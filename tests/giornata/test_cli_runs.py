@@ -96,5 +96,5 @@ def test_the_runs_of_a_model_newest_first(runs: list[TrainingRun]) -> None:
 def test_the_runs_of_all_models(runs: list[TrainingRun]) -> None:
     said = run()
     assert said.index(runs[1].uuid) < said.index(runs[2].uuid) < said.index(runs[0].uuid)
-    with pytest.raises(NotFoundError, match="no training of nobody/nothing was started yet"):
+    with pytest.raises(NotFoundError, match="there is no project nobody"):
         run("nobody/nothing")

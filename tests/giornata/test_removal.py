@@ -10,8 +10,9 @@ from giornata.catalogue.statistics import FeatureStatistics
 from giornata.catalogue.validation import Validation
 from giornata.deployment import deploy
 from giornata.documents import FeatureGroup
+from giornata.errors import NotFoundError
 from giornata.monitoring.points import Point
-from giornata.removal import StillThereError, remove_project
+from giornata.removal import StillThereError, check_is_known, remove_project
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.features import ensure_feature_table
@@ -129,6 +130,7 @@ def test_all_of_one_project_goes_and_its_neighbour_stays(settings, session, fill
         "hive", "log", "served",
     }  # fmt: skip
     assert remains(settings, session, name) == everything
+    check_is_known(settings, session, None, name)
     told = list(remove_project(settings, session, name))
     assert "1 model versions" in told
     assert remains(settings, session, name) == set()
@@ -139,6 +141,34 @@ def test_all_of_one_project_goes_and_its_neighbour_stays(settings, session, fill
     )
     assert remains(settings, session, neighbour) == everything
     assert next(iter(remove_project(settings, session, name))) == "0 deployments"
+    with pytest.raises(NotFoundError, match=rf"there is no project {name}: .*did you mean '{neighbour}'"):
+        check_is_known(settings, session, None, name)
+
+
+def test_whatever_is_left_of_a_project_it_can_be_removed(settings, session, fill):
+    """As a removal leaves it that was interrupted."""
+    name = f"left_{uuid.uuid4().hex[:8]}"
+    version = fill(name)
+    list(remove_project(settings, session, name))
+
+    def log_alone():
+        (settings.prediction_log / name).mkdir(parents=True)
+
+    def hive_alone():
+        hive.query(settings, f"CREATE DATABASE {name}")
+
+    def keyspace_alone():
+        ensure_feature_table(session, name, "weather", GROUP)
+
+    def version_alone():
+        Repository(session).save(version, b"bundle" * 100)
+
+    for leave in (log_alone, hive_alone, keyspace_alone, version_alone):
+        leave()
+        check_is_known(settings, session, None, name)
+        list(remove_project(settings, session, name))
+        with pytest.raises(NotFoundError):
+            check_is_known(settings, session, None, name)
 
 
 def test_a_project_that_is_still_there_is_not_removed(settings, session, fill):
