@@ -145,6 +145,7 @@ def test_a_viewer_cannot_deploy(trained: Any, client: TestClient) -> None:
         ({"origin": "http://testserver"}, 201),
         ({"origin": "http://testserver.evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"cookie": "_token=x"}, 403),
         ({}, 201),
     ],
