@@ -73,6 +73,38 @@ def train(
     typer.echo(f"\nVersion {version} is trained: `giornata show {version}` shows it.")
 
 
+@app.command(name="training-data")
+def training_data(
+    model: Annotated[str, typer.Argument(help="The model, as project/model.")],
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="The day (00:00 UTC) that the periods are counted back from; by default today."),
+    ] = None,
+) -> None:
+    """Write the rows that a model learns from into a file: keys, period, label, what is read, features.
+
+    The rows are those of a training as of that day; nothing is trained.
+    """
+    if not JOB.is_file():
+        raise SettingsError(f"there is no {JOB}: `giornata training-data` works in a checkout of Giornata")
+    if not out.absolute().parent.is_dir():
+        raise SettingsError(f"there is no folder {out.absolute().parent} to write {out.name} into")
+    job = JOB.with_name("export_training_data.py")
+    asked = [
+        "--model",
+        model,
+        "--as-of",
+        as_of or f"{datetime.now(UTC):%Y-%m-%d}",
+        "--out",
+        str(out.absolute()),
+    ]
+    settings = load_settings()
+    environment = _environment(settings, _copied(settings, model))
+    if code := _run([*_submit(f"training data of {model}"), str(job), *asked], environment):
+        raise typer.Exit(code)
+
+
 def _copied(settings: Settings, model: str) -> Path:
     """The folder of projects that the job reads: a copy of the model's project as it is now."""
     folder = settings.projects / parse_model_name(model).project

@@ -20,7 +20,6 @@ from pyspark.sql import functions as F
 from dsl import CompiledFeatures
 from giornata.bundle import Bundle, open_bundle, write_bundle
 from giornata.documents import ProjectDocuments, load_project
-from giornata.documents.compile import compile_model
 from giornata.documents.group_source import read_source
 from giornata.documents.model import ModelSpec
 from giornata.documents.record import LevelMetrics, ModelVersion, PartRecord, Previous, Window
@@ -35,7 +34,6 @@ from giornata.models import ModelType, model_type
 from giornata.models.custom import CustomType
 from giornata.models.partitions import (
     Key,
-    check_levels,
 )
 from giornata.names import parse_model_name
 from giornata.scorer import Scorer, input_columns, with_self_test
@@ -47,12 +45,10 @@ from jobs.cancelling import stop, waiting_for_the_end
 from jobs.distributed import bytes_of_row
 from jobs.evaluate import Evaluation, Measured, evaluate
 from jobs.faults import told
-from jobs.label_wait import complete
 from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts, refit
 from jobs.order import Training, as_asked, checked, parse
 from jobs.parts import Recipe
-from jobs.point_in_time import join
-from jobs.prerequisites import check_groups, check_tables
+from jobs.preparation import prepare
 from jobs.progress import Progress
 from jobs.session import job_main, say, start
 from jobs.tracking import Tracking
@@ -65,21 +61,11 @@ from jobs.training_data import (
     Fitted,
     RowCounts,
     Windows,
-    asked_rows,
-    classes_of,
-    coded,
     distinct_values,
     examples,
-    fit_features,
     input_frame,
-    labelled_rows,
     matrix_frame,
-    merged_inputs,
-    row_counts,
     sample,
-    signature,
-    windowed_rows,
-    windows,
 )
 from jobs.trials import TrialData
 from jobs.tuning import best_of, plan_of, tune
@@ -217,31 +203,23 @@ def _train(
     now: Callable[[], datetime],
 ) -> tuple[ModelVersion, bytes]:
     started = now()
-    compiled = compile_model(documents, parse_model_name(training.model).name)
-    if compiled.partition:
-        check_levels({name: str(type_) for name, type_ in compiled.partition.types.items()})
-    inputs = merged_inputs(compiled.features, compiled.partition)
-    when = windows(spec.split, training.as_of)
-    read = [spec.data.table, *([spec.label.table] if spec.label else [])]
-    check_tables(spark, documents.name, read)
-    check_groups(spark, documents.name, [store.group for store in inputs.store.values()])
-    asked_about = asked_rows(spark, documents, spec, inputs, when).persist(StorageLevel.MEMORY_AND_DISK)
-    when, late = complete(asked_about, spec, when)
-    rows = windowed_rows(asked_about, spec, when)
-    counts = row_counts(rows, spec, inputs, when)
-    labelled = labelled_rows(rows)
-    # Later classes are none that the model could have known.
-    classes = classes_of(labelled.where(F.col(LABEL).isNotNull() & F.col(WINDOW).isin(*LEARNED)), spec)
-    progress.stage(", ".join(_counted(name, counts) for name in when.bounds))
-    asked = signature(spec, inputs, counts.nullable, classes)
-    columns = input_columns(asked)
-    joined = join(
-        spark, coded(labelled, classes), spec.data.event_time, inputs, documents.groups, documents.name
+    prepared = prepare(
+        spark,
+        documents,
+        parse_model_name(training.model).name,
+        spec,
+        training.as_of,
+        lambda counts, when: progress.stage(", ".join(_counted(name, counts) for name in when.bounds)),
     )
-    joined = joined.persist(StorageLevel.MEMORY_AND_DISK)
-    timely = joined.where(F.col(LABEL).isNotNull())
+    compiled, when, counts, fitted = prepared.compiled, prepared.when, prepared.counts, prepared.fitted
+    asked, columns, joined, timely = (
+        prepared.signature,
+        prepared.columns,
+        prepared.joined,
+        prepared.timely,
+    )
+    read = prepared.inputs.store.values()
     learning = timely.where(F.col(WINDOW).isin(*LEARNED))
-    fitted = fit_features(timely.where(F.col(WINDOW) == "train"), compiled.features, columns)
     features = fitted.features
     matrix = matrix_frame(learning, fitted, compiled.partition, columns).persist(StorageLevel.MEMORY_AND_DISK)
 
@@ -253,7 +231,7 @@ def _train(
     large = large_features(features.names, data.train)
     precise = distinct_values(timely.where(F.col(WINDOW) == "train"), features, columns, large)
     suspects = [
-        *late,
+        *prepared.late,
         *moments_ahead(counts.ahead, spec, documents.tables[spec.data.table]),
         *leakage(features.names, data.train, spec.task),
         *uneven_scales(features.names, data.train, spec.task),
@@ -278,8 +256,8 @@ def _train(
         finished_at=started,
         configuration=spec,
         table=documents.tables[spec.data.table],
-        groups={store.group: documents.group(store.group) for store in inputs.store.values()},
-        sources={store.group: read_source(documents, store.group) for store in inputs.store.values()},
+        groups={store.group: documents.group(store.group) for store in read},
+        sources={store.group: read_source(documents, store.group) for store in read},
         windows={
             name: Window(start=start, end=end, rows=counts.rows[name], unlabelled=counts.unlabelled[name])
             for name, (start, end) in when.bounds.items()
@@ -327,8 +305,8 @@ def _train(
         bundle = dataclasses.replace(bundle, parts=learned.parts)
     _report(version)
     bundle = with_self_test(dataclasses.replace(bundle, version=version), _self_test_rows(test, columns))
-    for frame in (asked_about, joined, matrix):
-        frame.unpersist()
+    matrix.unpersist()
+    prepared.release()
     return version, write_bundle(bundle)
 
 

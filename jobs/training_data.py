@@ -409,10 +409,12 @@ def matrix_frame(
     fitted: Fitted,
     partition: CompiledFeatures | None,
     columns: Mapping[str, str],
+    kept: Sequence[str] | None = None,
 ) -> DataFrame:
     """One row per labelled row: the final features as floats (`x0` …), LABEL, WINDOW, ORDER and PARTS.
 
-    What a training row's features hold of labels comes from other rows.
+    What a training row's features hold of labels comes from other rows. With `kept`, names of further columns of
+    `rows`, these and the input columns are there, too.
     """
     stored = json.dumps(
         [
@@ -422,7 +424,9 @@ def matrix_frame(
         ]
     )
     names = matrix_columns(len(fitted.features.names))
-    kept = [LABEL, WINDOW, ORDER]
+    own = [LABEL, WINDOW, ORDER]
+    others = own if kept is None else [*columns, *(name for name in kept if name not in columns), *own]
+    framed = input_frame(rows, columns, *(name for name in others if name not in columns))
 
     def transform(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         levels, features, *by_fold = (
@@ -437,16 +441,18 @@ def matrix_frame(
                 matrix[mine] = matrix_of_columns(of_others.columns(frame.filter(mine)))
             parts = _parts(levels, frame)
             arrays = [pa.array(matrix[:, number]) for number in range(len(names))]
-            others = [batch.column(name) for name in kept]
-            yield pa.RecordBatch.from_arrays([*arrays, *others, parts], [*names, *kept, PARTS])
+            arrays += [batch.column(name) for name in others]
+            yield pa.RecordBatch.from_arrays([*arrays, parts], [*names, *others, PARTS])
 
+    types = {name: framed.schema[name].dataType.simpleString() for name in others}
     schema = ", ".join(
         [
             *(f"{name} float" for name in names),
-            f"{LABEL} double, {WINDOW} string, {ORDER} bigint, {PARTS} array<string>",
+            *(f"`{name}` {type_}" for name, type_ in types.items()),
+            f"{PARTS} array<string>",
         ]
     )
-    return input_frame(rows, columns, *kept).mapInArrow(transform, schema)
+    return framed.mapInArrow(transform, schema)
 
 
 def distinct_values(

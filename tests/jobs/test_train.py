@@ -35,7 +35,7 @@ from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
-from jobs import parts, score, train
+from jobs import export_training_data, parts, score, train
 from jobs.publish import ensure_table, publish
 from jobs.training_data import PARTS, WINDOW
 from jobs.trials import TrialRunner
@@ -422,6 +422,30 @@ def test_the_bundle_answers_as_the_record_says(world, version):
     answers = scorer.columns(test.with_columns(weather__wind=pl.col("seen_wind")))
     error = answers["prediction"].to_numpy() - test["minutes"].to_numpy()
     assert math.sqrt(np.mean(error**2)) == pytest.approx(version.metrics["rmse"], rel=1e-9)
+
+
+def test_what_it_learned_from_can_be_looked_at(spark, world, version, tmp_path):
+    """Every row of the windows, once, with what the join found and the features that the model was given."""
+    out = tmp_path / "frame.parquet"
+    rows = export_training_data.run(spark, world.settings, world.model, AS_OF, out)
+    found = pl.read_parquet(out).sort("key.trip_id")
+    assert found.height == rows == found["key.trip_id"].n_unique()
+    assert [path.name for path in tmp_path.iterdir()] == ["frame.parquet"]
+    timely = found.filter(pl.col("label").is_not_null())
+    assert dict(timely["window"].value_counts().iter_rows()) == {
+        name: window.rows for name, window in version.windows.items()
+    }
+    learned = in_window(world.trips, FIRST, VALIDATION, TEST)
+    expected = learned.sort("trip_id")
+    mine = timely.filter(pl.col("window") == "train")
+    assert mine["key.trip_id"].to_list() == expected["trip_id"].to_list()
+    assert mine["label"].to_list() == expected["minutes"].to_list()
+    assert mine["event_time"].to_list() == expected["left_at"].to_list()
+    assert mine["store.weather.wind"].to_list() == expected["seen_wind"].to_list()
+    assert mine["feature.distance"].to_list() == expected["distance"].cast(pl.Float32).to_list()
+    assert mine["feature.wind"].to_list() == expected["seen_wind"].fill_null(0).cast(pl.Float32).to_list()
+    assert mine["part"].list.len().to_list() == [3] * mine.height
+    assert mine["fold"].null_count() == mine.height  # nothing here learns from labels
 
 
 def test_record(version):

@@ -1,0 +1,136 @@
+"""Writes the rows that a model learns from into a Parquet file, to be looked at.
+
+`spark-submit jobs/export_training_data.py --model flights/late --as-of 2013-11-01 --out frame.parquet`
+
+A row of the file is a row of the training, validation or test period:
+
+    key.<column>, event_time          which row it is
+    window, fold, part                its period; the fold that a training row is dealt into where features learn from
+                                      labels; the parts it lies in, the root first
+    label                             what is learned, null where it was not known in time; a class by its name
+    row.<column>, store.<group>.<feature>   what its features read, as the point-in-time join found it
+    feature.<name>                    the features themselves, as the model sees them
+
+Features that learn from labels have for a training row what the labels of the other folds teach, as in training.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from dsl.types import store_column
+from giornata.documents import load_project
+from giornata.errors import StoreError
+from giornata.names import parse_model_name
+from giornata.settings import Settings, load_settings
+from jobs.preparation import Prepared, prepare
+from jobs.session import job_main, parse_day, say, start
+from jobs.training_data import FOLDS, LABEL, ORDER, PARTS, WINDOW, matrix_columns, matrix_frame
+
+JOB = "export_training_data"
+
+
+def run(spark: SparkSession, settings: Settings, model: str, as_of: datetime, out: Path) -> int:
+    """Write the frame of a model as of a day to `out`, which readers see whole or not at all; the number of rows.
+
+    Raises NotFoundError, DataError, and StoreError where the file cannot be written.
+    """
+    name = parse_model_name(model)
+    documents = load_project(settings.projects / name.project)
+    spec = documents.model(name.name)
+    prepared = prepare(spark, documents, name.name, spec, as_of, lambda counts, when: None)
+    try:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
+            frame(prepared, list(spec.data.key), spec.data.event_time).write.parquet(f"{folder}/parts")
+            rows = _in_one_file(Path(folder, "parts"), Path(folder, "whole"))
+            shutil.move(Path(folder, "whole"), out)
+    except OSError as fault:
+        raise StoreError(f"{out} cannot be written: {fault.strerror}") from fault
+    finally:
+        prepared.release()
+    say(JOB, f"{model}: {rows} rows in {out}")
+    return rows
+
+
+def frame(prepared: Prepared, key: list[str], event_time: str) -> DataFrame:
+    """The rows as they are exported, see above."""
+    features = prepared.fitted.features
+    matrix = matrix_frame(
+        prepared.joined,
+        prepared.fitted,
+        prepared.compiled.partition,
+        prepared.columns,
+        kept=[*key, event_time],
+    )
+    stored = [(use, feature) for use, read in prepared.inputs.store.items() for feature in read.features]
+    return matrix.select(
+        *(F.col(name).alias(f"key.{name}") for name in key),
+        F.col(event_time).alias("event_time"),
+        F.col(WINDOW).alias("window"),
+        _fold(features.learns_target).alias("fold"),
+        F.col(PARTS).alias("part"),
+        _label(prepared.classes).alias("label"),
+        *(F.col(name).alias(f"row.{name}") for name in prepared.inputs.row),
+        *(F.col(store_column(use, name)).alias(f"store.{use}.{name}") for use, name in stored),
+        *(
+            F.col(column).alias(f"feature.{name}")
+            for column, name in zip(matrix_columns(len(features.names)), features.names, strict=True)
+        ),
+    )
+
+
+def _fold(learns_target: bool) -> Column:
+    dealt = F.pmod(F.col(ORDER), F.lit(FOLDS)).cast("int")
+    nothing = F.lit(None).cast("int")
+    return F.when(F.col(WINDOW) == "train", dealt).otherwise(nothing) if learns_target else nothing
+
+
+def _label(classes: list[str]) -> Column:
+    if not classes:
+        return F.col(LABEL)
+    return F.get(F.array(*(F.lit(name) for name in classes)), F.col(LABEL).cast("int"))
+
+
+def _in_one_file(parts: Path, whole: Path) -> int:
+    """Write the rows of Spark's files one after the other into one, a row group at a time; how many there are."""
+    rows = 0
+    writer: pq.ParquetWriter | None = None
+    try:
+        for part in sorted(parts.glob("*.parquet")):
+            with pq.ParquetFile(part) as file:
+                writer = writer or pq.ParquetWriter(whole, file.schema_arrow, compression="zstd")
+                for number in range(file.num_row_groups):
+                    table: pa.Table = file.read_row_group(number)
+                    writer.write_table(table)
+                    rows += table.num_rows
+    finally:
+        if writer is not None:
+            writer.close()
+    return rows
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line of the job."""
+    parser = argparse.ArgumentParser(prog=JOB, description="Write what a model learns from into a file.")
+    parser.add_argument("--model", required=True, metavar="PROJECT/MODEL")
+    parser.add_argument("--as-of", required=True, type=parse_day, metavar="DAY", help="as of training")
+    parser.add_argument("--out", required=True, type=Path, help="a Parquet file")
+    arguments = parser.parse_args(argv)
+    settings = load_settings()
+    spark = start(settings, f"{JOB} {arguments.model}")
+    try:
+        run(spark, settings, arguments.model, arguments.as_of, arguments.out)
+    finally:
+        spark.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(job_main(main))
