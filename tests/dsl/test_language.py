@@ -405,6 +405,9 @@ PROMISES = {
         "test_row.py::test_what_two_features_share_is_computed_once",
         "test_columns.py::test_what_expressions_share_is_computed_once_and_constants_are_folded",
     ],
+    "A model takes the values of its features in single precision": [
+        "../giornata/evaluation/test_precision.py::test_days_that_are_written_as_one_number"
+    ],
     "A value of another type than declared is an error": [
         "test_row.py::test_a_value_of_another_type_is_an_error_naming_the_input",
         "test_columns.py::test_a_column_of_another_type_is_an_error_naming_the_input",
