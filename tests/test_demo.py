@@ -230,7 +230,10 @@ def test_every_other_model_of_the_example_trains_in_its_dag(loop, model):
     loss = LOSS[spec.task]
     assert trained.windows["test"].rows > 80
     assert trained.metrics[loss] < SHARES[model] * trained.baseline_metrics[loss]
-    assert trained.warnings == []
+    # The flights of a day are counted when it is over: of the last day before either end there is no label yet.
+    waiting = [warning for warning in trained.warnings if "had no label yet" in warning]
+    assert trained.warnings == waiting
+    assert len(waiting) == (2 if model == "daily_departures" else 0)
 
 
 def test_every_model_of_the_example_is_trained_here():
