@@ -105,7 +105,7 @@ def test_a_job_as_it_is_submitted(stores: Settings, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 65
     said = ended.stdout + ended.stderr  # spark-submit prints what Python writes to stderr on its stdout
     assert f"error: there is no project folder at {tmp_path / 'nowhere'}" in said
     assert "Traceback" not in said
