@@ -121,11 +121,11 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
     }
     if spec.search:
         params["trials"] = Param(
-            spec.search.trials,
+            spec.search.trials or spec.search.combinations,
             title="Trials",
             type="integer",
             minimum=1,
-            description="Size of the search",
+            description="Size of the search; of a grid, how many of its combinations",
         )
     if spec.deploy:
         params["deploy"] = Param(

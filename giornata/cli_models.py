@@ -17,6 +17,7 @@ from giornata.deployment import rollback as put_back
 from giornata.documents import load_project
 from giornata.documents.described import check_is_described
 from giornata.documents.record import Metrics, ModelVersion, PartRecord, Window
+from giornata.documents.search_text import about_search
 from giornata.errors import DocumentErrors, NotFoundError, SettingsError
 from giornata.names import check_name, parse_model_name
 from giornata.removal import check_folder_is_gone, check_is_known, fail_runs, remove_project
@@ -205,10 +206,7 @@ def _about(version: ModelVersion) -> Table:
     if version.refit:
         table.add_row("refit", f"{_period(version.refit)}; the metrics are those of the fit before")
     table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in version.parameters.items()))
-    if version.search:
-        best = version.search.trials[version.search.best]
-        found = f"{len(version.search.trials)} trials, best number {best.number}"
-        table.add_row("search", f"{found} with validation {version.search.metric} {_number(best.value)}")
+    table.add_row("search", about_search(version))
     return table
 
 

@@ -23,6 +23,7 @@ from giornata.models.partitions import (
     joined_losses,
     shared_loss,
 )
+from giornata.models.search import further_trials
 from jobs.parts import Candidate, FittedPart, Recipe, validation_losses
 
 __all__ = ["Chosen", "choose", "part_order"]
@@ -116,7 +117,7 @@ def _searched(
         )
         for group, keys in groups.items()
     }
-    left = partition.trials - len(recipe.sets)
+    left = further_trials(plan, recipe.sets, partition.trials)
     while left > 0:
         further: list[Mapping[str, Scalar]] = []
         numbers: dict[Key, list[int]] = {}

@@ -44,9 +44,11 @@ class Tracking:
         except MlflowException as error:
             raise self._fault(error) from error
 
-    def trial(self, trial: TrialRecord, metric: str) -> None:
-        """Record a trial as a nested run: its parameters, and its metric or why it failed."""
-        tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: f"trial {trial.number}"}
+    def trial(self, trial: TrialRecord, metric: str, what: str = "") -> None:
+        """Record a trial as a nested run: its parameters, and its metric or why it failed; `what` it is, if there is
+        more to say than its number."""
+        name = f"trial {trial.place}"
+        tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: f"{name}: {what}" if what else name}
         values = {"seconds": trial.seconds}
         if trial.value is not None:
             values[f"validation_{metric}"] = trial.value

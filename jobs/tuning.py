@@ -9,10 +9,11 @@ from pyspark.sql import SparkSession
 
 from giornata.documents.model import ModelSpec, Scalar, Search
 from giornata.documents.record import ModelVersion, SearchRecord, TrialRecord
+from giornata.documents.search_text import about_own, begun_grid
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
 from giornata.models import ModelType
 from giornata.models.custom import CustomType
-from giornata.models.search import best_trial, search
+from giornata.models.search import best_trial, search, trial_count
 from giornata.models.search_report import parameter_importances
 from jobs.progress import Progress
 from jobs.tracking import Tracking
@@ -60,12 +61,16 @@ def tune(
     # As long as they took on all slots together.
     spent = sum(trial.seconds for trial in known.values()) / slots
     records: list[TrialRecord] = []
+    count, first_trial = trial_count(plan, own), about_own(plan, own)
+    if plan.sampler == "grid":
+        progress.stage(begun_grid(plan, own, count))
     with trial_runner(spark, slots, data, type_, spec.task, plan.metric, plan.seed) as runner:
         for record in search(runner.submit, own, plan, in_flight(slots), first, known, spent):
             records.append(record)
-            tracking.trial(record, plan.metric)
+            tracking.trial(record, plan.metric, first_trial if record.is_own else "")
             progress.keep(of, record)
-            progress.stage(f"trial {record.number + 1} of {plan.trials}: {_told(record, plan, records)}")
+            what = f" ({first_trial})" if record.is_own else ""
+            progress.stage(f"trial {record.place} of {count}{what}: {_told(record, plan, records)}")
     return SearchRecord(
         metric=plan.metric,
         best=best_trial(records, plan.metric).number,
@@ -82,7 +87,7 @@ def _told(record: TrialRecord, plan: Search, records: Sequence[TrialRecord]) -> 
     if not any(trial.value is not None for trial in records):
         return f"{result}{reason}"
     best = best_trial(records, plan.metric)
-    return f"{result}{reason}; best so far {best.value:.5g} (trial {best.number + 1})"
+    return f"{result}{reason}; best so far {best.value:.5g} (trial {best.place})"
 
 
 def _digest(

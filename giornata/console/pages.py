@@ -19,6 +19,7 @@ from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
 from giornata.documents import METRICS, ModelSpec, ProjectDocuments
 from giornata.documents.record import ModelVersion, VersionSummary
+from giornata.documents.search_text import about_search
 from giornata.errors import BundleError, GateError, InvalidNameError, NotFoundError, SignatureError
 from giornata.example import Example, example
 from giornata.names import check_name, dag_id
@@ -199,6 +200,7 @@ def version_page(request: Request, source: From, uuid: str) -> Response:
         "configuration": configuration,
         "importances": sorted(version.importances.items(), key=lambda item: -item[1]),
         "trials": _best_first(version),
+        "about_search": about_search(version),
         "example": _example(source, version, live),
     }
     return page(request, "version.html", values)

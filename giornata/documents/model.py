@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from datetime import timedelta
 from typing import Annotated, Literal, Self
 
@@ -227,15 +227,21 @@ class Dimension(Document):
         return isinstance(value, number) and not isinstance(value, bool) and low <= value <= high
 
 
+MOST_COMBINATIONS = 10_000
+"""Combinations of a grid of which all can be tried."""
+
+
 class Search(Document):
     """A search for parameters: up to `trials` tries that improve `metric` on the validation rows.
 
-    `sampler` says how tries are drawn: by what earlier ones gave (`tpe`, `cmaes`), at random, or all combinations of
-    choices (`grid`). `pruning: median` ends a try that is worse than the median of earlier ones after as many rounds.
-    No try is started after `time`. The best `warm_start` tries of the newest version's search come first.
+    The first try is of the document's own parameters. `sampler` says how the others are drawn: by what earlier ones
+    gave (`tpe`, `cmaes`), at random, or as the combinations of choices (`grid`), each of them once: without `trials`
+    all, else so many of them, the document's own parameters not counted unless they are one. `pruning: median` ends a
+    try that is worse than the median of earlier ones after as many rounds. No try is started after `time`. The best
+    `warm_start` tries of the newest version's search come first.
     """
 
-    trials: Annotated[int, Field(ge=1)]
+    trials: Annotated[int, Field(ge=1)] | None = None
     metric: str
     space: Annotated[dict[str, Dimension], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -247,11 +253,35 @@ class Search(Document):
     @model_validator(mode="after")
     def _check(self) -> Self:
         ranges = [name for name, dimension in self.space.items() if dimension.choice is None]
+        if self.trials is None and self.sampler != "grid":
+            raise ValueError(
+                "how many trials? write trials: 20 or the like; only sampler grid has a number of its own"
+            )
         if self.sampler == "grid" and ranges:
             raise ValueError(f"sampler grid needs choice: [...] for every parameter; {ranges[0]} is a range")
         if self.sampler == "cmaes" and len(ranges) < 2:
             raise ValueError("sampler cmaes needs at least two parameters with a range of numbers; use tpe")
+        if self.trials is None and self.combinations > MOST_COMBINATIONS:
+            raise ValueError(
+                f"the grid has {self.combinations:,} combinations, and all of them are tried where there are at most "
+                f"{MOST_COMBINATIONS:,}: write trials, how many of them to try, or fewer choices"
+            )
         return self
+
+    @property
+    def combinations(self) -> int:
+        """How many the grid has; 0 for another sampler."""
+        if self.sampler != "grid":
+            return 0
+        return math.prod(len(dimension.choice or ()) for dimension in self.space.values())
+
+    def outside(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """The parameters that the space names and that cannot be drawn from it."""
+        return {
+            name: parameters[name]
+            for name, dimension in self.space.items()
+            if name in parameters and not dimension.holds(parameters[name])
+        }
 
 
 _LEAST_MEMORY = 466

@@ -100,8 +100,9 @@ class Window(Document):
 class TrialRecord(Document):
     """One try of the search. `value` is the metric on the validation rows, None when it failed or was pruned.
 
-    `rounds` is the number of rounds fitted (fewer than asked for after early stopping and pruning), `curve` the loss
-    on the validation rows after some of them, as [round, loss].
+    `number` counts from 0, and `place`, which is what people are told, from 1. `rounds` is the number of rounds fitted
+    (fewer than asked for after early stopping and pruning), `curve` the loss on the validation rows after some of them,
+    as [round, loss].
     """
 
     number: int
@@ -112,6 +113,16 @@ class TrialRecord(Document):
     reason: str = ""
     seconds: float
     curve: list[tuple[int, float]] = Field(default_factory=list)
+
+    @property
+    def place(self) -> int:
+        """Which of the trials it is, counted from 1."""
+        return self.number + 1
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is that of the document's own parameters, which is the first."""
+        return self.number == 0
 
 
 class SearchRecord(Document):

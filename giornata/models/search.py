@@ -34,10 +34,12 @@ __all__ = [
     "TrialResult",
     "best_trial",
     "distributions",
+    "further_trials",
     "grid_points",
     "new_study",
     "point_within",
     "search",
+    "trial_count",
 ]
 
 
@@ -78,22 +80,21 @@ def search(
 ) -> Iterator[TrialRecord]:
     """Run the trials of `plan`, at most `in_flight` at a time, and yield their records in order.
 
-    The first trial is `own`, the document's parameters as they are; the others draw the parameters of the space,
-    those in `first` before all others as far as they lie in it, and keep the rest of `own`. `known` holds trials by
+    The first trial is `own`, the document's parameters as they are, wherever they lie; the others draw the parameters
+    of the space, those in `first` before all others as far as they lie in it, and keep the rest of `own`. Of a grid
+    each combination is tried once, that of `own` as the first trial. `known` holds trials by
     number that an interrupted search of the same rows has finished: they are not run again. A trial that fails is
     recorded while the others go on. No trial begins after the plan's `time`, in seconds of `clock`, of which `spent`
     had passed before the interruption: those that wait for their turn are taken back.
     """
     study = new_study(plan, "maximize" if _higher(plan) else "minimize")
     space = distributions(plan.space)
-    count = plan.trials
+    count = trial_count(plan, own)
     earlier = _earlier(first, own, plan)
     for point in earlier:
         study.enqueue_trial(point)
     if plan.sampler == "grid":
-        grid = grid_points(plan, [own, *earlier], plan.trials)
-        count = min(count, len(earlier) + len(grid) + 1)
-        for point in grid:
+        for point in grid_points(plan, [own, *earlier], count):
             study.enqueue_trial(point)
     ends = math.inf if plan.time is None else clock() + plan.time.total_seconds() - spent
     told: list[TrialRecord] = []
@@ -122,6 +123,24 @@ def search(
         running.append(_Running(trial, number, parameters, answer))
     while running:
         yield from oldest()
+
+
+def trial_count(plan: Search, own: Mapping[str, Scalar]) -> int:
+    """How many trials a search has, unless its time ends it: of a grid, the document's own parameters and all
+    combinations, or `trials` of them, among which `own` counts where it is one."""
+    if plan.sampler != "grid":
+        assert plan.trials is not None, "only a grid has a number of its own"
+        return plan.trials
+    return 1 + further_trials(plan, [own], plan.combinations if plan.trials is None else plan.trials)
+
+
+def further_trials(plan: Search, tried: Sequence[Mapping[str, Scalar]], trials: int) -> int:
+    """How many of `trials` are left after those that are `tried`: of a grid only its combinations count."""
+    if plan.sampler != "grid":
+        return max(trials - len(tried), 0)
+    points = [point_within(plan.space, parameters) for parameters in tried]
+    counted = {tuple(point.items()) for point in points if len(point) == len(plan.space)}
+    return max(min(trials, plan.combinations) - len(counted), 0)
 
 
 def best_trial(trials: Sequence[TrialRecord], metric: str) -> TrialRecord:

@@ -20,6 +20,7 @@ def test_run_and_trials(uri):
             number=0, parameters={"max_depth": 3}, state="complete", value=0.75, rounds=9, seconds=1.5
         ),
         "auc",
+        "the document's own parameters",
     )
     tracking.trial(
         TrialRecord(number=1, parameters={"max_depth": 99}, state="failed", reason="too deep", seconds=0.0),
@@ -36,10 +37,11 @@ def test_run_and_trials(uri):
         {"max_depth": "3"},
         {"test_auc": 0.74},
     )
-    assert runs["trial 0"].data.metrics == {"validation_auc": 0.75, "seconds": 1.5, "rounds": 9.0}
-    assert runs["trial 1"].info.status == "FAILED"
-    assert runs["trial 1"].data.tags["reason"] == "too deep"
-    for name in ("trial 0", "trial 1"):
+    own = "trial 1: the document's own parameters"
+    assert runs[own].data.metrics == {"validation_auc": 0.75, "seconds": 1.5, "rounds": 9.0}
+    assert runs["trial 2"].info.status == "FAILED"
+    assert runs["trial 2"].data.tags["reason"] == "too deep"
+    for name in (own, "trial 2"):
         assert runs[name].data.tags["mlflow.parentRunId"] == tracking.run_id
 
 

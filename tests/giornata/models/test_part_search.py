@@ -6,6 +6,7 @@ import pytest
 
 from giornata.documents.model import Dimension, Search
 from giornata.models.part_search import PartSearch
+from giornata.models.search import further_trials
 
 SPACE = {
     "max_depth": Dimension(int=[1, 9]),
@@ -80,6 +81,16 @@ def test_a_grid_proposes_each_combination_once():
     combinations = {(depth, policy) for depth in (2, 3, 4) for policy in ("depthwise", "lossguide")}
     assert sorted(found) == sorted(combinations - {(2, "depthwise")})
     assert search.ask(2) == []
+
+
+@pytest.mark.parametrize(
+    ("sampler", "left"),
+    [("grid", 2), ("tpe", 1)],  # of four trials, three were made, one outside of the grid
+)
+def test_what_lies_outside_of_a_grid_is_none_of_its_combinations(sampler, left):
+    space = {"max_depth": Dimension(choice=[3, 4, 5, 6])}
+    tried = [{"max_depth": depth} for depth in (12, 3, 4)]
+    assert further_trials(plan(sampler, space=space), tried, 4) == left
 
 
 def test_what_failed_and_what_lies_outside_of_the_space_does_no_harm():

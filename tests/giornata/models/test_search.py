@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from giornata.documents.model import Dimension, Search
+from giornata.documents.search_text import begun_grid, untried
 from giornata.errors import DataError
 from giornata.models.base import FitError, PrunedError
 from giornata.models.pruning import CurveWatch
-from giornata.models.search import TrialResult, best_trial, search
+from giornata.models.search import TrialResult, best_trial, search, trial_count
 from giornata.models.search_report import parameter_importances
 
 SPACE = {
@@ -173,13 +174,51 @@ def test_a_grid_is_tried_whole_and_no_point_twice():
     drawn = [(trial.parameters["max_depth"], trial.parameters["grow_policy"]) for trial in trials[1:]]
     assert sorted(drawn) == sorted((d, g) for d in (2, 4, 6) for g in ("depthwise", "lossguide"))
     some = list(search(at_once, OWN, plan(4, sampler="grid", space=space), 2))
-    assert [trial.parameters for trial in some] == [trial.parameters for trial in trials[:4]]
+    assert [trial.parameters for trial in some] == [trial.parameters for trial in trials[:5]]
     # The document's own point is the first trial, and one of an earlier search comes before the rest.
     own, earlier = {**OWN, "max_depth": 4}, {"max_depth": 6, "grow_policy": "lossguide"}
     trials = list(search(at_once, own, plan(50, sampler="grid", space=space), 2, first=[earlier]))
     drawn = [(trial.parameters["max_depth"], trial.parameters["grow_policy"]) for trial in trials]
     assert drawn[:2] == [(4, "depthwise"), (6, "lossguide")]
     assert sorted(drawn) == sorted((d, g) for d in (2, 4, 6) for g in ("depthwise", "lossguide"))
+
+
+@pytest.mark.parametrize("asked", [4, 7, None])
+@pytest.mark.parametrize(
+    ("stated", "tried"),
+    [
+        ({"max_depth": 4}, [4, 3, 5, 6]),  # the document's own parameters are one of the combinations
+        ({"max_depth": 12}, [12, 3, 4, 5, 6]),  # they lie outside of the space
+        ({}, [None, 3, 4, 5, 6]),  # they leave the parameter to the type
+    ],
+)
+def test_of_a_grid_every_combination_is_tried_whatever_the_document_states(asked, stated, tried):
+    space = {"max_depth": Dimension(choice=[3, 4, 5, 6])}
+    own = {"n_estimators": 7, **stated}
+
+    def answer(parameters, limits):
+        future = Future()
+        future.set_result(TrialResult(abs(parameters.get("max_depth", 99) - 5), 7, 0.0))
+        return future
+
+    asked = plan(asked, sampler="grid", space=space)
+    trials = list(search(answer, own, asked, 2))
+    depths = [trial.parameters.get("max_depth") for trial in trials]
+    assert depths[0] == tried[0]
+    assert sorted(depths[1:]) == tried[1:]
+    assert trial_count(asked, own) == len(trials)
+    assert best_trial(trials, "rmse").parameters["max_depth"] == 5
+
+
+@pytest.mark.parametrize(("depth", "tried", "left"), [(4, 2, 2), (12, 3, 2)])
+def test_of_a_grid_with_fewer_trials_it_is_told_how_many_combinations_are_not_tried(depth, tried, left):
+    space = {"max_depth": Dimension(choice=[3, 4, 5, 6])}
+    own, asked = {**OWN, "max_depth": depth}, plan(2, sampler="grid", space=space)
+    trials = list(search(at_once, own, asked, 2))
+    depths = [trial.parameters["max_depth"] for trial in trials]
+    assert (len(depths), len({3, 4, 5, 6} - {*depths})) == (tried, left)
+    assert untried(asked, [trial.parameters for trial in trials]) == left
+    assert f"{left} combinations will not be tried, as trials is 2" in begun_grid(asked, own, len(trials))
 
 
 def test_cmaes_finds_the_planted_optimum():
@@ -197,6 +236,12 @@ def test_what_a_sampler_cannot_do_is_refused():
         plan(3, sampler="grid")
     with pytest.raises(ValueError, match="at least two"):
         plan(3, sampler="cmaes", space={"max_depth": Dimension(int=[1, 9])})
+    with pytest.raises(ValueError, match="how many trials"):
+        plan(None)
+    vast = {f"parameter_{place}": Dimension(choice=list(range(10))) for place in range(5)}
+    with pytest.raises(ValueError, match="100,000 combinations"):
+        plan(None, sampler="grid", space=vast)
+    assert plan(20, sampler="grid", space=vast).combinations == 100_000
 
 
 def test_no_trial_is_asked_for_after_the_time():
@@ -284,8 +329,8 @@ def test_a_few_points_of_a_grid_that_nobody_could_write_down():
     first, second = (list(search(at_once, OWN, plan(40, sampler="grid", space=space), 2)) for _ in range(2))
     assert first == second
     points = [tuple(trial.parameters[name] for name in space) for trial in first[1:]]
-    assert len(set(points)) == 39
-    # Every choice of every parameter is drawn with chance 0.1: that of 39 draws none is the first has chance 0.016.
+    assert len(set(points)) == 40
+    # Every choice of every parameter is drawn with chance 0.1: that of 40 draws none is the first has chance 0.015.
     assert sum(0 in column for column in zip(*points, strict=True)) > 25
 
 
