@@ -245,8 +245,9 @@ def _parts(version: ModelVersion) -> Table:
     kept = sum(part.kept for part in version.parts)
     shown = sorted(version.parts, key=lambda part: -part.rows)[:_MOST_PARTS]
     metric = version.part_metric
+    method = ["Method"] if any(part.method for part in version.parts) else []
     table = _table(
-        *("Part", "Rows", "Kept", f"Validation {metric}", "of its parent", "Reason"),
+        *("Part", "Rows", "Kept", *method, f"Validation {metric}", "of its parent", "Reason"),
         *(f"Test {metric}", "baseline", "before"),
     )
     table.title = f"{kept} of {len(version.parts)} parts have a model; the {len(shown)} largest:"
@@ -255,7 +256,8 @@ def _parts(version: ModelVersion) -> Table:
         answers = (_number(part.metric), _number(part.parent_metric))
         tested = (part.test, part.beside.baseline, part.beside.previous)
         table.add_row(
-            *(part.name, str(part.rows), "yes" if part.kept else "no", *answers, _reason(part, version)),
+            *(part.name, str(part.rows), "yes" if part.kept else "no", *([part.method] if method else [])),
+            *(*answers, _reason(part, version)),
             *(_number(found.get(metric)) for found in tested),
         )
     return table
@@ -264,7 +266,9 @@ def _parts(version: ModelVersion) -> Table:
 def _reason(part: PartRecord, version: ModelVersion) -> str:
     """Why a part was kept or not, and the parameters that it has found for itself."""
     own = ", ".join(
-        f"{name} {value:.6g}" if isinstance(value, float) else f"{name} {value}"
+        f"{name} {value:.6g}"
+        if isinstance(value, float)
+        else f"{name} {'unstated' if value is None else value}"
         for name, value in part.own_parameters(version.parameters).items()
     )
     return f"{part.reason}; with {own}, the best of {part.tried} tried" if own else part.reason

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pyspark.sql import DataFrame
 
@@ -13,6 +14,7 @@ from giornata.documents.record import PartRecord, SearchRecord, TrialRecord
 from giornata.errors import DataError
 from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models import ModelType
+from giornata.models.forecast import Forecast
 from giornata.models.partitions import Decision, Key, PartRows, candidates, level_of, part_names
 from jobs.choosing import Chosen, choose, part_order
 from jobs.cluster import megabytes
@@ -48,7 +50,6 @@ class Learned:
 
 def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> list[dict[str, Scalar]]:
     """What parts choose their parameters from: the best of the search, and where they may differ the next best too."""
-    count = spec.partition.sets if spec.partition and spec.partition.tune != "once" else 1
     best = found.trials[found.best]
     sign = -1 if found.metric in HIGHER_IS_BETTER else 1
 
@@ -57,7 +58,7 @@ def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> li
 
     complete = sorted((trial for trial in found.trials if trial.value is not None), key=rank)
     with_rounds = type_.with_rounds
-    return [with_rounds(trial.parameters, trial.rounds or 1) for trial in complete[:count]]
+    return [with_rounds(trial.parameters, trial.rounds or 1) for trial in complete[: spec.sets]]
 
 
 def learn(
@@ -81,7 +82,8 @@ def learn(
 
     if spec.partition and tried != [()]:
         error = _error(spec.task)
-        chosen = choose(matrix, spec.partition, spec.search, recipe, sizes, error, fit)
+        asked = spec.partition.model_copy(update={"tune": spec.tune})
+        chosen = choose(matrix, asked, spec.search, recipe, sizes, error, fit)
     else:
         alone = Decision(True, "answers where no part does")
         chosen = Chosen({(): alone}, {(): recipe.sets[0]}, {(): 1})
@@ -109,12 +111,18 @@ def refit(
     own = replace(recipe, sets=learned.parameters)
     names = {part.key: part.name for part in learned.parts}
     files = _files(_fit(matrix, asked, (*LEARNED, LATER, "test"), spec, own, large, progress), names)
-    sizes = {key: recipe.type.fitted.from_files(content).size() for key, content in files.items()}
+    described = {key: _described(recipe, content) for key, content in files.items()}
     return Learned(
         tuple(replace(part, files=files[part.key]) for part in learned.parts),
-        [record.model_copy(update={"size": sizes.get(tuple(record.key), {})}) for record in learned.records],
+        [record.model_copy(update=described.get(tuple(record.key), {})) for record in learned.records],
         learned.parameters,
     )
+
+
+def _described(recipe: Recipe, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """What the record of a part says of its model."""
+    model = recipe.type.fitted.from_files(files)
+    return {"size": model.size(), "method": model.method if isinstance(model, Forecast) else ""}
 
 
 def _files(
@@ -203,8 +211,7 @@ def _records(
     files: Mapping[Key, Mapping[str, bytes]],
     large: Set[Key],
 ) -> list[PartRecord]:
-    read = recipe.type.fitted.from_files
-    sizes = {key: read(kept).size() for key, kept in files.items()}
+    described = {key: _described(recipe, content) for key, content in files.items()}
     error = _error(spec.task)
 
     def defined(loss: float | None) -> float | None:
@@ -224,7 +231,7 @@ def _records(
             distributed=key in large,
             parameters=_unless_same(chosen.parameters.get(key, {}), recipe.sets[0]),
             tried=chosen.tried.get(key, 0),
-            size=sizes.get(key, {}),
+            **described.get(key, {}),
         )
         for key in sorted(rows, key=part_order)
     ]

@@ -105,7 +105,12 @@ def as_asked(documents: ProjectDocuments, training: Training) -> ModelSpec:
             f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
         )
     search = _search(spec, type_, training)
-    return spec.model_copy(update={"parameters": parameters, "resources": resources, "search": search})
+    asked = spec.model_copy(update={"parameters": parameters, "resources": resources, "search": search})
+    if search is None and spec.partition:
+        # Without a search levels or parts have nothing to choose from, and no document could say so.
+        partition = spec.partition.model_copy(update={"tune": None, "sets": None, "trials": None})
+        return asked.model_copy(update={"partition": partition})
+    return asked
 
 
 def checked(settings: Settings, training: Training) -> ModelSpec:

@@ -21,8 +21,10 @@ def number(value: float | int | None) -> str:
     return f"{value:#.4g}".removesuffix(".") if abs(value) >= 1 else f"{value:.2g}"
 
 
-def parameter(value: float | int | bool | str) -> str:
-    """A parameter as one writes it in a document, with at most six significant digits."""
+def parameter(value: float | int | bool | str | None) -> str:
+    """A parameter as one writes it in a document, with at most six significant digits; None: it is left to the type."""
+    if value is None:
+        return "unstated"
     return (
         f"{value:.6g}"
         if isinstance(value, float)

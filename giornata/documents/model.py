@@ -151,29 +151,37 @@ class Split(Document):
     test: Duration
 
 
+Tune = Literal["once", "level", "part"]
+
+SETS = 3
+"""The best sets of parameters of a search on all rows that levels or parts begin with, unless a document says."""
+
+
 class Partition(Document):
     """Divides a model into parts by expressions, finest first; a part needs `min_rows` training rows.
 
     A part is kept when its validation error is more than the share `margin` below that of the part above it. Its
     parameters are those of the search (`tune: once`), or searched for each `level` or each `part`: of `trials` sets
     of parameters, the first of which are the best `sets` of the search on all rows, those with the least loss on its
-    own validation rows. Without `trials` these `sets` are all.
+    own validation rows. Without `trials` these `sets` are all. What is not stated depends on the task, see
+    `ModelSpec.tune` and `ModelSpec.sets`.
     """
 
     by: Annotated[list[Text], Field(min_length=1)]
     min_rows: Annotated[int, Field(ge=1)]
     margin: Share = 0.0
-    tune: Literal["once", "level", "part"] = "once"
-    sets: Annotated[int, Field(ge=1)] = 3
+    tune: Tune | None = None
+    sets: Annotated[int, Field(ge=1)] | None = None
     trials: Annotated[int, Field(ge=2)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.tune == "once" and self.trials is not None:
+        if self.tune in (None, "once") and self.trials is not None:
             raise ValueError("trials are those of each level or part: write tune: level or tune: part")
-        if self.trials is not None and self.trials < self.sets:
+        sets = SETS if self.sets is None else self.sets
+        if self.trials is not None and self.trials < sets:
             raise ValueError(
-                f"of {self.trials} trials {self.sets} cannot be the best sets of all rows: lower sets"
+                f"of {self.trials} trials {sets} cannot be the best sets of all rows: lower sets"
             )
         return self
 
@@ -486,7 +494,7 @@ class ModelSpec(Document):
             raise MisplacedError(("task",), message)
         if self.label is not None and self.task == "clustering":
             raise MisplacedError(("label",), "a clustering model learns without a label: leave label out")
-        if self.partition and self.partition.tune != "once" and self.search is None:
+        if self.partition and self.partition.tune not in (None, "once") and self.search is None:
             raise MisplacedError(
                 ("partition", "tune"),
                 f"tune: {self.partition.tune} takes parameters from a search: write search, or leave tune out",
@@ -499,6 +507,23 @@ class ModelSpec(Document):
             message = "quantiles must be in order and different, such as [0.1, 0.5, 0.9]"
             raise MisplacedError(("quantiles",), message)
         return self
+
+    @property
+    def tune(self) -> Tune:
+        """Who has parameters of its own: unless stated every part of a forecast, as the rows of all parts together make
+        another series than those of any part, and of other tasks none."""
+        if self.partition is None or self.search is None:
+            return "once"
+        return self.partition.tune or ("part" if self.task == "forecasting" else "once")
+
+    @property
+    def sets(self) -> int | None:
+        """How many of the best sets of the search on all rows are handed to levels or parts; None: all of them."""
+        if self.partition is None or self.tune == "once":
+            return 1
+        if self.partition.sets is None and self.partition.trials is None and self.task == "forecasting":
+            return None
+        return self.partition.sets or SETS
 
     @property
     def usual_ahead(self) -> timedelta:

@@ -156,7 +156,8 @@ class PartRecord(Document):
     `parent_metric` that of the answer it would otherwise get, on the same `validation_rows`; both are None where
     no candidate was fitted. `distributed` says whether all executors learned it together, not one alone.
     `parameters` are its own, empty where they are the version's, of as many sets as it has `tried`. `size` describes
-    the kept model (trees, nodes), `test` its metrics on the `test_rows` that it answers, `beside` those of others.
+    the kept model (trees, nodes), `method` is that of a forecast, which differs from the one among its parameters where
+    the series is short, `test` its metrics on the `test_rows` that it answers, `beside` those of others.
     """
 
     name: str
@@ -172,13 +173,19 @@ class PartRecord(Document):
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     tried: int = 1
     size: dict[str, int] = Field(default_factory=dict)
+    method: str = ""
     test_rows: int = 0
     test: Metrics = Field(default_factory=dict)
     beside: Comparison = Field(default_factory=Comparison)
 
-    def own_parameters(self, usual: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """The parameters that are not those of the version, which are `usual`."""
-        return {name: value for name, value in self.parameters.items() if usual.get(name) != value}
+    def own_parameters(self, usual: Mapping[str, Scalar]) -> dict[str, Scalar | None]:
+        """The parameters that are not those of the version, which are `usual`; None: it leaves one to the type."""
+        if not self.parameters:
+            return {}
+        names = dict.fromkeys([*self.parameters, *usual])
+        return {
+            name: self.parameters.get(name) for name in names if self.parameters.get(name) != usual.get(name)
+        }
 
 
 class LevelMetrics(Document):

@@ -57,7 +57,12 @@ def about_search(version: ModelVersion) -> str:
         f"best is trial {best.place} with {value}"
     )
     left = untried(plan, (trial.parameters for trial in record.trials))
-    return f"{told}; {_count(left, 'combination')} of the grid not tried" if left else told
+    if left:
+        told += f"; {_count(left, 'combination')} of the grid not tried"
+    tune = version.configuration.tune
+    if tune != "once":
+        told += f"; this was by all rows together, and every {tune} chose its own parameters by its own rows"
+    return told
 
 
 def _count(number: int, noun: str) -> str:

@@ -112,6 +112,11 @@ class Forecast:
     def importance(self) -> dict[int, float]:
         return {0: 1.0} if np.ptp(self._table[:, 0]) else {}
 
+    @property
+    def method(self) -> str:
+        """The method that is used: the one asked for, or what took its place where the series is short or constant."""
+        return self._file.method
+
     def size(self) -> dict[str, int]:
         """Steps of the series and after it; and that another method than the one asked for took its place."""
         sizes = {"steps": len(self._file.past), "forecasts": len(self._file.future)}

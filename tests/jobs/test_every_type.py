@@ -97,7 +97,7 @@ data: {table: station_days, key: [station, date_text], event_time: begins}
 label: {table: station_counts, value: departed, event_time: counted_at}
 split: {train: 90d, validation: 0.2, test: 10d}
 features: {step: to_epoch(row.begins) // 86400}
-partition: {by: [row.station], min_rows: 20, tune: part, sets: 1, trials: 2}
+partition: {by: [row.station], min_rows: 20}
 """
     else:
         label = LABELS.get(task)
@@ -316,8 +316,10 @@ def test_it_learns(versions, case):
     assert version.metrics[loss] < SHARE[task] * version.baseline_metrics[loss]
     assert version.part_metric == loss
     assert len(version.search.trials) == 3
-    # The root has the search's best parameters, each station those, or others that it has tried itself.
-    assert [part.tried for part in version.parts] == [1, 2, 2, 2]
+    # The root has the search's best parameters, each station those, or others that it has tried itself: a forecast's
+    # all that the search has tried.
+    tried = 3 if task == "forecasting" else 2
+    assert [part.tried for part in version.parts] == [1, tried, tried, tried]
     if task == "multiclass":
         assert version.signature.outputs == ["fair", "far", "short"], "of the kinds before the test period"
     assert {tuple(part.key) for part in version.parts} == {(), *((station,) for station in STATIONS)}
@@ -380,6 +382,30 @@ def test_what_is_fitted_once_more_and_what_is_not(world, versions):
     assert version.refit.rows == known.height
     assert version.refit.rows > version.windows["train"].rows + version.windows["validation"].rows
     assert version.learned_until == version.windows["test"].end
+
+
+def test_each_station_has_the_forecast_that_is_best_for_its_own_days(world, versions):
+    """By the mean error of its validation days, forecast in this process from its days of training."""
+    version = versions["forecast", "forecasting"]
+    tried = [trial.parameters for trial in version.search.trials]
+    train, validation = version.windows["train"], version.windows["validation"]
+    days = world.rows["station_days"].filter(pl.col("counted_at") < version.windows["test"].start)
+    learned, asked = (
+        days.filter(pl.col("begins").is_between(span.start, span.end, closed="left"))
+        for span in (train, validation)
+    )
+    assert (learned.height, asked.height) == (train.rows, validation.rows)
+    for part in version.parts[1:]:
+        mine = pl.col("station") == part.key[0]
+        actual = asked.filter(mine)["departed"].to_numpy()
+        answers = [
+            forecast(learned.filter(mine), each).predict(steps_of(asked.filter(mine))) for each in tried
+        ]
+        errors = [np.abs(each[:, 0] - actual).mean() for each in answers]
+        chosen = part.parameters or version.parameters
+        assert part.metric == pytest.approx(min(errors))
+        assert errors[tried.index(chosen)] == pytest.approx(min(errors))
+        assert part.method == chosen["method"]
 
 
 @pytest.mark.parametrize("case", CASES, ids="-".join)

@@ -1,6 +1,7 @@
 """What a training may be asked, and in what words it is refused."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from giornata.documents import load_project
-from giornata.documents.model import Search
+from giornata.documents.model import ModelSpec, Partition, Search
 from giornata.errors import GiornataError, NotFoundError, SettingsError
 from giornata.models.base import ParameterError
 from giornata.settings import Settings
@@ -98,6 +99,47 @@ def test_what_is_searched_for(settings: Settings) -> None:
     assert (drawn.trials, drawn.metric, list(drawn.space)) == (5, "silhouette", ["clusters"])
     with pytest.raises(SettingsError, match="nothing to search"):
         searched("flights/route_kinds", "--trials", "5", "--parameters", '{"clusters": 4}')
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"), [("late", '{"max_depth": 4}'), ("daily_departures", '{"method": "theta"}')]
+)
+def test_without_a_search_parts_have_nothing_to_choose_from(
+    tmp_path: Path, model: str, parameters: str
+) -> None:
+    """What is left of the document can be read again, as records of versions are."""
+    documents = load_project(PROJECTS / "flights")
+    own = documents.model(model)
+    by = own.partition.by if own.partition else ["row.origin"]
+    partition = Partition(by=by, min_rows=60, tune="part", sets=2, trials=4)
+    assert own.search
+    space = {name: one for name, one in own.search.space.items() if name in parameters}
+    stated = own.model_copy(
+        update={"partition": partition, "search": own.search.model_copy(update={"space": space})}
+    )
+    changed = replace(documents, models={**documents.models, model: stated})
+    asked = ["--model", f"flights/{model}", *ORDER[2:], "--parameters", parameters]
+    found = order.as_asked(changed, order.parse(asked))
+    assert (found.search, found.tune, found.sets) == (None, "once", 1)
+    assert ModelSpec.model_validate_json(found.model_dump_json()) == found
+
+
+def test_the_parts_of_a_forecast_choose_for_themselves_unless_its_document_says_otherwise() -> None:
+    forecast = load_project(PROJECTS / "flights").model("daily_departures")
+    assert (forecast.tune, forecast.sets) == ("part", None)
+    assert forecast.partition
+
+    def asked(**stated: object) -> tuple[str, int | None]:
+        partition = Partition.model_validate({**forecast.partition.model_dump(exclude_unset=True), **stated})
+        spec = forecast.model_copy(update={"partition": partition})
+        return spec.tune, spec.sets
+
+    assert asked(sets=2) == ("part", 2)
+    assert asked(tune="once") == ("once", 1)
+    assert asked(tune="level") == ("level", None)
+    assert asked(tune="part", trials=9) == ("part", 3)
+    other = load_project(PROJECTS / "flights").model("trip_minutes")
+    assert (other.tune, other.sets) == ("once", 1)
 
 
 @pytest.mark.parametrize(

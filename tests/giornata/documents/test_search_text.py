@@ -1,4 +1,4 @@
-"""What people are told of a search: its trials count from 1, the first is said to be of the document's own parameters."""
+"""What people are told of a search: trials count from 1, and the first is of the document's own parameters."""
 
 import pytest
 
