@@ -15,11 +15,11 @@ from giornata.airflow_api import AirflowApi, AirflowError
 from giornata.deployment import deploy as put_live
 from giornata.deployment import rollback as put_back
 from giornata.documents import load_project
-from giornata.documents.described import check_is_described
-from giornata.documents.record import Metrics, ModelVersion, PartRecord, Window
+from giornata.documents.described import check_is_described, check_project_is_described
+from giornata.documents.record import Metrics, ModelVersion, PartRecord, VersionSummary, Window
 from giornata.documents.search_text import about_search
 from giornata.errors import DocumentErrors, NotFoundError, SettingsError
-from giornata.names import check_name, parse_model_name
+from giornata.names import check_name, check_project_name, parse_model_name
 from giornata.removal import check_folder_is_gone, check_is_known, fail_runs, remove_project
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
@@ -50,12 +50,14 @@ def schema() -> None:
 
 @app.command()
 def models(
-    model: Annotated[str | None, typer.Argument(help="Only this model, as project/model.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="Only this model, as project/model, or those of this project.")
+    ] = None,
 ) -> None:
     """List the trained versions, newest first, with their test metrics and tags."""
     settings = load_settings()
     with session(settings) as cassandra:
-        versions = Repository(cassandra).list(str(parse_model_name(model)) if model else None)
+        versions = _versions(Repository(cassandra), model)
         live = Deployments(cassandra).all_current()
     table = _table("Model", "Version", "Trained", "By", "Tags", "Test metrics")
     for version in versions:
@@ -70,17 +72,30 @@ def models(
             _metrics(version.metrics),
         )
     if not versions:
-        if model:
+        if model and "/" in model:
             check_is_described(settings.projects, parse_model_name(model))
+        elif model:
+            check_project_is_described(settings.projects, model)
         raise NotFoundError(f"no version of {model or 'any model'} has been trained yet")
     _print(table)
 
 
+def _versions(repository: Repository, wanted: str | None) -> list[VersionSummary]:
+    """All versions, those of a model, or those of all models of a project, newest first."""
+    if wanted is None or "/" in wanted:
+        return repository.list(wanted and str(parse_model_name(wanted)))
+    check_project_name(wanted)
+    return [version for version in repository.list() if parse_model_name(version.model).project == wanted]
+
+
 @app.command()
-def show(uuid: Annotated[str, typer.Argument(help="The version's uuid.")]) -> None:
+def show(
+    uuid: Annotated[str, typer.Argument(help="The version's uuid, or 6 or more of its first digits.")],
+) -> None:
     """Show a version: warnings, windows, parameters, metrics by level, parts and importances."""
     with session(load_settings()) as cassandra:
-        version = Repository(cassandra).get(uuid)
+        repository = Repository(cassandra)
+        version = repository.get(repository.uuid(uuid))
     _print(_about(version), _accuracy(version), _parts(version), _importances(version))
 
 
@@ -88,7 +103,9 @@ def show(uuid: Annotated[str, typer.Argument(help="The version's uuid.")]) -> No
 def deploy(
     model: Model,
     by: By,
-    uuid: Annotated[str, typer.Option(help="The version to deploy.")],
+    uuid: Annotated[
+        str, typer.Option(help="The version to deploy, by its uuid or 6 or more of its first digits.")
+    ],
     reason: Annotated[str, typer.Option(help="Why, for the timeline.")],
     tag: Annotated[
         str | None, typer.Option(help="The tag; by default that of the document it was trained with.")
@@ -102,13 +119,14 @@ def deploy(
     if tag is not None:
         check_name(tag)
     with session(settings) as cassandra:
-        trained = Repository(cassandra).get(uuid)
+        repository = Repository(cassandra)
+        trained = repository.get(repository.uuid(uuid))
         if trained.model != str(parse_model_name(model)):
-            raise NotFoundError(f"version {uuid} is one of {trained.model}, not of {model}")
+            raise NotFoundError(f"version {trained.uuid} is one of {trained.model}, not of {model}")
         for warning in trained.warnings:
             typer.secho(f"WARNING: {warning}", fg="red", bold=True, err=True)
         before = Deployments(cassandra).all_current()
-        done = put_live(settings, cassandra, uuid, by, reason, datetime.now(UTC), tag, wanted)
+        done = put_live(settings, cassandra, trained.uuid, by, reason, datetime.now(UTC), tag, wanted)
     if done in before:
         typer.echo(
             f"{done.model}: version {done.uuid} is live under {done.tag} ({', '.join(done.modes)}) already, since "

@@ -7,14 +7,18 @@ from giornata.errors import NotFoundError
 from giornata.names import Name
 
 
+def check_project_is_described(folder: Path, project: str) -> None:
+    """Raise NotFoundError, with the nearest name, where `folder` has no project of this name."""
+    projects = {path.parent.name for path in folder.glob("*/project.yaml")}
+    if project not in projects:
+        hint = did_you_mean(project, projects)
+        raise NotFoundError(f"there is no project {project}" + (f" ({hint})" if hint else ""))
+
+
 def check_is_described(folder: Path, model: Name) -> None:
     """Raise NotFoundError, with the nearest name, where the projects in `folder` have no document of a model."""
-    projects = {path.parent.name for path in folder.glob("*/project.yaml")}
-    if model.project not in projects:
-        wrong, hint = f"project {model.project}", did_you_mean(model.project, projects)
-    else:
-        described = {path.stem for path in (folder / model.project / "models").glob("*.yaml")}
-        if model.name in described:
-            return
-        wrong, hint = f"model {model}", did_you_mean(model.name, described)
-    raise NotFoundError(f"there is no {wrong}" + (f" ({hint})" if hint else ""))
+    check_project_is_described(folder, model.project)
+    described = {path.stem for path in (folder / model.project / "models").glob("*.yaml")}
+    if model.name not in described:
+        hint = did_you_mean(model.name, described)
+        raise NotFoundError(f"there is no model {model}" + (f" ({hint})" if hint else ""))

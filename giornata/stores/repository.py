@@ -7,6 +7,7 @@ that a reader never mixes two bundles of one version.
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
+from uuid import UUID
 
 from cassandra.cluster import Session
 from cassandra.concurrent import execute_concurrent_with_args
@@ -20,6 +21,9 @@ __all__ = ["Repository"]
 
 CHUNK_BYTES = 512 * 2**10
 _CHUNKS_AT_ONCE = 4
+
+# Hex digits of a uuid, and how few of them may stand for it; versions that are listed where they stand for several.
+_DIGITS, _FEWEST, _SHOWN = 32, 6, 10
 _SUMMARY = ("uuid", "model", "status", "trained_by", "started_at", "finished_at")
 
 
@@ -71,6 +75,23 @@ class Repository:
         """The record of a version. Raises NotFoundError or StoreError."""
         return ModelVersion.model_validate_json(self._one(self._record, uuid).record)
 
+    def uuid(self, text: str) -> str:
+        """The uuid of the one version whose uuid begins with `text`: 6 or more of its hex digits, or all of them.
+
+        Raises NotFoundError, which lists the versions where there are several, or StoreError.
+        """
+        digits = _digits(text)
+        if len(digits) == _DIGITS:
+            return str(UUID(digits))
+        found = [version for version in self.list() if version.uuid.replace("-", "").startswith(digits)]
+        if len(found) == 1:
+            return found[0].uuid
+        if not found:
+            raise _unknown(text)
+        shown = "\n".join(f"  {each.uuid}  {each.model}" for each in found[:_SHOWN])
+        more = f"\n  and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise NotFoundError(f"{len(found)} versions begin with {text}: write more of the uuid\n{shown}{more}")
+
     def bundle_digest(self, uuid: str) -> str:
         """SHA-256 of the bundle of a version. Raises NotFoundError or StoreError."""
         return str(self._one(self._bundle, uuid).bundle_sha256)
@@ -99,7 +120,7 @@ class Repository:
     def _one(self, statement: object, uuid: str) -> Any:
         rows = self._rows(statement, (uuid,), uuid)
         if not rows:
-            raise NotFoundError(f"there is no model version {uuid}; `giornata models` lists those there are")
+            raise _unknown(uuid)
         return rows[0]
 
     def _rows(self, statement: object, values: Sequence[object], what: str | None) -> list[Any]:
@@ -117,6 +138,21 @@ class Repository:
         )
         summaries = [_summary(row) for row in rows]
         return sorted(summaries, key=lambda version: (version.finished_at, version.uuid), reverse=True)
+
+
+def _unknown(uuid: str) -> NotFoundError:
+    return NotFoundError(f"there is no model version {uuid}; `giornata models` lists those there are")
+
+
+def _digits(text: str) -> str:
+    """The hex digits that a uuid, or its beginning, is written with. Raises NotFoundError for anything else."""
+    digits = text.strip().lower().replace("-", "")
+    if not _FEWEST <= len(digits) <= _DIGITS or set(digits) - set("0123456789abcdef"):
+        raise NotFoundError(
+            f"{text!r} is no uuid of a model version: write all of it, or {_FEWEST} or more of its first hex digits; "
+            "`giornata models` lists them"
+        )
+    return digits
 
 
 def _summary(row: Any) -> VersionSummary:

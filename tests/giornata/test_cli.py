@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,12 @@ def root(tmp_path: Path) -> Path:
     model = tmp_path / "projects" / "broken" / "models" / "trip_minutes.yaml"
     model.write_text(model.read_text().replace("distance: row.distance", "distance: row.distanc"))
     return tmp_path
+
+
+def test_the_version_is_that_of_the_distribution(tmp_path):
+    stated = tomllib.loads((PROJECTS.parent / "pyproject.toml").read_text())["project"]["version"]
+    done = giornata("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"giornata {stated}\n")
 
 
 NULL_COUNTS = "".join(

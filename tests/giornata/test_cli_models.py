@@ -164,6 +164,39 @@ def test_modes_that_no_dag_of_the_project_serves_are_told(stores, versions, docu
     assert "WARNING" not in run(*command, "--modes", "batch")
 
 
+def test_a_uuid_may_be_short(stores, versions):
+    """As the digits that begin it, with or without dashes, as long as they begin no other."""
+    first, second, _ = versions
+    with cassandra.session(stores) as opened:
+        repository = Repository(opened)
+        alike = [f"{first.uuid[:-1]}{digit}" for digit in "0123456789abcdef" if first.uuid[-1] != digit]
+        for uuid_ in alike[:11]:
+            repository.save(first.model_copy(update={"uuid": uuid_}), b"bundle")
+    assert first.uuid in run("show", first.uuid.upper())
+    assert second.uuid in run("show", second.uuid[:8])
+    assert second.uuid in run("show", second.uuid.replace("-", "")[:17].upper())
+    said = run("deploy", second.model, "--uuid", second.uuid[:11], "--reason", "first", "--by", "anna")
+    assert f"version {second.uuid} is live" in said
+    with pytest.raises(NotFoundError, match=f"^12 versions begin with {first.uuid[:9]}") as caught:
+        run("show", first.uuid[:9])
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 12
+    assert lines[1].split() == [lines[1].split()[0], first.model]
+    assert lines[-1] == "  and 2 more"
+    for wrong in ("12345", "production", first.uuid + "0", ""):
+        with pytest.raises(NotFoundError, match="6 or more of its first hex digits"):
+            run("show", wrong)
+
+
+def test_the_versions_of_a_project_are_listed(versions):
+    project, name = versions[0].model.split("/")
+    listed = run("models", project)
+    assert [each.uuid in listed for each in versions] == [True] * 3
+    assert name in listed
+    with pytest.raises(NotFoundError, match="there is no project e_nobody"):
+        run("models", "e_nobody")
+
+
 def test_by_is_the_user_unless_said(versions, monkeypatch):
     monkeypatch.setenv("LOGNAME", "dora")
     run("deploy", versions[0].model, "--uuid", versions[0].uuid, "--reason", "first")
@@ -178,6 +211,7 @@ def test_show(versions):
         "21.5",
         "without parts",
         "n_estimators 12",
+        "the document's own parameters, with validation rmse 3.5",
         "distance",
         "rmse",
     ):
