@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, Param, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from dags.spark import at_moments, spark_dag, spark_job
 from giornata.documents import ModelSpec, ProjectDocuments
+from giornata.documents.suggestions import did_you_mean
 from giornata.errors import GiornataError
 from giornata.names import Name, dag_id
 from giornata.settings import load_settings
@@ -31,6 +33,8 @@ RESOURCES = {
 TRAINED_BY = "{{ dag_run.triggering_user_name or 'schedule' }}"
 WARNINGS = "{% for warning in warnings(dag_run) %}\n\n**WARNING**: {{ warning }}{% endfor %}"
 
+FIELDS = ("as_of", "parameters", "resources", "trials", "deploy", "tag")
+
 logger = logging.getLogger(__name__)
 
 
@@ -49,7 +53,13 @@ def version(dag_run: Run) -> str:
 
 
 def as_of(params: Mapping[str, object], dag_run: Run) -> str:
-    """The day that training looks back from: of the form, else the UTC day that the run stands for."""
+    """The day that training looks back from: of the form, else the UTC day that the run stands for.
+
+    A run that states what the form does not have fails at once, without retries.
+    """
+    if unknown := sorted(set(params) - set(FIELDS)):
+        hints = ", ".join(f"{name!r} ({did_you_mean(name, FIELDS)})" for name in unknown)
+        raise AirflowFailException(f"the form has no field {hints}; it has {', '.join(FIELDS)}")
     moment = dag_run.data_interval_end or dag_run.run_after
     return str(params["as_of"] or moment.astimezone(UTC).date())
 
@@ -127,6 +137,8 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
             minimum=1,
             description="Size of the search; of a grid, how many of its combinations",
         )
+    else:
+        params["trials"] = _none("Trials", "The document has no search")
     if spec.deploy:
         params["deploy"] = Param(
             True, title="Deploy", type="boolean", description="Deploy the version when it passes its gate"
@@ -134,7 +146,15 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
         params["tag"] = Param(
             spec.deploy.tag, title="Tag", type="string", pattern=TAG, description="What to deploy it to"
         )
+    else:
+        params["deploy"] = _none("Deploy", "The document does not say how it is deployed")
+        params["tag"] = _none("Tag", "The document does not say how it is deployed")
     return params
+
+
+def _none(title: str, why: str) -> Param:
+    """A field that the form does not show, and that a request for a run cannot state."""
+    return Param(None, title=title, description=why, const=None)
 
 
 def _train(name: str, spec: ModelSpec) -> Any:

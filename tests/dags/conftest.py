@@ -92,6 +92,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "train by hand": ("visits.amount.train", {}),
     "train": ("visits.amount.train", {"as_of": "2024-03-01", "tag": "shadow"}),
     "train only": ("visits.amount.train", {"as_of": "2024-03-01", "deploy": False}),
+    "train with what is no field": ("visits.amount.train", {"as_of": "2024-03-01", "trails": 3}),
 }
 
 # A program that notes how it was called, one JSON line a call, in the file named by CALLS.

@@ -48,12 +48,37 @@ def test_manual_approval_comes_before_deployment(airflow: Any):
 
 def test_a_model_without_deployment_is_only_trained(airflow: Any):
     assert edges(airflow, "handmade.amount.train") == {"train": []}
-    assert set(airflow.dags["handmade.amount.train"]["params"]) == {
-        "as_of",
-        "parameters",
-        "resources",
-        "trials",
-    }
+    assert offered(airflow, "handmade.amount.train") == {"as_of", "parameters", "resources", "trials"}
+
+
+def offered(airflow: Any, dag: str) -> set[str]:
+    """The fields that the form shows: Airflow hides those that can have one value alone."""
+    return {name for name, schema in airflow.dags[dag]["params"].items() if "const" not in schema}
+
+
+@pytest.mark.parametrize(
+    ("dag", "field", "value"),
+    [
+        ("visits.amount.train", "trials", 0),
+        ("visits.amount.train", "trials", "9"),
+        ("visits.large.train", "trials", 0),
+        ("visits.large.train", "trials", 9),
+        ("handmade.amount.train", "tag", "production"),
+        ("handmade.amount.train", "deploy", True),
+    ],
+)
+def test_what_a_model_has_not_cannot_be_asked_of_it(airflow: Any, dag: str, field: str, value: object):
+    """By the schema that Airflow holds a request for a run against, whether it comes from the form or not."""
+    schema = airflow.dags[dag]["params"][field]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(value, schema)
+    default = airflow.dags[dag]["defaults"][field]
+    jsonschema.validate({"None": None, "7": 7}[default], schema)
+
+
+def test_what_is_no_field_of_the_form_fails_the_run_at_once(airflow: Any):
+    run = airflow.runs["train with what is no field"]
+    assert (run["state"], run["tries"]["train"], run["calls"]) == ("failed", 1, [])
 
 
 def test_the_form_offers_what_the_document_says(airflow: Any):
@@ -65,13 +90,7 @@ def test_the_form_offers_what_the_document_says(airflow: Any):
         "deploy": "True",
         "tag": "'production'",
     }
-    assert set(airflow.dags["visits.large.train"]["params"]) == {
-        "as_of",
-        "parameters",
-        "resources",
-        "deploy",
-        "tag",
-    }
+    assert offered(airflow, "visits.large.train") == {"as_of", "parameters", "resources", "deploy", "tag"}
     schema = airflow.dags["visits.amount.train"]["params"]
     assert schema["as_of"]["format"] == "date"
     assert schema["trials"]["minimum"] == 1
