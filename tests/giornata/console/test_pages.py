@@ -76,8 +76,10 @@ def test_version_page(trained: Any, client: TestClient) -> None:
         f"dest_city=City 3, Illinois dest_city 8,997 kept {found} 13.16"
     )
     assert "15 of 41 parts have a model of their own" in text(page)
-    assert row(page, "3 best") == "3 best 14.87 60 2.310 max_depth=6 learning_rate=0.0734"
-    assert "failed: ran out of memory" in row(page, "4")
+    assert row(page, "4 best") == "4 best 14.87 60 2.310 max_depth=6 learning_rate=0.0734"
+    assert "failed: ran out of memory" in row(page, "5 failed")
+    assert row(page, "1 the document").startswith("1 the document's own 15.20")
+    assert "5 trials, the first with the document's own parameters; the best is trial 4" in text(page)
     assert row(page, "flight_id") == "flight_id key str no"
     assert (
         row(page, "store.origin_weather.wind_speed") == "store.origin_weather.wind_speed by origin float yes"
