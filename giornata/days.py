@@ -1,6 +1,7 @@
 """Ranges of whole UTC days, as trigger forms, partition keys and commands write them."""
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from giornata.errors import GiornataError
@@ -41,3 +42,26 @@ def days_of_key(key: str) -> Days:
     if not slash:
         raise DaysError(f"the partition key {key!r} is not a range of days such as 2013-11-01/2013-11-04")
     return days(first, last)
+
+
+def spans(days: Iterable[str], most: int = 5) -> str:
+    """Days written YYYY-MM-DD for people, at most `most` pieces of them: `2013-01-02, 2013-02-01 to 2013-02-28`.
+
+    Three or more days that follow one another are one piece.
+    """
+    found: list[list[date]] = []
+    for day in sorted(map(date.fromisoformat, set(days))):
+        if found and found[-1][-1] + timedelta(days=1) == day:
+            found[-1].append(day)
+        else:
+            found.append([day])
+    pieces: list[tuple[str, int]] = []
+    for span in found:
+        if len(span) > 2:
+            pieces.append((f"{span[0]} to {span[-1]}", len(span)))
+        else:
+            pieces += [(str(day), 1) for day in span]
+    texts = [text for text, _ in pieces[:most]]
+    if left := sum(count for _, count in pieces[most:]):
+        texts.append(f"{left} day{'' if left == 1 else 's'} more")
+    return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))

@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.storagelevel import StorageLevel
 
 from giornata import names
+from giornata.days import spans
 from giornata.documents import Table, load_project
 from giornata.settings import Settings, load_settings
 from jobs import project_code
@@ -88,12 +89,7 @@ def load_table(
     say(JOB, f"{name}: {len(published.partitions)} days, {published.rows} rows published")
     empty = [day for day in days if day not in found]
     if empty:
-        say(JOB, f"{name}: no rows on {_shown(empty)}")
-
-
-def _shown(days: Sequence[str], most: int = 5) -> str:
-    more = f" and {len(days) - most} days more" if len(days) > most else ""
-    return ", ".join(days[:most]) + more
+        say(JOB, f"{name}: no rows on {spans(empty)}")
 
 
 def main(argv: list[str] | None = None) -> None:

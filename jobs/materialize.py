@@ -27,6 +27,7 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from giornata import names
+from giornata.days import spans
 from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, GiornataError, StoreError
 from giornata.settings import Settings, load_settings
@@ -132,7 +133,7 @@ def _materialize_all(task: Task, since: datetime | None) -> None:
     """Materialize a task and the later days that look back on it."""
     materialize(task, since)
     for later in _reopened(task, since):
-        say(JOB, f"{task.name}: later days look back on these, so {' and '.join(later.days)} follow again")
+        say(JOB, f"{task.name}: later days look back on these, so {spans(later.days)} follow again")
         materialize(later)
 
 

@@ -72,7 +72,7 @@ def test_days_are_loaded_and_a_day_without_rows_is_named(
         assert read(written, project) == loaded(36)
     assert capsys.readouterr().out.splitlines() == [
         "[ingest] readings: 4 days, 36 rows published",
-        "[ingest] readings: no rows on 2013-01-03, 2013-01-04",
+        "[ingest] readings: no rows on 2013-01-03 and 2013-01-04",
     ] * 2  # fmt: skip
 
 
