@@ -50,13 +50,13 @@ def about_search(version: ModelVersion) -> str:
         return OWN
     best = record.trials[record.best]
     value = f"validation {record.metric} {'undefined' if best.value is None else format(best.value, '.4g')}"
-    if plan is None:
+    if len(record.trials) == 1:
         return f"{OWN}, with {value}"
     told = (
         f"{_count(len(record.trials), 'trial')}, the first with {about_own(plan, record.trials[0].parameters)}; the "
         f"best is trial {best.place} with {value}"
     )
-    left = untried(plan, (trial.parameters for trial in record.trials))
+    left = untried(plan, (trial.parameters for trial in record.trials)) if plan else 0
     if left:
         told += f"; {_count(left, 'combination')} of the grid not tried"
     tune = version.configuration.tune
