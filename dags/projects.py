@@ -70,7 +70,7 @@ class ProjectsBundle(BaseDagBundle):
         return self._files
 
     def get_current_version(self) -> BundleVersion:
-        """What the documents of all projects are now, kept for the runs that are asked for from now on."""
+        """Copy the documents of all projects as they are now, and return the version that new runs will read."""
         return BundleVersion(keep_version(self._store, project_folders(self._projects)))
 
     def initialize(self) -> None:

@@ -147,7 +147,7 @@ def _syntax_error(source: Source, error: SyntaxError) -> LanguageError:
 
 
 def _meant(source: Source) -> Iterator[LanguageError]:
-    """What is probably meant by a text that is no expression: escapes, operators of other languages, = for ==."""
+    """Suggest what to write where a text is not an expression: a broken escape, an operator it lacks, = for ==."""
     tokens = list(_TOKEN.finditer(source.text))
     equals = []
     for place, token in enumerate(tokens):

@@ -5,8 +5,6 @@ import pytest
 from giornata.documents import load_project
 from giornata.documents.queries import query_findings
 
-pytest.importorskip("sqlglot")
-
 DOCUMENTED = (
     "SELECT shop, ordered_at AS event_time, items AS orders_1h FROM orders "
     "WHERE ordered_at >= :from AND ordered_at < :to"

@@ -284,7 +284,7 @@ def test_the_innermost_call_of_a_project_is_named():
   File "/lib/python3.11/statistics.py", line 3 in mean
   File "udfs.py", line 4 in _help
   File "udfs.py", line 9 in slow
-  File "/work/dsl/udfs.py", line 165 in call
+  File "/lib/dsl/udfs.py", line 165 in call
   File "<row>", line 1 in row
 """
     assert ran(dump) == "udfs.slow (udfs.py, line 4)"
