@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from giornata.errors import GiornataError
 
+FIRST_DATE, LAST_DATE = date(1900, 1, 1), date(2199, 12, 31)
+"""The dates that may be written: periods counted back or on from one of them end at dates, too."""
+
 
 class DaysError(GiornataError):
     """A range of days is missing, or is none."""
@@ -25,12 +28,24 @@ class Days(NamedTuple):
         return self.start <= other.start and other.end <= self.end
 
 
+def parse_date(text: str) -> date:
+    """A date written YYYY-MM-DD. Raises ValueError, in words, for what is none or outside of the dates that may be
+    written."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date: write it as 2013-10-31") from None
+    if not FIRST_DATE <= found <= LAST_DATE:
+        raise ValueError(f"{text!r} is not a date between {FIRST_DATE} and {LAST_DATE}")
+    return found
+
+
 def days(first: str, last: str) -> Days:
     """The days from `first`, `last` not included, both written YYYY-MM-DD. Raises DaysError."""
     try:
-        found = Days(date.fromisoformat(first), date.fromisoformat(last))
+        found = Days(parse_date(first), parse_date(last))
     except ValueError as error:
-        raise DaysError(f"{first!r} and {last!r} are not both days YYYY-MM-DD: {error}") from error
+        raise DaysError(f"{first!r} and {last!r} are not both days: {error}") from error
     if found.start >= found.end:
         raise DaysError(f"from {first} to {last} there is no day: 'to' is not included, make it later")
     return found

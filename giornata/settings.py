@@ -237,7 +237,7 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the installation that `environ` and its `$GIORNATA_HOME/giornata.env` describe.
 
     GIORNATA_HOME defaults to `.local` in the working directory; the file may be absent. Raises
-    `SettingsError` for a line of it that is not `NAME=value`.
+    `SettingsError` for a line of it that is not `NAME=value`, and for a file that cannot be read.
     """
     home = Path(environ.get(HOME) or ".local").absolute()
     file = home / FILE_NAME
@@ -250,7 +250,11 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _read(file: Path) -> dict[str, str]:
     variables = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read ({error}); `make up` writes this file anew") from error
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         name, equals, value = line.partition("=")

@@ -9,13 +9,17 @@ compute for SECONDS and take WAIT in all; what the code prints goes nowhere. Spa
 
 import json
 import os
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import re2
 
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.custom_code import CustomCode
@@ -127,6 +131,24 @@ def _expectation(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
             told.setdefault(str(each["loc"][0]) if each.get("loc") else "", str(each["msg"]))
         for argument, message in told.items():
             yield {"argument": argument, "message": message}
+    else:
+        yield from _pattern(task["arguments"])
+
+
+def _pattern(arguments: Mapping[str, Any]) -> Iterator[Fault]:
+    """A pattern that no engine takes: Spark's engine, Java's, takes what either of these two does, but for rarities."""
+    pattern = arguments.get("regex")
+    if not isinstance(pattern, str):
+        return
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        options = re2.Options()
+        options.log_errors = False
+        with suppress(re2.error):
+            re2.compile(pattern, options)
+            return
+        yield {"argument": "regex", "message": f"{pattern!r} is no regular expression: {error}"}
 
 
 def _told(error: Exception, folder: Path, package: str) -> Fault:

@@ -22,7 +22,6 @@ from pyspark.sql import functions as F
 
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.record import ModelVersion
-from giornata.errors import GiornataError, StoreError
 from giornata.monitoring.consistency import ONLINE, SERIES, Counts, consistency_points
 from giornata.monitoring.observations import served_windows
 from giornata.names import Name, consistency_table, predictions_table
@@ -32,7 +31,7 @@ from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from jobs.columns import on_days
-from jobs.faults import told
+from jobs.failures import Failures
 from jobs.metastore import metastore
 from jobs.publish import create_table, ensure_table, publish, published_at
 from jobs.recompute import ABSENT_COUNTS, compared
@@ -47,27 +46,20 @@ PARTITIONS = ("day", "model_name")
 def run(spark: SparkSession, settings: Settings, project: str, start: datetime, end: datetime) -> None:
     """Check the online answers about the days from `start` to `end` (midnights, UTC) of all models of a project.
 
-    A model that cannot be checked keeps what was found before, and does not stop the others. Raises StoreError at
-    the end, naming those.
+    A model that cannot be checked keeps what was found before, and does not stop the others. Raises DataError or
+    StoreError at the end, naming those (see `jobs.failures`).
     """
     documents = load_project(settings.projects / project)
     days = days_between(start, end)
     create_table(spark, TABLE, project)
     # An older table does not have these yet.
     ensure_table(spark, consistency_table(project), dict.fromkeys(ABSENT_COUNTS.values(), "int"), PARTITIONS)
-    failed = []
+    failures = Failures(JOB)
     with cassandra.session(settings) as session:
         for model in documents.models:
-            try:
-                with told("Spark or its metastore fails"):
-                    _check(spark, settings, session, documents, model, days)
-            except GiornataError as error:
-                say(JOB, f"{project}/{model}: failed: {error}")
-                failed.append(model)
-    if failed:
-        raise StoreError(
-            f"{len(failed)} of {len(documents.models)} models were not checked: {', '.join(failed)}."
-        )
+            with failures.of(model, f"{project}/{model}"):
+                _check(spark, settings, session, documents, model, days)
+    failures.check(f"{len(failures)} of {len(documents.models)} models were not checked")
 
 
 def _check(

@@ -15,9 +15,11 @@ SPARK_ERRORS = (PySparkException, Py4JJavaError)
 """What PySpark raises of a job that fails: DataFrames the first, RDDs the second."""
 
 _SHUT_DOWN = "SparkContext was shut down"
-# What a cluster loses and may have again: an executor, its memory or disk, a file that another one held.
+# What a cluster loses and may have again: an executor, its memory or disk, a file that another one held or that
+# storage did not give.
 _OF_THE_CLUSTER = re.compile(
-    r"ExecutorLostFailure|FetchFailed|OutOfMemoryError|No space left on device|Connection (refused|reset)"
+    r"ExecutorLostFailure|FetchFailed|OutOfMemoryError|No space left on device|FAILED_READ_FILE"
+    r"|Connection (refused|reset)"
 )
 _TRACEBACK = "Traceback (most recent call last):\n"
 _TASK = re.compile(r"^Job aborted due to stage failure: .*?\(TID \d+\) \([^)]*\): ")

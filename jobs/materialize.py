@@ -29,11 +29,12 @@ from pyspark.storagelevel import StorageLevel
 from giornata import names
 from giornata.days import spans
 from giornata.documents import FeatureGroup, ProjectDocuments, load_project
-from giornata.errors import DataError, GiornataError, StoreError
+from giornata.errors import DataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs import feature_statistics, validation_results
 from jobs.columns import check_rows, conform, day_of
 from jobs.evolution import check_document, note_meaning, vanished
+from jobs.failures import Failures
 from jobs.faults import told
 from jobs.feature_statistics import publish_statistics, push_statistics
 from jobs.group_rows import group_rows, source_of
@@ -102,31 +103,23 @@ def run(
     """Materialize feature groups of a project (all, or `groups`) for the days from `start` to `end`
     (exclusive, UTC), without those days that were published after `since`.
 
-    Raises NotFoundError for a group that does not exist, and at the end StoreError naming the groups that
-    failed.
+    Raises NotFoundError for a group that does not exist, and at the end DataError or StoreError naming the groups
+    that failed (see `jobs.failures`).
     """
     documents = load_project(settings.projects / project)
     days_between(start, end)
     chosen = {name: documents.group(name) for name in groups} if groups else documents.groups
     for file in TABLES:
         create_table(spark, file, project)
-    failed = []
+    failures = Failures(JOB)
     for name in chosen:
-        try:
-            with told("Spark or its metastore fails"):
-                _materialize_all(Task(spark, settings, documents, name, start, end), since)
-        except GiornataError as error:
-            say(JOB, f"{name}: failed: {error}")
-            failed.append(name)
+        with failures.of(name):
+            _materialize_all(Task(spark, settings, documents, name, start, end), since)
     # A push that failed has said already when Cassandra cannot be asked.
-    gone = {} if groups or failed else vanished(settings, documents)
+    gone = {} if groups or failures else vanished(settings, documents)
     for name, problems in gone.items():
-        say(JOB, f"{name}: failed: {problems}")
-    failed += gone
-    if failed:
-        raise StoreError(
-            f"{len(failed)} of {len(chosen) + len(gone)} feature groups failed: {', '.join(failed)}."
-        )
+        failures.note(name, problems)
+    failures.check(f"{len(failures)} of {len(chosen) + len(gone)} feature groups failed")
 
 
 def _materialize_all(task: Task, since: datetime | None) -> None:

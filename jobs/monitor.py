@@ -37,6 +37,7 @@ from giornata.stores.alerts import Alerts
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
 from jobs.accuracy import is_measured_here, measure
+from jobs.failures import Failures
 from jobs.outcomes import known_labels, outcome_columns, outcomes
 from jobs.predictions import PARTITIONS, predictions_columns
 from jobs.publish import create_table, ensure_table, publish
@@ -50,19 +51,21 @@ METRICS_TABLE = Path(__file__).resolve().parents[1] / "sql" / "hive" / "model_me
 def run(spark: SparkSession, settings: Settings, project: str, start: datetime, end: datetime) -> None:
     """Bring the monitoring of a project from `start` to `end` (midnights, UTC).
 
-    Raises MailError, after all else is done, when a mail could not be delivered; it stays stored for the next
-    run.
+    A model that cannot be measured keeps what was found before, and does not stop the others. Raises at the end, after
+    all else is done, DataError or StoreError naming those (see `jobs.failures`), or MailError when a mail could not be
+    delivered; it stays stored for the next run.
     """
     documents = load_project(settings.projects / project)
     days = days_between(start - LABEL_WAIT, end)
-    points = {
-        model: _measure_model(spark, settings, documents, model, days, end)
-        for model in documents.models
-        if spark.catalog.tableExists(predictions_table(Name(project, model)))
-    }
-    for model in documents.models.keys() - points.keys():
-        say("monitor", f"{project}/{model}: nothing was predicted yet")
-    _publish_metrics(spark, settings, project, points, days)
+    points: dict[str, list[Point]] = {}
+    failures = Failures("monitor")
+    for model in documents.models:
+        if not spark.catalog.tableExists(predictions_table(Name(project, model))):
+            say("monitor", f"{project}/{model}: nothing was predicted yet")
+            continue
+        with failures.of(model, f"{project}/{model}"):
+            points[model] = _measure_model(spark, settings, documents, model, days, end)
+    _publish_metrics(spark, settings, project, points, days, failures.names)
     with cassandra.session(settings) as session:
         series = Series(session)
         for model, own in points.items():
@@ -72,7 +75,10 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
             series.replace(str(name), own, first, end.date(), measured)
             watched = [*own, *_consistency(series, name, spec, own, first, end.date())]
             _judge_model(session, settings, name, spec, watched, end.date())
-        _deliver(Alerts(session), settings, [str(Name(project, model)) for model in points])
+        undelivered = _deliver(Alerts(session), settings, [str(Name(project, model)) for model in points])
+    failures.check(f"{len(failures)} of {len(documents.models)} models were not measured")
+    if undelivered:
+        raise MailError(undelivered)
 
 
 def _measure_model(
@@ -145,7 +151,9 @@ def _publish_metrics(
     project: str,
     points: Mapping[str, Iterable[Point]],
     days: Sequence[str],
+    kept: Sequence[str],
 ) -> None:
+    """Replace the points of days by those of models, and keep those that the models in `kept` had before."""
     table = metrics_table(project)
     create_table(spark, METRICS_TABLE, project)
     rows = [
@@ -154,10 +162,11 @@ def _publish_metrics(
         for p in own
     ]
     schema = spark.table(table).schema
-    expected = [{"day": day} for day in days]
-    published = publish(
-        spark, spark.createDataFrame(rows, schema), table, settings=settings, expected=expected
-    )
+    frame = spark.createDataFrame(rows, schema)
+    if kept:
+        unmeasured = F.col("model").isin([str(Name(project, model)) for model in kept])
+        frame = frame.union(_days(spark.table(table), days[0], days[-1]).where(unmeasured))
+    published = publish(spark, frame, table, settings=settings, expected=[{"day": day} for day in days])
     say("monitor", f"{table}: {published.rows} rows on {len(days)} days published")
 
 
@@ -190,15 +199,18 @@ def _judge_model(
                 say("monitor", f"{name}: {transition.kind}: {watched.name} ({tag}, {mode}, {day})")
 
 
-def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> None:
+def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> str | None:
+    """Deliver the stored mails of models; gives what was not delivered, if anything was not."""
     delivery = deliver(alerts, models, settings.smtp, settings.mail_from)
     for event in delivery.sent:
         say("monitor", f"mailed {', '.join(event.mail.to)}: {event.mail.subject}")
-    for refusal in delivery.refused:
-        say("monitor", refusal)
-    if delivery.failures or delivery.refused:
-        kept = " What was not delivered is kept, and the next run sends it." if delivery.failures else ""
-        raise MailError("; ".join([*delivery.failures, *delivery.refused]) + "." + kept)
+    undelivered = [*delivery.failures, *delivery.refused]
+    for line in undelivered:
+        say("monitor", line)
+    if not undelivered:
+        return None
+    kept = " What was not delivered is kept, and the next run sends it." if delivery.failures else ""
+    return "; ".join(undelivered) + "." + kept
 
 
 def was_deployed(settings: Settings, project: str) -> bool:

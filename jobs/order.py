@@ -59,7 +59,7 @@ def parse(argv: Sequence[str] | None) -> Training:
     parser.add_argument("--model", required=True, metavar="PROJECT/MODEL")
     parser.add_argument(
         "--as-of",
-        type=_read(parse_day, "a day, YYYY-MM-DD"),
+        type=parse_day,
         required=True,
         metavar="DAY",
         help="what is known at 00:00 UTC",

@@ -21,14 +21,13 @@ from pyspark.sql import functions as F
 
 from giornata import names
 from giornata.documents import FeatureGroup, load_project
-from giornata.errors import GiornataError, StoreError
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply
 from giornata.stores.features import ensure_feature_table
 from jobs.cassandra_writer import patient_session
 from jobs.columns import day_of
 from jobs.evolution import check_features_online
-from jobs.faults import told
+from jobs.failures import Failures
 from jobs.feature_statistics import push_statistics
 from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
 from jobs.push import (
@@ -50,20 +49,16 @@ JOB = "repush"
 def run(spark: SparkSession, settings: Settings, project: str, groups: Sequence[str] | None = None) -> None:
     """Push feature groups of a project (all, or `groups`) again, features and statistics.
 
-    Raises NotFoundError for a group that does not exist, and at the end StoreError naming the groups that failed.
+    Raises NotFoundError for a group that does not exist, and at the end DataError or StoreError naming the groups
+    that failed (see `jobs.failures`).
     """
     documents = load_project(settings.projects / project)
     chosen = {name: documents.group(name) for name in groups or documents.groups}
-    failed = []
+    failures = Failures(JOB)
     for name, group in chosen.items():
-        try:
-            with told("Spark or its metastore fails"):
-                _repush_all(spark, settings, project, name, group)
-        except GiornataError as error:
-            say(JOB, f"{name}: failed: {error}")
-            failed.append(name)
-    if failed:
-        raise StoreError(f"{len(failed)} of {len(chosen)} feature groups failed: {', '.join(failed)}.")
+        with failures.of(name):
+            _repush_all(spark, settings, project, name, group)
+    failures.check(f"{len(failures)} of {len(chosen)} feature groups failed")
 
 
 def _repush_all(

@@ -29,6 +29,7 @@ from giornata.stores.cassandra import session
 from giornata.stores.deployments import Deployment, Deployments
 from giornata.stores.repository import Repository
 from jobs.columns import SQL_TYPES
+from jobs.failures import Failures
 from jobs.faults import told
 from jobs.filed import FILED_DAY, filed_rows
 from jobs.point_in_time import join
@@ -64,11 +65,18 @@ def run(
 ) -> int:
     """Score the days of [begin, end) with the versions in `live`; returns the number of rows published.
 
-    Scoring a day again replaces its rows. Raises StoreError, DataError when code of the project fails on a row, and
-    NotFoundError when a live version reads a table or feature group that the project no longer has.
+    Scoring a day again replaces its rows. A version that cannot be scored does not stop the others: code of the
+    project that fails on a row, or a table or feature group that the project no longer has. Raises DataError or
+    StoreError at the end, naming those (see `jobs.failures`).
     """
     documents = load_project(settings.projects / project)
-    return sum(_score(spark, settings, documents, version, begin, end) for version in live)
+    failures = Failures("score")
+    rows = 0
+    for version in live:
+        with failures.of(f"{version.model} {version.uuid}"):
+            rows += _score(spark, settings, documents, version, begin, end)
+    failures.check(f"{len(failures)} of {len(live)} versions were not scored")
+    return rows
 
 
 def deployed(settings: Settings, project: str) -> list[Live]:

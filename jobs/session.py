@@ -16,6 +16,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from dsl.errors import GiornataError
+from giornata.days import parse_date
 from giornata.errors import FINAL_EXIT, DataError, SettingsError, StoreError
 from giornata.settings import Settings
 from jobs.cancelling import Cancelled, hearing_signals, stopping_jobs_of, waiting_for_the_end
@@ -162,8 +163,11 @@ def _print(line: str, stream: TextIO) -> None:
 
 
 def parse_day(text: str) -> datetime:
-    """Midnight UTC of a day written `YYYY-MM-DD`. Raises ValueError, as argparse wants it."""
-    day = date.fromisoformat(text)
+    """Midnight UTC of a day written `YYYY-MM-DD`. Raises ArgumentTypeError, in words."""
+    try:
+        day = parse_date(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 

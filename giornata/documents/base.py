@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from giornata import names
+from giornata.days import parse_date
 from giornata.errors import InvalidNameError
 
 __all__ = [
@@ -42,7 +43,6 @@ TableColumnType = Literal[
 
 LONGEST_DURATION = timedelta(days=36_500)
 """A century: calendars and computers can still count so far from every moment that data is of."""
-FIRST_DATE, LAST_DATE = date(1900, 1, 1), date(2199, 12, 31)
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _SHORT_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
@@ -154,16 +154,6 @@ def _read_share(value: object) -> object:
     return parse_share(value) if isinstance(value, str) and value.endswith("%") else value
 
 
-def _parse_date(text: str) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a date: write it as 2013-10-31") from None
-    if not FIRST_DATE <= found <= LAST_DATE:
-        raise ValueError(f"{text!r} is not a date between {FIRST_DATE} and {LAST_DATE}")
-    return found
-
-
 def check_schedule(text: str) -> str:
     """Return `text` when it is a preset (`@hourly`) or a cron line of five fields, else raise ValueError."""
     if text.startswith("@"):
@@ -239,7 +229,7 @@ NameText = Annotated[str, AfterValidator(_check_name)]
 Text = Annotated[str, AfterValidator(_check_text), _as_written(_check_characters)]
 MailAddress = Annotated[str, _as_written(check_mail)]
 Schedule = Annotated[str, AfterValidator(check_schedule)]
-Date = Annotated[date, _parse(date, _parse_date)]
+Date = Annotated[date, _parse(date, parse_date)]
 Duration = Annotated[
     timedelta,
     _parse(timedelta, parse_duration),

@@ -75,9 +75,12 @@ def ensure_feature_table(session: Session, project: str, name: str, group: Featu
                 f"CREATE KEYSPACE IF NOT EXISTS {keyspace} "
                 "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
             )
+            # Another session may have made it at the same moment; then no event tells this one.
+            session.cluster.refresh_keyspace_metadata(keyspace)
         tables = session.cluster.metadata.keyspaces[keyspace].tables
         if name not in tables:
             session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
+            session.cluster.refresh_keyspace_metadata(keyspace)
         table = session.cluster.metadata.keyspaces[keyspace].tables[name]
         present = {column: described.cql_type for column, described in table.columns.items()}
         check_key(session, project, name, group)

@@ -105,7 +105,7 @@ def test_the_exit_code_of_the_job_is_ours(giornata: Any, tmp_path: Path) -> None
     ("order", "said"),
     [
         (["flights/lat"], "did you mean 'late'?"),
-        (["flights/late", "--as-of", "2013-02-30"], "--as-of: '2013-02-30' is not a day, YYYY-MM-DD"),
+        (["flights/late", "--as-of", "2013-02-30"], "--as-of: '2013-02-30' is not a date: write it as"),
         (["flights/late", "--memory", "much"], "memory is 'much', expected an amount such as 600m or 2g"),
         (["flights/late", "--memory", "900g"], "this machine cannot give"),
         (["flights/trip_minutes", "--parameters", '{"max_deph": 3}'], "max_depth"),

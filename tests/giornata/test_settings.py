@@ -87,6 +87,14 @@ def test_a_broken_line_in_the_file_is_named(tmp_path: Path) -> None:
         load_settings(environ)
 
 
+def test_a_file_that_is_not_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "giornata.env").write_bytes(b"GIORNATA_SMTP=caf\xe9:25\n")
+    with pytest.raises(
+        SettingsError, match=r"giornata\.env cannot be read .*`make up` writes this file anew"
+    ):
+        load_settings({"GIORNATA_HOME": str(tmp_path)})
+
+
 def test_variables_lead_a_child_process_to_the_same_installation(tmp_path: Path) -> None:
     environ = home_with(tmp_path, "GIORNATA_AIRFLOW=http://127.0.0.1:8080\n")
     settings = load_settings({**environ, "GIORNATA_SPARK_MASTER": "yarn", "UNRELATED": "x"})

@@ -16,7 +16,7 @@ from giornata.deployment import deploy
 from giornata.documents import compile_model, load_project
 from giornata.documents.group_source import read_source
 from giornata.documents.record import ModelVersion, PartRecord, Window
-from giornata.errors import SignatureError, StoreError
+from giornata.errors import DataError, SignatureError
 from giornata.scorer import inputs_of
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
@@ -239,7 +239,7 @@ def test_a_feature_that_a_live_version_reads_stays_until_it_is_replaced(
 
     write_project(group("level") | model(level="store.tides.level"))
     capsys.readouterr()
-    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+    with pytest.raises(DataError, match="1 of 1 feature groups failed: tides"):
         run(spark, settings, project, START, END)
     assert (
         f"[materialize] tides: failed: version {first.uuid} of heights, live as production, reads tides.waves (int), "
@@ -286,7 +286,7 @@ def test_a_feature_that_a_live_version_reads_stays_until_it_is_replaced(
         (settings.projects / project / path).unlink()
     write_project(model(number="row.number"))
     capsys.readouterr()
-    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+    with pytest.raises(DataError, match="1 of 1 feature groups failed: tides"):
         run(spark, settings, project, START, END)
     assert (
         "reads feature group tides, which the documents no longer have: put it back"
@@ -322,7 +322,7 @@ def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
     query = group("level", "waves")["features/tides.sql"]
     write_project({"features/tides.sql": query.replace(" level,", " level * 10 AS level,")})
     capsys.readouterr()
-    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+    with pytest.raises(DataError, match="1 of 1 feature groups failed: tides"):
         run(spark, settings, project, START, END)
     said = capsys.readouterr().out
     assert said.startswith(
@@ -340,7 +340,7 @@ def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
     )
     write_project({"features/tides.yaml": in_place})
     capsys.readouterr()
-    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+    with pytest.raises(DataError, match="1 of 1 feature groups failed: tides"):
         run(spark, settings, project, START, END)
     assert capsys.readouterr().out == (
         "[materialize] tides: failed: waves is bigint in Hive and float in the document. This cannot change in "
@@ -352,7 +352,7 @@ def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
     asking = settings.projects / project / "models" / "heights.yaml"
     asking.unlink()
     write_project({"features/tides.yaml": by_pier.replace("{place: str}", "{place: str, pier: int}")})
-    with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+    with pytest.raises(DataError, match="1 of 1 feature groups failed: tides"):
         run(spark, settings, project, START, END)
     assert "pier of the entity is not in Hive. This cannot change in place: leave" in capsys.readouterr().out
     assert offline(settings, project, "tides", "level") == truth(48, "level")
@@ -386,7 +386,7 @@ def test_a_changed_meaning_is_a_new_version_beside_the_old_one(
     for path in group():
         (settings.projects / project / path).unlink()
     capsys.readouterr()
-    with pytest.raises(StoreError, match="1 of 2 feature groups failed: tides"):
+    with pytest.raises(DataError, match="1 of 2 feature groups failed: tides"):
         run(spark, settings, project, START, END)
     said = capsys.readouterr().out
     assert (

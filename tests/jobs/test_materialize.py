@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from giornata import names
 from giornata.documents import load_project
-from giornata.errors import NotFoundError, StoreError
+from giornata.errors import DataError, NotFoundError, StoreError
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from giornata.stores.validations import Validations
@@ -314,7 +314,7 @@ def test_policies(
         run(spark, settings, project, START, END)
         assert len(offline(settings, project)) == (72 if policy == "warn" else 72 - bad)
     else:
-        with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
+        with pytest.raises(DataError, match="1 of 1 feature groups failed: tides"):
             run(spark, settings, project, START, END)
         assert not spark.catalog.tableExists(f"{project}.tides")
     verdict = {"warn": "warned", "fail": "failed", "quarantine": "quarantined" if published else "failed"}[
@@ -347,7 +347,7 @@ def test_one_failing_group_does_not_stop_the_others(
     settings = write_project({**files, **{f"features/{name}.sql": text for name, text in queries.items()}})
     write_readings(hourly())
     with pytest.raises(
-        StoreError, match="7 of 8 feature groups failed: a_refused, b_column, c_type, d_double, e_"
+        DataError, match="7 of 8 feature groups failed: a_refused, b_column, c_type, d_double, e_"
     ):
         run(spark, settings, project, START, START + DAY)
     lines = capsys.readouterr().out.splitlines()

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
 from giornata.documents import load_project
+from giornata.errors import DataError
 from giornata.monitoring.mail import MailError
 from giornata.settings import Settings
 from giornata.stores import cassandra
@@ -480,6 +481,28 @@ def test_clusters_are_watched_by_their_answers_alone(installed: Installation) ->
     installed.run(1, 6)
     assert installed.rows("model_metrics") == series
     assert len(installed.sink.mails) == 4
+
+
+def test_a_model_that_cannot_be_measured_keeps_what_it_had_and_does_not_stop_the_others(
+    installed: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = flights(days=2)
+    installed.predict(made)
+    installed.arrive(labels_of(made))
+    installed.run(1, 3)
+    trip = [row for row in installed.rows("model_metrics") if row[0] == installed.model]
+    assert trip
+    (installed.settings.projects / installed.project / "models" / "kinds.yaml").write_text(KINDS)
+    installed.predict(made, "kinds")
+    installed.spark.sql(f"DROP TABLE {installed.project}.arrivals")
+    with pytest.raises(DataError, match=r"^1 of 3 models were not measured: trip\.$"):
+        installed.run(1, 3)
+    assert f"{installed.model}: failed: there is no Hive table {installed.project}.arrivals" in (
+        capsys.readouterr().out
+    )
+    after = installed.rows("model_metrics")
+    assert [row for row in after if row[0] == installed.model] == trip
+    assert {row[0] for row in after} == {installed.model, f"{installed.project}/kinds"}
 
 
 def subject_of(mail: str) -> str:

@@ -38,8 +38,9 @@ def test_an_order() -> None:
 @pytest.mark.parametrize(
     ("argument", "value", "said"),
     [
-        ("--as-of", "2013-02-30", "--as-of: '2013-02-30' is not a day, YYYY-MM-DD"),
-        ("--as-of", "yesterday", "--as-of: 'yesterday' is not a day"),
+        ("--as-of", "2013-02-30", "--as-of: '2013-02-30' is not a date: write it as 2013-10-31"),
+        ("--as-of", "0001-01-01", "--as-of: '0001-01-01' is not a date between 1900-01-01 and 2199-12-31"),
+        ("--as-of", "yesterday", "--as-of: 'yesterday' is not a date"),
         ("--uuid", "7", "--uuid: '7' is not a uuid"),
         ("--trials", "0", "--trials: '0' is not a whole number, 1 or more"),
         ("--parameters", "{max_depth: 4}", "--parameters: '{max_depth: 4}' is not a JSON object"),

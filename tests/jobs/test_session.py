@@ -19,8 +19,9 @@ from jobs.session import ROOT, SHORT_LIVED_JVM, add_range, days_between, job_mai
 
 def test_a_day_is_midnight_in_utc() -> None:
     assert parse_day("2013-02-28") == datetime(2013, 2, 28, tzinfo=UTC)
-    with pytest.raises(ValueError, match="out of range"):
-        parse_day("2013-02-30")
+    for text in ("2013-02-30", "0001-01-01", "9999-12-31"):
+        with pytest.raises(argparse.ArgumentTypeError, match=rf"^'{text}' is not a date"):
+            parse_day(text)
 
 
 def test_the_days_of_a_range() -> None:

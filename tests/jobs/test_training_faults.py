@@ -417,7 +417,7 @@ def run_of(world: World, order: Training):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trials": 1, "parameters": {"fails_at": 1001}}, f"^all 1 trials of the search failed: {AT} 1001$"),
+        ({"trials": 1, "parameters": {"fails_at": 1001}}, f"^all 2 trials of the search failed: {AT} 1001$"),
         ({"trials": 1, "parameters": {"fails_at": 1001, "below": 100}}, f"^training .* fails: {AT} 1001$"),
         ({"trials": 1, "parameters": {"fails_at": 1002}}, f"^training .* fails: {AT} 1002$"),
         (
@@ -465,11 +465,18 @@ def test_trials_that_crash_are_recorded_and_the_others_go_on(fragile):
     assert not any("\n" in reason or "Traceback" in reason for reason in reasons.values())
 
 
-def test_batch_scores_that_fail_publish_nothing(spark, world, fragile):
-    live = score.deployed(world.settings, world.project)
-    message = f"^version {fragile.uuid} of {world.project}/fragile cannot be scored: {AT} 1003$"
-    with pytest.raises(DataError, match=message):
-        score.run(spark, world.settings, world.project, *SCORED, live)
+def test_a_version_that_cannot_be_scored_publishes_nothing_and_does_not_stop_the_others(
+    spark, world, fragile, capsys
+):
+    (live,) = score.deployed(world.settings, world.project)
+    gone = replace(live, model=f"{world.project}/zebra", uuid="gone", bundle=b"no bundle")
+    capsys.readouterr()
+    with pytest.raises(
+        DataError, match=rf"^2 of 2 versions were not scored: .*zebra gone, .*fragile {fragile.uuid}\.$"
+    ):
+        score.run(spark, world.settings, world.project, *SCORED, [gone, live])
+    said = capsys.readouterr().out
+    assert f"version {fragile.uuid} of {world.project}/fragile cannot be scored: {AT} 1003\n" in said
     assert spark.table(f"{world.project}.fragile_predictions").count() == 0
 
 

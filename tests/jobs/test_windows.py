@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from dsl import Inputs, StoreInput
 from giornata import names
 from giornata.documents import load_project
-from giornata.errors import StoreError
+from giornata.errors import DataError
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from jobs.materialize import run
@@ -255,7 +255,7 @@ def test_a_group_from_a_function(
     files |= {f"features/{name}.py": text for name, text in functions.items()}
     settings = write_project({**files, "shared.py": "HEIGHT = 0.5\n"})
     with pytest.raises(
-        StoreError, match="9 of 10 feature groups failed: a_raises, b_nothing, c_column, d_type,"
+        DataError, match="9 of 10 feature groups failed: a_raises, b_nothing, c_column, d_type,"
     ):
         run(spark, settings, project, START, START + DAY)
     printed = capsys.readouterr()

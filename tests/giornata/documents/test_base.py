@@ -7,9 +7,8 @@ from croniter import CroniterBadDateError, croniter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from giornata.days import FIRST_DATE, LAST_DATE
 from giornata.documents.base import (
-    FIRST_DATE,
-    LAST_DATE,
     check_duration,
     check_schedule,
     format_deadline,

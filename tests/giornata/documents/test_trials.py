@@ -55,7 +55,10 @@ def test_whatever_a_file_does_its_fault_is_told_at_its_place_and_the_others_are_
             "features/shop_load.yaml": group
             + "  - expect_column_values_to_be_between: {column: orders_1h, min_value: 0, mostly: 95}\n"
             + "  - expect_column_values_to_be_in_set: {column: shop, value_set: a}\n"
-            + "  - expect_column_values_to_be_between: {column: orders_1h, min_value: 0, mostly: 95%}\n",
+            + "  - expect_column_values_to_be_between: {column: orders_1h, min_value: 0, mostly: 95%}\n"
+            + "  - expect_column_values_to_match_regex: {column: shop, regex: '\\\\p{Lu}(?i)x'}\n"
+            + "  - expect_column_values_to_match_regex: {column: shop, regex: 'a(?!b)'}\n"
+            + "  - expect_column_values_to_not_match_regex: {column: shop, regex: 'a(b'}\n",
         },
         memory,
     )
@@ -69,6 +72,7 @@ def test_whatever_a_file_does_its_fault_is_told_at_its_place_and_the_others_are_
         (True, "shop/tables/f_loops.py", *found[5][2:4]),
         (True, "shop/features/shop_load.yaml", 11, 83),
         (True, "shop/features/shop_load.yaml", 12, 66),
+        (True, "shop/features/shop_load.yaml", 16, 68),
     ]
     assert found[5][2] in (2, 3)
     messages = [each[4] for each in found]
@@ -78,18 +82,21 @@ def test_whatever_a_file_does_its_fault_is_told_at_its_place_and_the_others_are_
     assert messages[5] == "this computes for 4 s, or waits for 60 s"
     assert "less than or equal to 1" in messages[6]
     assert "value is not a valid list" in messages[7]
+    assert messages[8].endswith(
+        "'a(b' is no regular expression: missing ), unterminated subpattern at position 1"
+    )
     assert not list(shop.rglob("__pycache__"))
 
     # What Great Expectations said is remembered; other arguments are asked about.
     stored = json.loads(memory.read_text())
-    assert len(stored["said"]) == 4
+    assert len(stored["said"]) == 7
     for name in "abcdef":
         for file in shop.glob(f"tables/{name}_*"):
             file.unlink()
     stored["said"] = {digest: [{"message": "remembered"}] for digest in stored["said"]}
     memory.write_text(json.dumps(stored))
     again, _ = tried({}, memory)
-    assert [each[4] for each in again] == ["Great Expectations does not take this: remembered"] * 4
+    assert [each[4] for each in again] == ["Great Expectations does not take this: remembered"] * 7
 
 
 def test_parameters_that_a_class_does_not_take_are_told_in_the_document(tried, shop):

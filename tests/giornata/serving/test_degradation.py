@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -61,6 +62,14 @@ def refusal(server):
     response = server.predict(f"{STRICT}/production", {"row": ROW})
     assert response.status_code == 503
     return response.json()["error"]
+
+
+def status_and_time(server, headers=None):
+    """The status that a request is answered with, and after how many seconds."""
+    url = f"/models/{LENIENT}/production/predict"
+    started = time.monotonic()
+    response = server.http.post(url, json={"row": ROW}, headers=headers)
+    return response.status_code, time.monotonic() - started
 
 
 def truth(version, wind, seats):
@@ -126,6 +135,14 @@ def test_a_cassandra_that_does_not_move(server, start_stack, lenient, strict):
             started = time.monotonic()
             assert answer(server) == (truth(lenient, NOTHING, NOTHING), ["plane", "weather"])
             assert time.monotonic() - started < DRIVERS_OWN / 2
+        # The deadline is that of each request: those that it finds in the queue are refused, none waits any longer.
+        with ThreadPoolExecutor(80) as pool:
+            statuses, waited = zip(*pool.map(lambda _: status_and_time(server), range(80)), strict=True)
+        assert set(statuses) == {200, 503}
+        assert max(waited) < 4.0, "80 requests, 16 at a time, of a second each"
+        status, waited = status_and_time(server, {"x-timeout-ms": "50"})
+        assert status == 200
+        assert waited < 0.8
         # This version has asked nothing yet: its statements are still to be prepared.
         started = time.monotonic()
         reason = refusal(server)
