@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from giornata.documents import FeatureGroup
-from jobs.session import ROOT
+from jobs.runtime.session import ROOT
 
 __all__ = ["FeastFault", "Peer", "describe"]
 

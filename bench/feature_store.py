@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from bench import joining, online
 from bench.flights_year import DAYS, PROJECT, backfill, flights_year, remove
-from jobs.session import start
+from jobs.runtime.session import start
 
 PARTS = ("backfill", "join", "growth", "online", "push")
 

@@ -19,7 +19,7 @@ from giornata.removal import remove_project
 from giornata.settings import Settings, load_settings
 from giornata.stores import cassandra
 from jobs import ingest, materialize
-from jobs.session import ROOT
+from jobs.runtime.session import ROOT
 
 PROJECT = "bench_flights"
 START = datetime(2013, 1, 1, tzinfo=UTC)

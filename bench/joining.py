@@ -17,8 +17,8 @@ from bench.figures import show
 from bench.flights_year import ASKED, AT, KEYS, PROJECT, START, asking_rows, inputs
 from giornata.documents import FeatureGroup
 from giornata.names import group_table
-from jobs import point_in_time
-from jobs.slices import SLICE
+from jobs.features import point_in_time
+from jobs.features.time_slices import SLICE
 
 GIGABYTE = 2**30
 MEMORY = 8 * GIGABYTE

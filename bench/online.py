@@ -19,8 +19,8 @@ from giornata.names import group_table, store_column
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.features import OnlineFeatures
-from jobs import push
-from jobs.cassandra_writer import CONCURRENCY
+from jobs.online import push
+from jobs.online.writer import CONCURRENCY
 
 KEYSPACE = "bench_feast"
 ROUNDS = 6
@@ -119,7 +119,7 @@ def _in_turn(
 def push_beside_driver(
     spark: SparkSession, settings: Settings, groups: Mapping[str, FeatureGroup], folder: Path
 ) -> None:
-    """Print rows a second of `jobs.push.write` and of the bare driver in one process, with as many writes under way."""
+    """Print rows a second of `jobs.online.push.write` and of the bare driver in one process, as many under way."""
     delays = groups["dest_delays"]
     many = spark.table(group_table(PROJECT, "dest_delays")).drop("day").limit(PUSHED)
     single = spark.range(PUSHED).selectExpr(

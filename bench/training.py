@@ -2,7 +2,7 @@
 
     python -m bench.training [--parts parts,search,growth] [--trials 20]
 
-Needs the local stack (`make up`). `parts` and `search` fit rows made here, as `jobs/training_data.py` would make
+Needs the local stack (`make up`). `parts` and `search` fit rows made here, as `jobs/training/dataset.py` would make
 them, on two executors of one core; `growth` trains from the stack's tables and leaves nothing in them. A line a
 figure, `name ours peer ratio goal met|short`.
 """
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from bench import training_growth, training_parts, training_search
 from giornata.documents.model import Resources
 from giornata.settings import load_settings
-from jobs.session import start
+from jobs.runtime.session import start
 
 MASTER = "local-cluster[2,1,1024]"
 PARTS = ("parts", "search", "growth")

@@ -23,8 +23,8 @@ from giornata.removal import remove_project
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from jobs import ingest, train
-from jobs.publish import publish
-from jobs.session import ROOT, days_between, parse_day, start
+from jobs.hive.publish import publish
+from jobs.runtime.session import ROOT, days_between, parse_day, start
 
 PROJECT = "bench_training"
 COPIES = 10

@@ -18,7 +18,7 @@ from giornata.documents.model import Scalar
 from giornata.models import model_type
 from giornata.models.base import Examples
 from giornata.models.partitions import Key
-from jobs.parts import Recipe, fit_parts
+from jobs.training.part_fitting import Recipe, fit_parts
 
 TYPE = model_type("xgboost")
 MIN_ROWS = 200

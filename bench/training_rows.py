@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from giornata.models.base import Examples
 from giornata.models.partitions import key_text, prefixes
-from jobs.session import ROOT
-from jobs.training_data import LABEL, ORDER, PARTS, WINDOW
+from jobs.runtime.session import ROOT
+from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW
 
 __all__ = ["FEATURES", "LEVELS", "flights_matrix", "split", "write_matrix"]
 
@@ -54,7 +54,7 @@ def split(frame: pd.DataFrame) -> tuple[Examples, Examples]:
 
 
 def write_matrix(frame: pd.DataFrame, folder: Path) -> None:
-    """Write the rows as a frame of `jobs.training_data.matrix_frame`, with parts by LEVELS, in FILES."""
+    """Write the rows as a frame of `jobs.training.dataset.matrix_frame`, with parts by LEVELS, in FILES."""
     cut = len(frame) * 4 // 5
     paths = [*zip(*(frame[level] for level in LEVELS), strict=True)]
     parts = {path: [key_text(key) for key in prefixes(path)] for path in {*paths}}

@@ -21,7 +21,7 @@ from giornata.documents.model import Dimension, Search
 from giornata.models import model_type
 from giornata.models.search import best_trial, search
 from jobs.train import MAX_SEARCH_ROWS
-from jobs.trials import TrialData, in_flight, trial_runner
+from jobs.training.trials import TrialData, in_flight, trial_runner
 
 ROWS = MAX_SEARCH_ROWS
 PARAMETERS = {"n_estimators": 60, "max_depth": 4}

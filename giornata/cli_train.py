@@ -24,7 +24,7 @@ __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 JOB = ROOT / "jobs" / "train.py"
 SPARK_SUBMIT = Path(sys.executable).parent / "spark-submit"
 
@@ -64,7 +64,9 @@ def train(
     order += [] if trials is None else ["--trials", str(trials)]
     settings = load_settings()
     copied = _copied(settings, model)
-    if code := _run([sys.executable, "-m", "jobs.order", *order], _environment(settings, settings.projects)):
+    if code := _run(
+        [sys.executable, "-m", "jobs.training.request", *order], _environment(settings, settings.projects)
+    ):
         raise typer.Exit(code)
     code = _run([*_submit(f"train {model}"), str(JOB), *order], _environment(settings, copied))
     if code:

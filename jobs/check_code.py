@@ -78,7 +78,7 @@ def _faults(task: Mapping[str, Any], seconds: float) -> Iterator[Fault]:
 
 def _module(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
     try:
-        from jobs import project_code
+        from jobs.runtime import project_code
     except ModuleNotFoundError as error:
         yield {"message": f"{error.name} is not installed here", "missing": error.name}
         return

@@ -30,13 +30,13 @@ from giornata.stores import cassandra
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
-from jobs.columns import on_days
-from jobs.failures import Failures
-from jobs.metastore import metastore
-from jobs.publish import create_table, ensure_table, publish, published_at
-from jobs.recompute import ABSENT_COUNTS, compared
-from jobs.session import ROOT, add_range, days_between, job_main, say
-from jobs.session import start as start_spark
+from jobs.hive.metastore import metastore
+from jobs.hive.publish import create_table, ensure_table, publish, published_at
+from jobs.hive.schema import on_days
+from jobs.monitoring.consistency import ABSENT_COUNTS, compared
+from jobs.runtime.failures import Failures
+from jobs.runtime.session import ROOT, add_range, days_between, job_main, say
+from jobs.runtime.session import start as start_spark
 
 JOB = "check_consistency"
 TABLE = ROOT / "sql" / "hive" / "feature_consistency.sql"
@@ -47,7 +47,7 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
     """Check the online answers about the days from `start` to `end` (midnights, UTC) of all models of a project.
 
     A model that cannot be checked keeps what was found before, and does not stop the others. Raises DataError or
-    StoreError at the end, naming those (see `jobs.failures`).
+    StoreError at the end, naming those (see `jobs.runtime.failures`).
     """
     documents = load_project(settings.projects / project)
     days = days_between(start, end)

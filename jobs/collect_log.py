@@ -36,9 +36,9 @@ from giornata.segments import (
     torn_tail,
 )
 from giornata.settings import Settings, load_settings
-from jobs.predictions import PARTITIONS, predictions_columns
-from jobs.publish import SQL_TYPES, ensure_table, publish
-from jobs.session import job_main, say, start
+from jobs.hive.publish import SQL_TYPES, ensure_table, publish
+from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
+from jobs.runtime.session import job_main, say, start
 
 JOB = "collect_log"
 MODE = "online"

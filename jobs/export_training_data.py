@@ -31,9 +31,9 @@ from giornata.documents import load_project
 from giornata.errors import StoreError
 from giornata.names import parse_model_name
 from giornata.settings import Settings, load_settings
-from jobs.preparation import Prepared, prepare
-from jobs.session import job_main, parse_day, say, start
-from jobs.training_data import FOLDS, LABEL, ORDER, PARTS, WINDOW, matrix_columns, matrix_frame
+from jobs.runtime.session import job_main, parse_day, say, start
+from jobs.training.dataset import FOLDS, LABEL, ORDER, PARTS, WINDOW, matrix_columns, matrix_frame
+from jobs.training.preparation import Prepared, prepare
 
 JOB = "export_training_data"
 

@@ -19,11 +19,11 @@ from giornata import names
 from giornata.days import spans
 from giornata.documents import Table, load_project
 from giornata.settings import Settings, load_settings
-from jobs import project_code
-from jobs.columns import check_rows, conform, day_of
-from jobs.publish import ensure_table, publish
-from jobs.session import add_range, days_between, job_main, say
-from jobs.session import start as start_spark
+from jobs.hive.publish import ensure_table, publish
+from jobs.hive.schema import check_rows, conform, day_of
+from jobs.runtime import project_code
+from jobs.runtime.session import add_range, days_between, job_main, say
+from jobs.runtime.session import start as start_spark
 
 JOB = "ingest"
 

@@ -3,10 +3,10 @@
 `spark-submit jobs/materialize.py --project flights --from 2013-01-01 --to 2013-02-01 [--groups
 origin_weather,planes]`
 
-Days are published whole, some at once (see `jobs/steps.py`), so running a range again gives the same rows, and of
-two runs of the same days at once the last to publish a day wins, whole. A job that was killed goes on where it
-was when it is told `--since` the moment at which it first began: days published since then are done. Groups stand
-for themselves: when one fails the others go on, and the job ends with exit code 1 and the names of those that
+Days are published whole, some at once (see `jobs/hive/day_batches.py`), so running a range again gives the same
+rows, and of two runs of the same days at once the last to publish a day wins, whole. A job that was killed goes on
+where it was when it is told `--since` the moment at which it first began: days published since then are done. Groups
+stand for themselves: when one fails the others go on, and the job ends with exit code 1 and the names of those that
 failed.
 
 Days after the range are computed again, too, where they are published and look back on the range: events may
@@ -31,22 +31,23 @@ from giornata.days import spans
 from giornata.documents import FeatureGroup, ProjectDocuments, load_project
 from giornata.errors import DataError, StoreError
 from giornata.settings import Settings, load_settings
-from jobs import feature_statistics, validation_results
-from jobs.columns import check_rows, conform, day_of
-from jobs.evolution import check_document, note_meaning, vanished
-from jobs.failures import Failures
-from jobs.faults import told
-from jobs.feature_statistics import publish_statistics, push_statistics
-from jobs.group_rows import group_rows, source_of
-from jobs.metastore import metastore
-from jobs.publish import Published, create_table, ensure_table, publish, published_at
-from jobs.push import push
-from jobs.reopen import reach, reopened
-from jobs.session import ROOT, add_range, days_between, explained, job_main, parse_moment, say
-from jobs.session import start as start_spark
-from jobs.steps import in_steps
-from jobs.validation import Outcome, Validated, validate
-from jobs.validation_results import publish_results, push_results
+from jobs.features import statistics as feature_statistics
+from jobs.features import validation_results
+from jobs.features.late_data import reach, reopened
+from jobs.features.source import group_rows, source_of
+from jobs.features.statistics import publish_statistics, push_statistics
+from jobs.features.validation import Outcome, Validated, validate
+from jobs.features.validation_results import publish_results, push_results
+from jobs.hive.day_batches import in_steps
+from jobs.hive.metastore import metastore
+from jobs.hive.publish import Published, create_table, ensure_table, publish, published_at
+from jobs.hive.schema import check_rows, conform, day_of
+from jobs.online.push import push
+from jobs.online.schema_evolution import check_document, note_meaning, vanished
+from jobs.runtime.failures import Failures
+from jobs.runtime.session import ROOT, add_range, days_between, explained, job_main, parse_moment, say
+from jobs.runtime.session import start as start_spark
+from jobs.runtime.spark_errors import told
 
 JOB = "materialize"
 
@@ -104,7 +105,7 @@ def run(
     (exclusive, UTC), without those days that were published after `since`.
 
     Raises NotFoundError for a group that does not exist, and at the end DataError or StoreError naming the groups
-    that failed (see `jobs.failures`).
+    that failed (see `jobs.runtime.failures`).
     """
     documents = load_project(settings.projects / project)
     days_between(start, end)

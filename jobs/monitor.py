@@ -36,13 +36,13 @@ from giornata.stores import cassandra
 from giornata.stores.alerts import Alerts
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
-from jobs.accuracy import is_measured_here, measure
-from jobs.failures import Failures
-from jobs.outcomes import known_labels, outcome_columns, outcomes
-from jobs.predictions import PARTITIONS, predictions_columns
-from jobs.publish import create_table, ensure_table, publish
-from jobs.session import add_range, days_between, job_main, say
-from jobs.session import start as start_spark
+from jobs.hive.labels import known_labels, label_columns, labelled_predictions
+from jobs.hive.publish import create_table, ensure_table, publish
+from jobs.monitoring.accuracy import is_measured_here, measure
+from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
+from jobs.runtime.failures import Failures
+from jobs.runtime.session import add_range, days_between, job_main, say
+from jobs.runtime.session import start as start_spark
 
 CONSOLE = "/giornata/"  # where Airflow's web server has the console, see plugins/
 METRICS_TABLE = Path(__file__).resolve().parents[1] / "sql" / "hive" / "model_metrics.sql"
@@ -52,8 +52,8 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
     """Bring the monitoring of a project from `start` to `end` (midnights, UTC).
 
     A model that cannot be measured keeps what was found before, and does not stop the others. Raises at the end, after
-    all else is done, DataError or StoreError naming those (see `jobs.failures`), or MailError when a mail could not be
-    delivered; it stays stored for the next run.
+    all else is done, DataError or StoreError naming those (see `jobs.runtime.failures`), or MailError when a mail
+    could not be delivered; it stays stored for the next run.
     """
     documents = load_project(settings.projects / project)
     days = days_between(start - LABEL_WAIT, end)
@@ -91,7 +91,9 @@ def _measure_model(
 ) -> list[Point]:
     spec = documents.model(model)
     name = Name(documents.name, model)
-    labelled = _publish_outcomes(spark, settings, documents, model, days, end) if spec.label else None
+    labelled = (
+        _publish_labelled_predictions(spark, settings, documents, model, days, end) if spec.label else None
+    )
     windows = {1, *(alert.over.days for alert in spec.monitor.alerts)}
     reach = (date.fromisoformat(days[0]) - timedelta(days=max(windows) - 1)).isoformat()
     points = measure(
@@ -107,7 +109,7 @@ def _measure_model(
     return points
 
 
-def _publish_outcomes(
+def _publish_labelled_predictions(
     spark: SparkSession,
     settings: Settings,
     documents: ProjectDocuments,
@@ -121,14 +123,14 @@ def _publish_outcomes(
     labels_table = documents.table(spec.label.table)
     table = outcomes_table(name)
     columns = predictions_columns(spec, documents.table(spec.data.table))
-    ensure_table(spark, table, {**columns, **outcome_columns(spec.task)}, PARTITIONS)
+    ensure_table(spark, table, {**columns, **label_columns(spec.task)}, PARTITIONS)
     predictions = _days(spark.table(predictions_table(name)), days[0], days[-1])
     labels = known_labels(_table(spark, documents.name, spec.label.table), labels_table, spec, days[0], end)
     partitions = predictions.select(*PARTITIONS).union(
         _days(spark.table(table), days[0], days[-1]).select(*PARTITIONS)
     )
     expected = [row.asDict() for row in partitions.distinct().collect()]
-    rows = outcomes(predictions, labels, spec)
+    rows = labelled_predictions(predictions, labels, spec)
     return publish(spark, rows, table, PARTITIONS, settings=settings, expected=expected).rows
 
 

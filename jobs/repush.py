@@ -24,13 +24,9 @@ from giornata.documents import FeatureGroup, load_project
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply
 from giornata.stores.features import ensure_feature_table
-from jobs.cassandra_writer import patient_session
-from jobs.columns import day_of
-from jobs.evolution import check_features_online
-from jobs.failures import Failures
-from jobs.feature_statistics import push_statistics
-from jobs.online_table import WRITTEN_AT, OnlineTable, write_time
-from jobs.push import (
+from jobs.features.statistics import push_statistics
+from jobs.hive.schema import day_of
+from jobs.online.push import (
     DEFAULT_PATIENCE,
     SCHEMA,
     Pushed,
@@ -40,8 +36,12 @@ from jobs.push import (
     rows_in,
     to_be_online,
 )
-from jobs.session import explained, job_main, say
-from jobs.session import start as start_spark
+from jobs.online.schema_evolution import check_features_online
+from jobs.online.table import WRITTEN_AT, OnlineTable, write_time
+from jobs.online.writer import patient_session
+from jobs.runtime.failures import Failures
+from jobs.runtime.session import explained, job_main, say
+from jobs.runtime.session import start as start_spark
 
 JOB = "repush"
 
@@ -50,7 +50,7 @@ def run(spark: SparkSession, settings: Settings, project: str, groups: Sequence[
     """Push feature groups of a project (all, or `groups`) again, features and statistics.
 
     Raises NotFoundError for a group that does not exist, and at the end DataError or StoreError naming the groups
-    that failed (see `jobs.failures`).
+    that failed (see `jobs.runtime.failures`).
     """
     documents = load_project(settings.projects / project)
     chosen = {name: documents.group(name) for name in groups or documents.groups}

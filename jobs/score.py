@@ -28,16 +28,15 @@ from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import session
 from giornata.stores.deployments import Deployment, Deployments
 from giornata.stores.repository import Repository
-from jobs.columns import SQL_TYPES
-from jobs.failures import Failures
-from jobs.faults import told
-from jobs.filed import FILED_DAY, filed_rows
-from jobs.point_in_time import join
-from jobs.predictions import PARTITIONS, inputs_json, prediction_id, predictions_columns
-from jobs.prerequisites import check_groups, check_tables
-from jobs.publish import ensure_table, publish
-from jobs.session import add_range, days_between, job_main, say, start
-from jobs.training_data import input_frame
+from jobs.features.point_in_time import join
+from jobs.hive.prerequisites import check_groups, check_tables
+from jobs.hive.publish import ensure_table, publish
+from jobs.hive.scan import FILED_DAY, filed_rows
+from jobs.hive.schema import SQL_TYPES, input_frame
+from jobs.monitoring.prediction_table import PARTITIONS, inputs_json, prediction_id, predictions_columns
+from jobs.runtime.failures import Failures
+from jobs.runtime.session import add_range, days_between, job_main, say, start
+from jobs.runtime.spark_errors import told
 
 __all__ = ["Live", "deployed", "live_versions", "main", "run"]
 
@@ -67,7 +66,7 @@ def run(
 
     Scoring a day again replaces its rows. A version that cannot be scored does not stop the others: code of the
     project that fails on a row, or a table or feature group that the project no longer has. Raises DataError or
-    StoreError at the end, naming those (see `jobs.failures`).
+    StoreError at the end, naming those (see `jobs.runtime.failures`).
     """
     documents = load_project(settings.projects / project)
     failures = Failures("score")

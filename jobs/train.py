@@ -41,18 +41,11 @@ from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
-from jobs.cancelling import stop, waiting_for_the_end
-from jobs.distributed import bytes_of_row
-from jobs.evaluate import Evaluation, Measured, evaluate
-from jobs.faults import told
-from jobs.learning import PLAINEST, Learned, learn, parameter_sets, plain_parts, refit
-from jobs.order import Training, as_asked, checked, parse
-from jobs.parts import Recipe
-from jobs.preparation import prepare
-from jobs.progress import Progress
-from jobs.session import job_main, say, start
-from jobs.tracking import Tracking
-from jobs.training_data import (
+from jobs.hive.schema import input_frame
+from jobs.runtime.cancellation import stop, waiting_for_the_end
+from jobs.runtime.session import job_main, say, start
+from jobs.runtime.spark_errors import told
+from jobs.training.dataset import (
     LABEL,
     LATER_LABEL,
     LEARNED,
@@ -63,12 +56,19 @@ from jobs.training_data import (
     Windows,
     distinct_values,
     examples,
-    input_frame,
     matrix_frame,
     sample,
 )
-from jobs.trials import TrialData
-from jobs.tuning import best_of, plan_of, tune
+from jobs.training.distributed import bytes_of_row
+from jobs.training.evaluation import Evaluation, Measured, evaluate
+from jobs.training.fitting import PLAINEST, Learned, learn, parameter_sets, plain_parts, refit
+from jobs.training.mlflow_tracking import Tracking
+from jobs.training.part_fitting import Recipe
+from jobs.training.preparation import prepare
+from jobs.training.request import Training, as_asked, checked, parse
+from jobs.training.run_status import Progress
+from jobs.training.search import best_of, plan_of, tune
+from jobs.training.trials import TrialData
 
 __all__ = ["MAX_SEARCH_ROWS", "Training", "main", "most_searched", "run"]
 

@@ -7,7 +7,7 @@ from graphlib import TopologicalSorter
 from giornata.airflow_api import AirflowApi
 from giornata.settings import load_settings
 from giornata.stores import cassandra
-from jobs.session import SHORT_LIVED_JVM
+from jobs.runtime.session import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.installation import SPARK_POOL, Installation
 from stack.ports import LOOPBACK

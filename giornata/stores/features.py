@@ -3,7 +3,7 @@
 A table has one row per entity and event time, newest first, so that the newest row before any moment is the
 first row of one range: the past can be replayed, and a late row never hides a newer one. This module holds
 the online half of the one rule of time: at moment t a prediction sees, per group and entity, the newest row
-with event_time < t, unless that row is older than t - ttl. `jobs/point_in_time.py` holds the offline half.
+with event_time < t, unless that row is older than t - ttl. `jobs/features/point_in_time.py` holds the offline half.
 
 Cassandra keeps times to the millisecond. The times of feature rows are whole milliseconds in Hive too (see
 `jobs/materialize.py`), and a moment of asking is rounded up here, which changes no comparison with them.

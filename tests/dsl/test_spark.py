@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from pyspark.sql import SparkSession
 
 from dsl import CompiledFeatures, compile_features
-from jobs.session import LOOPBACK, SQL_SETTINGS
+from jobs.runtime.session import LOOPBACK, SQL_SETTINGS
 
 CASES = max(400, settings.default.max_examples)
 SPARK_TYPES = {

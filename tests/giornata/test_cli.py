@@ -148,7 +148,7 @@ def test_check_does_not_wait_for_a_cassandra_that_hangs(root, cassandra_proxy):
 
 
 def test_check_tells_which_old_versions_of_groups_may_go(root, monkeypatch):
-    """What is live is stubbed: `tests/giornata/catalogue` has the cases, `tests/jobs/test_evolution.py` the stores."""
+    """What is live is stubbed: the cases are in `tests/giornata/catalogue`, the stores in `tests/jobs/online`."""
     features = root / "projects" / "flights" / "features"
     for suffix in (".yaml", ".sql"):
         shutil.copy(features / f"plane{suffix}", features / f"plane.v2{suffix}")

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from giornata import names
 from giornata.settings import Settings
 from giornata.stores import cassandra
-from jobs import session
+from jobs.runtime import session
 
 
 @pytest.fixture(scope="session")

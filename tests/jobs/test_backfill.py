@@ -17,9 +17,9 @@ from pyspark.sql import SparkSession
 
 from giornata.settings import Settings
 from giornata.stores import hive
-from jobs import steps
+from jobs.hive import day_batches
+from jobs.hive.publish import ensure_table, publish
 from jobs.materialize import run
-from jobs.publish import ensure_table, publish
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
 
@@ -175,7 +175,7 @@ def test_two_runs_of_the_same_days_at_once(
     spark: SparkSession, settings: Settings, project: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each day is that of one of the two, whole."""
-    monkeypatch.setattr(steps, "FIRST_STEP", 10)
+    monkeypatch.setattr(day_batches, "FIRST_STEP", 10)
     together = threading.Barrier(2, timeout=60)
 
     def backfill() -> None:

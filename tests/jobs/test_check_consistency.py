@@ -38,8 +38,8 @@ from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series
 from jobs import check_consistency, collect_log, monitor
-from jobs.publish import ensure_table, publish
-from jobs.push import push
+from jobs.hive.publish import ensure_table, publish
+from jobs.online.push import push
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 

@@ -23,9 +23,9 @@ from giornata.settings import Settings
 from giornata.stores import hive
 from jobs import collect_log
 from jobs.collect_log import Collected, publish_segments, run, set_torn_tail_aside
-from jobs.predictions import PARTITIONS
-from jobs.publish import publish
-from jobs.session import ROOT
+from jobs.hive.publish import publish
+from jobs.monitoring.prediction_table import PARTITIONS
+from jobs.runtime.session import ROOT
 
 pytestmark = pytest.mark.timeout(600)
 

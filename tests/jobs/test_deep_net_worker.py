@@ -15,7 +15,7 @@ import pytest
 from giornata.models.base import Examples
 from giornata.models.deep_net import DeepNet, DeepNetType
 from giornata.models.deep_net_plan import Plan, first_net
-from jobs.session import ROOT
+from jobs.runtime.session import ROOT
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -26,7 +26,7 @@ PARAMETERS = {"epochs": 8, "learning_rate": 0.01, "dropout": 0.1, "batch_size": 
 WORKER = """
 import json, sys
 from pathlib import Path
-from jobs.distributed.deep_net_worker import learn
+from jobs.training.distributed.deep_net_worker import learn
 
 folder, rank = Path(sys.argv[1]), sys.argv[2]
 first = {file.name: file.read_bytes() for file in (folder / "first").iterdir()}
@@ -131,7 +131,7 @@ def test_a_process_that_dies_ends_the_others(rows, tmp_path):
 
 
 def test_a_process_ends_with_the_one_that_started_it(tmp_path):
-    code = "import os; from jobs.distributed.deep_net_worker import _end_with_the_parent as end; end(); "
+    code = "import os; from jobs.training.distributed.deep_net_worker import _end_with_the_parent as end; end(); "
     code += "print(os.getpid(), flush=True); import time; time.sleep(60)"
     parent = (
         "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', sys.argv[1]], stdout=1); "

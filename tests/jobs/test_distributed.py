@@ -20,12 +20,12 @@ from giornata.models.base import Examples, FitError
 from giornata.models.deep_net_plan import Plan, first_net
 from giornata.models.linear_design import Design
 from giornata.models.outputs import outputs_of
-from jobs import parts
-from jobs.distributed import LEARNERS, Learner, bytes_of_row, deep_net, learner_of
-from jobs.learning import is_large
-from jobs.parts import Recipe, fit_parts, fit_together
 from jobs.train import most_searched
-from jobs.training_data import LABEL, ORDER, PARTS, WINDOW, examples
+from jobs.training import part_fitting
+from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples
+from jobs.training.distributed import LEARNERS, Learner, bytes_of_row, deep_net, learner_of
+from jobs.training.fitting import is_large
+from jobs.training.part_fitting import Recipe, fit_parts, fit_together
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -406,14 +406,14 @@ def test_what_a_row_takes_counts_its_codes(name, task):
 
 def test_a_sample_of_wide_rows_is_bounded_by_bytes(spark, table, monkeypatch):
     """Half of the rows, each of four columns of codes and amounts, and 1000 more, of eight bytes."""
-    monkeypatch.setattr(parts, "SAMPLE_BYTES", 8 * 1003 * ROWS // 2)
+    monkeypatch.setattr(part_fitting, "SAMPLE_BYTES", 8 * 1003 * ROWS // 2)
     drawn = []
 
     def learn(rows, sample, *_):
         drawn.append(len(sample.target))
         raise FitError("no need")
 
-    monkeypatch.setattr(parts, "learner_of", lambda _: Learner("Spark ML", learn))
+    monkeypatch.setattr(part_fitting, "learner_of", lambda _: Learner("Spark ML", learn))
     moved = spark.createDataFrame(table).withColumn(ORDER, F.xxhash64(ORDER))
     for codes, expected in (({2: 3}, ROWS), ({2: 1000}, ROWS / 2)):
         recipe = Recipe(model_type("linear"), "regression", [{}], 0, 4, codes)

@@ -34,7 +34,7 @@ from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from jobs import collect_log, monitor, score, train
-from jobs.publish import ensure_table, publish
+from jobs.hive.publish import ensure_table, publish
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
 

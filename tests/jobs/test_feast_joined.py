@@ -17,8 +17,8 @@ from dsl.types import Inputs, StoreInput
 from giornata import names
 from giornata.documents import Feature, FeatureGroup
 from giornata.settings import Settings
-from jobs.point_in_time import join
-from jobs.publish import ensure_table, publish
+from jobs.features.point_in_time import join
+from jobs.hive.publish import ensure_table, publish
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

@@ -14,10 +14,10 @@ from giornata.documents.feature_group import Events
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from giornata.stores.statistics import Statistics
+from jobs.features.late_data import reach
+from jobs.hive.metastore import metastore
+from jobs.hive.publish import ensure_table, publish
 from jobs.materialize import run
-from jobs.metastore import metastore
-from jobs.publish import ensure_table, publish
-from jobs.reopen import reach
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -16,12 +16,12 @@ from giornata.errors import StoreError
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.statistics import Statistics
-from jobs import feature_statistics
-from jobs.columns import on_days
-from jobs.feature_statistics import push_statistics
+from jobs.features import statistics as feature_statistics
+from jobs.features.statistics import push_statistics
+from jobs.hive.metastore import metastore
+from jobs.hive.publish import create_table, ensure_table, new_run_id
+from jobs.hive.schema import on_days
 from jobs.materialize import run
-from jobs.metastore import metastore
-from jobs.publish import create_table, ensure_table, new_run_id
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

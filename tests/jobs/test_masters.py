@@ -32,10 +32,10 @@ from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs import train
-from jobs.cluster import sizes
-from jobs.order import checked
-from jobs.publish import ensure_table, publish
-from jobs.session import LOG4J, ROOT
+from jobs.hive.publish import ensure_table, publish
+from jobs.runtime.cluster import sizes
+from jobs.runtime.session import LOG4J, ROOT
+from jobs.training.request import checked
 from stack.installation import Installation
 from stack.ports import free_ports
 

@@ -14,10 +14,10 @@ from giornata.errors import DataError, NotFoundError, StoreError
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from giornata.stores.validations import Validations
+from jobs.features.validation import Outcome
+from jobs.features.validation_results import publish_results, push_results
+from jobs.hive.publish import ensure_table, publish
 from jobs.materialize import run
-from jobs.publish import ensure_table, publish
-from jobs.validation import Outcome
-from jobs.validation_results import publish_results, push_results
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

@@ -25,8 +25,8 @@ from giornata.stores.alerts import Alerts
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
 from jobs import monitor
-from jobs.predictions import PARTITIONS, predictions_columns
-from jobs.publish import ensure_table, publish
+from jobs.hive.publish import ensure_table, publish
+from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST = datetime(2013, 11, 1, tzinfo=UTC)

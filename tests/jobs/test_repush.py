@@ -11,9 +11,9 @@ from giornata.errors import NotFoundError
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from jobs import repush as module
-from jobs.metastore import metastore
-from jobs.publish import ensure_table, publish
-from jobs.push import push
+from jobs.hive.metastore import metastore
+from jobs.hive.publish import ensure_table, publish
+from jobs.online.push import push
 from jobs.repush import run
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]

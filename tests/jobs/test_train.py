@@ -35,10 +35,11 @@ from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
-from jobs import export_training_data, parts, score, train
-from jobs.publish import ensure_table, publish
-from jobs.training_data import PARTS, WINDOW
-from jobs.trials import TrialRunner
+from jobs import export_training_data, score, train
+from jobs.hive.publish import ensure_table, publish
+from jobs.training import part_fitting
+from jobs.training.dataset import PARTS, WINDOW
+from jobs.training.trials import TrialRunner
 
 ROOT = Path(__file__).parents[2]
 FIRST = datetime(2013, 3, 1, tzinfo=UTC)
@@ -805,12 +806,12 @@ def test_a_version_that_has_seen_the_test_period_is_not_asked_about_it(spark, wo
 
 
 def test_a_partition_by_what_every_row_has_its_own_of(spark, monkeypatch):
-    monkeypatch.setattr(parts, "MAX_PATHS", 3)
+    monkeypatch.setattr(part_fitting, "MAX_PATHS", 3)
     rows = [([key_text(()), key_text((f"t{place}",))], "train") for place in range(4)]
     frame = spark.createDataFrame(
         [*rows[:3], (rows[0][0], "validation"), (rows[3][0], "test")], [PARTS, WINDOW]
     )
-    assert parts.path_rows(frame) == {
+    assert part_fitting.path_rows(frame) == {
         ("t0",): PartRows(1, 1),
         ("t1",): PartRows(1, 0),
         ("t2",): PartRows(1, 0),
@@ -818,4 +819,4 @@ def test_a_partition_by_what_every_row_has_its_own_of(spark, monkeypatch):
     with pytest.raises(
         DataError, match=r'more than 3 paths, such as \["t0"\], \["t1"\], \["t2"\]: a level is by few'
     ):
-        parts.path_rows(spark.createDataFrame(rows, [PARTS, WINDOW]))
+        part_fitting.path_rows(spark.createDataFrame(rows, [PARTS, WINDOW]))

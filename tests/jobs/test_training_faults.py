@@ -33,8 +33,8 @@ from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs import score, train
-from jobs.order import Training, checked
-from jobs.publish import ensure_table, publish
+from jobs.hive.publish import ensure_table, publish
+from jobs.training.request import Training, checked
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 

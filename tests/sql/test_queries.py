@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from jobs.hive.labels import label_columns
 
 from giornata.documents import ProjectDocuments, load_project
 from giornata.settings import Settings
 from giornata.stores import hive
-from jobs.outcomes import outcome_columns
-from jobs.predictions import PARTITIONS, predictions_columns
-from jobs.publish import SQL_TYPES
+from jobs.hive.publish import SQL_TYPES
+from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
 
 ROOT = Path(__file__).resolve().parents[2]
 QUERIES = sorted((ROOT / "sql" / "queries").glob("*.sql"))
@@ -35,7 +35,7 @@ def definitions(documents: ProjectDocuments, database: str) -> Iterator[str]:
         columns = predictions_columns(model, documents.table(model.data.table))
         yield create(f"{name}_predictions", columns, PARTITIONS)
         if model.label:
-            yield create(f"{name}_outcomes", {**columns, **outcome_columns(model.task)}, PARTITIONS)
+            yield create(f"{name}_outcomes", {**columns, **label_columns(model.task)}, PARTITIONS)
     for file in sorted((ROOT / "sql" / "hive").glob("*.sql")):
         yield re.sub(r"IDENTIFIER\(:project \|\| '(\.\w+)'\)", rf"{database}\1", file.read_text())
 

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from giornata.settings import Settings
-from jobs import project_code, session
+from jobs.runtime import project_code, session
 
 FOLDER = Path(__file__).parents[3] / "projects" / "flights"
 

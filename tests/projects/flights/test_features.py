@@ -13,8 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from giornata.documents import ProjectDocuments, load_project
-from jobs.group_rows import group_rows
-from jobs.reopen import reach
+from jobs.features.late_data import reach
+from jobs.features.source import group_rows
 
 DAY = datetime(2013, 11, 12, tzinfo=UTC)  # a bad day, with delays of many hours
 NEXT = DAY + timedelta(days=1)

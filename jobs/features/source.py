@@ -1,0 +1,71 @@
+"""The rows of a feature group from its source: its query, its function, or its windows."""
+
+import sys
+import traceback
+from datetime import datetime
+from pathlib import Path
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+
+from giornata.documents import ProjectDocuments
+from giornata.errors import DataError
+from giornata.names import group_file
+from jobs.features.windows import windows
+from jobs.runtime import project_code
+
+__all__ = ["group_rows", "source_of"]
+
+
+def source_of(documents: ProjectDocuments, name: str) -> str:
+    """How messages call the source of a group: `the query of feature group tides`."""
+    return f"the {documents.source(name)} of feature group {name}"
+
+
+def group_rows(
+    spark: SparkSession, documents: ProjectDocuments, name: str, start: datetime, end: datetime
+) -> DataFrame:
+    """What the source of a group gives for [start, end), unchecked; tables are found by their bare names.
+
+    Raises DataError when a function fails or gives no DataFrame. What Spark finds wrong goes on as it is.
+    """
+    spark.catalog.setCurrentDatabase(documents.name)
+    match documents.source(name):
+        case "query":
+            query = documents.query(name).rstrip().removesuffix(";")
+            return spark.sql(query, args={"from": start, "to": end})
+        case "function":
+            return _of_function(spark, documents, name, start, end)
+        case "windows":
+            group = documents.group(name)
+            return windows(spark, documents.name, group, documents.table(group.events.table), start, end)
+
+
+def _of_function(
+    spark: SparkSession, documents: ProjectDocuments, name: str, start: datetime, end: datetime
+) -> DataFrame:
+    """What `compute` in the group's Python file returns; when it fails, its author finds the traceback in the log."""
+    try:
+        rows = project_code.load(documents.folder, "features", group_file(name)).compute(spark, start, end)
+    except PySparkException:
+        raise
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        raise DataError(
+            f"{source_of(documents, name)} fails{_place(error, documents.folder)}: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(rows, DataFrame):
+        raise DataError(
+            f"{source_of(documents, name)} gives {type(rows).__name__} instead of a Spark DataFrame."
+        )
+    return rows
+
+
+def _place(error: Exception, folder: Path) -> str:
+    """Where in the project's own files an error came about: ` in features/tides.py, line 7`."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
+        return f" in {Path(error.filename).relative_to(folder).as_posix()}, line {error.lineno}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_relative_to(folder):
+            return f" in {Path(frame.filename).relative_to(folder).as_posix()}, line {frame.lineno}"
+    return ""

@@ -1,0 +1,1 @@
+"""Tables in Hive: schemas, partitions that change whole, scans by day, labels."""

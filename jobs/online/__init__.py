@@ -1,0 +1,1 @@
+"""Feature groups in Cassandra: their tables, what is written there and when."""

@@ -1,0 +1,232 @@
+"""How a job starts: its Spark session, its progress lines and its exit code."""
+
+import argparse
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TextIO
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from dsl.errors import GiornataError
+from giornata.days import parse_date
+from giornata.errors import FINAL_EXIT, DataError, SettingsError, StoreError
+from giornata.settings import Settings
+from jobs.runtime.cancellation import Cancelled, hearing_signals, stopping_jobs_of, waiting_for_the_end
+from jobs.runtime.cluster import Resources, check_resources, is_local, sizes
+from jobs.runtime.code_archive import write_code_archive
+from jobs.runtime.executors import python_of, starting, wait_for_one
+from jobs.runtime.spark_errors import may_pass
+
+ROOT = Path(__file__).resolve().parents[2]
+LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
+SMALL_MASTER = "local[2]"
+METASTORE_TIMEOUT = 5.0
+
+# Every time is UTC, whatever zone the machine is in; a timestamp has microseconds in memory and in Parquet.
+# Of a table with a partition a day the files are listed by the driver, and by a few tasks when it has years of
+# them: Spark's own setting is a task for each partition as soon as there are 33.
+# A side of a join goes through the driver to every executor only where its rows were seen to be this few bytes. By
+# itself Spark also goes by the size of files, of which the rows take many times as much: 10 MB of Parquet with three
+# million labels fill the driver's memory.
+# The metastore's database gives up on a condition that names hundreds of days: it is asked for their span instead, and
+# for all partitions of the table where a condition is too much for it in another way.
+SQL_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.autoBroadcastJoinThreshold": "-1",
+    "spark.sql.adaptive.autoBroadcastJoinThreshold": "10m",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.hive.metastorePartitionPruningInSetThreshold": "100",
+    "spark.sql.hive.metastorePartitionPruningFallbackOnException": "true",
+}
+
+# Executors on this machine need no open port; on a cluster Spark finds the driver's address by itself.
+LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+# A job on this machine lives for a minute or two and shares a few cores: Java's second compiler and the threads of
+# its collector take more than they give back (training flights/trip_minutes on two cores: 158 s with, 121 s without).
+# Where memory is full it ends: by itself it would lose the thread that met it, and wait for that for ever.
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
+
+# On this machine's file system Hadoop starts a process, `chmod`, for every file and folder that it makes, and twice as
+# many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for.
+# (Spark on YARN does not start with it.)
+LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
+
+
+def start(
+    settings: Settings, name: str, master: str | None = None, resources: Resources | None = None
+) -> SparkSession:
+    """A Spark session on the stack's metastore and warehouse, in UTC, quiet, with our code on its executors.
+
+    `master` defaults to two threads on this machine, enough for the small jobs. `resources` sizes the executors (see
+    `jobs.runtime.cluster`). On other machines they get our code as an archive; Python itself and its libraries must
+    be there, or come as an archive, too (see `jobs.runtime.executors`).
+
+    Raises SettingsError, before anything is started, when the cluster cannot give the resources, and StoreError when
+    it gives no executor within the time that the settings allow.
+    """
+    master = master or SMALL_MASTER
+    if resources is not None:
+        check_resources(master, resources, settings)
+    _check_metastore(settings.metastore)
+    if is_local(master):
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    else:
+        os.environ["PYSPARK_PYTHON"], _ = python_of(settings, master)
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    builder = SparkSession.builder.appName(name).enableHiveSupport()
+    for key, value in _configuration(settings, master, resources).items():
+        builder = builder.config(key, value)
+    if is_local(master):
+        return _ready(builder.getOrCreate())
+    with starting(master, settings.executor_wait):
+        spark = _ready(builder.getOrCreate())
+        spark.sparkContext.addPyFile(str(write_code_archive(ROOT)))
+        wait_for_one(spark, master)
+    return spark
+
+
+def _ready(spark: SparkSession) -> SparkSession:
+    stopping_jobs_of(spark)
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def _check_metastore(address: str) -> None:
+    """Raise StoreError when nobody listens there: Spark itself would say so late and in a hundred lines."""
+    host, _, port = address.removeprefix("thrift://").partition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=METASTORE_TIMEOUT).close()
+    except OSError as fault:
+        raise StoreError(
+            f"the Hive metastore at {address} does not answer ({fault}). Is the stack up? Start it with `make up`."
+        ) from fault
+
+
+def _configuration(settings: Settings, master: str, resources: Resources | None) -> dict[str, str]:
+    driver = f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC"
+    if is_local(master):
+        driver += f" {SHORT_LIVED_JVM}"
+        python = os.environ.get("PYSPARK_PYTHON", sys.executable)
+        placed = {
+            **LOOPBACK,
+            "spark.hadoop.fs.file.impl": LOCAL_FILES,
+            "spark.python.unix.domain.socket.enabled": "true",
+            "spark.executorEnv.PYTHONPATH": str(ROOT),
+            "spark.executor.extraJavaOptions": driver,
+        }
+    else:
+        # The file that says how to log is not there.
+        python, placed = python_of(settings, master)
+        placed = {**placed, "spark.executor.extraJavaOptions": "-Duser.timezone=UTC"}
+    return {
+        "spark.driver.memory": "1g",
+        "spark.driver.extraJavaOptions": driver,
+        "spark.executorEnv.PYSPARK_PYTHON": python,
+        "spark.executorEnv.TZ": "UTC",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": str(settings.warehouse),
+        "spark.hadoop.hive.metastore.uris": settings.metastore,
+        **SQL_SETTINGS,
+        **placed,
+        **sizes(master, resources, settings),
+    }
+
+
+def say(job: str, line: str) -> None:
+    """Print one step of a job's progress, at once also where the output is a file: `[materialize] …`."""
+    _print(f"[{job}] {line}", sys.stdout)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    try:
+        print(line, file=stream, flush=True)
+    except BrokenPipeError:
+        # Who started the job is gone, and reads no more: that is no reason for it not to end in good order.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def parse_day(text: str) -> datetime:
+    """Midnight UTC of a day written `YYYY-MM-DD`. Raises ArgumentTypeError, in words."""
+    try:
+        day = parse_date(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def parse_moment(text: str) -> datetime:
+    """An instant written as ISO 8601 with its offset from UTC. Raises ValueError, as argparse wants it."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} names no time zone")
+    return moment
+
+
+def add_range(parser: argparse.ArgumentParser) -> None:
+    """Add `--from` and `--to` (UTC days, the second exclusive) as `start` and `end` to a job's arguments."""
+    parser.add_argument(
+        "--from", dest="start", type=parse_day, required=True, metavar="DAY", help="first day, UTC"
+    )
+    parser.add_argument(
+        "--to", dest="end", type=parse_day, required=True, metavar="DAY", help="day after the last"
+    )
+
+
+def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
+    """Run a job's `main` and give its exit code; an error made for people is printed as it is and gives 1 where a
+    second try may succeed, else FINAL_EXIT.
+
+    A job that is told to end (see `jobs.runtime.cancellation`) gives 130 for Ctrl-C and 143 for SIGTERM. Every job
+    module ends with `sys.exit(job_main(main))`.
+    """
+    # What the driver would log with a stack trace is in the error that people are told.
+    logging.getLogger("cassandra").setLevel(logging.CRITICAL)
+    try:
+        with hearing_signals(), waiting_for_the_end():
+            return main(argv) or 0
+    except GiornataError as error:
+        _print(f"error: {error}", sys.stderr)
+        return 1 if may_pass(error) else FINAL_EXIT
+    except Cancelled as end:
+        _print(f"cancelled: {end}", sys.stderr)
+        return end.code
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Raise what Spark finds wrong with a query as DataError, in one line that begins with `what`."""
+    try:
+        yield
+    except PySparkException as error:
+        # Of an error in Python on an executor, the end of its traceback says what it is.
+        remote = (error.getMessageParameters() or {}).get("traceback", "").strip()
+        line = remote.splitlines()[-1] if remote else str(error).splitlines()[0]
+        raise DataError(f"{what} fails: {line}") from error
+
+
+def days_between(start: datetime, end: datetime) -> list[str]:
+    """The UTC days of [start, end) as `YYYY-MM-DD`. Raises SettingsError when there is none."""
+    first, last = start.astimezone(UTC).date(), end.astimezone(UTC).date()
+    days = [date.fromordinal(number).isoformat() for number in range(first.toordinal(), last.toordinal())]
+    if not days:
+        raise SettingsError(
+            f"the range from {first} to {last} holds no day: --to is exclusive and must be later."
+        )
+    return days

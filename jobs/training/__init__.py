@@ -1,0 +1,1 @@
+"""Training: request, dataset, search, fitting, part selection, evaluation."""

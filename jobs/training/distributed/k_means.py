@@ -1,0 +1,55 @@
+"""Clusters that all executors find together, by Spark ML's k-means."""
+
+import math
+from functools import partial
+
+import numpy as np
+from pyspark.ml.clustering import KMeans as Estimator
+from pyspark.ml.clustering import KMeansModel
+from pyspark.ml.stat import Summarizer
+from pyspark.sql import DataFrame
+
+from giornata.models.base import Examples, Parameters
+from giornata.models.k_means import KMeans, clusters_of, columns_of, points_of
+from jobs.training.distributed.vectors import FEATURES, vectors
+
+__all__ = ["fit"]
+
+
+def fit(
+    rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
+) -> KMeans:
+    """The best centres of as many starts as asked for; what is missing is at the sample's mean."""
+    columns = columns_of(sample)
+    if not columns:
+        return clusters_of(sample, columns, np.zeros((1, 0)), [rows.count()])
+    points = vectors(rows, sample.matrix.shape[1], partial(points_of, columns=columns), workers).persist()
+    clusters = int(parameters.get("clusters", 8))
+    estimator = Estimator(
+        featuresCol=FEATURES,
+        k=clusters,
+        maxIter=int(parameters.get("max_iterations", 300)),
+        tol=_farthest(points, float(parameters.get("tolerance", 1e-4)), clusters),
+    )
+    try:
+        starts = (
+            estimator.setSeed(seed + start).fit(points) for start in range(int(parameters.get("starts", 10)))
+        )
+        best = min(starts, key=_cost)
+        return clusters_of(sample, columns, best.clusterCenters(), best.summary.clusterSizes)
+    finally:
+        points.unpersist()
+
+
+def _cost(model: KMeansModel) -> float:
+    return float(model.summary.trainingCost)
+
+
+def _farthest(points: DataFrame, tolerance: float, clusters: int) -> float:
+    """How far each centre may move in the last step, as Spark asks it.
+
+    scikit-learn asks that the squares of these distances add up to no more than this share of the columns' mean
+    variance.
+    """
+    row = points.select(Summarizer.variance(points[FEATURES]).alias("variance")).first()
+    return math.sqrt(tolerance * float(row["variance"].toArray().mean()) / clusters)

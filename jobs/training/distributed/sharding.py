@@ -1,0 +1,31 @@
+"""Which worker learns from which rows, and the order in which it sees them."""
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from giornata.models.base import Examples
+from jobs.training.dataset import ORDER
+
+__all__ = ["shares", "workers_for"]
+
+_LEAST_ROWS = 100  # of a worker: with fewer it is not worth its start, and by chance may have none
+_SHARE = "_share"
+
+
+def workers_for(sample: Examples, workers: int) -> int:
+    """How many of the workers have enough rows to learn from; the sample is all rows, or very many of them."""
+    return max(1, min(workers, len(sample.target) // _LEAST_ROWS))
+
+
+def shares(rows: DataFrame, columns: Sequence[str], workers: int) -> DataFrame:
+    """These columns of the rows, a partition for each worker: the same rows in the same order, however Spark moved
+    them."""
+    share = F.pmod(F.xxhash64(ORDER), F.lit(workers)).cast("int").alias(_SHARE)
+    return (
+        rows.select(*columns, ORDER, share)
+        .repartitionById(workers, _SHARE)
+        .sortWithinPartitions(ORDER)
+        .select(*columns)
+    )

@@ -1,0 +1,146 @@
+"""Where the periods of a training end so that few of their rows still wait for a label.
+
+The rows of the last days whose labels have come are not like the others: what takes longer is not among them. So a
+period of which more than the share AWAITED waits ends at the last midnight (UTC) before which no more do. A row waits
+as long as it has no label and is younger than the delay within which the share TOLD of the training labels came. Of
+older ones it is known how many never get a label: as large a share of the younger ones does not wait either.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from giornata.documents.model import ModelSpec
+from jobs.training.dataset import LABEL, WINDOW, Windows, label_delay
+
+__all__ = ["AWAITED", "TOLD", "complete"]
+
+TOLD = 0.99
+"""The share of the training labels that came within the delay that is learned from them."""
+
+AWAITED = 0.01
+"""The share of a period's rows that may wait for their labels."""
+
+_PRECISION = 10_000  # of the share of the delays, as Spark's percentile_approx takes it
+
+
+@dataclass(frozen=True)
+class Day:
+    """The rows asked about on a day (UTC), and how many of them have no label."""
+
+    day: date
+    rows: int
+    missing: int
+
+
+def complete(rows: DataFrame, spec: ModelSpec, when: Windows) -> tuple[Windows, list[str]]:
+    """`when` with periods that end where labels are complete, and a sentence for each of which too many rows wait.
+
+    `rows` are those of `asked_rows`. Training and validation end together, and validation stays the same share of both.
+    A period that has no such end within it stays as it is.
+    """
+    if spec.label is None:
+        return when, []
+    days = _days(rows, spec)
+    validation = days.get("validation", [])
+    learned = [*days.get("train", ()), *validation]
+    periods = {
+        "validation": (learned, when.test, _rows(validation) / max(_rows(learned), 1)),
+        "test": (days.get("test", []), when.end, 1.0),
+    }
+    # Of the oldest rows every label has come that ever will.
+    old = learned[: max(len(learned) // 2, 1)]
+    never = _missing(old) / max(_rows(old), 1)
+    if not any(_last(own, own, never, share) < len(own) for own, _, share in periods.values()):
+        return when, []
+    delay = _delay(rows, spec)
+    if delay is None:
+        return when, []
+    found, said = when, []
+    for name, (own, known, share) in periods.items():
+        waiting = [day for day in own if day.day >= (known - delay).date()]
+        kept = _last(own, waiting, never, share)
+        if kept == len(own):
+            continue
+        end = datetime.combine(own[kept].day, time(), UTC)
+        cut = _cut(found, spec, name, end)
+        found = cut or found
+        said.append(_sentence(name, days[name], known, delay, end if cut else None))
+    return found, said
+
+
+def _days(rows: DataFrame, spec: ModelSpec) -> Mapping[str, list[Day]]:
+    """The days of each window, in order."""
+    counted = rows.groupBy(WINDOW, F.to_date(spec.data.event_time).alias("day")).agg(
+        F.count("*").alias("rows"), F.count_if(F.col(LABEL).isNull()).alias("missing")
+    )
+    found: dict[str, list[Day]] = {}
+    for row in sorted(counted.collect(), key=lambda row: row["day"]):
+        found.setdefault(row[WINDOW], []).append(Day(row["day"], row["rows"], row["missing"]))
+    return found
+
+
+def _delay(rows: DataFrame, spec: ModelSpec) -> timedelta | None:
+    """How long after the moment of asking TOLD of the labels of training rows were known; None without any."""
+    delays = rows.where(F.col(WINDOW) == "train").select(label_delay(spec).alias("delay"))
+    (row,) = delays.agg(F.percentile_approx("delay", TOLD, _PRECISION).alias("delay")).collect()
+    return None if row["delay"] is None else timedelta(microseconds=row["delay"])
+
+
+def _rows(days: Sequence[Day]) -> int:
+    return sum(day.rows for day in days)
+
+
+def _missing(days: Sequence[Day]) -> int:
+    return sum(day.missing for day in days)
+
+
+def _last(days: Sequence[Day], waiting: Sequence[Day], never: float, share: float) -> int:
+    """The most of the first days such that no more than AWAITED of a share of their rows waits.
+
+    Rows without a label wait on the days `waiting`, the last of `days`, where the share `never` of all gets none.
+    """
+    kept, rows, waits = 0, 0, 0.0
+    for place, day in enumerate(days):
+        rows += day.rows
+        if place >= len(days) - len(waiting):
+            waits += day.missing - never * day.rows
+        if waits <= AWAITED * share * rows:
+            kept = place + 1
+    return kept
+
+
+def _cut(when: Windows, spec: ModelSpec, name: str, end: datetime) -> Windows | None:
+    """The windows where one ends earlier; None where nothing would be left."""
+    if name == "test":
+        return replace(when, end=end) if end > when.test else None
+    length = end - when.train
+    if length < timedelta(days=1):
+        return None
+    return replace(when, validation=end - length * spec.split.validation, learned=end)
+
+
+def _sentence(name: str, days: Sequence[Day], known: datetime, delay: timedelta, end: datetime | None) -> str:
+    told = (
+        f"{_missing(days):,} of the {_rows(days):,} rows of the {name} period had no label yet on {known:%Y-%m-%d} "
+        f"({TOLD:.0%} of labels come within {_length(delay)}): "
+    )
+    if end is None:
+        return told + (
+            "it is too short to end where labels are complete, and the rows whose labels come late are left out of it. "
+            "Train as of a later day, or make it longer"
+        )
+    ends = "it ends" if name == "test" else "training and validation end"
+    return told + f"{ends} on {end:%Y-%m-%d}, up to which labels are complete"
+
+
+def _length(delay: timedelta) -> str:
+    """A length of time in words: 40 minutes, 5 hours, 30 days."""
+    minutes = delay / timedelta(minutes=1)
+    for unit, length in (("days", 1440), ("hours", 60)):
+        if minutes >= 2 * length:
+            return f"{minutes / length:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{minutes:.0f} minutes"

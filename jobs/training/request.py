@@ -1,0 +1,209 @@
+"""What a training is asked: read from the command line, checked against the document and the cluster.
+
+    python -m jobs.training.request --model flights/trip_minutes --as-of 2013-11-01 --uuid UUID
+
+checks the arguments of `jobs/train.py` without starting Spark: exit code 0, or 65 with what is wrong.
+"""
+
+import argparse
+import getpass
+import json
+import sys
+import uuid as uuids
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import ValidationError
+
+from giornata.documents import ProjectDocuments, load_project
+from giornata.documents.model import ModelSpec, Resources, Scalar, Search
+from giornata.documents.suggestions import did_you_mean
+from giornata.errors import SettingsError
+from giornata.evaluation.searched import usual_metric
+from giornata.models import ModelType, model_type
+from giornata.names import parse_model_name
+from giornata.settings import Settings, load_settings
+from jobs.runtime.cluster import check_resources
+from jobs.runtime.session import job_main, parse_day
+
+__all__ = ["Training", "as_asked", "checked", "main", "parse"]
+
+_EXPECTED = {
+    "executors": "a whole number, 1 or more",
+    "cores": "a whole number, 1 or more",
+    "memory": "an amount such as 600m or 2g",
+    "gpus": "a whole number, 0 or more",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a run is asked: which model, as of which moment, under which uuid, and what differs from its document."""
+
+    model: str
+    as_of: datetime
+    uuid: str
+    trained_by: str
+    trials: int | None = None
+    parameters: Mapping[str, Scalar] = field(default_factory=dict)
+    resources: Mapping[str, object] = field(default_factory=dict)
+
+
+def parse(argv: Sequence[str] | None) -> Training:
+    """The order that the arguments of `jobs/train.py` make. Raises SettingsError for wrong ones."""
+    parser = _Parser(prog="train", description="Train a model and save it in the repository.")
+    parser.add_argument("--model", required=True, metavar="PROJECT/MODEL")
+    parser.add_argument(
+        "--as-of",
+        type=parse_day,
+        required=True,
+        metavar="DAY",
+        help="what is known at 00:00 UTC",
+    )
+    parser.add_argument(
+        "--uuid",
+        type=_read(lambda text: str(uuids.UUID(text)), "a uuid"),
+        required=True,
+        help="the version's uuid; again replaces the version",
+    )
+    parser.add_argument(
+        "--trials",
+        type=_read(_positive, "a whole number, 1 or more"),
+        help="instead of the document's number of trials",
+    )
+    parameters = _read(_plain_values, 'a JSON object of plain values, such as {"max_depth": 4}')
+    parser.add_argument(
+        "--parameters", type=parameters, default={}, metavar="JSON", help="over the document's"
+    )
+    resources = _read(_object, 'a JSON object, such as {"executors": 2, "memory": "2g"}')
+    parser.add_argument("--resources", type=resources, default={}, metavar="JSON", help="over the document's")
+    parser.add_argument("--trained-by", default=getpass.getuser(), metavar="NAME")
+    return Training(**vars(parser.parse_args(argv)))
+
+
+def as_asked(documents: ProjectDocuments, training: Training) -> ModelSpec:
+    """The model's document with what the order changes in it.
+
+    A parameter that the order states is not searched for; without a search in the document, more than one trial draws
+    from the space that the type has by itself.
+
+    Raises NotFoundError for an unknown model, ParameterError for what its type does not take, SettingsError for
+    resources that no document could have, or for trials that have nothing to search.
+    """
+    name = parse_model_name(training.model).name
+    spec = documents.model(name)
+    parameters = {**spec.parameters, **training.parameters}
+    type_ = model_type(spec.type, documents.classes.get(name))
+    type_.check(parameters, spec.search.space if spec.search else {})
+    resources = _resources(spec.resources, training.resources)
+    if resources.gpus and spec.type not in ("deep_net", "custom"):
+        raise SettingsError(
+            f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
+        )
+    search = _search(spec, type_, training)
+    asked = spec.model_copy(update={"parameters": parameters, "resources": resources, "search": search})
+    if search is None and spec.partition:
+        # Without a search levels or parts have nothing to choose from, and no document could say so.
+        partition = spec.partition.model_copy(update={"tune": None, "sets": None, "trials": None})
+        return asked.model_copy(update={"partition": partition})
+    return asked
+
+
+def checked(settings: Settings, training: Training) -> ModelSpec:
+    """What `as_asked` gives, when the cluster has the resources for it as far as it tells without Spark.
+
+    Raises what `as_asked` raises, DocumentErrors, and SettingsError for more than the cluster has.
+    """
+    documents = load_project(settings.projects / parse_model_name(training.model).project)
+    spec = as_asked(documents, training)
+    check_resources(settings.spark_master, spec.resources, settings)
+    return spec
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check an order without starting Spark."""
+    checked(load_settings(), parse(argv))
+    return 0
+
+
+def _search(spec: ModelSpec, type_: ModelType, training: Training) -> Search | None:
+    """The search to make; None where there is nothing to search."""
+    stated = spec.search
+    if stated is None and (training.trials or 1) > 1 and (space := type_.default_space()):
+        stated = Search(trials=1, metric=usual_metric(spec.task), space=space)
+    space = (
+        {name: one for name, one in stated.space.items() if name not in training.parameters} if stated else {}
+    )
+    if stated and space:
+        return stated.model_copy(update={"trials": training.trials or stated.trials, "space": space})
+    if (training.trials or 1) > 1:
+        why = "the order states every parameter of it" if stated else "the document has no search"
+        raise SettingsError(
+            f"{training.model} is asked for {training.trials} trials, and there is nothing to search: {why}"
+        )
+    return None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(message.removeprefix("argument "))
+
+
+def _resources(own: Resources, changes: Mapping[str, object]) -> Resources:
+    for name in changes:
+        if name not in _EXPECTED:
+            raise SettingsError(f"resources have no '{name}' ({did_you_mean(name, _EXPECTED)})")
+    try:
+        return Resources.model_validate({**own.model_dump(), **changes})
+    except ValidationError as wrong:
+        problems = [_problem(error, changes) for error in wrong.errors()]
+        raise SettingsError(f"resources: {'; '.join(problems)}") from wrong
+
+
+def _problem(error: Any, changes: Mapping[str, object]) -> str:
+    """What is wrong with a change; a rule of the document says it in its own words."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    name = str(error["loc"][0])
+    return f"{name} is {changes[name]!r}, expected {_EXPECTED[name]}"
+
+
+def _read(read: Callable[[str], T], expected: str) -> Callable[[str], T]:
+    """A reader of an argument that says what it expects where it fails."""
+
+    def checked_read(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}") from error
+
+    return checked_read
+
+
+def _object(text: str) -> dict[str, Any]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(text)
+    return values
+
+
+def _plain_values(text: str) -> dict[str, Scalar]:
+    values = _object(text)
+    if any(isinstance(value, dict | list | None) for value in values.values()):
+        raise ValueError(text)
+    return values
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(job_main(main))

@@ -1,0 +1,114 @@
+"""The search of a training run: its data on the executors, its trials recorded, an interrupted one taken up again."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from giornata.documents.model import ModelSpec, Scalar, Search
+from giornata.documents.record import ModelVersion, SearchRecord, TrialRecord
+from giornata.documents.search_text import about_own, begun_grid
+from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
+from giornata.models import ModelType
+from giornata.models.custom import CustomType
+from giornata.models.search import best_trial, search, trial_count
+from giornata.models.search_report import parameter_importances
+from jobs.training.mlflow_tracking import Tracking
+from jobs.training.run_status import Progress
+from jobs.training.trials import TrialData, in_flight, trial_runner
+
+__all__ = ["best_of", "plan_of", "tune"]
+
+
+def plan_of(spec: ModelSpec) -> Search:
+    """The search that is asked for, or, without one, one trial of the document's own parameters."""
+    # A document's search has a space; that of one trial is empty, which no document can say.
+    return spec.search or Search.model_construct(trials=1, metric=LOSS[spec.task], space={})
+
+
+def best_of(earlier: ModelVersion | None, spec: ModelSpec, plan: Search) -> list[dict[str, Scalar]]:
+    """The parameters of the best trials, best first and as many as the plan takes over, of an earlier version whose
+    search asked the same: of another type, or by another metric, there are none."""
+    record = earlier.search if earlier and earlier.configuration.type == spec.type else None
+    if record is None or record.metric != plan.metric:
+        return []
+    sign = -1 if record.metric in HIGHER_IS_BETTER else 1
+    complete = [trial for trial in record.trials if trial.value is not None]
+    ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+    return [trial.parameters for trial in ranked[: plan.warm_start]]
+
+
+def tune(
+    spark: SparkSession,
+    spec: ModelSpec,
+    type_: ModelType,
+    plan: Search,
+    own: Mapping[str, Scalar],
+    first: Sequence[Mapping[str, Scalar]],
+    data: TrialData,
+    tracking: Tracking,
+    progress: Progress,
+) -> SearchRecord:
+    """Run the search: every trial is told, tracked and kept as it finishes. Raises DataError when all fail."""
+    slots = spec.resources.executors * spec.resources.cores
+    of = _digest(spec, type_, plan, own, first, data)
+    # One that failed may have met what has passed since: it is made again.
+    known = {number: trial for number, trial in progress.trials(of).items() if trial.state != "failed"}
+    if known:
+        progress.stage(f"{len(known)} trials were finished before an interruption")
+    # As long as they took on all slots together.
+    spent = sum(trial.seconds for trial in known.values()) / slots
+    records: list[TrialRecord] = []
+    count, first_trial = trial_count(plan, own), about_own(plan, own)
+    if plan.sampler == "grid":
+        progress.stage(begun_grid(plan, own, count))
+    with trial_runner(spark, slots, data, type_, spec.task, plan.metric, plan.seed) as runner:
+        for record in search(runner.submit, own, plan, in_flight(slots), first, known, spent):
+            records.append(record)
+            tracking.trial(record, plan.metric, first_trial if record.is_own else "")
+            progress.keep(of, record)
+            what = f" ({first_trial})" if record.is_own else ""
+            progress.stage(f"trial {record.place} of {count}{what}: {_told(record, plan, records)}")
+    return SearchRecord(
+        metric=plan.metric,
+        best=best_trial(records, plan.metric).number,
+        train_rows=len(data.train.target),
+        validation_rows=len(data.validation.target),
+        trials=records,
+        importances=parameter_importances(records, plan.space, plan.seed),
+    )
+
+
+def _told(record: TrialRecord, plan: Search, records: Sequence[TrialRecord]) -> str:
+    result = record.state if record.value is None else f"{plan.metric} {record.value:.5g}"
+    reason = f": {record.reason}" if record.reason else ""
+    if not any(trial.value is not None for trial in records):
+        return f"{result}{reason}"
+    best = best_trial(records, plan.metric)
+    return f"{result}{reason}; best so far {best.value:.5g} (trial {best.place})"
+
+
+def _digest(
+    spec: ModelSpec,
+    type_: ModelType,
+    plan: Search,
+    own: Mapping[str, Scalar],
+    first: Sequence[Mapping[str, Scalar]],
+    data: TrialData,
+) -> str:
+    """What an answer to the same proposal depends on: document, code of the project, order and the rows themselves."""
+    code = type_.code if isinstance(type_, CustomType) else None
+    asked = [
+        spec.model_dump(mode="json"),
+        code.version if code else "",
+        plan.model_dump(mode="json"),
+        dict(own),
+        [dict(one) for one in first],
+    ]
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
+    for rows in (data.train, data.validation):
+        digest.update(np.ascontiguousarray(rows.matrix))
+        digest.update(np.ascontiguousarray(rows.target))
+    return digest.hexdigest()
