@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from jobs.hive.labels import label_columns
 
 from giornata.documents import ProjectDocuments, load_project
 from giornata.settings import Settings
 from giornata.stores import hive
+from jobs.hive.labels import label_columns
 from jobs.hive.publish import SQL_TYPES
 from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
 
