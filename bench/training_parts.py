@@ -14,10 +14,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bench.figures import show
 from bench.training_rows import FEATURES, LEVELS, flights_matrix, write_matrix
+from giornata.dataset import Examples
 from giornata.documents.model import Scalar
 from giornata.models import model_type
-from giornata.models.base import Examples
-from giornata.models.partitions import Key
+from giornata.partitions import Key
 from jobs.training.part_fitting import Recipe, fit_parts
 
 TYPE = model_type("xgboost")

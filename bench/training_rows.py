@@ -9,8 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from giornata.models.base import Examples
-from giornata.models.partitions import key_text, prefixes
+from giornata.dataset import Examples
+from giornata.partitions import key_text, prefixes
 from jobs.runtime.session import ROOT
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW
 

@@ -27,8 +27,8 @@ from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from giornata.documents.record import KeyValue, ModelVersion
 from giornata.errors import BundleError, GiornataError
+from giornata.records.model_version import KeyValue, ModelVersion
 
 __all__ = ["Bundle", "Part", "SelfTestRow", "digest", "open_bundle", "read_file", "told", "write_bundle"]
 

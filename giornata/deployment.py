@@ -18,7 +18,6 @@ from giornata.bundle import digest
 from giornata.catalogue.deployed import version_lacks
 from giornata.documents import load_project
 from giornata.documents.model import Bounds
-from giornata.documents.record import Metrics, ModelVersion, Signature
 from giornata.errors import (
     BundleError,
     DocumentErrors,
@@ -30,6 +29,7 @@ from giornata.errors import (
 )
 from giornata.evaluation.metrics import UNDEFINED
 from giornata.names import parse_model_name
+from giornata.records.model_version import Metrics, ModelVersion, Signature
 from giornata.settings import Settings
 from giornata.stores.deployments import DEPLOYED, ROLLED_BACK, Deployment, Deployments
 from giornata.stores.features import features_online

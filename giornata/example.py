@@ -10,7 +10,7 @@ from pprint import pformat
 from typing import Any
 
 from giornata.bundle import Bundle
-from giornata.documents.record import ModelVersion
+from giornata.records.model_version import ModelVersion
 from giornata.serving.moments import moments_of
 from giornata.stores.online_history import Covered
 

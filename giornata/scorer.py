@@ -18,13 +18,13 @@ import orjson
 
 from dsl import CompiledFeatures, Inputs, StoreInput
 from giornata.bundle import Bundle, SelfTestRow, told
-from giornata.documents.record import ModelVersion, Signature
+from giornata.dataset import Answers, Matrix
 from giornata.errors import BundleError, DataError
 from giornata.models import model_type
-from giornata.models.base import Answers, Matrix
-from giornata.models.outputs import predictions
-from giornata.models.partitions import PartIndex
 from giornata.names import store_column
+from giornata.partitions import PartIndex
+from giornata.records.model_version import ModelVersion, Signature
+from giornata.tasks.outputs import predictions
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,7 +2,7 @@
 
     python -m jobs.check_code RESULTS SECONDS
 
-reads a list of tasks as JSON from its standard input (see `giornata.documents.trials`) and appends to the file RESULTS
+reads a list of tasks as JSON from its standard input (see `giornata.documents.dry_run`) and appends to the file RESULTS
 a line of JSON when it begins each, by its place in the list, and one with what is wrong when it is done. A task may
 compute for SECONDS and take WAIT in all; what the code prints goes nowhere. Spark is not started.
 """

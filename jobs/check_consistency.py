@@ -21,10 +21,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from giornata.documents import ProjectDocuments, load_project
-from giornata.documents.record import ModelVersion
 from giornata.monitoring.consistency import ONLINE, SERIES, Counts, consistency_points
 from giornata.monitoring.observations import served_windows
 from giornata.names import Name, consistency_table, predictions_table
+from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings, load_settings
 from giornata.stores import cassandra
 from giornata.stores.deployments import Deployments

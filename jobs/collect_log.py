@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from giornata.documents import ProjectDocuments, load_project
 from giornata.names import Name, parse_model_name, predictions_table
-from giornata.segments import (
+from giornata.prediction_log import (
     REJECTED,
     close_abandoned,
     closed_segments,

@@ -29,8 +29,8 @@ from giornata.monitoring.consistency import ONLINE
 from giornata.monitoring.mail import MailError
 from giornata.monitoring.notify import deliver, judge_rule
 from giornata.monitoring.observations import LABEL_WAIT, observations, served_windows
-from giornata.monitoring.points import Point
 from giornata.names import Name, data_table, metrics_table, outcomes_table, predictions_table
+from giornata.records.metric_point import Point
 from giornata.settings import Settings, load_settings
 from giornata.stores import cassandra
 from giornata.stores.alerts import Alerts

@@ -22,7 +22,6 @@ from giornata.bundle import Bundle, open_bundle, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.group_source import read_source
 from giornata.documents.model import ModelSpec
-from giornata.documents.record import LevelMetrics, ModelVersion, PartRecord, Previous, Window
 from giornata.errors import BundleError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
@@ -31,11 +30,12 @@ from giornata.evaluation.metrics import LOSS
 from giornata.evaluation.precision import large_features, lost_values
 from giornata.evaluation.scales import uneven_scales
 from giornata.models import ModelType, model_type
-from giornata.models.custom import CustomType
-from giornata.models.partitions import (
+from giornata.models.custom.model_type import CustomType
+from giornata.names import parse_model_name
+from giornata.partitions import (
     Key,
 )
-from giornata.names import parse_model_name
+from giornata.records.model_version import LevelMetrics, ModelVersion, PartRecord, Previous, Window
 from giornata.scorer import Scorer, input_columns, with_self_test
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session

@@ -19,8 +19,8 @@ from rich.table import Table
 from giornata.catalogue.entries import entries
 from giornata.catalogue.live import live_versions
 from giornata.documents import ProjectDocuments
-from giornata.documents.record import ModelVersion
 from giornata.errors import GiornataError
+from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
 from giornata.stores import hive
 from giornata.stores.statistics import Statistics

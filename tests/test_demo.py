@@ -14,8 +14,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from giornata.airflow_api import AirflowApi
 from giornata.documents import load_project
-from giornata.documents.record import ModelVersion
 from giornata.evaluation.metrics import LOSS
+from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments

@@ -9,8 +9,8 @@ from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.documents.base import format_duration
 from giornata.documents.group_source import GroupSource, read_source
-from giornata.documents.record import ModelVersion, StoreInput
 from giornata.names import group_file, group_version, newest_versions, proposal
+from giornata.records.model_version import ModelVersion, StoreInput
 
 KEEP = "put it back until a version that does without is live in its place"
 RENAME = "leave it as it is and give the new column another name"

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from giornata.catalogue.freshness import late_since
-from giornata.catalogue.statistics import FeatureStatistics
 from giornata.catalogue.uses import Use, Uses
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.documents.base import format_duration
 from giornata.documents.text_files import read_text, shown_path
 from giornata.names import group_file
+from giornata.records.feature_statistics import FeatureStatistics
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from giornata.documents.record import ModelVersion
+from giornata.records.model_version import ModelVersion
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,18 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from giornata.catalogue.entries import GroupEntry
-from giornata.catalogue.statistics import FeatureStatistics
-from giornata.catalogue.validation import Validation
 from giornata.console.accuracy import EVER
 from giornata.console.features import catalogue, documents_of, expectations_of, group_entry
 from giornata.console.origin import require_same_origin
 from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
-from giornata.documents.record import ModelVersion, VersionSummary
 from giornata.errors import NotFoundError
-from giornata.monitoring.alerts import ALL_ROWS
-from giornata.monitoring.points import Point
 from giornata.names import check_name
+from giornata.records.alert import ALL_ROWS
+from giornata.records.feature_statistics import FeatureStatistics
+from giornata.records.metric_point import Point
+from giornata.records.model_version import ModelVersion, VersionSummary
+from giornata.records.validation_result import Validation
 from giornata.stores.deployments import Deployment
 
 From = Annotated[Sources, Depends(sources)]

@@ -10,7 +10,6 @@ from giornata.console.charts import Chart, chart
 from giornata.console.sources import Stores
 from giornata.documents import ModelSpec
 from giornata.documents.model import CONSISTENCY
-from giornata.monitoring.alerts import ALL_ROWS
 from giornata.monitoring.consistency import (
     ABSENT,
     BEFORE_HISTORY,
@@ -21,6 +20,7 @@ from giornata.monitoring.consistency import (
     ONLINE,
     SERIES,
 )
+from giornata.records.alert import ALL_ROWS
 
 WINDOW = "1d"
 

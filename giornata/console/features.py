@@ -8,14 +8,15 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from giornata.catalogue.entries import GroupEntry, entries, search, source_of
 from giornata.catalogue.live import live_versions
-from giornata.catalogue.statistics import FeatureStatistics
-from giornata.catalogue.validation import LATELY, Judged, judged
+from giornata.catalogue.validation import Judged, judged
 from giornata.console.charts import Chart, Day, day_chart
 from giornata.console.rendering import number, page, percent
 from giornata.console.sources import Sources, sources
 from giornata.documents import ProjectDocuments
 from giornata.errors import NotFoundError
 from giornata.names import dag_id
+from giornata.records.feature_statistics import FeatureStatistics
+from giornata.records.validation_result import LATELY
 
 From = Annotated[Sources, Depends(sources)]
 

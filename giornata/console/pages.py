@@ -18,11 +18,11 @@ from giornata.console.rendering import page
 from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
 from giornata.documents import METRICS, ModelSpec, ProjectDocuments
-from giornata.documents.record import ModelVersion, VersionSummary
-from giornata.documents.search_text import about_search
 from giornata.errors import BundleError, GateError, InvalidNameError, NotFoundError, SignatureError
 from giornata.example import Example, example
 from giornata.names import check_name, dag_id
+from giornata.records.model_version import ModelVersion, VersionSummary
+from giornata.search.description import about_search
 from giornata.stores.deployments import Deployment
 from giornata.stores.online_history import covered_days
 

@@ -13,7 +13,7 @@ from giornata.errors import DocumentErrors, Problem
 __all__ = ["METHODS", "CustomCode", "code_file", "code_problems"]
 
 METHODS = ("fit", "predict", "save", "load")
-"""What a class must have; see `giornata.models.custom.CustomModel`."""
+"""What a class must have; see `giornata.models.custom.model_type.CustomModel`."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy", "macro_f1", "silhouette"}
 
 SEARCHED: dict[str, tuple[str, ...]] = {"clustering": ("silhouette",)}
 """Metrics by task that a search can improve and nothing else measures: they take more than the answers, and choose
-between models that the error of the task cannot compare; see `giornata.evaluation.searched`."""
+between models that the error of the task cannot compare; see `giornata.search.objective`."""
 
 TYPES: dict[str, tuple[str, ...]] = {
     "xgboost": ("regression", "binary", "multiclass", "quantile"),

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from giornata.documents.record import Distribution
-from giornata.models.base import Matrix
+from giornata.dataset import Matrix
+from giornata.records.model_version import Distribution
 
 __all__ = ["BINS", "QUANTILES", "distributions"]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from giornata.dataset import Examples, Vector
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
 from giornata.evaluation.metrics import binary_metrics
-from giornata.models.base import Examples, Vector
 
 __all__ = [
     "EQUAL",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from giornata.documents.model import HIGHER_IS_BETTER
 from giornata.errors import DataError
-from giornata.models.outputs import predictions
+from giornata.tasks.outputs import predictions
 
 __all__ = [
     "HIGHER_IS_BETTER",

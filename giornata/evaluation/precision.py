@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from giornata.models.base import Examples
+from giornata.dataset import Examples
 
 __all__ = ["EXACT", "FEW_LOST", "Distinct", "large_features", "lost_values"]
 

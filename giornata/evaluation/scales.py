@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from giornata.models.base import Examples
+from giornata.dataset import Examples
 
 __all__ = ["UNEVEN", "uneven_scales"]
 

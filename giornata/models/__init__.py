@@ -1,17 +1,18 @@
 """Model types behind one small interface, and the tree of parts that any of them may be divided into."""
 
+from giornata.dataset import Examples
 from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import Bounds
 from giornata.errors import NotFoundError
-from giornata.models.base import Examples, Fitted, ModelType
-from giornata.models.boosted_trees import BoostedTreesType
-from giornata.models.custom import CustomType
-from giornata.models.decision_trees import DecisionTreeType, RandomForestType
-from giornata.models.deep_net import DeepNetType
-from giornata.models.forecast import ForecastType
+from giornata.models.base import Fitted, ModelType
+from giornata.models.custom.model_type import CustomType
+from giornata.models.deep_net.model_type import DeepNetType
+from giornata.models.forecast.model_type import ForecastType
 from giornata.models.k_means import KMeansType
-from giornata.models.linear import LinearType
-from giornata.models.logistic import LogisticType
+from giornata.models.linear.logistic import LogisticType
+from giornata.models.linear.regression import LinearType
+from giornata.models.trees.decision_trees import DecisionTreeType, RandomForestType
+from giornata.models.trees.xgboost import BoostedTreesType
 
 __all__ = ["Examples", "Fitted", "ModelType", "model_type"]
 

@@ -1,39 +1,25 @@
 """What a model type is: how it is fitted, how it answers, and the open formats it is kept in."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
+from giornata.dataset import Answers, Examples, Matrix
 from giornata.documents.model import Dimension, Scalar
 from giornata.errors import GiornataError
 
 __all__ = [
     "DEVICE",
-    "Answers",
     "EvaluationError",
-    "Examples",
     "FitError",
     "Fitted",
-    "Matrix",
     "ModelType",
     "ParameterError",
     "Parameters",
     "PredictionError",
     "PrunedError",
-    "Vector",
     "Watch",
 ]
 
-Matrix = NDArray[
-    np.float32
-]  # one row a request, one column a feature; NaN is missing, infinity does not occur
-Vector = NDArray[np.float64]
-Answers = NDArray[
-    np.float64
-]  # one row a request: a number each, or a column for each of the outputs of the examples
 Parameters = Mapping[str, Scalar]
 
 DEVICE = "GIORNATA_DEVICE"
@@ -64,25 +50,6 @@ class PredictionError(GiornataError):
 
 class PrunedError(GiornataError):
     """A search ended a fit, because others did better after as many rounds."""
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Rows to learn from: a matrix of features and the label of each row. Equal to nothing but themselves.
-
-    `categories` maps the columns that hold codes of categories, not amounts, to how many codes there are: codes
-    are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts. `names` are those of the
-    columns, where they are known.
-
-    `outputs` names the numbers of an answer, where these are several (see `giornata.models.outputs`): the classes of
-    the task multiclass, whose target holds their places 0, 1, …, and the shares of the task quantile, "0.1" ….
-    """
-
-    matrix: Matrix
-    target: Vector
-    categories: Mapping[int, int] = field(default_factory=dict)
-    names: Sequence[str] = ()
-    outputs: Sequence[str] = ()
 
 
 class Fitted(Protocol):

@@ -9,7 +9,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.models.base import Answers, Examples, FitError, Vector
+from giornata.dataset import Answers, Examples, Vector
+from giornata.models.base import FitError
 
 __all__ = ["class_shares", "places_of", "scaled_to_one", "shares_of_counts", "softmax"]
 

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
+from giornata.dataset import Answers, Examples, Matrix
 from giornata.documents.base import Document
 from giornata.documents.model import Dimension, Scalar
 from giornata.errors import BundleError, DataError
-from giornata.models.base import Answers, Examples, FitError, Matrix, Parameters, Watch
-from giornata.models.linear_design import Design
+from giornata.models.base import FitError, Parameters, Watch
+from giornata.models.linear.design_matrix import Design
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
 

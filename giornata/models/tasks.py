@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from giornata.dataset import Examples
 from giornata.documents.model import TYPES
-from giornata.models.base import Examples, FitError
+from giornata.models.base import FitError
 from giornata.models.classes import places_of
 
 __all__ = ["check_labels", "check_task"]

@@ -7,46 +7,10 @@ episode lasts.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date
-from typing import Literal
 
 from giornata.documents.base import format_duration
 from giornata.documents.model import Alert
-
-ALL_ROWS = "all"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An alert of a model's document, watching the answers under one tag in one mode (batch or online)."""
-
-    model: str
-    tag: str
-    mode: str
-    metric: str
-    bound: Literal["above", "below"]
-    threshold: float
-    window: str
-    min_rows: int
-    mail: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """What the rule says of the metric: `rmse above 18 over 7d`. Rules of one name may differ in the rest."""
-        short = f"{self.threshold:.12g}"
-        threshold = short if float(short) == self.threshold else repr(self.threshold)
-        return f"{self.metric} {self.bound} {threshold} over {self.window}"
-
-    @property
-    def identity(self) -> str:
-        """All that the rule says: `rmse above 18 over 7d, 50 rows or more, to a@x.org, b@x.org`."""
-        rows = f"{self.min_rows} row{'' if self.min_rows == 1 else 's'} or more"
-        return f"{self.name}, {rows}, to {', '.join(sorted(self.mail))}"
-
-    def broken_by(self, value: float) -> bool:
-        """Whether `value` lies beyond the bound; the bound itself is still good."""
-        return value > self.threshold if self.bound == "above" else value < self.threshold
+from giornata.records.alert import Judgement, Observation, Rule, State, Transition
 
 
 def rule(model: str, tag: str, mode: str, alert: Alert) -> Rule:
@@ -63,48 +27,6 @@ def rule(model: str, tag: str, mode: str, alert: Alert) -> Rule:
         min_rows=alert.min_rows,
         mail=tuple(alert.mail),
     )
-
-
-@dataclass(frozen=True)
-class Observation:
-    """A metric over the window that ends with `day`, of version `uuid`, measured on `rows` labelled rows."""
-
-    day: date
-    value: float
-    rows: int
-    uuid: str
-    part: str = ALL_ROWS
-
-
-@dataclass(frozen=True)
-class State:
-    """How a rule stands: the last day judged (None: none yet) and, in an episode, the day it began."""
-
-    judged: date | None = None
-    since: date | None = None
-
-    @property
-    def firing(self) -> bool:
-        """Whether an episode is under way."""
-        return self.since is not None
-
-
-@dataclass(frozen=True)
-class Transition:
-    """The begin or the end of an episode; `since` is the day it began."""
-
-    rule: Rule
-    kind: Literal["fired", "recovered"]
-    observation: Observation
-    since: date
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What judging one day gives: the state after it, and the transition if there was one."""
-
-    state: State
-    transition: Transition | None
 
 
 def judge(rule: Rule, observations: Iterable[Observation], state: State) -> list[Judgement]:

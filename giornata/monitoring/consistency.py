@@ -23,8 +23,8 @@ import orjson
 from dsl.types import AGE
 from giornata.absence import Reason
 from giornata.documents.model import CONSISTENCY, SERVED
-from giornata.monitoring.alerts import ALL_ROWS
-from giornata.monitoring.points import Point
+from giornata.records.alert import ALL_ROWS
+from giornata.records.metric_point import Point
 
 AGE_TOLERANCE = 0.001
 """Seconds by which ages may differ: the precision of Cassandra's times."""

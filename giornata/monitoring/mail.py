@@ -2,7 +2,6 @@
 
 import smtplib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate
 from uuid import NAMESPACE_URL, uuid5
@@ -12,8 +11,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from giornata.documents.base import check_mail
 from giornata.documents.model import SERVED
 from giornata.errors import GiornataError, SettingsError
-from giornata.monitoring.alerts import Observation, Rule, Transition
 from giornata.monitoring.observations import WITHOUT_LABELS
+from giornata.records.alert import Mail, Observation, Rule, Transition
 
 TIMEOUT = 10.0
 ATTEMPTS = 3
@@ -21,18 +20,6 @@ ATTEMPTS = 3
 
 class MailError(GiornataError):
     """A mail could not be delivered; says where, to whom and why."""
-
-
-@dataclass(frozen=True)
-class Mail:
-    """A message: addresses, subject line and plain text. `identity` is the same whenever the same mail is
-    sent.
-    """
-
-    to: tuple[str, ...]
-    subject: str
-    body: str
-    identity: str
 
 
 def alert_mail(transition: Transition, console: str) -> Mail:

@@ -7,8 +7,9 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from giornata.monitoring.alerts import Observation, Rule, Transition, judge
+from giornata.monitoring.alerts import judge
 from giornata.monitoring.mail import MailError, alert_mail, send
+from giornata.records.alert import Observation, Rule, Transition
 from giornata.stores.alerts import AlertEvent, Alerts
 
 

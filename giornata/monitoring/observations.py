@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
 from giornata.documents.model import METRICS, SERVED, ModelSpec
-from giornata.monitoring.alerts import ALL_ROWS, Observation, Rule
-from giornata.monitoring.points import Point
+from giornata.records.alert import ALL_ROWS, Observation, Rule
+from giornata.records.metric_point import Point
 
 LABEL_COVERAGE = "label_coverage"
 """Share of the predictions that have a label by now."""

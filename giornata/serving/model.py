@@ -8,9 +8,9 @@ from dsl.types import Inputs
 from giornata.bundle import open_bundle, read_file
 from giornata.documents import FeatureGroup
 from giornata.documents.model import Online
-from giornata.documents.record import ModelVersion
 from giornata.errors import BundleError
 from giornata.names import parse_model_name
+from giornata.records.model_version import ModelVersion
 from giornata.scorer import Scorer, inputs_of
 from giornata.serving.moments import moments_of
 from giornata.serving.pool import Deadline

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from giornata.documents.base import format_duration
-from giornata.documents.record import ModelVersion
+from giornata.records.model_version import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)

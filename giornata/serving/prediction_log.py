@@ -1,10 +1,10 @@
 """The prediction log: takes what was predicted off the request path and writes it as JSON lines.
 
 A request leaves its entry in a queue, bounded in rows and bytes, and goes on; one thread turns entries into lines and
-closes each model's segment about once a second (`giornata.segments` names the files). A full queue, a full disk and
-a folder that holds as many bytes as it may drop the newest rows and count them: the log never delays or fails an
-answer. Whatever fails, the thread goes on with what comes next. A server that is killed loses what it had not yet
-written, at most the last POLL_SECONDS; one that is stopped loses nothing.
+closes each model's segment about once a second (`giornata.prediction_log` names the files). A full queue, a full
+disk and a folder that holds as many bytes as it may drop the newest rows and count them: the log never delays or
+fails an answer. Whatever fails, the thread goes on with what comes next. A server that is killed loses what it had
+not yet written, at most the last POLL_SECONDS; one that is stopped loses nothing.
 
 A line holds what the job that collects it and the later join with labels need:
 
@@ -26,8 +26,8 @@ import orjson
 
 from giornata.absence import LOGGED
 from giornata.errors import StoreError
+from giornata.prediction_log import OpenSegment, close_abandoned, model_folder, waiting_bytes
 from giornata.scorer import Prediction
-from giornata.segments import OpenSegment, close_abandoned, model_folder, waiting_bytes
 from giornata.serving.metrics import Metrics
 from giornata.serving.requests import PredictRequest
 

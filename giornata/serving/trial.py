@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from giornata.bundle import digest, open_bundle, read_file, told
-from giornata.models.boosted_trees import BoostedTrees
+from giornata.models.trees.xgboost import BoostedTrees
 from giornata.scorer import Scorer
 from giornata.serving.forks import forget_xgboost, import_xgboost, limit
 from giornata.serving.model import open_model

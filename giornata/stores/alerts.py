@@ -29,8 +29,7 @@ from cassandra.cluster import Session
 from cassandra.query import PreparedStatement
 
 from giornata.errors import StoreError
-from giornata.monitoring.alerts import Judgement, Rule, State
-from giornata.monitoring.mail import Mail
+from giornata.records.alert import Judgement, Mail, Rule, State
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 LEASE = timedelta(minutes=5)

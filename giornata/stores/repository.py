@@ -13,8 +13,8 @@ from cassandra.cluster import Session
 from cassandra.concurrent import execute_concurrent_with_args
 
 from giornata.bundle import digest
-from giornata.documents.record import ModelVersion, VersionSummary
 from giornata.errors import BundleError, NotFoundError, StoreError
+from giornata.records.model_version import ModelVersion, VersionSummary
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 __all__ = ["Repository"]

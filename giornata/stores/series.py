@@ -9,7 +9,7 @@ from cassandra.cluster import Session
 from cassandra.concurrent import execute_concurrent_with_args
 
 from giornata.errors import StoreError
-from giornata.monitoring.points import Point
+from giornata.records.metric_point import Point
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 _WRITES_AT_ONCE = 64

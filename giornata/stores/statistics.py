@@ -7,8 +7,8 @@ from typing import Any
 from cassandra.cluster import Session
 from cassandra.query import UNSET_VALUE, BatchStatement, BatchType
 
-from giornata.catalogue.statistics import FeatureStatistics
 from giornata.errors import StoreError
+from giornata.records.feature_statistics import FeatureStatistics
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 __all__ = ["Statistics"]

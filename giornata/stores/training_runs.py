@@ -7,8 +7,8 @@ from typing import Any
 
 from cassandra.cluster import Session
 
-from giornata.documents.record import TrialRecord
 from giornata.errors import StoreError
+from giornata.records.model_version import TrialRecord
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 __all__ = ["SILENCE", "TrainingRun", "TrainingRuns"]

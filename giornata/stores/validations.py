@@ -8,8 +8,8 @@ from typing import Any
 
 from cassandra.cluster import Session
 
-from giornata.catalogue.validation import LATELY, ExpectationResult, Validation
 from giornata.errors import StoreError
+from giornata.records.validation_result import LATELY, ExpectationResult, Validation
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 __all__ = ["Validations"]

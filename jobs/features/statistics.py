@@ -15,8 +15,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from giornata import names
-from giornata.catalogue.statistics import FeatureStatistics
 from giornata.documents import Feature
+from giornata.records.feature_statistics import FeatureStatistics
 from giornata.settings import Settings
 from giornata.stores.cassandra import SCHEMA, apply
 from giornata.stores.statistics import Statistics

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from giornata import names
-from giornata.catalogue.validation import ExpectationResult, Validation
+from giornata.records.validation_result import ExpectationResult, Validation
 from giornata.settings import Settings
 from giornata.stores.cassandra import SCHEMA, apply
 from giornata.stores.validations import Validations

@@ -20,9 +20,9 @@ from pyspark.sql import functions as F
 
 from giornata.documents import METRICS, ModelSpec
 from giornata.evaluation.metrics import metrics
-from giornata.monitoring.alerts import ALL_ROWS
 from giornata.monitoring.observations import LABEL_COVERAGE, ROWS
-from giornata.monitoring.points import Point
+from giornata.records.alert import ALL_ROWS
+from giornata.records.metric_point import Point
 
 # A part with fewer labelled rows in a window says little; the whole and the levels are always measured.
 MIN_PART_ROWS = 50

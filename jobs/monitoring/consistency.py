@@ -19,10 +19,10 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from dsl.types import AGE, Inputs
 from giornata.absence import LOGGED, Reason
-from giornata.documents.record import ModelVersion
 from giornata.errors import StoreError
 from giornata.monitoring.consistency import Verdict, compare
 from giornata.names import group_table, parse_store_column, store_column
+from giornata.records.model_version import ModelVersion
 from giornata.scorer import inputs_of
 from giornata.settings import Settings
 from jobs.features.point_in_time import join

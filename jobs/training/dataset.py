@@ -17,18 +17,18 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dsl import CompiledFeatures, Inputs, StoreInput
+from giornata.dataset import Examples
 from giornata.documents import ProjectDocuments
 from giornata.documents.model import ModelSpec, Split
-from giornata.documents.record import InputColumn, Signature
-from giornata.documents.record import StoreInput as RecordStoreInput
 from giornata.errors import DataError
 from giornata.evaluation.leakage import Ahead
 from giornata.evaluation.precision import Distinct
-from giornata.models.base import Examples
-from giornata.models.outputs import outputs_of
-from giornata.models.partitions import key_text, path_of, prefixes
 from giornata.names import data_table
+from giornata.partitions import key_text, path_of, prefixes
+from giornata.records.model_version import InputColumn, Signature
+from giornata.records.model_version import StoreInput as RecordStoreInput
 from giornata.scorer import matrix_of_columns
+from giornata.tasks.outputs import outputs_of
 from jobs.hive.labels import KNOWN_AT, newest_labels
 from jobs.hive.labels import LABEL as KNOWN_LABEL
 from jobs.hive.scan import FILED_DAY, filed_rows

@@ -9,9 +9,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from giornata.bundle import open_bundle
-from giornata.documents.record import Comparison, Metrics
 from giornata.evaluation.metrics import defined, metrics
 from giornata.models.base import EvaluationError
+from giornata.records.model_version import Comparison, Metrics
 from giornata.scorer import Scorer
 from jobs.hive.schema import input_frame
 from jobs.training.dataset import LABEL, ORDER, sample

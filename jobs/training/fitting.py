@@ -10,12 +10,12 @@ from pyspark.sql import DataFrame
 from dsl import CompiledFeatures
 from giornata.bundle import Part
 from giornata.documents.model import ModelSpec, Resources, Scalar
-from giornata.documents.record import PartRecord, SearchRecord, TrialRecord
 from giornata.errors import DataError
 from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models import ModelType
-from giornata.models.forecast import Forecast
-from giornata.models.partitions import Decision, Key, PartRows, candidates, level_of, part_names
+from giornata.models.forecast.model_type import Forecast
+from giornata.partitions import Decision, Key, PartRows, candidates, level_of, part_names
+from giornata.records.model_version import PartRecord, SearchRecord, TrialRecord
 from jobs.runtime.cluster import megabytes
 from jobs.training.dataset import LATER, LEARNED
 from jobs.training.distributed import bytes_of_row, learner_of

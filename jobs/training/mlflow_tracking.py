@@ -17,8 +17,8 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from giornata.documents.model import Scalar
-from giornata.documents.record import TrialRecord
 from giornata.errors import StoreError
+from giornata.records.model_version import TrialRecord
 from jobs.runtime.session import say
 
 __all__ = ["Tracking"]

@@ -14,7 +14,7 @@ from giornata.errors import DataError
 from giornata.evaluation.metrics import part_losses
 from giornata.models import ModelType
 from giornata.models.base import FitError, Fitted
-from giornata.models.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
+from giornata.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
 from jobs.runtime.live_counter import counting
 from jobs.runtime.reused_worker import keep_libraries
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample

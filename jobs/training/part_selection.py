@@ -11,8 +11,7 @@ from pyspark.sql import DataFrame
 
 from giornata.documents.model import Partition, Scalar, Search
 from giornata.errors import DataError
-from giornata.models.part_search import PartSearch
-from giornata.models.partitions import (
+from giornata.partitions import (
     CandidateLosses,
     Decision,
     Key,
@@ -23,7 +22,8 @@ from giornata.models.partitions import (
     joined_losses,
     shared_loss,
 )
-from giornata.models.search import further_trials
+from giornata.search.optuna_search import further_trials
+from giornata.search.part_search import PartSearch
 from jobs.training.part_fitting import Candidate, FittedPart, Recipe, validation_losses
 
 __all__ = ["Chosen", "choose", "part_order"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from giornata.models.partitions import Key, key_text, parse_key, prefixes
+from giornata.partitions import Key, key_text, parse_key, prefixes
 from jobs.training.dataset import LABEL, ORDER, PARTS
 
 __all__ = ["Candidate", "packed_rows", "path_column", "tasks_of", "unpacked_rows"]

@@ -15,8 +15,8 @@ from dsl import Inputs
 from giornata.documents import ProjectDocuments
 from giornata.documents.compile import CompiledModel, compile_model
 from giornata.documents.model import ModelSpec
-from giornata.documents.record import Signature
-from giornata.models.partitions import check_levels
+from giornata.partitions import check_levels
+from giornata.records.model_version import Signature
 from giornata.scorer import input_columns
 from jobs.features.point_in_time import join
 from jobs.hive.prerequisites import check_groups, check_tables

@@ -21,9 +21,9 @@ from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.model import ModelSpec, Resources, Scalar, Search
 from giornata.documents.suggestions import did_you_mean
 from giornata.errors import SettingsError
-from giornata.evaluation.searched import usual_metric
 from giornata.models import ModelType, model_type
 from giornata.names import parse_model_name
+from giornata.search.objective import usual_metric
 from giornata.settings import Settings, load_settings
 from jobs.runtime.cluster import check_resources
 from jobs.runtime.session import job_main, parse_day

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Self
 
-from giornata.documents.record import TrialRecord
 from giornata.errors import StoreError
+from giornata.records.model_version import TrialRecord
 from giornata.stores.training_runs import TrainingRun, TrainingRuns
 from jobs.runtime.session import say
 

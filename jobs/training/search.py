@@ -8,13 +8,13 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from giornata.documents.model import ModelSpec, Scalar, Search
-from giornata.documents.record import ModelVersion, SearchRecord, TrialRecord
-from giornata.documents.search_text import about_own, begun_grid
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
 from giornata.models import ModelType
-from giornata.models.custom import CustomType
-from giornata.models.search import best_trial, search, trial_count
-from giornata.models.search_report import parameter_importances
+from giornata.models.custom.model_type import CustomType
+from giornata.records.model_version import ModelVersion, SearchRecord, TrialRecord
+from giornata.search.description import about_own, begun_grid
+from giornata.search.optuna_search import best_trial, search, trial_count
+from giornata.search.report import parameter_importances
 from jobs.training.mlflow_tracking import Tracking
 from jobs.training.run_status import Progress
 from jobs.training.trials import TrialData, in_flight, trial_runner

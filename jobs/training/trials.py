@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
+from giornata.dataset import Examples
 from giornata.documents.model import Scalar
 from giornata.errors import GiornataError
-from giornata.evaluation.searched import searched_metric
 from giornata.models import ModelType
-from giornata.models.base import Examples, FitError, PrunedError
-from giornata.models.pruning import Bounds, CurveWatch
-from giornata.models.search import TrialResult
+from giornata.models.base import FitError, PrunedError
+from giornata.search.objective import searched_metric
+from giornata.search.optuna_search import TrialResult
+from giornata.search.pruning import Bounds, CurveWatch
 from jobs.runtime.reused_worker import keep_libraries
 from jobs.runtime.spark_errors import SPARK_ERRORS, cause, is_shut_down
 

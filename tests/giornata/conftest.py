@@ -10,8 +10,13 @@ import pytest
 
 from dsl import CompiledFeatures, GroupSchema, Schema, compile_features
 from giornata.bundle import Bundle, Part, write_bundle
+from giornata.dataset import Examples, Matrix
 from giornata.documents import FeatureGroup, ModelSpec, Table
-from giornata.documents.record import (
+from giornata.evaluation.distributions import distributions
+from giornata.evaluation.metrics import defined, regression_metrics
+from giornata.models import model_type
+from giornata.partitions import level_of, part_names
+from giornata.records.model_version import (
     InputColumn,
     LevelMetrics,
     ModelVersion,
@@ -21,12 +26,7 @@ from giornata.documents.record import (
     TrialRecord,
     Window,
 )
-from giornata.documents.record import SearchRecord as Search
-from giornata.evaluation.distributions import distributions
-from giornata.evaluation.metrics import defined, regression_metrics
-from giornata.models import model_type
-from giornata.models.base import Examples, Matrix
-from giornata.models.partitions import level_of, part_names
+from giornata.records.model_version import SearchRecord as Search
 from giornata.scorer import matrix_of_columns, with_self_test
 
 MOMENT = datetime(2013, 6, 1, tzinfo=UTC)

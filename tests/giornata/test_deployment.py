@@ -12,8 +12,8 @@ import pytest
 from giornata import deployment as module
 from giornata.deployment import check_gate, check_signature, deploy, project_to_disk, rollback
 from giornata.documents.model import Bounds
-from giornata.documents.record import InputColumn
 from giornata.errors import BundleError, GateError, NotFoundError, SignatureError, StoreError
+from giornata.records.model_version import InputColumn
 from giornata.stores import cassandra
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository

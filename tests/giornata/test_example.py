@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from giornata.bundle import open_bundle, write_bundle
-from giornata.cli_example import app
+from giornata.cli.example import app
 from giornata.errors import NotFoundError
 from giornata.example import example
 from giornata.serving.model import open_model

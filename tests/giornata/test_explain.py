@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from dsl import GroupSchema, Schema, compile_features, parse_udfs
 from giornata.bundle import write_bundle
-from giornata.cli import app
+from giornata.cli.main import app
 from giornata.errors import DataError
 from giornata.explain import explained, read_row
 

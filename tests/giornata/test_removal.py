@@ -6,12 +6,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from giornata.catalogue.statistics import FeatureStatistics
-from giornata.catalogue.validation import Validation
 from giornata.deployment import deploy
 from giornata.documents import FeatureGroup
 from giornata.errors import NotFoundError
-from giornata.monitoring.points import Point
+from giornata.records.feature_statistics import FeatureStatistics
+from giornata.records.metric_point import Point
+from giornata.records.validation_result import Validation
 from giornata.removal import StillThereError, check_is_known, remove_project
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments

@@ -41,7 +41,8 @@ FROM readings WHERE observed_at >= :from AND observed_at < :to GROUP BY 1, 2
 # The job itself, on executors of their own, with steps of five days, so that there is a middle to be killed in.
 JOB = """
 import sys
-from jobs import materialize, session
+from jobs import materialize
+from jobs.runtime import session
 materialize.in_steps = lambda days, do: [do(days[first : first + 5]) for first in range(0, len(days), 5)]
 session.SMALL_MASTER = "local-cluster[2,1,1024]"
 sys.exit(session.job_main(materialize.main))

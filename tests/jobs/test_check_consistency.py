@@ -22,9 +22,16 @@ from giornata import names
 from giornata.bundle import Bundle, Part, write_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.compile import compile_model
-from giornata.documents.record import InputColumn, ModelVersion, PartRecord, Signature, StoreInput, Window
 from giornata.errors import StoreError
 from giornata.monitoring.consistency import SERIES
+from giornata.records.model_version import (
+    InputColumn,
+    ModelVersion,
+    PartRecord,
+    Signature,
+    StoreInput,
+    Window,
+)
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import open_model
 from giornata.serving.online_store import OnlineStore

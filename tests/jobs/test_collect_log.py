@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 from giornata.documents import load_project
 from giornata.errors import StoreError
 from giornata.names import parse_model_name
+from giornata.prediction_log import OpenSegment, collecting, model_folder
 from giornata.scorer import Prediction
-from giornata.segments import OpenSegment, collecting, model_folder
 from giornata.serving.prediction_log import Entry, log_lines
 from giornata.serving.requests import PredictRequest
 from giornata.settings import Settings

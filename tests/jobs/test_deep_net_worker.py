@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from giornata.models.base import Examples
-from giornata.models.deep_net import DeepNet, DeepNetType
-from giornata.models.deep_net_plan import Plan, first_net
+from giornata.dataset import Examples
+from giornata.models.deep_net.initialization import Plan, first_net
+from giornata.models.deep_net.model_type import DeepNet, DeepNetType
 from jobs.runtime.session import ROOT
 
 pytestmark = pytest.mark.timeout(300)
@@ -39,7 +39,7 @@ print(problem)
 
 # Tells when the first epoch is over, once.
 TELLING = """
-from giornata.models.deep_net_training import Learner
+from giornata.models.deep_net.training import Learner
 
 epoch = Learner.epoch
 

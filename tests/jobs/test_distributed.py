@@ -13,13 +13,14 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from xgboost.spark import SparkXGBRegressor
 
+from giornata.dataset import Examples
 from giornata.documents.model import Resources
 from giornata.evaluation.metrics import LOSS, metrics
 from giornata.models import model_type
-from giornata.models.base import Examples, FitError
-from giornata.models.deep_net_plan import Plan, first_net
-from giornata.models.linear_design import Design
-from giornata.models.outputs import outputs_of
+from giornata.models.base import FitError
+from giornata.models.deep_net.initialization import Plan, first_net
+from giornata.models.linear.design_matrix import Design
+from giornata.tasks.outputs import outputs_of
 from jobs.train import most_searched
 from jobs.training import part_fitting
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples

@@ -25,11 +25,11 @@ from sklearn import metrics as sk
 from giornata.bundle import open_bundle
 from giornata.deployment import deploy
 from giornata.documents.model import TYPES
-from giornata.documents.record import ModelVersion
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
-from giornata.evaluation.searched import usual_metric
 from giornata.models import Examples, Fitted, model_type
+from giornata.records.model_version import ModelVersion
 from giornata.scorer import Scorer
+from giornata.search.objective import usual_metric
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository

@@ -25,8 +25,8 @@ from py4j.java_gateway import JavaObject, is_instance_of
 
 from giornata.bundle import open_bundle
 from giornata.documents.model import Resources
-from giornata.documents.record import ModelVersion
 from giornata.errors import SettingsError
+from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository

@@ -26,10 +26,10 @@ from mlflow.tracking import MlflowClient
 
 from giornata.bundle import open_bundle
 from giornata.deployment import deploy
-from giornata.documents.record import ModelVersion
 from giornata.errors import DataError, StoreError
 from giornata.models.base import FitError, ParameterError
-from giornata.models.partitions import PartRows, key_text
+from giornata.partitions import PartRows, key_text
+from giornata.records.model_version import ModelVersion
 from giornata.scorer import Scorer
 from giornata.settings import Settings
 from giornata.stores import cassandra

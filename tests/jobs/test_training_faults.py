@@ -24,9 +24,9 @@ import pytest
 
 from giornata.bundle import open_bundle
 from giornata.deployment import deploy
-from giornata.documents.record import ModelVersion
 from giornata.errors import DataError, NotFoundError
 from giornata.models.base import ParameterError
+from giornata.records.model_version import ModelVersion
 from giornata.scorer import Scorer
 from giornata.settings import Settings
 from giornata.stores import cassandra

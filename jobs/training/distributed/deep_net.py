@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import DataFrame, SparkSession
 
-from giornata.models.base import DEVICE, Examples, FitError, Parameters
-from giornata.models.deep_net import DeepNet
-from giornata.models.deep_net_plan import Plan, finished, first_net
+from giornata.dataset import Examples
+from giornata.models.base import DEVICE, FitError, Parameters
+from giornata.models.deep_net.initialization import Plan, finished, first_net
+from giornata.models.deep_net.model_type import DeepNet
 from jobs.runtime.code_archive import ARCHIVE
 from jobs.runtime.spark_errors import SPARK_ERRORS, is_shut_down
 from jobs.training.dataset import LABEL, matrix_columns

@@ -17,11 +17,12 @@ import torch
 import torch.distributed as together
 from torch.nn.parallel import DistributedDataParallel
 
+from giornata.dataset import Matrix
 from giornata.documents.model import Scalar
-from giornata.models.base import FitError, Matrix
-from giornata.models.deep_net import DeepNet
-from giornata.models.deep_net_plan import Plan
-from giornata.models.deep_net_training import Alone, Learner, Rows, best, device, repeatable
+from giornata.models.base import FitError
+from giornata.models.deep_net.initialization import Plan
+from giornata.models.deep_net.model_type import DeepNet
+from giornata.models.deep_net.training import Alone, Learner, Rows, best, device, repeatable
 
 __all__ = ["learn"]
 

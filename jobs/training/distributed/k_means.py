@@ -9,7 +9,8 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.stat import Summarizer
 from pyspark.sql import DataFrame
 
-from giornata.models.base import Examples, Parameters
+from giornata.dataset import Examples
+from giornata.models.base import Parameters
 from giornata.models.k_means import KMeans, clusters_of, columns_of, points_of
 from jobs.training.distributed.vectors import FEATURES, vectors
 

@@ -1,7 +1,8 @@
 """Linear and logistic regression that all executors fit together, by Spark ML.
 
-The columns are made as in `giornata.models.linear_design`, scaled by the sample; the loss and its penalty are those of
-`giornata.models.linear` and `giornata.models.logistic`, so that the same parameters mean the same.
+The columns are made as in `giornata.models.linear.design_matrix`, scaled by the sample; the loss and its penalty are
+those of `giornata.models.linear.regression` and `giornata.models.linear.logistic`, so that the same parameters mean
+the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +15,12 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from giornata.models.base import Examples, Matrix, Parameters, Vector
-from giornata.models.linear import Linear
-from giornata.models.linear_design import Design, Made
-from giornata.models.logistic import Logistic, is_balanced, score_of_true, scores_of_classes
-from giornata.models.penalty import Penalty
+from giornata.dataset import Examples, Matrix, Vector
+from giornata.models.base import Parameters
+from giornata.models.linear.design_matrix import Design, Made
+from giornata.models.linear.logistic import Logistic, is_balanced, score_of_true, scores_of_classes
+from giornata.models.linear.penalty import Penalty
+from giornata.models.linear.regression import Linear
 from jobs.training.dataset import LABEL
 from jobs.training.distributed.vectors import FEATURES, vectors
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from giornata.models.base import Examples
+from giornata.dataset import Examples
 from jobs.training.dataset import ORDER
 
 __all__ = ["shares", "workers_for"]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import DataFrame
 
-from giornata.models.base import Matrix
+from giornata.dataset import Matrix
 from jobs.training.dataset import LABEL, matrix_columns
 from jobs.training.distributed.sharding import shares
 

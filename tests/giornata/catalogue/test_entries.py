@@ -4,10 +4,10 @@ from datetime import UTC, date, datetime
 import pytest
 
 from giornata.catalogue.entries import entries, search, source_of
-from giornata.catalogue.statistics import FeatureStatistics
 from giornata.catalogue.uses import Use
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import ProjectDocuments
+from giornata.records.feature_statistics import FeatureStatistics
 
 NOW = datetime(2013, 12, 1, tzinfo=UTC)
 DAY = date(2013, 11, 30)

@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from giornata.catalogue.validation import ExpectationResult, Judged, Validation, Verdict, judged
+from giornata.catalogue.validation import Judged, judged
 from giornata.documents import FeatureGroup
+from giornata.records.validation_result import ExpectationResult, Validation, Verdict
 
 RANGE = {"column": "wind", "min_value": 0}
 GROUP = FeatureGroup.model_validate(

@@ -18,10 +18,11 @@ from fastapi.testclient import TestClient
 
 from giornata.console import create_app
 from giornata.documents.model import ModelSpec
-from giornata.documents.record import ModelVersion
-from giornata.monitoring.alerts import Observation, State, judge, rule
+from giornata.monitoring.alerts import judge, rule
 from giornata.monitoring.mail import alert_mail
-from giornata.monitoring.points import Point
+from giornata.records.alert import Observation, State
+from giornata.records.metric_point import Point
+from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.alerts import Alerts

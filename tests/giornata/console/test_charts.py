@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from giornata.console.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Day, chart, day_chart
-from giornata.monitoring.points import Point
+from giornata.records.metric_point import Point
 
 FIRST = date(2013, 11, 1)
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-from giornata.catalogue.statistics import FeatureStatistics
-from giornata.catalogue.validation import ExpectationResult, Validation, Verdict
+from giornata.records.feature_statistics import FeatureStatistics
+from giornata.records.validation_result import ExpectationResult, Validation, Verdict
 from giornata.stores import cassandra
 from giornata.stores.statistics import Statistics
 from giornata.stores.validations import Validations

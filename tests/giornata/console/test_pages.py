@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from giornata.bundle import open_bundle, write_bundle
 from giornata.console import create_app
 from giornata.documents import Table
-from giornata.monitoring.points import Point
+from giornata.records.metric_point import Point
 from giornata.stores.deployments import ROLLED_BACK, Deployments
 from giornata.stores.repository import Repository
 from giornata.stores.series import Series

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from giornata.dataset import Examples
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
 from giornata.evaluation.leakage import Ahead, leakage, moments_ahead
-from giornata.models.base import Examples
 
 
 def rows(task, **columns):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dsl import Schema, compile_features
+from giornata.dataset import Examples
 from giornata.evaluation.precision import Distinct, large_features, lost_values
-from giornata.models.base import Examples
 from giornata.scorer import matrix_of_rows
 
 

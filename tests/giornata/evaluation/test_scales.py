@@ -5,8 +5,8 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
+from giornata.dataset import Examples
 from giornata.evaluation.scales import UNEVEN, uneven_scales
-from giornata.models.base import Examples
 
 ROWS = 1000
 random = np.random.default_rng(0)

@@ -5,11 +5,12 @@ import warnings
 import numpy as np
 import pytest
 
+from giornata.dataset import Examples
 from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import TYPES
 from giornata.models import model_type
-from giornata.models.base import Examples, FitError
-from giornata.models.outputs import outputs_of
+from giornata.models.base import FitError
+from giornata.tasks.outputs import outputs_of
 
 NAN = np.nan
 CASES = [(type_, task) for type_, tasks in TYPES.items() for task in tasks]

@@ -11,9 +11,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from giornata.dataset import Examples
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError, DataError
-from giornata.models.base import Examples, FitError, ParameterError
+from giornata.models.base import FitError, ParameterError
 from giornata.models.k_means import KMeans, KMeansType
 
 TYPE = KMeansType()

@@ -11,10 +11,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from giornata.dataset import Examples
 from giornata.documents.model import TYPES, ModelSpec
 from giornata.errors import NotFoundError
 from giornata.models import _TYPES, model_type
-from giornata.models.base import Examples, ParameterError
+from giornata.models.base import ParameterError
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "documents.md").read_text()
 SECTION = PAGE.split("### Model types")[1].split("\n## ")[0]

@@ -4,7 +4,8 @@ from datetime import date, timedelta
 import pytest
 
 from giornata.documents import Alert
-from giornata.monitoring.alerts import Observation, Rule, State, judge, rule
+from giornata.monitoring.alerts import judge, rule
+from giornata.records.alert import Observation, Rule, State
 
 FIRST = date(2013, 11, 1)
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from giornata.errors import SettingsError
-from giornata.monitoring.alerts import Observation, Rule, Transition
-from giornata.monitoring.mail import ATTEMPTS, Mail, MailError, alert_mail, send
+from giornata.monitoring.mail import ATTEMPTS, MailError, alert_mail, send
+from giornata.records.alert import Mail, Observation, Rule, Transition
 
 RULE = Rule(
     "flights/trip_minutes", "production", "batch", "rmse", "above", 18.0, "7d", 50, ("a@x.org", "b@x.org")

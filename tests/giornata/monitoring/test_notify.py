@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from cassandra.cluster import Session
 
-from giornata.monitoring.alerts import Observation, Rule
 from giornata.monitoring.notify import deliver, judge_rule
+from giornata.records.alert import Observation, Rule
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.alerts import Alerts

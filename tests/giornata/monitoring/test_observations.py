@@ -3,9 +3,9 @@ from datetime import date
 
 import pytest
 
-from giornata.monitoring.alerts import Observation, Rule
 from giornata.monitoring.observations import observations
-from giornata.monitoring.points import Point
+from giornata.records.alert import Observation, Rule
+from giornata.records.metric_point import Point
 
 RULE = Rule("flights/trip_minutes", "production", "batch", "rmse", "above", 18.0, "7d", 50, ("a@x.org",))
 

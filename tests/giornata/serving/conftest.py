@@ -27,11 +27,18 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from dsl import GroupSchema, Schema, compile_features, parse_udfs
 from giornata.bundle import Bundle, Part, open_bundle, write_bundle
+from giornata.dataset import Examples
 from giornata.documents import FeatureGroup, ModelSpec, Table
 from giornata.documents.custom_code import CustomCode
-from giornata.documents.record import InputColumn, ModelVersion, PartRecord, Signature, StoreInput, Window
-from giornata.models.base import Examples
-from giornata.models.custom import CustomType
+from giornata.models.custom.model_type import CustomType
+from giornata.records.model_version import (
+    InputColumn,
+    ModelVersion,
+    PartRecord,
+    Signature,
+    StoreInput,
+    Window,
+)
 from giornata.scorer import with_self_test
 from giornata.serving.trials import Trials
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from giornata.bundle import digest, open_bundle, write_bundle
+from giornata.dataset import Examples
 from giornata.documents.model import TYPES
 from giornata.errors import BundleError, GiornataError
-from giornata.models.base import Examples
-from giornata.models.decision_trees import DecisionTrees
-from giornata.models.deep_net_plan import Plan, first_net
-from giornata.models.nodes import Nodes
+from giornata.models.deep_net.initialization import Plan, first_net
+from giornata.models.trees.arrays import Nodes
+from giornata.models.trees.decision_trees import DecisionTrees
 from giornata.scorer import with_self_test
 from giornata.serving import trials as module
 from giornata.serving.model import open_model

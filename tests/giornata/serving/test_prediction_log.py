@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from giornata.prediction_log import OpenSegment, closed_segments
 from giornata.scorer import Prediction
-from giornata.segments import OpenSegment, closed_segments
 from giornata.serving import prediction_log
 from giornata.serving.metrics import Metrics
 from giornata.serving.prediction_log import Entry, PredictionLog, Room, is_logged, log_lines

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from cassandra.cluster import Session
 
-from giornata.monitoring.alerts import Judgement, Observation, Rule, State, judge
+from giornata.monitoring.alerts import judge
 from giornata.monitoring.mail import alert_mail
+from giornata.records.alert import Judgement, Observation, Rule, State
 from giornata.stores.alerts import LEASE, Alerts
 
 FIRST = date(2013, 11, 1)

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 from cassandra.cluster import Session
 
-from giornata.monitoring.points import Point
+from giornata.records.metric_point import Point
 from giornata.stores.series import Series
 
 FIRST = date(2013, 11, 1)

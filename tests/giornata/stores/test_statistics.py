@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from cassandra.cluster import Session
 
-from giornata.catalogue.statistics import FeatureStatistics
+from giornata.records.feature_statistics import FeatureStatistics
 from giornata.stores import cassandra
 from giornata.stores.statistics import Statistics
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cassandra.cluster import Session
 
-from giornata.documents.record import TrialRecord
+from giornata.records.model_version import TrialRecord
 from giornata.stores import cassandra
 from giornata.stores.training_runs import TrainingRun, TrainingRuns
 

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from cassandra.cluster import Session
 
-from giornata.catalogue.validation import ExpectationResult, Validation
+from giornata.records.validation_result import ExpectationResult, Validation
 from giornata.stores import cassandra
 from giornata.stores.validations import Validations
 

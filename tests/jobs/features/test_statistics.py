@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 from pyspark.sql import SparkSession
 
-from giornata.catalogue.statistics import FeatureStatistics
 from giornata.documents import Feature
+from giornata.records.feature_statistics import FeatureStatistics
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from giornata.stores.statistics import Statistics

@@ -142,7 +142,8 @@ def test_several_partition_columns(spark: SparkSession, stores: Settings, projec
 KILLED = """
 import os, signal, sys
 from giornata.settings import load_settings
-from jobs import publish, session
+from jobs.hive import publish
+from jobs.runtime import session
 from jobs.hive.metastore import Metastore
 
 def die(self, table, folders):

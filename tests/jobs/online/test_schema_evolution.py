@@ -15,8 +15,8 @@ from giornata import names
 from giornata.deployment import deploy
 from giornata.documents import compile_model, load_project
 from giornata.documents.group_source import read_source
-from giornata.documents.record import ModelVersion, PartRecord, Window
 from giornata.errors import DataError, SignatureError
+from giornata.records.model_version import ModelVersion, PartRecord, Window
 from giornata.scorer import inputs_of
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive

@@ -27,7 +27,7 @@ JOB = """
 import sys, time
 from pathlib import Path
 from types import SimpleNamespace
-from jobs import cancelling
+from jobs.runtime import cancellation
 from jobs.runtime.session import job_main, say
 
 seen = Path(sys.argv[1])
@@ -38,7 +38,7 @@ def note(line):
 
 def main(argv):
     context = SimpleNamespace(cancelAllJobs=lambda: note("jobs cancelled"))
-    cancelling.stopping_jobs_of(SimpleNamespace(sparkContext=context))
+    cancellation.stopping_jobs_of(SimpleNamespace(sparkContext=context))
     note("ready")
     try:
         WORK

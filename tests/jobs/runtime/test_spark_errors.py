@@ -18,7 +18,7 @@ KeyError: 9
 The above exception was the direct cause of the following exception:
 
 Traceback (most recent call last):
-  File "/giornata/models/custom_class.py", line 46, in told_as
+  File "/giornata/models/custom/loading.py", line 46, in told_as
     raise kind(text) from error
 {error}
 

@@ -3,8 +3,8 @@
 import pytest
 from mlflow.tracking import MlflowClient
 
-from giornata.documents.record import TrialRecord
 from giornata.errors import DataError, StoreError
+from giornata.records.model_version import TrialRecord
 from jobs.training.mlflow_tracking import Tracking
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from giornata.dataset import Examples
 from giornata.documents.model import Dimension, Partition, Search
 from giornata.models import model_type
-from giornata.models.base import Examples
-from giornata.models.partitions import key_text
+from giornata.partitions import key_text
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW
 from jobs.training.part_fitting import Recipe, fit_parts
 from jobs.training.part_selection import choose

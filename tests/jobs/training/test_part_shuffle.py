@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark import TaskContext
 
-from giornata.models.partitions import key_text, prefixes
+from giornata.partitions import key_text, prefixes
 from jobs.training.dataset import LABEL, ORDER, PARTS, matrix_columns
 from jobs.training.part_shuffle import packed_rows, tasks_of, unpacked_rows
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import xgboost
 
-from giornata.models.base import Examples, FitError
-from giornata.models.boosted_trees import BoostedTreesType
+from giornata.dataset import Examples
+from giornata.models.base import FitError
+from giornata.models.trees.xgboost import BoostedTreesType
 from jobs.training.trials import TrialData, run_trial, trial_runner
 
 

@@ -1,0 +1,1 @@
+"""The command `giornata`, one module per group of its commands."""

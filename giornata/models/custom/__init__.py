@@ -1,0 +1,1 @@
+"""Models of a project's own class."""

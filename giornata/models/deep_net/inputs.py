@@ -1,0 +1,92 @@
+"""What a deep net sees of a row: standardised amounts, which of them are missing, and codes that have an embedding.
+
+Everything here works on each number for itself, so that a row's inputs do not depend on the rows beside it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giornata.dataset import Examples, Matrix
+
+__all__ = ["LIMIT", "NetInputs"]
+
+LIMIT = 10.0
+"""Standard deviations from the mean beyond which an amount counts as this far away: no answer is ever infinite."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetInputs:
+    """Which columns of the matrix are read, and how.
+
+    `amounts` are columns with their `means` and `factors` (1 / standard deviation), `gaps` the columns for which an
+    input says whether the value is missing, `codes` maps a column of codes to how many there are. Columns that are
+    constant on the training rows, or have no value there, are not read.
+    """
+
+    amounts: NDArray[np.int64]
+    means: NDArray[np.float64]
+    factors: NDArray[np.float64]
+    gaps: NDArray[np.int64]
+    codes: Mapping[int, int] = field(default_factory=dict)
+
+    @classmethod
+    def learned(cls, examples: Examples) -> "NetInputs":
+        """The inputs that these training rows allow."""
+        amounts, means, deviations, gaps, codes = [], [], [], [], {}
+        for column, values in enumerate(examples.matrix.T):
+            known = values[~np.isnan(values)].astype(np.float64)
+            has_gaps = 0 < len(known) < len(values)
+            varies = len(known) > 0 and known.min() < known.max()
+            if column in examples.categories:
+                if varies or has_gaps:
+                    codes[column] = examples.categories[column]
+                continue
+            if varies:
+                amounts.append(column)
+                means.append(known.mean())
+                deviations.append(known.std())
+            if has_gaps:
+                gaps.append(column)
+        return cls(
+            np.array(amounts, np.int64),
+            np.array(means, np.float64),
+            1 / np.array(deviations, np.float64),
+            np.array(gaps, np.int64),
+            codes,
+        )
+
+    @classmethod
+    def none(cls) -> "NetInputs":
+        """The inputs of a net that answers a constant: it reads no column."""
+        return cls(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int64))
+
+    @property
+    def columns(self) -> list[int]:
+        """The columns that are read."""
+        return sorted({*self.amounts.tolist(), *self.gaps.tolist(), *self.codes})
+
+    @property
+    def dense(self) -> int:
+        """How many inputs are numbers, not codes."""
+        return len(self.amounts) + len(self.gaps)
+
+    def numbers(self, matrix: Matrix) -> NDArray[np.float32]:
+        """Shape (rows, dense): amounts in standard deviations from their mean, missing ones 0, then 1 for each gap."""
+        found = np.empty((len(matrix), self.dense), np.float32)
+        amounts = (matrix[:, self.amounts].astype(np.float64) - self.means) * self.factors
+        np.clip(amounts, -LIMIT, LIMIT, out=amounts)
+        found[:, : len(self.amounts)] = np.where(np.isnan(amounts), 0.0, amounts)
+        found[:, len(self.amounts) :] = np.isnan(matrix[:, self.gaps])
+        return found
+
+    def rows_of_codes(self, matrix: Matrix) -> NDArray[np.int64]:
+        """Shape (rows, codes): the row of its embedding for each code; what is no code has the one after the last."""
+        found = np.empty((len(matrix), len(self.codes)), np.int64)
+        for place, (column, count) in enumerate(self.codes.items()):
+            values = matrix[:, column]
+            valid = (values >= 0) & (values < count) & (values == np.floor(values))
+            found[:, place] = np.where(valid, values, np.float32(count)).astype(np.int64)
+        return found

@@ -1,0 +1,100 @@
+"""How a series is carried on: the methods of statsforecast, and what takes their place where a series is too short.
+
+A method learns from values at equal steps, oldest first. It gives three numbers a step, a forecast and the bounds
+below and above it: for the steps of the series what it would have forecast one step before, with bounds as far away
+as its errors spread (taken as normal); for the steps after it the method's own forecast and bounds.
+
+A series shorter than two seasons and six steps is carried on by seasonal_naive, one no longer than a season, or of one
+value alone, by its mean.
+"""
+
+import warnings
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from giornata.dataset import Answers, Vector
+
+__all__ = ["MEAN", "METHODS", "Course", "carry_on"]
+
+METHODS = ("auto_ets", "auto_arima", "theta", "seasonal_naive")
+MEAN = "mean"
+_NAIVE = "seasonal_naive"
+_MORE = 6  # steps beside two seasons: fewer than that leave AutoETS no model to choose
+
+
+@dataclass(frozen=True)
+class Course:
+    """A series and what comes after it, of shape (steps, 3), by the method that was used; `mean` has shape (3,)."""
+
+    method: str
+    past: Answers
+    future: Answers
+    mean: Vector
+
+
+def carry_on(
+    series: Vector, method: str, season: int, steps: int, level: float = 0.9, threads: int = 1
+) -> Course:
+    """The series of one value or more, carried on by `steps`; the share `level` of the values lies between the bounds.
+
+    By `method`, or by one that needs less, where the series is too short for it or it finds no model.
+    """
+    width = NormalDist().inv_cdf(0.5 + level / 2)
+    # The mean of equal numbers may differ from them in its last bit.
+    centre = np.clip(series.mean(), series.min(), series.max())
+    mean = _around(np.array([centre]), width * _spread(series - centre))
+    for tried in dict.fromkeys((method, _NAIVE)):
+        if len(series) < _fewest(tried, season) or not np.ptp(series):
+            continue
+        found = _forecast(series, tried, season, steps, level, threads)
+        if found is None:
+            continue
+        fitted, future = found
+        # No season was known before the first: it is taken to have been like it.
+        past = _around(np.where(np.isnan(fitted), series, fitted), width * _spread(series - fitted))
+        if np.isfinite(past).all() and np.isfinite(future).all():
+            return Course(tried, past, future, mean[0])
+    return Course(MEAN, mean.repeat(len(series), axis=0), mean.repeat(steps, axis=0), mean[0])
+
+
+def _fewest(method: str, season: int) -> int:
+    return season + 1 if method == _NAIVE else 2 * season + _MORE
+
+
+def _forecast(
+    series: Vector, method: str, season: int, steps: int, level: float, threads: int
+) -> tuple[Vector, Answers] | None:
+    """The values fitted to the series, NaN where there are none, and the steps after it; None if no model was found."""
+    from statsforecast.models import AutoARIMA, AutoETS, SeasonalNaive, Theta
+    from threadpoolctl import threadpool_limits
+
+    kinds = {"auto_ets": AutoETS, "auto_arima": AutoARIMA, "theta": Theta, _NAIVE: SeasonalNaive}
+    percent = 100 * level
+    with threadpool_limits(threads), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = kinds[method](season_length=season).forecast(
+                y=series, h=steps, level=[percent], fitted=True
+            )
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # what statsforecast raises where no model fits is no more than that
+            return None
+    forecast = found["mean"]
+    low, high = found[f"lo-{percent}"], found[f"hi-{percent}"]
+    # The bounds of theta are drawn at random, and may miss the forecast where errors are small.
+    future = np.stack(
+        [forecast, np.minimum.reduce([forecast, low, high]), np.maximum.reduce([forecast, low, high])], axis=1
+    )
+    return found["fitted"], future
+
+
+def _around(values: Vector, distance: float) -> Answers:
+    return np.stack([values, values - distance, values + distance], axis=1)
+
+
+def _spread(errors: Vector) -> float:
+    """Root of the mean square of the errors there are."""
+    return float(np.sqrt(np.nanmean(np.square(errors))))

@@ -1,0 +1,193 @@
+"""Logistic regression, of true and false or of several classes; scikit-learn fits it, NumPy alone answers.
+
+The fit minimises, over the standardised columns of `linear_design`,
+
+    mean log loss + alpha · (ratio · Σ|w| + ½ · (1 - ratio) · Σw²)
+
+with ratio 0 for the penalty l2, 1 for l1 and l1_ratio for elasticnet. The intercept is not penalised. With
+`class_weight` balanced, all labels weigh as much, however rare one of them is: the answers rank rows better, but
+are no longer the chances with which the label is true.
+
+Several classes have weights each, and their chances are the softmax of the sums (multinomial logistic regression);
+of two classes, the first has none, and the other's are those that it has as a label that is true or false. A class
+that no row has answers 1 / (rows + classes) always, as if one more row of each class had been seen.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from giornata.dataset import Answers, Examples, Matrix, Vector
+from giornata.documents.model import TYPES, Dimension, Scalar
+from giornata.models.base import Parameters, Watch
+from giornata.models.classes import places_of, shares_of_counts
+from giornata.models.linear.design_matrix import Design
+from giornata.models.linear.multiclass_predictor import ClassScores
+from giornata.models.linear.penalty import DEFAULT_SPACE, PENALTIES, Penalty
+from giornata.models.linear.predictor import LinearScore
+from giornata.models.parameters import ParameterTable
+from giornata.models.scikit_learn import fitting, random_state
+from giornata.models.tasks import check_labels, check_task
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+
+__all__ = ["Logistic", "LogisticType", "is_balanced", "score_of_true", "scores_of_classes"]
+
+Weigh = Callable[[], tuple[Vector, NDArray[np.float64]]]
+"""Fits: intercepts, and coefficients of the design's columns, of each label that rows have; of two, of the second
+alone."""
+
+_FILE = "logistic.json"
+_CLASSES_FILE = "classes.json"
+
+_PARAMETERS = ParameterTable(
+    "logistic",
+    whole={"max_iterations": (1, None)},
+    real={"alpha": (0, None), "l1_ratio": (0, 1), "tolerance": (0, None)},
+    choices={"penalty": PENALTIES, "class_weight": ("none", "balanced")},
+)
+
+
+class Logistic:
+    """A fitted logistic regression."""
+
+    rounds = 1
+
+    def __init__(self, score: LinearScore | ClassScores):
+        """Of the score of true, or those of several classes."""
+        self._score = score
+
+    def predict(self, matrix: Matrix) -> Answers:
+        answers = self._score(matrix)
+        if isinstance(self._score, ClassScores):
+            return answers
+        # Not NumPy's exp: which of its versions runs, and so the last bit, depends on the processor.
+        return np.array([_chance(score) for score in answers.tolist()], np.float64)
+
+    def to_files(self) -> dict[str, bytes]:
+        name = _CLASSES_FILE if isinstance(self._score, ClassScores) else _FILE
+        return {name: self._score.to_json()}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        if _CLASSES_FILE in files:
+            return cls(ClassScores.from_files(files, _CLASSES_FILE))
+        return cls(LinearScore.from_files(files, _FILE))
+
+    def importance(self) -> dict[int, float]:
+        return self._score.importance()
+
+    def size(self) -> dict[str, int]:
+        return {"coefficients": self._score.coefficients()}
+
+
+class LogisticType:
+    """Logistic regression; its parameters are explained above and in the reference of the documents."""
+
+    tasks = TYPES["logistic"]
+    fitted = Logistic
+
+    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
+        _PARAMETERS.check(parameters, space)
+
+    def default_space(self) -> dict[str, Dimension]:
+        return dict(DEFAULT_SPACE)
+
+    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
+        return dict(parameters)
+
+    def fit(
+        self,
+        examples: Examples,
+        task: str,
+        parameters: Parameters,
+        seed: int,
+        threads: int = 1,
+        validation: Examples | None = None,
+        watch: Watch | None = None,
+    ) -> Logistic:
+        check_task("logistic", task)
+        self.check(parameters, {})
+        check_labels(examples, task)
+        design = Design.of(examples)
+        several = task == "multiclass"
+        labels = places_of(examples) if several else examples.target
+        counts = np.bincount(labels.astype(np.intp), minlength=len(examples.outputs) if several else 2)
+        weigh = partial(_weights, design, labels, parameters, seed, threads)
+        scored = scores_of_classes if several else score_of_true
+        return Logistic(scored(design, counts, is_balanced(parameters), weigh))
+
+
+def is_balanced(parameters: Parameters) -> bool:
+    """Whether all labels weigh as much, however rare one of them is."""
+    return parameters.get("class_weight") == "balanced"
+
+
+def score_of_true(design: Design, counts: NDArray[np.intp], balanced: bool, weigh: Weigh) -> LinearScore:
+    """The score of true, of so many rows that are false and true."""
+    false, true = counts.tolist()
+    columns = len(design.made)
+    if not false or not true:
+        # One label alone is no reason to be certain: as if one more row of each had been seen.
+        return design.score(math.log((true + 1) / (false + 1)), np.zeros(columns))
+    if not columns:
+        return design.score(0.0 if balanced else math.log(true / false), np.zeros(0))
+    (intercept,), (coefficients,) = weigh()
+    return design.score(float(intercept), coefficients)
+
+
+def scores_of_classes(design: Design, counts: NDArray[np.intp], balanced: bool, weigh: Weigh) -> ClassScores:
+    """The scores of all classes, of how many rows each has."""
+    shares = shares_of_counts(counts)
+    found = np.flatnonzero(counts)
+    columns = len(design.made)
+    intercepts = np.zeros(len(found)) if balanced else np.log(shares[found])
+    coefficients = np.zeros((len(found), columns))
+    if len(found) > 1 and columns:
+        own_intercepts, own_coefficients = weigh()
+        # Of two classes, the second alone has weights.
+        first = len(found) - len(own_coefficients)
+        intercepts[:first] = 0.0
+        intercepts[first:], coefficients[first:] = own_intercepts, own_coefficients
+    scores = dict(zip(found.tolist(), design.scores(intercepts, coefficients), strict=True))
+    return ClassScores([scores.get(place, share) for place, share in enumerate(shares.tolist())])
+
+
+def _weights(
+    design: Design, labels: NDArray[np.generic], parameters: Parameters, seed: int, threads: int
+) -> tuple[Vector, NDArray[np.float64]]:
+    rows = len(labels)
+    estimator = _estimator(Penalty.of(parameters), rows, is_balanced(parameters), seed)
+    with fitting(rows, threads):
+        estimator.fit(design.values, labels)
+    return estimator.intercept_, estimator.coef_
+
+
+def _estimator(penalty: Penalty, rows: int, balanced: bool, seed: int) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression
+
+    # It adds up the losses of all rows, and weighs them, not the penalty.
+    strength = penalty.alpha * rows
+    smooth = penalty.alpha == 0 or penalty.l1_ratio == 0
+    return LogisticRegression(
+        C=1 / strength if strength else np.inf,
+        l1_ratio=0.0 if smooth else penalty.l1_ratio,
+        class_weight="balanced" if balanced else None,
+        solver="lbfgs" if smooth else "saga",
+        max_iter=penalty.max_iterations,
+        tol=penalty.tolerance,
+        random_state=random_state(seed),
+    )
+
+
+def _chance(score: float) -> float:
+    """The logistic function, without overflow."""
+    if score >= 0:
+        return 1 / (1 + math.exp(-score))
+    odds = math.exp(score)
+    return odds / (1 + odds)

@@ -1,0 +1,1 @@
+"""Boosted trees, random forests and single trees."""

@@ -1,0 +1,294 @@
+"""Gradient-boosted trees by XGBoost, for regression, quantiles, and classes, two or more.
+
+Quantiles are learned side by side, and may cross where rows are few: a row's values are put in order, which never
+raises their pinball loss. XGBoost is imported when it is first used: its import takes seconds where scikit-learn and
+pandas are installed.
+
+Values far from 0 are learned without their offset (see `giornata.models.trees.label_offset`). The file keeps it as
+the attribute `offset` of XGBoost's model: XGBoost alone answers without it.
+"""
+
+import json
+import math
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from giornata.dataset import Answers, Examples, Matrix
+from giornata.documents.model import TYPES, Dimension, Scalar
+from giornata.errors import BundleError
+from giornata.models.base import FitError, Parameters, Watch
+from giornata.models.classes import places_of, scaled_to_one
+from giornata.models.parameters import ParameterTable
+from giornata.models.tasks import check_labels, check_task
+from giornata.models.trees.label_offset import offset_of
+from giornata.models.trees.xgboost_file import check_trees
+
+if TYPE_CHECKING:
+    from xgboost import Booster, DMatrix
+    from xgboost.callback import TrainingCallback
+
+__all__ = ["BoostedTrees", "BoostedTreesType", "options_of", "shift_of"]
+
+_FILE, _OFFSET = "model.ubj", "offset"
+_CLASSES, _QUANTILES = "multi:softprob", "reg:quantileerror"
+_OBJECTIVES = {
+    "regression": "reg:squarederror",
+    "binary": "binary:logistic",
+    "multiclass": _CLASSES,
+    "quantile": _QUANTILES,
+}
+_STOP_METRICS = {"regression": "rmse", "binary": "logloss", "multiclass": "mlogloss", "quantile": "quantile"}
+_DEFAULT_ROUNDS = 100
+
+# XGBoost itself only warns of a misspelt parameter.
+_PARAMETERS = ParameterTable(
+    "xgboost",
+    whole={
+        "n_estimators": (1, None),
+        "max_depth": (0, None),
+        "max_leaves": (0, None),
+        "max_bin": (2, None),
+        "num_parallel_tree": (1, None),
+        "early_stopping_rounds": (1, None),
+    },
+    real={
+        "learning_rate": (0, 1),
+        "min_child_weight": (0, None),
+        "min_split_loss": (0, None),
+        "max_delta_step": (0, None),
+        "subsample": (0, 1),
+        "colsample_bytree": (0, 1),
+        "colsample_bylevel": (0, 1),
+        "colsample_bynode": (0, 1),
+        "reg_alpha": (0, None),
+        "reg_lambda": (0, None),
+        "scale_pos_weight": (0, None),
+    },
+    choices={"grow_policy": ("depthwise", "lossguide")},
+)
+
+
+class _Prepared(threading.local):
+    """XGBoost's own form of rows, and the offset that its labels are without, while somebody holds the rows: the trials
+    of a search so bin them once, which for some thirty features is half of a fit of sixty trees. Of a thread's own,
+    since a fit changes it."""
+
+    def __init__(self) -> None:
+        self.forms: WeakKeyDictionary[Examples, tuple[DMatrix, float]] = WeakKeyDictionary()
+
+
+_PREPARED = _Prepared()
+
+
+class BoostedTrees:
+    """A fitted ensemble, trimmed to the trees that it answers with, which answers on one thread."""
+
+    def __init__(self, booster: "Booster", offset: float = 0.0):
+        """Answers are `offset` more than the booster's."""
+        booster.set_param({"nthread": 1})
+        if offset:
+            booster.set_attr(**{_OFFSET: repr(offset)})
+        self._booster, self._offset = booster, offset
+        learner = json.loads(booster.save_config())["learner"]
+        self._objective = learner["objective"]["name"]
+        sizes = learner["learner_model_param"]
+        self._outputs = max(int(sizes["num_class"]), int(sizes["num_target"]))
+
+    @property
+    def rounds(self) -> int:
+        return int(self._booster.num_boosted_rounds())
+
+    def predict(self, matrix: Matrix) -> Answers:
+        answers = np.asarray(self._booster.inplace_predict(matrix, missing=np.nan), np.float64)
+        if self._objective == _CLASSES:
+            return scaled_to_one(answers.reshape(len(matrix), self._outputs))
+        if self._objective == _QUANTILES:
+            answers = np.sort(answers.reshape(len(matrix), self._outputs), axis=1)
+        return answers + self._offset if self._offset else answers
+
+    def to_files(self) -> dict[str, bytes]:
+        return {_FILE: bytes(self._booster.save_raw("ubj"))}
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        from xgboost import Booster
+        from xgboost.core import XGBoostError
+
+        if set(files) != {_FILE}:
+            raise BundleError(f"boosted trees are kept in {_FILE}, not in {', '.join(files) or 'no file'}")
+        booster = Booster()
+        try:
+            booster.load_model(bytearray(files[_FILE]))
+        except XGBoostError as error:
+            raise BundleError(f"{_FILE} holds no model that XGBoost reads: {_first_line(error)}") from error
+        return cls(booster, _offset(booster))
+
+    @classmethod
+    def check_files(cls, files: Mapping[str, bytes]) -> None:
+        """Look at what XGBoost would read. Raises BundleError for what could lead it out of its memory."""
+        for content in files.values():
+            check_trees(content, _OBJECTIVES)
+
+    def importance(self) -> dict[int, float]:
+        gains = {int(name[1:]): float(gain) for name, gain in self._gains().items()}
+        total = sum(gains.values())
+        return {feature: gain / total for feature, gain in sorted(gains.items())} if total > 0 else {}
+
+    def size(self) -> dict[str, int]:
+        trees = self._booster.get_dump()
+        return {"trees": len(trees), "nodes": sum(tree.count("\n") for tree in trees)}
+
+    def _gains(self) -> dict[str, Any]:
+        return self._booster.get_score(importance_type="total_gain")
+
+
+class BoostedTreesType:
+    """XGBoost's histogram method, by the names that its scikit-learn interface gives the parameters."""
+
+    tasks = TYPES["xgboost"]
+    fitted = BoostedTrees
+
+    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
+        _PARAMETERS.check(parameters, space)
+
+    def default_space(self) -> dict[str, Dimension]:
+        return {
+            "max_depth": Dimension(int=[2, 8]),
+            "learning_rate": Dimension(float=[0.02, 0.3], log=True),
+            "min_child_weight": Dimension(float=[1, 50], log=True),
+            "subsample": Dimension(float=[0.5, 1]),
+            "colsample_bytree": Dimension(float=[0.5, 1]),
+            "reg_lambda": Dimension(float=[0.1, 10], log=True),
+        }
+
+    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
+        return {k: v for k, v in parameters.items() if k != "early_stopping_rounds"} | {
+            "n_estimators": rounds
+        }
+
+    def fit(
+        self,
+        examples: Examples,
+        task: str,
+        parameters: Parameters,
+        seed: int,
+        threads: int = 1,
+        validation: Examples | None = None,
+        watch: Watch | None = None,
+    ) -> BoostedTrees:
+        import xgboost
+        from xgboost.core import XGBoostError
+
+        check_task("xgboost", task)
+        self.check(parameters, {})
+        check_labels(examples, task)
+        patience = parameters.get("early_stopping_rounds")
+        if patience is not None and validation is None:
+            raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
+        options, rounds = options_of(examples, task, parameters, seed)
+        options["nthread"] = threads
+        offset = shift_of(examples, task)
+        try:
+            data = _prepared(examples, offset, threads)
+            if validation is None:
+                return BoostedTrees(xgboost.train(options, data, rounds), offset)
+            booster = xgboost.train(
+                options,
+                data,
+                rounds,
+                evals=[(_prepared(validation, offset, threads), "validation")],
+                early_stopping_rounds=None if patience is None else int(patience),
+                callbacks=[_telling(watch)] if watch else None,
+                verbose_eval=False,
+            )
+        except XGBoostError as error:
+            raise FitError(f"XGBoost cannot fit {len(examples.target)} rows: {_first_line(error)}") from error
+        # XGBoost predicts with the trees after the best one too, unless they are cut off.
+        return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1], offset)
+
+
+def _prepared(examples: Examples, offset: float, threads: int) -> "DMatrix":
+    """The rows, their labels less `offset`: rows to be judged by have that of the rows to learn from."""
+    from xgboost import DMatrix
+
+    known = _PREPARED.forms.get(examples)
+    if known and known[1] == offset:
+        return known[0]
+    target = examples.target - offset
+    if known:
+        form = known[0]
+        form.set_label(target)
+    else:
+        form = DMatrix(examples.matrix, target, nthread=threads)
+    _PREPARED.forms[examples] = form, offset
+    return form
+
+
+def _offset(booster: "Booster") -> float:
+    """What a booster says that its answers are to have added. Raises BundleError where that is no number."""
+    text = booster.attr(_OFFSET)
+    try:
+        offset = float(text or 0)
+    except ValueError:
+        offset = math.nan
+    if not math.isfinite(offset):
+        raise BundleError(f"{_FILE} holds an offset that is no number: {text!r}")
+    return offset
+
+
+def shift_of(examples: Examples, task: str) -> float:
+    """The offset that labels are learned without: only squared and pinball errors are the same without one."""
+    return offset_of(examples.target) if task in ("regression", "quantile") else 0.0
+
+
+def options_of(
+    examples: Examples, task: str, parameters: Parameters, seed: int
+) -> tuple[dict[str, Any], int]:
+    """XGBoost's own options for the parameters, without the number of threads, and the number of rounds."""
+    options = {
+        name: value
+        for name, value in parameters.items()
+        if name not in ("n_estimators", "early_stopping_rounds")
+    }
+    options |= {
+        **_objective(examples, task),
+        "eval_metric": _STOP_METRICS[task],
+        "tree_method": "hist",
+        "seed": seed,
+        "verbosity": 1,
+    }
+    return options, int(parameters.get("n_estimators", _DEFAULT_ROUNDS))
+
+
+def _objective(examples: Examples, task: str) -> dict[str, Any]:
+    """What XGBoost is to minimise, and how many numbers it is to answer."""
+    objective: dict[str, Any] = {"objective": _OBJECTIVES[task]}
+    if task == "multiclass":
+        places_of(examples)
+        objective["num_class"] = len(examples.outputs)
+    elif task == "quantile":
+        objective["quantile_alpha"] = [float(share) for share in examples.outputs]
+    return objective
+
+
+def _telling(watch: Watch) -> "TrainingCallback":
+    """A callback of XGBoost that tells `watch` the loss of every round."""
+    from xgboost.callback import TrainingCallback
+
+    class Telling(TrainingCallback):
+        def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+            (losses,) = evals_log["validation"].values()
+            watch(epoch + 1, float(losses[-1]))
+            return False
+
+    return Telling()
+
+
+def _first_line(error: Exception) -> str:
+    """The line of an XGBoost error that says what is wrong; a C++ stack trace follows it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].split("] ", 1)[-1] if lines else type(error).__name__

@@ -1,0 +1,1 @@
+"""What is recorded: model versions, statistics, metric points, alerts, validation results."""

@@ -1,0 +1,298 @@
+"""The search for parameters: Optuna proposes, whoever runs the trials answers, the best trial wins.
+
+Knows nothing of where trials run: they are handed out as futures, several at a time, and told to Optuna in the
+order of their numbers. What a trial is proposed, and when it is pruned, so depends on the answers to earlier trials
+alone, never on which of them happened to finish first: the same data and seed give the same search.
+"""
+
+import math
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Literal
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from giornata.documents.model import Dimension, Scalar, Search
+from giornata.errors import DataError
+from giornata.evaluation.metrics import HIGHER_IS_BETTER
+from giornata.models.base import FitError
+from giornata.records.model_version import TrialRecord
+from giornata.search.pruning import Bounds, Curve, bounds
+
+__all__ = [
+    "Submit",
+    "TrialResult",
+    "best_trial",
+    "distributions",
+    "further_trials",
+    "grid_points",
+    "new_study",
+    "point_within",
+    "search",
+    "trial_count",
+]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial gave: the metric on the validation rows, None where it was pruned; the rounds fitted, the seconds
+    it took, and the losses on its way."""
+
+    value: float | None
+    rounds: int
+    seconds: float
+    curve: Curve = ()
+
+
+Submit = Callable[[dict[str, Scalar], Bounds], "Future[TrialResult]"]
+"""Starts a trial with parameters, to be pruned by bounds. Its future raises FitError when the trial fails."""
+
+
+@dataclass(frozen=True)
+class _Running:
+    """A trial under way; the document's own parameters may lie outside of the space, so Optuna has none for them."""
+
+    trial: optuna.trial.Trial | None
+    number: int
+    parameters: dict[str, Scalar]
+    answer: "Future[TrialResult] | TrialRecord"
+
+
+def search(
+    submit: Submit,
+    own: Mapping[str, Scalar],
+    plan: Search,
+    in_flight: int,
+    first: Sequence[Mapping[str, Scalar]] = (),
+    known: Mapping[int, TrialRecord] | None = None,
+    spent: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[TrialRecord]:
+    """Run the trials of `plan`, at most `in_flight` at a time, and yield their records in order.
+
+    The first trial is `own`, the document's parameters as they are, wherever they lie; the others draw the parameters
+    of the space, those in `first` before all others as far as they lie in it, and keep the rest of `own`. Of a grid
+    each combination is tried once, that of `own` as the first trial. `known` holds trials by
+    number that an interrupted search of the same rows has finished: they are not run again. A trial that fails is
+    recorded while the others go on. No trial begins after the plan's `time`, in seconds of `clock`, of which `spent`
+    had passed before the interruption: those that wait for their turn are taken back.
+    """
+    study = new_study(plan, "maximize" if _higher(plan) else "minimize")
+    space = distributions(plan.space)
+    count = trial_count(plan, own)
+    earlier = _earlier(first, own, plan)
+    for point in earlier:
+        study.enqueue_trial(point)
+    if plan.sampler == "grid":
+        for point in grid_points(plan, [own, *earlier], count):
+            study.enqueue_trial(point)
+    ends = math.inf if plan.time is None else clock() + plan.time.total_seconds() - spent
+    told: list[TrialRecord] = []
+    running: deque[_Running] = deque()
+
+    def oldest() -> Iterator[TrialRecord]:
+        _wait(running[0], ends - clock())
+        if clock() > ends:
+            begun = [trial for trial in running if not _taken_back(trial)]
+            running.clear()
+            running.extend(begun)
+        if running:
+            told.append(_finish(study, running.popleft(), plan))
+            yield told[-1]
+
+    for number in range(count):
+        if len(running) >= in_flight:
+            yield from oldest()
+        trial = study.ask(space) if number else None
+        parameters = {**own, **(trial.params if trial else {})}
+        answer: Future[TrialResult] | TrialRecord | None = (known or {}).get(number)
+        if not isinstance(answer, TrialRecord) or answer.parameters != parameters:
+            if clock() > ends:
+                break
+            answer = submit(parameters, bounds(told) if plan.pruning == "median" else {})
+        running.append(_Running(trial, number, parameters, answer))
+    while running:
+        yield from oldest()
+
+
+def trial_count(plan: Search, own: Mapping[str, Scalar]) -> int:
+    """How many trials a search has, unless its time ends it: of a grid, the document's own parameters and all
+    combinations, or `trials` of them, among which `own` counts where it is one."""
+    if plan.sampler != "grid":
+        assert plan.trials is not None, "only a grid has a number of its own"
+        return plan.trials
+    return 1 + further_trials(plan, [own], plan.combinations if plan.trials is None else plan.trials)
+
+
+def further_trials(plan: Search, tried: Sequence[Mapping[str, Scalar]], trials: int) -> int:
+    """How many of `trials` are left after those that are `tried`: of a grid only its combinations count."""
+    if plan.sampler != "grid":
+        return max(trials - len(tried), 0)
+    points = [point_within(plan.space, parameters) for parameters in tried]
+    counted = {tuple(point.items()) for point in points if len(point) == len(plan.space)}
+    return max(min(trials, plan.combinations) - len(counted), 0)
+
+
+def best_trial(trials: Sequence[TrialRecord], metric: str) -> TrialRecord:
+    """The trial with the best metric, the earlier of equals. Raises DataError when every trial failed."""
+    complete = [trial for trial in trials if trial.value is not None]
+    if not complete:
+        reasons = "; ".join(sorted({trial.reason for trial in trials}))
+        raise DataError(f"all {len(trials)} trials of the search failed: {reasons}")
+    sign = -1 if metric in HIGHER_IS_BETTER else 1
+    return min(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
+
+
+def _higher(plan: Search) -> bool:
+    return plan.metric in HIGHER_IS_BETTER
+
+
+def new_study(plan: Search, direction: Literal["maximize", "minimize"]) -> optuna.Study:
+    """A study that draws parameters as the plan asks. The points of a grid are to be enqueued in it."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(direction=direction, sampler=_sampler(plan))
+
+
+def _sampler(plan: Search) -> optuna.samplers.BaseSampler:
+    match plan.sampler:
+        case "cmaes":
+            return optuna.samplers.CmaEsSampler(seed=plan.seed, warn_independent_sampling=False)
+        case "tpe":
+            return optuna.samplers.TPESampler(seed=plan.seed)
+        case _:
+            return optuna.samplers.RandomSampler(seed=plan.seed)
+
+
+def _earlier(
+    first: Sequence[Mapping[str, Scalar]], own: Mapping[str, Scalar], plan: Search
+) -> list[dict[str, Scalar]]:
+    """What of earlier parameters lies in the space, which may be another now; each once, and not the document's own.
+
+    Of a grid whole points alone: what is drawn for the rest of one would be tried again in its turn.
+    """
+    points: list[dict[str, Scalar]] = []
+    for drawn in first:
+        point = point_within(plan.space, drawn)
+        enough = len(point) == len(plan.space) if plan.sampler == "grid" else point
+        if enough and point not in points and not point.items() <= own.items():
+            points.append(point)
+    return points
+
+
+def point_within(space: Mapping[str, Dimension], parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """What of the parameters lies in a space."""
+    return {
+        name: parameters[name]
+        for name, dimension in space.items()
+        if name in parameters and dimension.holds(parameters[name])
+    }
+
+
+def grid_points(plan: Search, tried: Sequence[Mapping[str, Scalar]], trials: int) -> list[dict[str, Scalar]]:
+    """Combinations in an order drawn by the seed, without those that are tried anyway, as many as there are trials or
+    a few more: a search with fewer trials than combinations sees all over the grid."""
+    choices = {name: dimension.choice or [] for name, dimension in plan.space.items()}
+    size = math.prod(map(len, choices.values()))
+    wanted, random_ = trials + len(tried), random.Random(plan.seed)
+    if size <= 2 * wanted:
+        numbers = random_.sample(range(size), size)
+    else:
+        # Of a large grid a few points, without making all of it.
+        drawn: dict[int, None] = {}
+        while len(drawn) < wanted:
+            drawn[random_.randrange(size)] = None
+        numbers = list(drawn)
+    points = [_point(choices, number) for number in numbers]
+    return [point for point in points if not any(point.items() <= one.items() for one in tried)]
+
+
+def _point(choices: Mapping[str, Sequence[Scalar]], number: int) -> dict[str, Scalar]:
+    """The combination with a number, counted from 0 with the last parameter's choice changing first."""
+    point: dict[str, Scalar] = {}
+    for name in reversed(list(choices)):
+        number, place = divmod(number, len(choices[name]))
+        point[name] = choices[name][place]
+    return {name: point[name] for name in choices}
+
+
+def distributions(space: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
+    """What Optuna draws each parameter of a space from."""
+    return {name: _distribution(dimension) for name, dimension in space.items()}
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choice is not None:
+        return CategoricalDistribution(dimension.choice)
+    if dimension.integers is not None:
+        least, most = dimension.integers
+        return IntDistribution(least, most, log=dimension.log)
+    assert dimension.floats is not None, "a dimension is one of the three"
+    low, high = dimension.floats
+    return FloatDistribution(low, high, log=dimension.log)
+
+
+def _wait(running: _Running, seconds: float) -> None:
+    """Wait for a trial's answer, so long at most."""
+    if isinstance(running.answer, Future):
+        wait([running.answer], None if seconds == math.inf else max(seconds, 0))
+
+
+def _taken_back(running: _Running) -> bool:
+    """Take a trial back, which only one that has not begun can be."""
+    return isinstance(running.answer, Future) and running.answer.cancel()
+
+
+def _finish(study: optuna.Study, running: _Running, plan: Search) -> TrialRecord:
+    """Wait for a trial, tell Optuna of it, and record it."""
+    record = running.answer if isinstance(running.answer, TrialRecord) else _record(running)
+    trial = running.trial
+    if trial is None:
+        return record
+    match record.state:
+        case "complete":
+            study.tell(trial, record.value)
+        case "pruned":
+            # Optuna ranks a pruned trial by its last value, in the direction of the study; losses are lower-is-better.
+            for round_, loss in record.curve:
+                trial.report(-loss if _higher(plan) else loss, round_)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        case _:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return record
+
+
+def _record(running: _Running) -> TrialRecord:
+    assert isinstance(running.answer, Future)
+    try:
+        result = running.answer.result()
+        if result.value is not None and not math.isfinite(result.value):
+            raise FitError("its metric is not defined on the validation rows")
+    except FitError as error:
+        return TrialRecord(
+            number=running.number,
+            parameters=running.parameters,
+            state="failed",
+            reason=str(error),
+            seconds=0.0,
+        )
+    pruned = result.value is None
+    return TrialRecord(
+        number=running.number,
+        parameters=running.parameters,
+        state="pruned" if pruned else "complete",
+        value=result.value,
+        rounds=result.rounds,
+        reason=f"after round {result.rounds} worse than the median of earlier trials" if pruned else "",
+        seconds=result.seconds,
+        curve=list(result.curve),
+    )

@@ -1,0 +1,52 @@
+"""The search that a level or a part makes for itself, beginning with the best parameters for all rows."""
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import optuna
+
+from giornata.documents.model import Scalar, Search
+from giornata.search.optuna_search import distributions, grid_points, new_study, point_within
+
+__all__ = ["PartSearch"]
+
+
+class PartSearch:
+    """Proposes what a level or a part tries next, by the losses of what it has tried.
+
+    It draws from the space of `plan` and by its sampler and seed. What the space does not name stays as in the first
+    of `best`, the sets of parameters that it has tried already, with their `losses`: the lower, the better, and
+    infinite where there is none.
+    """
+
+    def __init__(
+        self, plan: Search, best: Sequence[Mapping[str, Scalar]], losses: Sequence[float], trials: int
+    ):
+        self._own = dict(best[0])
+        self._space = distributions(plan.space)
+        self._study = new_study(plan, "minimize")
+        self._asked: list[optuna.trial.Trial] = []
+        self._grid = deque(grid_points(plan, best, trials)) if plan.sampler == "grid" else None
+        for parameters, loss in zip(best, losses, strict=True):
+            point = point_within(plan.space, parameters)
+            if len(point) == len(self._space) and math.isfinite(loss):
+                told = optuna.trial.create_trial(params=point, distributions=self._space, value=loss)
+                self._study.add_trial(told)
+
+    def ask(self, count: int) -> list[dict[str, Scalar]]:
+        """So many sets of parameters; fewer, or none, where a grid has no more."""
+        if self._grid is not None:
+            count = min(count, len(self._grid))
+            for _ in range(count):
+                self._study.enqueue_trial(self._grid.popleft())
+        self._asked = [self._study.ask(self._space) for _ in range(count)]
+        return [{**self._own, **trial.params} for trial in self._asked]
+
+    def tell(self, losses: Sequence[float]) -> None:
+        """The losses of the sets that were asked for last, in their order."""
+        for trial, loss in zip(self._asked, losses, strict=True):
+            if math.isfinite(loss):
+                self._study.tell(trial, loss)
+            else:
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)

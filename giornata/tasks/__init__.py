@@ -1,0 +1,1 @@
+"""What a model is asked for: regression, binary, multiclass, quantile, forecasting, clustering."""
