@@ -12,7 +12,7 @@ from time import perf_counter
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dsl.types import Inputs, StoreInput
+from dsl.schema import Inputs, StoreInput
 from giornata.documents import FeatureGroup, load_project
 from giornata.names import data_table, group_table
 from giornata.removal import remove_project

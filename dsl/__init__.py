@@ -11,7 +11,8 @@ from dsl.errors import (
     UdfError,
 )
 from dsl.features import CompiledFeatures, compile_features
-from dsl.types import GroupSchema, Inputs, Schema, StoreInput, Type
+from dsl.schema import GroupSchema, Inputs, Schema, StoreInput
+from dsl.types import Type
 from dsl.udfs import Udfs, parse_udfs
 
 __all__ = [

@@ -1,8 +1,7 @@
 """Bounds of whole-number expressions, which tell where 64 bits may not be enough and a check is needed."""
 
-from dsl.signature import INT_BOUNDS, Bounds
 from dsl.tree import Call, Constant, If, Node
-from dsl.types import Type
+from dsl.types import INT_BOUNDS, Bounds, Type
 
 
 class BoundsOf:

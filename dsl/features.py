@@ -6,21 +6,22 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dsl.checker.lower import Lowering, State
+from dsl.checker.named import check_named
+from dsl.checker.nullability import NullsOf
 from dsl.errors import LanguageErrors, NotFittedError, StoredFormError
-from dsl.lower import Lowering, State
-from dsl.named import check_named
-from dsl.nullability import NullsOf
-from dsl.row import RowFunction, compile_row
-from dsl.signature import INT_BOUNDS, Fit
-from dsl.stored import Place, from_json, to_json
+from dsl.row.compile import RowFunction, compile_row
+from dsl.schema import Inputs, Schema, StoreInput
+from dsl.serialization import Place, from_json, to_json
+from dsl.signature import Fit
 from dsl.tree import Call, Constant, Node, RowColumn, StoreFeature, distinct, text
-from dsl.types import Inputs, Schema, StoreInput, is_text
+from dsl.types import INT_BOUNDS, is_text
 from dsl.udfs import UdfFunction, Udfs, parse_udfs
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from dsl.columns import ColumnProgram
+    from dsl.polars.compile import ColumnProgram
 
 FORMAT = "giornata-features"
 VERSION = 2
@@ -245,13 +246,13 @@ class CompiledFeatures:
 
     @cached_property
     def _program(self) -> "ColumnProgram":
-        from dsl.columns import ColumnProgram
+        from dsl.polars.compile import ColumnProgram
 
         return ColumnProgram(self._lowered)
 
     @cached_property
     def _argument_program(self) -> "ColumnProgram":
-        from dsl.columns import ColumnProgram
+        from dsl.polars.compile import ColumnProgram
 
         lower = Lowering({})
         return ColumnProgram({key: lower(call.arguments[0]) for key, call in self._fitted_calls.items()})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from dsl.types import NUMBERS, ORDERED, SCALARS, Type
+from dsl.types import NUMBERS, ORDERED, SCALARS, Bounds, Type
 
 VARIABLES: dict[str, tuple[Type, ...]] = {
     "number": NUMBERS,
@@ -15,9 +15,6 @@ VARIABLES: dict[str, tuple[Type, ...]] = {
     "anything": tuple(Type),
 }
 """Words of a signature that stand for one type each per call, and the types they may stand for."""
-
-Bounds = tuple[int, int]
-INT_BOUNDS: Bounds = (-(2**63), 2**63 - 1)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """The checked expression tree: typed nodes, their canonical text, and their JSON form."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dsl.types import Type, store_column, store_use
+from dsl.schema import store_column, store_use
+from dsl.types import Type
 
 if TYPE_CHECKING:
     from dsl.signature import Function
@@ -203,3 +205,17 @@ def _call_text(node: Call) -> str:
     if len(arguments) == 1:
         return f"({node.function.name}{arguments[0]})"
     return f"({arguments[0]} {node.function.name} {arguments[1]})"
+
+
+def shared_nodes(trees: Sequence[Node]) -> frozenset[Node]:
+    """The nodes that are used more than once, counting equal trees as one."""
+    uses = Counter(trees)
+    seen: set[Node] = set()
+    waiting = list(trees)
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            uses.update(children(node))
+            waiting += children(node)
+    return frozenset(node for node, count in uses.items() if count > 1 and children(node))

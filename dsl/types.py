@@ -1,15 +1,8 @@
-"""The types of the feature language, and the schema that an expression may read."""
+"""The types of the feature language."""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING
-
-from dsl.errors import SchemaError
-
-if TYPE_CHECKING:
-    from dsl.udfs import Udfs
 
 
 class Type(StrEnum):
@@ -37,9 +30,10 @@ LISTS = {kind: Type(f"list[{kind}]") for kind in SCALARS}
 """The type of a list by that of its items."""
 
 
-AGE = "event_age"
-"""Written like a feature of any group, `store.group.event_age`: seconds from the event time of the row that was found
-to the moment of asking, null where there is no row. No feature can have this name."""
+Bounds = tuple[int, int]
+"""The least and the greatest value that a whole number can have."""
+
+INT_BOUNDS: Bounds = (-(2**63), 2**63 - 1)
 
 NUMBERS = (Type.INT, Type.FLOAT)
 ORDERED = (Type.INT, Type.FLOAT, Type.STR, Type.TIMESTAMP)
@@ -54,104 +48,3 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like the given one, or None when nothing is near."""
     found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
     return found[0] if found else None
-
-
-def _typed(columns: Mapping[str, str], where: str) -> dict[str, Type]:
-    typed = {}
-    for name, text in columns.items():
-        if text not in set(Type):
-            near = nearest(str(text), map(str, Type))
-            hint = f"; did you mean {near!r}?" if near else ""
-            raise SchemaError(f"{where}.{name} has type {text!r}, which is none of {', '.join(Type)}{hint}")
-        typed[name] = Type(text)
-    return typed
-
-
-@dataclass(frozen=True)
-class GroupSchema:
-    """A feature group: the names and types of its entity (its key) and of its features.
-
-    `name` is what it is called once compiled, where that is not its name in expressions: of groups that have
-    versions, the one that is meant.
-    """
-
-    entity: Mapping[str, str]
-    features: Mapping[str, str]
-    name: str | None = None
-
-
-@dataclass(frozen=True)
-class Schema:
-    """What expressions may use: the columns of the row, the feature groups of the store, a project's functions.
-
-    `barred` says of columns of the row why none may use them, in words that follow the column.
-    """
-
-    row: Mapping[str, str]
-    store: Mapping[str, GroupSchema] = field(default_factory=dict)
-    udfs: "Udfs | None" = None
-    barred: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "row", _typed(self.row, "row"))
-        groups = {
-            name: GroupSchema(
-                _typed(group.entity, f"store.{name} entity"),
-                _typed(group.features, f"store.{name}"),
-                group.name or name,
-            )
-            for name, group in self.store.items()
-        }
-        object.__setattr__(self, "store", groups)
-        for name, group in groups.items():
-            if AGE in group.features:
-                raise SchemaError(f"store.{name}.{AGE} cannot be a feature: it is the age of the group's row")
-            for column, kind in {**group.entity, **group.features}.items():
-                if Type(kind).item:
-                    raise SchemaError(f"store.{name}.{column} is {kind}: a feature group holds no lists")
-
-
-def store_use(group: str, keys: Mapping[str, str]) -> str:
-    """Name of a group as looked up by {entity: row column}, in the entity's order.
-
-    It is the group's own where every key is the column of its name, else `group__column`, with each column.
-    """
-    if all(entity == column for entity, column in keys.items()):
-        return group
-    return "__".join([group, *keys.values()])
-
-
-def store_column(use: str, feature: str) -> str:
-    """Name under which a feature is handed in: `use__feature`."""
-    return f"{use}__{feature}"
-
-
-@dataclass(frozen=True)
-class StoreInput:
-    """What is read of one feature group by one choice of keys.
-
-    group: its name; keys: {entity name: row column that holds it}; features: {feature: type}, AGE among them where
-    the age of the row is asked for.
-    """
-
-    group: str
-    keys: Mapping[str, str]
-    features: Mapping[str, str]
-
-    @property
-    def stored(self) -> dict[str, str]:
-        """The features that the group's rows hold: all but the age."""
-        return {name: kind for name, kind in self.features.items() if name != AGE}
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a set of features reads: {row column: type}, keys of the store included, and {use: StoreInput}.
-
-    A use is a group with one choice of keys, named by `store_use`. nullable: the row columns whose null makes no
-    feature null, because each that uses them says what holds then.
-    """
-
-    row: Mapping[str, str]
-    store: Mapping[str, StoreInput]
-    nullable: frozenset[str] = frozenset()

@@ -1,8 +1,8 @@
 """Functions of a project's own: typed, pure Python, called in expressions as `udfs.name(…)`.
 
 Their source is part of the stored features, with its hash as version. It is the operator's code, not a caller's; what
-it may say is still limited (dsl/udf_check.py), so that a function is what it should be: a value made from its arguments
-alone. Who may deploy it is trusted.
+it may say is still limited (dsl/udf_code/check.py), so that a function is what it should be: a value made from its
+arguments alone. Who may deploy it is trusted.
 
     def speed(distance: float, minutes: float | None) -> float:
         return distance / (minutes or 1.0)
@@ -26,12 +26,12 @@ from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dsl import accept
 from dsl.errors import InputError, LanguageError, LanguageErrors, UdfError
+from dsl.row import inputs
 from dsl.signature import Function
 from dsl.types import Type
-from dsl.udf_check import TWIN, findings
-from dsl.udf_names import BUILTINS, MODULES
+from dsl.udf_code.allowed_names import BUILTINS, MODULES
+from dsl.udf_code.check import TWIN, findings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -116,7 +116,7 @@ class Udfs:
         """The function, with its rule for null, its errors named and its result checked. Raises UdfError."""
         function = self.functions[name]
         required = [place for place, optional in enumerate(function.optional) if not optional]
-        accepts = getattr(accept, "accept_" + function.returns.replace("[", "_").rstrip("]"))
+        accepts = getattr(inputs, "accept_" + function.returns.replace("[", "_").rstrip("]"))
         body = self.namespace[name]
 
         def call(*arguments: Any) -> Any:
@@ -148,7 +148,7 @@ class Udfs:
         def by_twin(call: Callable[..., Any], **arguments: "pl.Expr") -> "pl.Expr":
             import polars as pl
 
-            from dsl.columns import POLARS
+            from dsl.polars.types import POLARS
 
             value = self.namespace[f"{name}{TWIN}"](**arguments)
             needed = [
@@ -160,7 +160,7 @@ class Udfs:
             return held.cast(POLARS[returns])
 
         def by_row(call: Callable[..., Any], **arguments: "pl.Expr") -> "pl.Expr":
-            from dsl.functions.expressions import over_rows
+            from dsl.polars.expressions import over_rows
 
             return over_rows(call, list(arguments.values()), returns)
 

@@ -10,7 +10,7 @@
     self_test.json         rows of inputs and the answers that the version gives to them
 
 Opening verifies names, sizes and hashes and runs nothing: all of it is data. What a scorer made of it runs is the
-project's own functions, which `dsl/udf_check.py` holds to a list of what they may name, and, where the type of the
+project's own functions, which `dsl/udf_code/check.py` holds to a list of what they may name, and, where the type of the
 model is custom, the project's own class, which may do what the process may: make scorers of bundles from your own
 repository alone.
 """

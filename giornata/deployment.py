@@ -13,7 +13,7 @@ from pathlib import Path
 from cassandra.cluster import Session
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from dsl.types import AGE
+from dsl.schema import AGE
 from giornata.bundle import digest
 from giornata.catalogue.deployed import version_lacks
 from giornata.documents import load_project

@@ -11,8 +11,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from dsl import CompiledFeatures, Inputs
-from dsl.trace import Step, trace
-from dsl.types import nearest, store_column
+from dsl.schema import store_column
+from dsl.tools.trace import Step, trace
+from dsl.types import nearest
 from giornata.errors import DataError, RequestError
 from giornata.serving.requests import read_value
 

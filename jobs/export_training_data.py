@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dsl.types import store_column
+from dsl.schema import store_column
 from giornata.documents import load_project
 from giornata.errors import StoreError
 from giornata.names import parse_model_name

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from dsl.functions.expressions import by_value, choose, to_int
 from dsl.functions.limits import always
-from dsl.scalar.text import MAX_TEXT
-from dsl.scalar.text import hash_bucket as bucket_of
+from dsl.polars.expressions import by_value, choose, to_int
+from dsl.row.scalar.text import MAX_TEXT
+from dsl.row.scalar.text import hash_bucket as bucket_of
 from dsl.signature import Example, Function
 
 if TYPE_CHECKING:

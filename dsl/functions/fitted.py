@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dsl.fit import (
+from dsl.fitting.aggregates import (
     Boundaries,
     Extremes,
     Frequencies,

@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from dsl.functions.expressions import choose, to_int
 from dsl.functions.limits import always
-from dsl.scalar.places import DEGREE, DIAMETER, GEOHASH_DIGITS, HALF_DEGREE
+from dsl.polars.expressions import choose, to_int
+from dsl.row.scalar.geography import DEGREE, DIAMETER, GEOHASH_DIGITS, HALF_DEGREE
 from dsl.signature import Example, Function
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Bounds of whole-number results from those of the arguments."""
 
-from dsl.signature import Bounds
+from dsl.types import Bounds
 
 
 def quotient_bounds(a: Bounds, b: Bounds) -> Bounds:

@@ -1,16 +1,16 @@
 """Functions of lists.
 
-Both back ends call the same Python functions (dsl/scalar_lists.py), so that sums are the same bits on both.
+Both back ends call the same Python functions (dsl/row/scalar/lists.py), so that sums are the same bits on both.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dsl import scalar_lists
-from dsl.functions.expressions import over_rows
-from dsl.signature import Bounds, Example, Function
-from dsl.types import LISTS, Type
+from dsl.polars.expressions import over_rows
+from dsl.row.scalar import lists
+from dsl.signature import Example, Function
+from dsl.types import LISTS, Bounds, Type
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,7 +96,7 @@ def _element(kind: Type) -> Function:
             Example("element(row.x, 2)", None, {"x": (first, second)}),
         ),
         "list_element({items}, {index})",
-        scalar_lists.list_element,
+        lists.list_element,
         partial=True,
     )
 
@@ -108,7 +108,7 @@ def _extreme(name: str, kind: Type) -> Function:
         f"The {'least' if name == 'min' else 'greatest'} item that is not null; null where there is none.",
         (Example(f"{name}(row.x)", second if name == "min" else first, {"x": (first, None, second)}),),
         f"list_{name}({{items}})",
-        getattr(scalar_lists, f"list_{name}"),
+        getattr(lists, f"list_{name}"),
         partial=True,
     )
 
@@ -126,7 +126,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
             Example("sum([9223372036854775807, 1])", None),
         ),
         "list_sum_of_ints({items})",
-        scalar_lists.list_sum_of_ints,
+        lists.list_sum_of_ints,
         partial=True,
     ),
     _function(
@@ -134,7 +134,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
         "Exact sum of the items that are not null, rounded once; 0.0 where there is none.",
         (Example("sum([0.1, 0.2, 0.3])", 0.6), Example("sum([1e16, 1.0, -1e16])", 1.0)),
         "list_sum_of_floats({items})",
-        scalar_lists.list_sum_of_floats,
+        lists.list_sum_of_floats,
         partial=True,
     ),
     _function(
@@ -142,7 +142,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
         "Mean of the items that are not null; null where there is none.",
         (Example("mean([1, 2])", 1.5), Example("mean(row.x)", 4.0, {"x": (None, 4)})),
         "list_mean({items})",
-        scalar_lists.list_mean,
+        lists.list_mean,
         partial=True,
     ),
     _function(
@@ -150,7 +150,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
         "Mean of the items that are not null, their sum rounded once; null where there is none.",
         (Example("mean([0.5, 1.0])", 0.75),),
         "list_mean({items})",
-        scalar_lists.list_mean,
+        lists.list_mean,
         partial=True,
     ),
     *(_extreme(name, kind) for name in ("min", "max") for kind in _ORDERED),
@@ -161,7 +161,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
         "Each item as the nearest float.",
         (Example("sum(float([1, 2]))", 3.0),),
         "list_of_floats({items})",
-        scalar_lists.list_of_floats,
+        lists.list_of_floats,
     ),
     _function(
         "dot(a: list[float], b: list[float]) -> float",
@@ -172,7 +172,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
             Example("dot(row.x, [1.0, 2.0])", None, {"x": (1.0, None)}),
         ),
         "dot({a}, {b})",
-        scalar_lists.dot,
+        lists.dot,
         partial=True,
     ),
     _function(
@@ -180,7 +180,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
         "Euclidean length: the square root of dot(items, items).",
         (Example("norm([3, 4])", 5.0), Example("norm(row.x)", None, {"x": (3.0, None)})),
         "norm({items})",
-        scalar_lists.norm,
+        lists.norm,
         partial=True,
     ),
     Function(
@@ -203,7 +203,7 @@ LIST_FUNCTIONS: tuple[Function, ...] = (
             Example("split(row.x, '')", None, {"x": "a"}),
         ),
         "split({text}, {separator})",
-        scalar_lists.split,
+        lists.split,
         partial=True,
     ),
 )

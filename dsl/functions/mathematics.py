@@ -6,7 +6,7 @@ Polars computes in another way (log10, log2, cbrt, atanh) is put together from s
 
 from typing import TYPE_CHECKING
 
-from dsl.functions.expressions import choose
+from dsl.polars.expressions import choose
 from dsl.signature import Example, Function
 
 if TYPE_CHECKING:

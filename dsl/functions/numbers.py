@@ -1,7 +1,7 @@
 """Comparing, rounding and converting numbers."""
 
-from dsl.functions.expressions import choose, to_float, to_int
 from dsl.functions.limits import absolute_bounds, always
+from dsl.polars.expressions import choose, to_float, to_int
 from dsl.signature import Example, Function
 
 NUMBERS = (

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from dsl.functions.expressions import choose, to_int
 from dsl.functions.limits import always
-from dsl.patterns import compile_pattern, extractor, finder, problem
-from dsl.scalar.text import DECIMAL, INTEGER, MAX_TEXT
+from dsl.polars.expressions import choose, to_int
+from dsl.regex import compile_pattern, extractor, finder, problem
+from dsl.row.scalar.text import DECIMAL, INTEGER, MAX_TEXT
 from dsl.signature import Example, Function
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from dsl.formats import chrono, pattern, read_problem, spans, write_problem
-from dsl.functions.expressions import choose, to_float, to_int
 from dsl.functions.limits import always
-from dsl.scalar.times import formatter, reader
+from dsl.polars.expressions import choose, to_float, to_int
+from dsl.row.scalar.time import formatter, reader
 from dsl.signature import Example, Function
+from dsl.time_formats import chrono, pattern, read_problem, spans, write_problem
 
 if TYPE_CHECKING:
     import polars as pl

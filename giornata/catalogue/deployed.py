@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from dsl.types import AGE
+from dsl.schema import AGE
 from giornata.catalogue.meaning import digest, is_same
 from giornata.catalogue.versions import LiveVersion
 from giornata.documents import FeatureGroup, ProjectDocuments

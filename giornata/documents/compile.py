@@ -14,7 +14,7 @@ from giornata.names import group_version, newest_versions
 
 if TYPE_CHECKING:
     from dsl import CompiledFeatures, LanguageError, Schema, Udfs
-    from giornata.documents.load import ProjectDocuments
+    from giornata.documents.project_documents import ProjectDocuments
 
 _FEATURE_TYPES = ("float", "int", "bool")
 _LEVEL_TYPES = ("str", "int", "bool")
@@ -48,7 +48,7 @@ def _schema(
     model: ModelSpec, table: Table, groups: Mapping[str, FeatureGroup], udfs: "Udfs | None"
 ) -> "Schema":
     from dsl import GroupSchema, Schema
-    from dsl.types import AGE
+    from dsl.schema import AGE
 
     return Schema(
         row=dict(table.columns),

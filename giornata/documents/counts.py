@@ -1,7 +1,7 @@
 """Features of models that count events and are null, where a person may expect 0, as long as no row is known."""
 
 from giornata.documents.compile import compile_model
-from giornata.documents.load import ProjectDocuments
+from giornata.documents.project_documents import ProjectDocuments
 
 
 def null_counts(documents: ProjectDocuments) -> list[str]:

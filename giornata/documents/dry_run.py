@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from giornata import names
 from giornata.documents.feature_group import Expectation
-from giornata.documents.load import ProjectDocuments
+from giornata.documents.project_documents import ProjectDocuments
 from giornata.documents.queries import Finding
 from giornata.documents.text_files import problem_in, read_text, shown_path
 from giornata.documents.yaml_positions import Place, YamlFile

@@ -12,7 +12,7 @@ from giornata.documents.base import Document
 from giornata.documents.feature_group import Source
 
 if TYPE_CHECKING:
-    from giornata.documents.load import ProjectDocuments
+    from giornata.documents.project_documents import ProjectDocuments
 
 __all__ = ["GroupSource", "read_source"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from giornata import names
-from giornata.documents.load import ProjectDocuments
+from giornata.documents.project_documents import ProjectDocuments
 from giornata.documents.suggestions import did_you_mean
 from giornata.documents.text_files import problem_in, read_text, shown_path
 from giornata.errors import Problem

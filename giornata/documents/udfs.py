@@ -32,7 +32,7 @@ def read_udfs(path: Path, shown: str) -> tuple["Udfs | None", list[Problem]]:
 def twin_problems(udfs: "Udfs", shown: str) -> list[Problem]:
     """The functions whose twins over columns mean something else, tried out on drawn rows: this runs the file."""
     from dsl import UdfError
-    from dsl.twins import differences
+    from dsl.tools.check_udf_columns import differences
 
     lines = udfs.source.split("\n")
     try:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import orjson
 
-from dsl.types import AGE
+from dsl.schema import AGE
 from giornata.absence import Reason
 from giornata.documents.model import CONSISTENCY, SERVED
 from giornata.records.alert import ALL_ROWS

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dsl.types import Inputs
+from dsl.schema import Inputs
 from giornata.bundle import open_bundle, read_file
 from giornata.documents import FeatureGroup
 from giornata.documents.model import Online

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from cassandra import InvalidRequest
 from cassandra.cluster import PreparedStatement, ResponseFuture, Session
 
-from dsl.types import AGE, Inputs, StoreInput
+from dsl.schema import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.absence import Missing, Reason
 from giornata.documents.feature_group import FeatureGroup

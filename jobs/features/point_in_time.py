@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from dsl.types import AGE, Inputs, StoreInput
+from dsl.schema import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.documents import FeatureGroup
 from giornata.errors import NotFoundError, StoreError

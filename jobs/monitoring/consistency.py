@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from dsl.types import AGE, Inputs
+from dsl.schema import AGE, Inputs
 from giornata.absence import LOGGED, Reason
 from giornata.errors import StoreError
 from giornata.monitoring.consistency import Verdict, compare

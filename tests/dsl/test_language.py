@@ -44,7 +44,7 @@ PROMISES = {
     "compare the two bit for bit": [
         "test_equality.py::test_any_expression_means_the_same_by_row_and_by_column"
     ],
-    "The functions are in [functions.md]": ["test_reference.py::test_the_page_is_up_to_date"],
+    "The functions are in [functions.md]": ["tools/test_reference.py::test_the_page_is_up_to_date"],
     # Syntax
     "Literals: `1`, `0.5`": [
         ("1", {}, 1),
@@ -86,28 +86,28 @@ PROMISES = {
     ],
     # Names
     "may use any other of its set by its bare name": [
-        "test_named.py::test_a_feature_uses_others_wherever_they_are_written"
+        "checker/test_named.py::test_a_feature_uses_others_wherever_they_are_written"
     ],
     "the set is `features`, and `define`": [
         "../giornata/documents/test_load.py::test_features_and_levels_use_named_expressions",
-        "test_named.py::test_what_is_defined_beside_the_features_is_no_feature",
+        "checker/test_named.py::test_what_is_defined_beside_the_features_is_no_feature",
     ],
     "the same as if it were written out in brackets": [
-        "test_named.py::test_any_expressions_named_mean_the_same_as_written_out",
-        "test_named.py::test_a_shared_expression_is_computed_once",
+        "checker/test_named.py::test_any_expressions_named_mean_the_same_as_written_out",
+        "checker/test_named.py::test_a_shared_expression_is_computed_once",
     ],
-    "in a circle are an error": ["test_named.py::test_a_cycle_is_named_where_it_begins"],
+    "in a circle are an error": ["checker/test_named.py::test_a_cycle_is_named_where_it_begins"],
     "A name before a bracket is always a function": [
-        "test_named.py::test_a_name_and_a_function_of_that_name_are_told_apart"
+        "checker/test_named.py::test_a_name_and_a_function_of_that_name_are_told_apart"
     ],
     "5,000 parts, 80 levels": [
-        "test_named.py::test_expressions_that_double_end_quickly_and_are_limited",
-        "test_named.py::test_long_chains_are_limited_and_the_longest_works_everywhere",
+        "checker/test_named.py::test_expressions_that_double_end_quickly_and_are_limited",
+        "checker/test_named.py::test_long_chains_are_limited_and_the_longest_works_everywhere",
     ],
     # The feature store
     "is looked up by the row columns that have the names": [
         ("store.g.x", {"g__x": 2.0}, 2.0),
-        "test_check.py::test_a_key_of_another_type_is_an_error",
+        "checker/test_check.py::test_a_key_of_another_type_is_an_error",
     ],
     "states the column that holds a key": [
         ("store.g(s=row.r).x", {"g__r__x": 2.0}, 2.0),
@@ -120,16 +120,16 @@ PROMISES = {
     ],
     "Of a group that has versions": [
         "../giornata/documents/test_load.py::test_expressions_mean_the_newest_version_of_a_group",
-        "../jobs/test_evolution.py::test_a_changed_meaning_is_a_new_version_beside_the_old_one",
+        "../jobs/online/test_schema_evolution.py::test_a_changed_meaning_is_a_new_version_beside_the_old_one",
     ],
     "is the age of the row that was found, in seconds": [
         ("store.g.event_age / 60", {"g__event_age": 90.0}, 1.5),
         "../giornata/stores/test_features.py::test_the_age_of_the_row_found",
-        "../jobs/test_point_in_time.py::test_offline_is_the_oracle_and_online_is_offline",
+        "../jobs/features/test_point_in_time.py::test_offline_is_the_oracle_and_online_is_offline",
     ],
     "null where no row is known, where the newest is older": [
         "../giornata/stores/test_features.py::test_one_group_by_two_keys",
-        "../jobs/test_point_in_time.py::test_offline_is_the_oracle_and_online_is_offline",
+        "../jobs/features/test_point_in_time.py::test_offline_is_the_oracle_and_online_is_offline",
     ],
     # Types
     "`int` (64 bits, signed), `float`": [
@@ -267,7 +267,7 @@ PROMISES = {
     "take a time that grows with the length of the text and no faster": [
         ("matches(row.s, 'a$')", {"s": "a" * 100_000}, True),
         ("extract(row.s, '(a)$')", {"s": "é" * 100_000 + "a"}, "a"),
-        "test_patterns.py::test_no_pattern_takes_long_in_either_engine",
+        "test_regex.py::test_no_pattern_takes_long_in_either_engine",
     ],
     "would make longer than 65,536 characters is null": [
         ("length(concat(row.s, 'b'))", {"s": "a" * 65_535}, 65_536),
@@ -279,7 +279,7 @@ PROMISES = {
         ("[1, 2.5]", {}, [1.0, 2.5]),
         ("[1, 'a']", "values of one type"),
         ("[[1]]", "a list holds no lists"),
-        "test_check.py::test_a_feature_group_holds_no_lists",
+        "checker/test_check.py::test_a_feature_group_holds_no_lists",
     ],
     "A list may be null, and so may each of its items": [
         ("row.l", {"l": [1, None]}, [1, None]),
@@ -320,7 +320,7 @@ PROMISES = {
     ],
     # Time
     "A timestamp is an instant. Handed in it must have a time zone": [
-        "test_row.py::test_a_value_of_another_type_is_an_error_naming_the_input",
+        "row/test_compile.py::test_a_value_of_another_type_is_an_error_naming_the_input",
         "functions/test_table.py::test_minutes_between_counts_instants_over_a_change_of_clocks",
     ],
     "read the clock of a zone, daylight saving time included": [
@@ -343,25 +343,25 @@ PROMISES = {
     "Parameters and result are annotated": ["test_udfs.py::test_types_and_nulls_come_from_the_annotations"],
     "The file holds imports": [
         "test_udfs.py::test_what_is_not_allowed_in_the_file_is_said_at_its_place",
-        "test_udf_check.py::test_what_is_more_than_a_value_of_the_arguments_is_refused_at_its_place",
-        "test_udf_check.py::test_what_to_write_instead_is_said",
+        "udf_code/test_check.py::test_what_is_more_than_a_value_of_the_arguments_is_refused_at_its_place",
+        "udf_code/test_check.py::test_what_to_write_instead_is_said",
     ],
     "Nothing is kept from one call to the next": [
-        "test_udf_check.py::test_a_constant_that_a_call_could_change_is_refused",
-        "test_udf_check.py::test_what_only_running_shows_to_be_changeable_cannot_be_loaded",
-        "test_udf_check.py::test_a_dict_among_the_constants_is_read_only_however_it_is_reached",
+        "udf_code/test_check.py::test_a_constant_that_a_call_could_change_is_refused",
+        "udf_code/test_check.py::test_what_only_running_shows_to_be_changeable_cannot_be_loaded",
+        "udf_code/test_check.py::test_a_dict_among_the_constants_is_read_only_however_it_is_reached",
     ],
     "A set may be asked what is in it": [
-        "test_udf_check.py::test_what_is_allowed_gives_the_same_in_processes_with_other_hashes"
+        "udf_code/test_check.py::test_what_is_allowed_gives_the_same_in_processes_with_other_hashes"
     ],
     "These rules keep mistakes out": [
-        "test_udf_check.py::test_from_nothing_that_is_allowed_does_one_reach_a_module_a_frame_or_the_builtins"
+        "udf_code/test_check.py::test_from_nothing_that_is_allowed_does_one_reach_a_module_a_frame_or_the_builtins"
     ],
     "under its SHA-256": ["test_udfs.py::test_the_source_travels_with_the_features_under_its_hash"],
     "is its twin: the same from Polars expressions": [
         "test_udfs.py::test_a_twin_that_means_something_else_is_found",
-        "test_udf_check.py::test_a_twin_sees_no_other_row",
-        "../giornata/test_cli.py::test_check_tries_out_the_twins_of_functions",
+        "udf_code/test_check.py::test_a_twin_sees_no_other_row",
+        "../giornata/cli/test_main.py::test_check_tries_out_the_twins_of_functions",
     ],
     "is an error naming the function, its arguments and the row": [
         "test_udfs.py::test_a_function_that_fails_is_named_with_its_arguments_and_the_row",
@@ -378,39 +378,39 @@ PROMISES = {
         "functions/test_table.py::test_an_empty_training_set_leaves_normalize_without_an_answer",
     ],
     "A function that learns from the label too": [
-        "test_fit.py::test_labels_of_other_rows_alone",
-        "../jobs/test_training_data.py::test_a_label_has_no_part_in_its_own_row",
+        "fitting/test_aggregates.py::test_labels_of_other_rows_alone",
+        "../jobs/training/test_dataset.py::test_a_label_has_no_part_in_its_own_row",
     ],
     "Learning adds up whole numbers only": [
-        "test_fit.py::test_one_partition_and_seventeen_give_the_same_state"
+        "fitting/test_aggregates.py::test_one_partition_and_seventeen_give_the_same_state"
     ],
     "What is learned is part of the stored features": [
-        "test_stored.py::test_any_features_come_back_the_same"
+        "test_serialization.py::test_any_features_come_back_the_same"
     ],
     # Errors
     "Every mistake of every feature is reported at once": [
-        "test_check.py::test_all_mistakes_of_all_features_are_reported_at_once",
-        "test_check.py::test_message",
+        "checker/test_check.py::test_all_mistakes_of_all_features_are_reported_at_once",
+        "checker/test_check.py::test_message",
     ],
     # Inputs
     "What is read is told from the expressions": [
         "test_features.py::test_names_types_and_inputs_are_what_the_expressions_use"
     ],
     "A row column may be null in a request": [
-        "test_nullability.py::test_which_inputs_may_be_null",
-        "../jobs/test_training_data.py::test_a_column_may_be_null_where_training_lacked_it_or_no_expression_needs_it",
+        "checker/test_nullability.py::test_which_inputs_may_be_null",
+        "../jobs/training/test_dataset.py::test_a_column_may_be_null_where_training_lacked_it_or_no_expression_needs_it",
     ],
     "Constants are folded, and what several expressions share": [
-        "test_row.py::test_constants_are_folded",
-        "test_row.py::test_what_two_features_share_is_computed_once",
-        "test_columns.py::test_what_expressions_share_is_computed_once_and_constants_are_folded",
+        "row/test_compile.py::test_constants_are_folded",
+        "row/test_compile.py::test_what_two_features_share_is_computed_once",
+        "polars/test_compile.py::test_what_expressions_share_is_computed_once_and_constants_are_folded",
     ],
     "A model takes the values of its features in single precision": [
         "../giornata/evaluation/test_precision.py::test_days_that_are_written_as_one_number"
     ],
     "A value of another type than declared is an error": [
-        "test_row.py::test_a_value_of_another_type_is_an_error_naming_the_input",
-        "test_columns.py::test_a_column_of_another_type_is_an_error_naming_the_input",
+        "row/test_compile.py::test_a_value_of_another_type_is_an_error_naming_the_input",
+        "polars/test_compile.py::test_a_column_of_another_type_is_an_error_naming_the_input",
     ],
 }
 CHECKS = [pytest.param(check, id=f"{quote} - {number}") for quote, checks in PROMISES.items()

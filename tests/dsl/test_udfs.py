@@ -21,7 +21,7 @@ from dsl import (
     compile_features,
     parse_udfs,
 )
-from dsl.twins import differences
+from dsl.tools.check_udf_columns import differences
 
 SOURCE = '''"""Functions."""
 import math

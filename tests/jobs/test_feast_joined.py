@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from dsl.types import Inputs, StoreInput
+from dsl.schema import Inputs, StoreInput
 from giornata import names
 from giornata.documents import Feature, FeatureGroup
 from giornata.settings import Settings

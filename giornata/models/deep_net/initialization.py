@@ -10,7 +10,7 @@ from giornata.dataset import Examples, Matrix, Vector
 from giornata.models.base import FitError
 from giornata.models.classes import class_shares, places_of
 from giornata.models.deep_net.inputs import LIMIT, NetInputs
-from giornata.models.deep_net.model_type import DeepNet, Layer
+from giornata.models.deep_net.network import DeepNet, Layer
 
 __all__ = ["Plan", "diverged", "finished", "first_net"]
 

@@ -19,7 +19,7 @@ from giornata.dataset import Examples, Matrix, Vector
 from giornata.models.base import DEVICE, FitError, Watch
 from giornata.models.deep_net.initialization import Plan, diverged, finished, first_net
 from giornata.models.deep_net.inputs import NetInputs
-from giornata.models.deep_net.model_type import DeepNet, Layer
+from giornata.models.deep_net.network import DeepNet, Layer
 
 __all__ = ["Alone", "Learner", "Plan", "Rows", "best", "device", "repeatable", "train"]
 

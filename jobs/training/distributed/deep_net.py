@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from giornata.dataset import Examples
 from giornata.models.base import DEVICE, FitError, Parameters
 from giornata.models.deep_net.initialization import Plan, finished, first_net
-from giornata.models.deep_net.model_type import DeepNet
+from giornata.models.deep_net.network import DeepNet
 from jobs.runtime.code_archive import ARCHIVE
 from jobs.runtime.spark_errors import SPARK_ERRORS, is_shut_down
 from jobs.training.dataset import LABEL, matrix_columns

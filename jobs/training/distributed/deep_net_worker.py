@@ -21,7 +21,7 @@ from giornata.dataset import Matrix
 from giornata.documents.model import Scalar
 from giornata.models.base import FitError
 from giornata.models.deep_net.initialization import Plan
-from giornata.models.deep_net.model_type import DeepNet
+from giornata.models.deep_net.network import DeepNet
 from giornata.models.deep_net.training import Alone, Learner, Rows, best, device, repeatable
 
 __all__ = ["learn"]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from cassandra.cluster import Session
 
-from dsl.types import AGE, Inputs, StoreInput
+from dsl.schema import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.absence import Reason
 from giornata.documents import Feature, FeatureGroup

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from dsl.types import AGE, Inputs, StoreInput
+from dsl.schema import AGE, Inputs, StoreInput
 from giornata import names
 from giornata.documents import Feature, FeatureGroup
 from giornata.errors import NotFoundError, StoreError

@@ -16,7 +16,8 @@ from giornata.documents.model import Dimension
 from giornata.errors import BundleError
 from giornata.models.base import DEVICE, FitError, ParameterError, PrunedError
 from giornata.models.deep_net.inputs import LIMIT, NetInputs
-from giornata.models.deep_net.model_type import DeepNet, DeepNetType, Layer
+from giornata.models.deep_net.model_type import DeepNetType
+from giornata.models.deep_net.network import DeepNet, Layer
 
 TYPE = DeepNetType()
 CODES = 6

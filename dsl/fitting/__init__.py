@@ -1,0 +1,1 @@
+"""What fitted functions keep of the training rows: mergeable aggregates and quantiles."""

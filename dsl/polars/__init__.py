@@ -1,0 +1,1 @@
+"""Columns: a program of Polars expressions for a set of expressions."""
