@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bench.figures import show
 from bench.training_rows import FEATURES, LEVELS, flights_matrix, write_matrix
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Scalar
 from giornata.models import model_type
 from giornata.partitions import Key
@@ -80,6 +80,6 @@ def _in_a_loop(frame: pd.DataFrame, parameters: Mapping[str, Scalar]) -> dict[Ke
     models = {}
     for key, rows in _groups(frame):
         values, target = rows[[*FEATURES]].to_numpy(np.float32), rows["label"].to_numpy(np.float64)
-        examples = Examples(values, target, {}, FEATURES)
+        examples = Dataset(values, target, {}, FEATURES)
         models[key] = TYPE.fit(examples, "regression", parameters, 0).to_files()["model.ubj"]
     return models

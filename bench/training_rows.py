@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.partitions import key_text, prefixes
 from jobs.runtime.session import ROOT
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW
@@ -41,12 +41,12 @@ def flights_matrix() -> pd.DataFrame:
     ).astype(dict.fromkeys(FEATURES, np.float32))
 
 
-def split(frame: pd.DataFrame) -> tuple[Examples, Examples]:
+def split(frame: pd.DataFrame) -> tuple[Dataset, Dataset]:
     """Rows to learn from and rows to be judged on: the last fifth of the time."""
     cut = len(frame) * 4 // 5
 
-    def of(rows: pd.DataFrame) -> Examples:
-        return Examples(
+    def of(rows: pd.DataFrame) -> Dataset:
+        return Dataset(
             rows[list(FEATURES)].to_numpy(np.float32), rows["label"].to_numpy(np.float64), {}, FEATURES
         )
 

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Answers", "Examples", "Matrix", "Vector"]
+__all__ = ["Dataset", "Matrix", "Predictions", "Vector"]
 
 Matrix = NDArray[np.float32]
 """One row a request, one column a feature; NaN is missing, infinity does not occur."""
 
 Vector = NDArray[np.float64]
 
-Answers = NDArray[np.float64]
+Predictions = NDArray[np.float64]
 """One row a request: a number each, or a column for each of the outputs of the dataset."""
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class Dataset:
     """Rows to learn from: a matrix of features and the label of each row. Equal to nothing but themselves.
 
     `categories` maps the columns that hold codes of categories, not amounts, to how many codes there are: codes

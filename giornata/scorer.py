@@ -18,7 +18,7 @@ import orjson
 
 from dsl import CompiledFeatures, Inputs, StoreInput
 from giornata.bundle import Bundle, SelfTestRow, told
-from giornata.dataset import Answers, Matrix
+from giornata.dataset import Matrix, Predictions
 from giornata.errors import BundleError, DataError
 from giornata.models import model_type
 from giornata.names import store_column
@@ -123,7 +123,7 @@ class Scorer:
             }
         )
 
-    def answers(self, frame: "pl.DataFrame") -> tuple[Answers, list[int]]:
+    def answers(self, frame: "pl.DataFrame") -> tuple[Predictions, list[int]]:
         """The numbers of the answers to the rows of a frame as in `columns`, a row each (a number each where there is
         but one), and the places of the parts of the bundle that gave them."""
         positions = self._positions(frame)
@@ -176,10 +176,10 @@ class Scorer:
             positions.append(position)
         return positions
 
-    def _named(self, answers: Answers) -> list[dict[str, float]]:
+    def _named(self, answers: Predictions) -> list[dict[str, float]]:
         return [dict(zip(self._outputs, numbers, strict=True)) for numbers in answers.tolist()]
 
-    def _predict(self, matrix: Matrix, positions: Sequence[int]) -> Answers:
+    def _predict(self, matrix: Matrix, positions: Sequence[int]) -> Predictions:
         width = (len(self._outputs),) if self._outputs else ()
         values = np.empty((len(positions), *width), np.float64)
         chosen = np.asarray(positions)

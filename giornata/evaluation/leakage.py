@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Examples, Vector
+from giornata.dataset import Dataset, Vector
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
 from giornata.evaluation.metrics import binary_metrics
@@ -69,7 +69,7 @@ def moments_ahead(found: Mapping[str, Ahead], spec: ModelSpec, table: Table) -> 
     ]
 
 
-def leakage(names: Sequence[str], examples: Examples, task: str) -> list[str]:
+def leakage(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
     """A sentence for every feature that tells the label by itself, alone or by being missing.
 
     Real features of a real problem do not: most often such a column is filled in after the moment of asking.

@@ -160,8 +160,8 @@ def clustering_metrics(answers: NDArray) -> dict[str, float]:
 
 
 def metrics(task: str, actual: NDArray, answers: NDArray, outputs: Sequence[str] = ()) -> dict[str, float]:
-    """The metrics of a task (see the functions above). `answers` are what `Fitted.predict` gives, `outputs` the names
-    of their columns; `actual` is not looked at for clustering. Raises DataError."""
+    """The metrics of a task (see the functions above). `answers` are what `FittedModel.predict` gives, `outputs` the
+    names of their columns; `actual` is not looked at for clustering. Raises DataError."""
     if task == "multiclass":
         return multiclass_metrics(actual, answers)
     if task == "quantile":

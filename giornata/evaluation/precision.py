@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 
 __all__ = ["EXACT", "FEW_LOST", "Distinct", "large_features", "lost_values"]
 
@@ -32,7 +32,7 @@ class Distinct:
         return self.values - self.left
 
 
-def large_features(names: Sequence[str], examples: Examples) -> list[str]:
+def large_features(names: Sequence[str], examples: Dataset) -> list[str]:
     """The features with a value beyond EXACT: those that `Distinct` is to be found of."""
     if not len(examples.matrix):
         return []

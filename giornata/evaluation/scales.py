@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 
 __all__ = ["UNEVEN", "uneven_scales"]
 
@@ -15,7 +15,7 @@ large."""
 _OF_CODES = 0.5  # the standard deviation of what is 0 in half of the rows and 1 in the others
 
 
-def uneven_scales(names: Sequence[str], examples: Examples, task: str) -> list[str]:
+def uneven_scales(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
     """A sentence where one feature decides alone which rows are alike, because its numbers are so much larger."""
     if task != "clustering":
         return []
@@ -33,7 +33,7 @@ def uneven_scales(names: Sequence[str], examples: Examples, task: str) -> list[s
     ]
 
 
-def _spread(examples: Examples, column: int) -> float:
+def _spread(examples: Dataset, column: int) -> float:
     """The standard deviation of an amount, a missing one being at the mean; of codes, and of what is 0 or 1, the
     largest that these can have: a rare one is not told to be brought to one scale with others."""
     values = examples.matrix[:, column].astype(np.float64)

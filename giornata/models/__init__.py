@@ -1,10 +1,10 @@
 """Model types behind one small interface, and the tree of parts that any of them may be divided into."""
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import Bounds
 from giornata.errors import NotFoundError
-from giornata.models.base import Fitted, ModelType
+from giornata.models.base import FittedModel, ModelType
 from giornata.models.custom.model_type import CustomType
 from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.forecast.model_type import ForecastType
@@ -14,7 +14,7 @@ from giornata.models.linear.regression import LinearType
 from giornata.models.trees.decision_trees import DecisionTreeType, RandomForestType
 from giornata.models.trees.xgboost import BoostedTreesType
 
-__all__ = ["Examples", "Fitted", "ModelType", "model_type"]
+__all__ = ["Dataset", "FittedModel", "ModelType", "model_type"]
 
 _TYPES: dict[str, ModelType] = {
     "xgboost": BoostedTreesType(),

@@ -3,21 +3,21 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol, Self
 
-from giornata.dataset import Answers, Examples, Matrix
+from giornata.dataset import Dataset, Matrix, Predictions
 from giornata.documents.model import Dimension, Scalar
 from giornata.errors import GiornataError
 
 __all__ = [
     "DEVICE",
+    "Callback",
     "EvaluationError",
     "FitError",
-    "Fitted",
+    "FittedModel",
     "ModelType",
     "ParameterError",
     "Parameters",
     "PredictionError",
     "PrunedError",
-    "Watch",
 ]
 
 Parameters = Mapping[str, Scalar]
@@ -26,7 +26,7 @@ DEVICE = "GIORNATA_DEVICE"
 """The environment variable by which a process says where model types that can use a GPU learn: `cuda`, else the
 processor. Models answer on the processor always."""
 
-Watch = Callable[[int, float], None]
+Callback = Callable[[int, float], None]
 """Told after every round of a fit its number, from 1, and the loss on the validation rows (lower is better: root mean
 squared error for regression, log loss for binary and multiclass, pinball loss for quantile). Raises PrunedError to
 end the fit."""
@@ -52,7 +52,7 @@ class PrunedError(GiornataError):
     """A search ended a fit, because others did better after as many rounds."""
 
 
-class Fitted(Protocol):
+class FittedModel(Protocol):
     """A model that has learned; immutable, and safe to ask from several threads."""
 
     @property
@@ -60,7 +60,7 @@ class Fitted(Protocol):
         """Rounds of training that the model holds (boosting rounds, epochs, iterations); 1 where there are none."""
         ...
 
-    def predict(self, matrix: Matrix) -> Answers:
+    def predict(self, matrix: Matrix) -> Predictions:
         """One answer a row, always finite: the value (regression) or the probability of true (binary); or a row of
         numbers: the probability of every class, which add up to 1 (multiclass), the value of every share, none below
         the one before it (quantile), the number of the nearest centre and the distance to it (clustering), the
@@ -98,7 +98,7 @@ class ModelType(Protocol):
         ...
 
     @property
-    def fitted(self) -> type[Fitted]:
+    def fitted(self) -> type[FittedModel]:
         """The class of its models, which reads their files."""
         ...
 
@@ -116,14 +116,14 @@ class ModelType(Protocol):
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
-    ) -> Fitted:
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
+    ) -> FittedModel:
         """Learn from the rows; the same rows, parameters, seed and threads give the same model.
 
         `validation` rows are looked at only to stop early, where the parameters ask for it, and to tell `watch`,

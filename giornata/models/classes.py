@@ -9,13 +9,13 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Answers, Examples, Vector
+from giornata.dataset import Dataset, Predictions, Vector
 from giornata.models.base import FitError
 
 __all__ = ["class_shares", "places_of", "scaled_to_one", "shares_of_counts", "softmax"]
 
 
-def places_of(examples: Examples) -> NDArray[np.intp]:
+def places_of(examples: Dataset) -> NDArray[np.intp]:
     """The place of each row's class among the outputs.
 
     Raises FitError without rows, and when a label is no place.
@@ -48,7 +48,7 @@ def shares_of_counts(counts: NDArray[np.intp]) -> Vector:
     return np.where(lacking, least, shares * (1 - lacking.sum() * least))
 
 
-def softmax(scores: NDArray[np.float64]) -> Answers:
+def softmax(scores: NDArray[np.float64]) -> Predictions:
     """The probabilities whose logarithms differ as the scores do, of shape (rows, classes), without overflow."""
     with np.errstate(over="ignore"):
         below = scores - scores.max(axis=1, keepdims=True)
@@ -57,7 +57,7 @@ def softmax(scores: NDArray[np.float64]) -> Answers:
     return scaled_to_one(powers.reshape(below.shape))
 
 
-def scaled_to_one(weights: NDArray[np.float64]) -> Answers:
+def scaled_to_one(weights: NDArray[np.float64]) -> Predictions:
     """The weights, of shape (rows, classes), as shares of their row's sum, which is not 0."""
     # Not NumPy's sum, which adds in an order that depends on the shape and the layout.
     return weights / np.add.accumulate(weights, axis=1)[:, -1:]

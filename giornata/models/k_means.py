@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from giornata.dataset import Answers, Examples, Matrix
+from giornata.dataset import Dataset, Matrix, Predictions
 from giornata.documents.base import Document
 from giornata.documents.model import Dimension, Scalar
 from giornata.errors import BundleError, DataError
-from giornata.models.base import FitError, Parameters, Watch
+from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.linear.design_matrix import Design
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
@@ -76,7 +76,7 @@ class KMeans:
         self._features = np.array([column.feature for column in columns], np.intp)
         self._centres = np.array(file.centres, np.float64).reshape(len(file.centres), len(columns))
 
-    def predict(self, matrix: Matrix) -> Answers:
+    def predict(self, matrix: Matrix) -> Predictions:
         """Shape (rows, 2); of centres that are equally near, the first. Raises DataError for other columns."""
         return _nearest(self._points(matrix), self._centres)
 
@@ -154,13 +154,13 @@ class KMeansType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> KMeans:
         """`examples.target` is not looked at. Rows of fewer kinds than clusters get a centre for each kind."""
         if task != "clustering":
@@ -173,7 +173,7 @@ class KMeansType:
         return clusters_of(examples, columns, centres, rows)
 
 
-def columns_of(examples: Examples) -> list[_Column]:
+def columns_of(examples: Dataset) -> list[_Column]:
     """The dimensions of the space that rows like these are points in. Raises FitError without rows."""
     return [
         _Column(feature=made.feature, mean=0.0 if made.code is not None else made.mean, code=made.code)
@@ -183,7 +183,7 @@ def columns_of(examples: Examples) -> list[_Column]:
 
 
 def clusters_of(
-    examples: Examples,
+    examples: Dataset,
     columns: Sequence[_Column],
     centres: Sequence[NDArray[np.float64]] | NDArray[np.float64],
     rows: Sequence[int] | NDArray[np.intp],
@@ -243,7 +243,7 @@ def _kinds(points: NDArray[np.float64], most: int) -> int:
     return kinds
 
 
-def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> Answers:
+def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> Predictions:
     """The number of the nearest centre and the distance, for each point."""
     found = np.empty((len(points), 2), np.float64)
     for start, squares in _squares(points, centres):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import TYPES
 from giornata.models.base import FitError
 from giornata.models.classes import places_of
@@ -18,7 +18,7 @@ def check_task(name: str, task: str) -> None:
         raise FitError(f"type {name} cannot be used for task {task}{hint}")
 
 
-def check_labels(examples: Examples, task: str) -> None:
+def check_labels(examples: Dataset, task: str) -> None:
     """Raise FitError unless there are rows, and the label of each is one of the task: a number, 0 or 1, a class."""
     if task == "multiclass":
         places_of(examples)

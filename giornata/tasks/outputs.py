@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Answers
+from giornata.dataset import Predictions
 
 __all__ = ["CLUSTERING", "FORECASTING", "outputs_of", "predictions"]
 
@@ -28,7 +28,7 @@ def outputs_of(task: str, classes: Sequence[str] = (), quantiles: Sequence[float
     return tuple(named.get(task, ()))
 
 
-def predictions(task: str, outputs: Sequence[str], answers: Answers) -> NDArray:
+def predictions(task: str, outputs: Sequence[str], answers: Predictions) -> NDArray:
     """What each answer predicts: a number, or the likeliest class as text, the first of equals.
 
     Of quantiles it is the one that is nearest to the median, the lower of two.

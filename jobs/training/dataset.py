@@ -17,7 +17,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from dsl import CompiledFeatures, Inputs, StoreInput
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents import ProjectDocuments
 from giornata.documents.model import ModelSpec, Split
 from giornata.errors import DataError
@@ -495,12 +495,12 @@ def examples(
     categories: Mapping[int, int],
     names: Sequence[str] = (),
     outputs: Sequence[str] = (),
-) -> Examples:
+) -> Dataset:
     """The rows of a frame of `matrix_frame`, in ORDER: the same rows give the same arrays."""
     order = np.argsort(table.column(ORDER).to_numpy(), kind="stable")
     columns = [table.column(name).to_numpy() for name in matrix_columns(features)]
     target = table.column(LABEL).to_numpy()[order]
-    return Examples(np.column_stack(columns)[order], target, categories, names, outputs)
+    return Dataset(np.column_stack(columns)[order], target, categories, names, outputs)
 
 
 def _parts(levels: CompiledFeatures | None, frame: pl.DataFrame) -> pa.Array:

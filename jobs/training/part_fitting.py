@@ -13,7 +13,7 @@ from giornata.documents.model import Scalar
 from giornata.errors import DataError
 from giornata.evaluation.metrics import part_losses
 from giornata.models import ModelType
-from giornata.models.base import FitError, Fitted
+from giornata.models.base import FitError, FittedModel
 from giornata.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
 from jobs.runtime.live_counter import counting
 from jobs.runtime.reused_worker import keep_libraries
@@ -58,7 +58,7 @@ _SCHEMA = pa.schema(
 @dataclass(frozen=True)
 class Recipe:
     """How each part is fitted: the model type, its task, the sets of parameters to choose from, the number of
-    features, which of them are codes of categories, their names and those of outputs (see `Examples`)."""
+    features, which of them are codes of categories, their names and those of outputs (see `Dataset`)."""
 
     type: ModelType
     task: str
@@ -193,7 +193,7 @@ def validation_losses(
 
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         read = recipe.type.fitted.from_files
-        loaded: dict[str, list[tuple[int, int, Fitted]]] = {}
+        loaded: dict[str, list[tuple[int, int, FittedModel]]] = {}
         for part, depth, number, files in models.value:
             loaded.setdefault(part, []).append((depth, number, read(files)))
         for batch in batches:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Scalar
 from giornata.errors import GiornataError
 from giornata.models import ModelType
@@ -36,8 +36,8 @@ def in_flight(slots: int) -> int:
 class TrialData:
     """What every trial sees: the rows to learn from, and those to be judged on."""
 
-    train: Examples
-    validation: Examples
+    train: Dataset
+    validation: Dataset
 
 
 class TrialRunner:

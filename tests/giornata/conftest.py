@@ -10,7 +10,7 @@ import pytest
 
 from dsl import CompiledFeatures, GroupSchema, Schema, compile_features
 from giornata.bundle import Bundle, Part, write_bundle
-from giornata.dataset import Examples, Matrix
+from giornata.dataset import Dataset, Matrix
 from giornata.documents import FeatureGroup, ModelSpec, Table
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.metrics import defined, regression_metrics
@@ -217,7 +217,7 @@ def trained() -> Trained:
         inside = np.ones(frame.height, bool)
         for level, value in zip(("state", "city"), key, strict=False):
             inside &= (frame[level] == value).fill_null(False).to_numpy()
-        fitted = type_.fit(Examples(matrix[inside], target[inside]), "regression", spec.parameters, seed=0)
+        fitted = type_.fit(Dataset(matrix[inside], target[inside]), "regression", spec.parameters, seed=0)
         parts.append(Part(key, level_of(key, partition.names), names[key], fitted.to_files()))
     version = _record(spec, frame, matrix)
     bundle = Bundle(version, features.to_json(), partition.to_json(), tuple(parts))

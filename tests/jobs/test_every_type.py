@@ -23,10 +23,12 @@ import pytest
 from sklearn import metrics as sk
 
 from giornata.bundle import open_bundle
+from giornata.dataset import Dataset
 from giornata.deployment import deploy
 from giornata.documents.model import TYPES
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
-from giornata.models import Examples, Fitted, model_type
+from giornata.models import model_type
+from giornata.models.base import FittedModel
 from giornata.records.model_version import ModelVersion
 from giornata.scorer import Scorer
 from giornata.search.objective import usual_metric
@@ -363,8 +365,8 @@ def steps_of(days: pl.DataFrame) -> np.ndarray:
     return (days["begins"].dt.epoch("s") // 86400).to_numpy().astype(np.float32).reshape(-1, 1)
 
 
-def forecast(days: pl.DataFrame, parameters: dict[str, object]) -> Fitted:
-    learned = Examples(steps_of(days), days["departed"].to_numpy().astype(np.float64))
+def forecast(days: pl.DataFrame, parameters: dict[str, object]) -> FittedModel:
+    learned = Dataset(steps_of(days), days["departed"].to_numpy().astype(np.float64))
     return model_type("forecast").fit(learned, "forecasting", parameters, 0)
 
 

@@ -15,11 +15,18 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from giornata.dataset import Examples, Matrix, Vector
+from giornata.dataset import Dataset, Matrix, Vector
 from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import METRICS, TYPES, Dimension, Scalar
 from giornata.errors import BundleError, GiornataError
-from giornata.models.base import EvaluationError, FitError, ParameterError, Parameters, PredictionError, Watch
+from giornata.models.base import (
+    Callback,
+    EvaluationError,
+    FitError,
+    ParameterError,
+    Parameters,
+    PredictionError,
+)
 from giornata.models.custom.loading import load_class, told_as
 from giornata.models.tasks import check_labels
 
@@ -41,7 +48,7 @@ class Setting:
     parameters: Parameters
     seed: int
     threads: int = 1
-    validation: Examples | None = None
+    validation: Dataset | None = None
 
 
 class CustomModel(Protocol):
@@ -52,7 +59,7 @@ class CustomModel(Protocol):
     vectors; `importance()`, by the feature's name; `size()`, how large it is, in terms of its own.
     """
 
-    def fit(self, examples: Examples, setting: Setting) -> None:
+    def fit(self, examples: Dataset, setting: Setting) -> None:
         """Learn. The same examples and setting must give the same model; rows may be few, and of one label."""
         ...
 
@@ -184,13 +191,13 @@ class CustomType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> Custom:
         self.check(parameters, {})
         code = self._own(FitError)
@@ -234,7 +241,7 @@ class CustomType:
             raise kind("a model of type custom needs its class: write class: module.Class in its document")
         return self.code
 
-    def _try(self, model: CustomModel, fitted: Custom, examples: Examples, task: str) -> None:
+    def _try(self, model: CustomModel, fitted: Custom, examples: Dataset, task: str) -> None:
         """Hold the model to its contract on some training rows, and one that has nothing. Raises FitError."""
         code = self._own(FitError)
         nothing = np.full((1, examples.matrix.shape[1]), np.nan, np.float32)
@@ -315,7 +322,7 @@ def _check_files(files: object, code: CustomCode) -> None:
             raise FitError(f"{whose} gives {type(content).__name__} for {name}, not bytes")
 
 
-def _shares(model: object, code: CustomCode, examples: Examples) -> dict[int, float]:
+def _shares(model: object, code: CustomCode, examples: Dataset) -> dict[int, float]:
     own = getattr(model, "importance", None)
     if own is None:
         return {}
@@ -329,8 +336,8 @@ def _shares(model: object, code: CustomCode, examples: Examples) -> dict[int, fl
     return {names[name]: weight / total for name, weight in weights.items()} if total > 0 else {}
 
 
-def _read_only(examples: Examples) -> Examples:
-    return Examples(
+def _read_only(examples: Dataset) -> Dataset:
+    return Dataset(
         _frozen(examples.matrix), _frozen(examples.target), dict(examples.categories), tuple(examples.names)
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Examples, Matrix, Vector
+from giornata.dataset import Dataset, Matrix, Vector
 from giornata.models.base import FitError
 from giornata.models.classes import class_shares, places_of
 from giornata.models.deep_net.inputs import LIMIT, NetInputs
@@ -39,7 +39,7 @@ class Plan:
         return self.embedding_size or min(_MAX_EMBEDDING, math.ceil(math.sqrt(codes)))
 
 
-def first_net(examples: Examples, task: str, plan: Plan, seed: int) -> DeepNet:
+def first_net(examples: Dataset, task: str, plan: Plan, seed: int) -> DeepNet:
     """The net that learning begins with: inputs and answers scaled by these rows, weights drawn.
 
     It has no layers, and is the answer, where all rows are of one value or class or no column has two values. Raises
@@ -69,7 +69,7 @@ def diverged(plan: Plan, epoch: int) -> FitError:
     )
 
 
-def _target_scale(examples: Examples, task: str) -> tuple[float | Vector, float]:
+def _target_scale(examples: Dataset, task: str) -> tuple[float | Vector, float]:
     """Mean and standard deviation of amounts; the log odds of true, or the logarithm of each class's share, and 1.
 
     The second is 0 where all rows are of one value or class.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Examples, Matrix
+from giornata.dataset import Dataset, Matrix
 
 __all__ = ["LIMIT", "NetInputs"]
 
@@ -33,7 +33,7 @@ class NetInputs:
     codes: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
-    def learned(cls, examples: Examples) -> "NetInputs":
+    def learned(cls, examples: Dataset) -> "NetInputs":
         """The inputs that these training rows allow."""
         amounts, means, deviations, gaps, codes = [], [], [], [], {}
         for column, values in enumerate(examples.matrix.T):

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import FitError, Parameters, Watch
+from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.deep_net.network import DeepNet
 from giornata.models.parameters import ParameterTable
 from giornata.models.tasks import check_labels, check_task
@@ -52,13 +52,13 @@ class DeepNetType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> DeepNet:
         check_task("deep_net", task)
         self.check(parameters, {})

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Answers, Matrix, Vector
+from giornata.dataset import Matrix, Predictions, Vector
 from giornata.documents.model import TYPES
 from giornata.errors import BundleError
 from giornata.models.classes import softmax
@@ -96,7 +96,7 @@ class DeepNet:
             found[start : start + _CHUNK] = self._output(rows)
         return found
 
-    def predict(self, matrix: Matrix) -> Answers:
+    def predict(self, matrix: Matrix) -> Predictions:
         answers = self.mean + self.scale * self.output(matrix).astype(np.float64)
         if self.task == "multiclass":
             return softmax(answers)

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from giornata.dataset import Examples, Matrix, Vector
-from giornata.models.base import DEVICE, FitError, Watch
+from giornata.dataset import Dataset, Matrix, Vector
+from giornata.models.base import DEVICE, Callback, FitError
 from giornata.models.deep_net.initialization import Plan, diverged, finished, first_net
 from giornata.models.deep_net.inputs import NetInputs
 from giornata.models.deep_net.network import DeepNet, Layer
@@ -29,13 +29,13 @@ _one_at_a_time = threading.Lock()  # threads and algorithms of PyTorch are those
 
 
 def train(
-    examples: Examples,
+    examples: Dataset,
     task: str,
     plan: Plan,
     seed: int,
     threads: int,
-    validation: Examples | None,
-    watch: Watch | None,
+    validation: Dataset | None,
+    watch: Callback | None,
 ) -> DeepNet:
     """The net after the last epoch, or, with early stopping, after the one with the least loss on validation rows.
 
@@ -59,7 +59,7 @@ def train(
 @dataclass(frozen=True)
 class Rows:
     """Rows as a net reads them, on its device: `numbers` of shape (rows, dense), `codes` of shape (rows, codes) and
-    the label of each, as in `Examples`."""
+    the label of each, as in `Dataset`."""
 
     numbers: torch.Tensor
     codes: torch.Tensor
@@ -192,7 +192,7 @@ class Learner:
                 table[share == 0] = share @ table
 
 
-def best(learner: Learner, plan: Plan, judged: Rows | None, watch: Watch | None = None) -> DeepNet:
+def best(learner: Learner, plan: Plan, judged: Rows | None, watch: Callback | None = None) -> DeepNet:
     """The net after the last epoch, or, with early stopping, after the one with the least loss on `judged` rows.
 
     Raises FitError where PyTorch fails or the fit diverges, and what `watch` raises.
@@ -301,7 +301,7 @@ class _AdamW:
                 weights.grad = None
 
 
-def _rows_of(first: DeepNet, examples: Examples, used: torch.device) -> Rows:
+def _rows_of(first: DeepNet, examples: Dataset, used: torch.device) -> Rows:
     matrix = examples.matrix
     parts = (matrix[start : start + _AT_A_TIME] for start in range(0, len(matrix), _AT_A_TIME))
     return Rows.of(first.inputs, parts, examples.target, used)

@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from giornata.dataset import Answers, Vector
+from giornata.dataset import Predictions, Vector
 
 __all__ = ["MEAN", "METHODS", "Course", "carry_on"]
 
@@ -29,8 +29,8 @@ class Course:
     """A series and what comes after it, of shape (steps, 3), by the method that was used; `mean` has shape (3,)."""
 
     method: str
-    past: Answers
-    future: Answers
+    past: Predictions
+    future: Predictions
     mean: Vector
 
 
@@ -65,7 +65,7 @@ def _fewest(method: str, season: int) -> int:
 
 def _forecast(
     series: Vector, method: str, season: int, steps: int, level: float, threads: int
-) -> tuple[Vector, Answers] | None:
+) -> tuple[Vector, Predictions] | None:
     """The values fitted to the series, NaN where there are none, and the steps after it; None if no model was found."""
     from statsforecast.models import AutoARIMA, AutoETS, SeasonalNaive, Theta
     from threadpoolctl import threadpool_limits
@@ -91,7 +91,7 @@ def _forecast(
     return found["fitted"], future
 
 
-def _around(values: Vector, distance: float) -> Answers:
+def _around(values: Vector, distance: float) -> Predictions:
     return np.stack([values, values - distance, values + distance], axis=1)
 
 

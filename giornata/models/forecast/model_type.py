@@ -24,11 +24,11 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, FiniteFloat, ValidationError, model_validator
 
-from giornata.dataset import Answers, Examples, Matrix, Vector
+from giornata.dataset import Dataset, Matrix, Predictions, Vector
 from giornata.documents.base import Document
 from giornata.documents.model import Bounds, Dimension, Scalar
 from giornata.errors import BundleError, DataError
-from giornata.models.base import FitError, Parameters, Watch
+from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.forecast.methods import METHODS, carry_on
 from giornata.models.parameters import ParameterTable
 from giornata.models.tasks import check_labels
@@ -86,7 +86,7 @@ class Forecast:
         table = np.concatenate([np.array(file.past, np.float64), future, repeated, [file.mean]])
         self._table = np.maximum(np.minimum(table, _or(file.greatest, np.inf)), _or(file.least, -np.inf))
 
-    def predict(self, matrix: Matrix) -> Answers:
+    def predict(self, matrix: Matrix) -> Predictions:
         """Shape (rows, 3). Raises DataError unless the step is the only column."""
         if matrix.shape[1] != 1:
             raise DataError(f"the model takes 1 feature, the step, and rows have {matrix.shape[1]}")
@@ -149,13 +149,13 @@ class ForecastType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> Forecast:
         """Learn one series. Raises FitError for features that are not a step alone."""
         if task != "forecasting":
@@ -181,7 +181,7 @@ def _or(bound: float | None, otherwise: float) -> float:
     return otherwise if bound is None else bound
 
 
-def _series(examples: Examples) -> tuple[int, Vector]:
+def _series(examples: Dataset) -> tuple[int, Vector]:
     """The first step and the value at each step from it to the last; where no row has a step, the mean alone."""
     columns = examples.matrix.shape[1]
     if columns != 1 or examples.categories:

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Examples, Vector
+from giornata.dataset import Dataset, Vector
 from giornata.models.base import FitError
 from giornata.models.linear.predictor import Amount, Codes, Column, LinearScore
 
@@ -49,7 +49,7 @@ class Design:
     codes: tuple[int | None, ...]
 
     @classmethod
-    def of(cls, examples: Examples) -> Self:
+    def of(cls, examples: Dataset) -> Self:
         """The design of the rows to learn from. Raises FitError without rows and when memory does not suffice."""
         rows, features = examples.matrix.shape
         if not rows:

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Answers, Examples, Matrix, Vector
+from giornata.dataset import Dataset, Matrix, Predictions, Vector
 from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import Parameters, Watch
+from giornata.models.base import Callback, Parameters
 from giornata.models.classes import places_of, shares_of_counts
 from giornata.models.linear.design_matrix import Design
 from giornata.models.linear.multiclass_predictor import ClassScores
@@ -62,7 +62,7 @@ class Logistic:
         """Of the score of true, or those of several classes."""
         self._score = score
 
-    def predict(self, matrix: Matrix) -> Answers:
+    def predict(self, matrix: Matrix) -> Predictions:
         answers = self._score(matrix)
         if isinstance(self._score, ClassScores):
             return answers
@@ -103,13 +103,13 @@ class LogisticType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> Logistic:
         check_task("logistic", task)
         self.check(parameters, {})

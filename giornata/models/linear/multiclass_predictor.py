@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import Field
 
-from giornata.dataset import Answers, Matrix
+from giornata.dataset import Matrix, Predictions
 from giornata.documents.base import Document
 from giornata.errors import BundleError
 from giornata.models.classes import softmax
@@ -38,7 +38,7 @@ class ClassScores:
         self._scored = {at: each for at, each in enumerate(classes) if isinstance(each, LinearScore)}
         self._chances = np.array([0.0 if at in self._scored else each for at, each in enumerate(classes)])
 
-    def __call__(self, matrix: Matrix) -> Answers:
+    def __call__(self, matrix: Matrix) -> Predictions:
         """Shape (rows, classes). Raises DataError when the matrix has another number of columns."""
         answers = np.tile(self._chances, (len(matrix), 1))
         scores = np.column_stack([score(matrix) for score in self._scored.values()])

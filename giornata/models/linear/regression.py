@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from giornata.dataset import Examples, Matrix, Vector
+from giornata.dataset import Dataset, Matrix, Vector
 from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import Parameters, Watch
+from giornata.models.base import Callback, Parameters
 from giornata.models.linear.design_matrix import Design
 from giornata.models.linear.penalty import DEFAULT_SPACE, PENALTIES, Penalty
 from giornata.models.linear.predictor import LinearScore
@@ -80,13 +80,13 @@ class LinearType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> Linear:
         check_task("linear", task)
         self.check(parameters, {})

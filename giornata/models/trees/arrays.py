@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Answers, Matrix
+from giornata.dataset import Matrix, Predictions
 from giornata.errors import BundleError, DataError
 from giornata.models.trees.array_files import read_array, write_array
 
@@ -139,7 +139,7 @@ class Walk:
                 zip(first, nodes.threshold.tolist(), left, (self._left + 1).tolist(), strict=True)
             )
 
-    def __call__(self, matrix: Matrix) -> Answers:
+    def __call__(self, matrix: Matrix) -> Predictions:
         """The mean over the trees for each row. Raises DataError when the matrix has another number of columns."""
         rows, columns = matrix.shape
         trees = len(self._roots)
@@ -152,7 +152,7 @@ class Walk:
         blocks = [self._means(self._leaves(matrix[at : at + step])) for at in range(0, max(rows, 1), step)]
         return np.concatenate(blocks)
 
-    def _means(self, leaves: NDArray[np.intp]) -> Answers:
+    def _means(self, leaves: NDArray[np.intp]) -> Predictions:
         """The mean value of the leaves in each row, of shape (rows, trees), added up from the first tree on."""
         sums = np.add.accumulate(self._value.take(leaves, axis=0), axis=1)[:, -1]
         # From 0: a sum of nothing but -0 is 0.

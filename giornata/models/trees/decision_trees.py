@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError
 
-from giornata.dataset import Answers, Examples, Matrix, Vector
+from giornata.dataset import Dataset, Matrix, Predictions, Vector
 from giornata.documents.base import Document
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import FitError, Parameters, Watch
+from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.classes import class_shares, places_of, scaled_to_one
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
@@ -69,7 +69,7 @@ class DecisionTrees:
     def rounds(self) -> int:
         return len(self._nodes.roots)
 
-    def predict(self, matrix: Matrix) -> Answers:
+    def predict(self, matrix: Matrix) -> Predictions:
         return self._walk(matrix)
 
     def to_files(self) -> dict[str, bytes]:
@@ -113,13 +113,13 @@ class DecisionTreeType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> DecisionTrees:
         from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
@@ -158,13 +158,13 @@ class RandomForestType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> DecisionTrees:
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
@@ -193,9 +193,9 @@ class RandomForestType:
 class _Progress:
     """Tells a watch, tree by tree, the loss of the trees so far on the validation rows."""
 
-    def __init__(self, task: str, validation: Examples, watch: Watch):
+    def __init__(self, task: str, validation: Dataset, watch: Callback):
         self._task, self._validation, self._watch = task, validation, watch
-        self._sum: Answers | float = 0.0
+        self._sum: Predictions | float = 0.0
         self._trees = 0
 
     def tell(self, tree: Walk) -> None:
@@ -217,14 +217,14 @@ def _options(parameters: Parameters, defaults: Parameters, seed: int) -> dict[st
     return {**chosen, **shares, "random_state": random_state(seed)}
 
 
-def _shifted(examples: Examples, task: str) -> tuple[Vector, float]:
+def _shifted(examples: Dataset, task: str) -> tuple[Vector, float]:
     """The labels as trees learn them, and what these are less than the labels."""
     offset = offset_of(examples.target) if task == "regression" else 0.0
     return (examples.target - offset if offset else examples.target), offset
 
 
 def _leaf_answers(
-    examples: Examples, task: str, estimator: Any, offset: float
+    examples: Dataset, task: str, estimator: Any, offset: float
 ) -> Callable[[Any], NDArray[np.float64]]:
     """What gives the answers in the nodes of a tree of the fitted `estimator`: a number, or a row of them, a node."""
     if task == "regression":

@@ -17,10 +17,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from giornata.dataset import Answers, Examples, Matrix
+from giornata.dataset import Dataset, Matrix, Predictions
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import FitError, Parameters, Watch
+from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.classes import places_of, scaled_to_one
 from giornata.models.parameters import ParameterTable
 from giornata.models.tasks import check_labels, check_task
@@ -78,7 +78,7 @@ class _Prepared(threading.local):
     since a fit changes it."""
 
     def __init__(self) -> None:
-        self.forms: WeakKeyDictionary[Examples, tuple[DMatrix, float]] = WeakKeyDictionary()
+        self.forms: WeakKeyDictionary[Dataset, tuple[DMatrix, float]] = WeakKeyDictionary()
 
 
 _PREPARED = _Prepared()
@@ -102,7 +102,7 @@ class BoostedTrees:
     def rounds(self) -> int:
         return int(self._booster.num_boosted_rounds())
 
-    def predict(self, matrix: Matrix) -> Answers:
+    def predict(self, matrix: Matrix) -> Predictions:
         answers = np.asarray(self._booster.inplace_predict(matrix, missing=np.nan), np.float64)
         if self._objective == _CLASSES:
             return scaled_to_one(answers.reshape(len(matrix), self._outputs))
@@ -172,13 +172,13 @@ class BoostedTreesType:
 
     def fit(
         self,
-        examples: Examples,
+        examples: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         threads: int = 1,
-        validation: Examples | None = None,
-        watch: Watch | None = None,
+        validation: Dataset | None = None,
+        watch: Callback | None = None,
     ) -> BoostedTrees:
         import xgboost
         from xgboost.core import XGBoostError
@@ -211,7 +211,7 @@ class BoostedTreesType:
         return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1], offset)
 
 
-def _prepared(examples: Examples, offset: float, threads: int) -> "DMatrix":
+def _prepared(examples: Dataset, offset: float, threads: int) -> "DMatrix":
     """The rows, their labels less `offset`: rows to be judged by have that of the rows to learn from."""
     from xgboost import DMatrix
 
@@ -240,14 +240,12 @@ def _offset(booster: "Booster") -> float:
     return offset
 
 
-def shift_of(examples: Examples, task: str) -> float:
+def shift_of(examples: Dataset, task: str) -> float:
     """The offset that labels are learned without: only squared and pinball errors are the same without one."""
     return offset_of(examples.target) if task in ("regression", "quantile") else 0.0
 
 
-def options_of(
-    examples: Examples, task: str, parameters: Parameters, seed: int
-) -> tuple[dict[str, Any], int]:
+def options_of(examples: Dataset, task: str, parameters: Parameters, seed: int) -> tuple[dict[str, Any], int]:
     """XGBoost's own options for the parameters, without the number of threads, and the number of rounds."""
     options = {
         name: value
@@ -264,7 +262,7 @@ def options_of(
     return options, int(parameters.get("n_estimators", _DEFAULT_ROUNDS))
 
 
-def _objective(examples: Examples, task: str) -> dict[str, Any]:
+def _objective(examples: Dataset, task: str) -> dict[str, Any]:
     """What XGBoost is to minimise, and how many numbers it is to answer."""
     objective: dict[str, Any] = {"objective": _OBJECTIVES[task]}
     if task == "multiclass":
@@ -275,7 +273,7 @@ def _objective(examples: Examples, task: str) -> dict[str, Any]:
     return objective
 
 
-def _telling(watch: Watch) -> "TrainingCallback":
+def _telling(watch: Callback) -> "TrainingCallback":
     """A callback of XGBoost that tells `watch` the loss of every round."""
     from xgboost.callback import TrainingCallback
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.models import ModelType
-from giornata.models.base import FitError, Fitted, Parameters
+from giornata.models.base import FitError, FittedModel, Parameters
 from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.k_means import KMeansType
 from giornata.models.linear.logistic import LogisticType
@@ -46,18 +46,18 @@ class Learner:
     """
 
     library: str
-    learn: Callable[[DataFrame, Examples, str, Parameters, int, int], Fitted]
+    learn: Callable[[DataFrame, Dataset, str, Parameters, int, int], FittedModel]
     row: Callable[[int, Mapping[int, int]], int] = _as_matrix
 
     def fit(
         self,
         rows: DataFrame,
-        sample: Examples,
+        sample: Dataset,
         task: str,
         parameters: Parameters,
         seed: int,
         workers: int,
-    ) -> Fitted:
+    ) -> FittedModel:
         """What `learn` gives. Raises FitError, also of what fails in Spark; that Spark was stopped is no fault of the
         fit."""
         check_labels(sample, task)

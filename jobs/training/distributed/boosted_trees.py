@@ -4,7 +4,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.models.base import FitError, Parameters
 from giornata.models.trees.xgboost import BoostedTrees, options_of, shift_of
 from jobs.runtime.spark_errors import SPARK_ERRORS, cause, is_shut_down
@@ -17,7 +17,7 @@ _WAITED = "/src/collective/"  # where XGBoost says of a worker that it waited fo
 
 
 def fit(
-    rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
+    rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> BoostedTrees:
     """The trees are other ones than a single process grows: each worker sketches the rows that it has.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import DataFrame, SparkSession
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.models.base import DEVICE, FitError, Parameters
 from giornata.models.deep_net.initialization import Plan, finished, first_net
 from giornata.models.deep_net.network import DeepNet
@@ -27,7 +27,7 @@ _ENDED = "TorchDistributor failed during training"  # all that it says of a proc
 
 
 def fit(
-    rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
+    rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> DeepNet:
     """The net begins with what a single process draws, scaled by the sample, and takes as many steps of as many rows.
 

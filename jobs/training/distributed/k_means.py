@@ -9,7 +9,7 @@ from pyspark.ml.clustering import KMeansModel
 from pyspark.ml.stat import Summarizer
 from pyspark.sql import DataFrame
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.models.base import Parameters
 from giornata.models.k_means import KMeans, clusters_of, columns_of, points_of
 from jobs.training.distributed.vectors import FEATURES, vectors
@@ -18,7 +18,7 @@ __all__ = ["fit"]
 
 
 def fit(
-    rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
+    rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> KMeans:
     """The best centres of as many starts as asked for; what is missing is at the sample's mean."""
     columns = columns_of(sample)

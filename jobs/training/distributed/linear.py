@@ -15,7 +15,7 @@ from pyspark.ml.regression import LinearRegression
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from giornata.dataset import Examples, Matrix, Vector
+from giornata.dataset import Dataset, Matrix, Vector
 from giornata.models.base import Parameters
 from giornata.models.linear.design_matrix import Design, Made
 from giornata.models.linear.logistic import Logistic, is_balanced, score_of_true, scores_of_classes
@@ -34,7 +34,7 @@ _Counts = Mapping[int, int]
 
 
 def fit_linear(
-    rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
+    rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> Linear:
     """Linear regression; the mean where the label or all features are constant."""
     design = Design.of(sample)
@@ -61,7 +61,7 @@ def fit_linear(
 
 
 def fit_logistic(
-    rows: DataFrame, sample: Examples, task: str, parameters: Parameters, seed: int, workers: int
+    rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> Logistic:
     """Logistic regression of true and false, or of several classes, each of which may lack rows."""
     design = Design.of(sample)

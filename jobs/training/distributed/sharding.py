@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from jobs.training.dataset import ORDER
 
 __all__ = ["shares", "workers_for"]
@@ -14,7 +14,7 @@ _LEAST_ROWS = 100  # of a worker: with fewer it is not worth its start, and by c
 _SHARE = "_share"
 
 
-def workers_for(sample: Examples, workers: int) -> int:
+def workers_for(sample: Dataset, workers: int) -> int:
     """How many of the workers have enough rows to learn from; the sample is all rows, or very many of them."""
     return max(1, min(workers, len(sample.target) // _LEAST_ROWS))
 

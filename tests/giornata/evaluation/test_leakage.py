@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
 from giornata.evaluation.leakage import Ahead, leakage, moments_ahead
@@ -15,7 +15,7 @@ def rows(task, **columns):
         random.normal(100, 30, 2000) if task == "regression" else (random.random(2000) < 0.2).astype(float)
     )
     matrix = np.column_stack([make(target, random) for make in columns.values()]).astype(np.float32)
-    return leakage(list(columns), Examples(matrix, target), task)
+    return leakage(list(columns), Dataset(matrix, target), task)
 
 
 HONEST = {
@@ -56,12 +56,12 @@ def test_a_feature_that_knows_the_label_is_named(task, make, reason):
 
 def test_few_rows_say_nothing():
     target = np.arange(20.0)
-    assert leakage(["same"], Examples(target[:, None].astype(np.float32), target), "regression") == []
+    assert leakage(["same"], Dataset(target[:, None].astype(np.float32), target), "regression") == []
 
 
 def of_two(target, feature, task):
     """The sentences about one feature, of two vectors."""
-    return leakage(["one"], Examples(np.array(feature, np.float32)[:, None], np.array(target, float)), task)
+    return leakage(["one"], Dataset(np.array(feature, np.float32)[:, None], np.array(target, float)), task)
 
 
 def test_what_is_nearly_always_0_equals_no_rare_event():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dsl import Schema, compile_features
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.evaluation.precision import Distinct, large_features, lost_values
 from giornata.scorer import matrix_of_rows
 
@@ -20,7 +20,7 @@ def test_days_that_are_written_as_one_number():
     features = compile_features({"day": "row.day"}, Schema(row={"day": "int"}))
     matrix = matrix_of_rows(features.row_many([{"day": int(day)} for day in days]))
     assert len(set(matrix[:, 0].tolist())) == 16
-    assert large_features(["day"], Examples(matrix, np.zeros(30))) == ["day"]
+    assert large_features(["day"], Dataset(matrix, np.zeros(30))) == ["day"]
     (sentence,) = lost_values({"day": distinct(days)})
     assert sentence.startswith("feature day: its 30 different values become 16, 14 are lost: ")
     assert "vocabulary(…) of what is a code" in sentence
@@ -48,5 +48,5 @@ def test_moments_to_the_microsecond():
 def test_features_that_are_small_or_empty_are_not_looked_at():
     matrix = np.array([[1, np.nan, -(2.0**24), 2**24 - 1], [2, np.nan, np.nan, 5]], np.float32)
     names = ["one", "none", "far", "near"]
-    assert large_features(names, Examples(matrix, np.zeros(2))) == ["far"]
-    assert large_features(names, Examples(matrix[:0], np.zeros(0))) == []
+    assert large_features(names, Dataset(matrix, np.zeros(2))) == ["far"]
+    assert large_features(names, Dataset(matrix[:0], np.zeros(0))) == []

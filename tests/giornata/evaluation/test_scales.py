@@ -5,7 +5,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.evaluation.scales import UNEVEN, uneven_scales
 
 ROWS = 1000
@@ -13,7 +13,7 @@ random = np.random.default_rng(0)
 
 
 def rows(*columns, categories=None):
-    return Examples(np.column_stack(columns).astype(np.float32), np.zeros(ROWS), categories or {})
+    return Dataset(np.column_stack(columns).astype(np.float32), np.zeros(ROWS), categories or {})
 
 
 def test_what_is_told():
@@ -61,4 +61,4 @@ def test_codes_flags_gaps_and_constants():
     )
     assert said.startswith("feature amount spreads 2,000 times as wide as feature codes ")
     assert uneven_scales(["same"], rows(np.ones(ROWS)), "clustering") == []
-    assert uneven_scales([], Examples(np.zeros((ROWS, 0), np.float32), np.zeros(ROWS)), "clustering") == []
+    assert uneven_scales([], Dataset(np.zeros((ROWS, 0), np.float32), np.zeros(ROWS)), "clustering") == []

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import TYPES
 from giornata.models import model_type
@@ -64,8 +64,8 @@ def examples(task, matrix, target):
     found = np.array(matrix, np.float32)
     if task == "forecasting":
         # A step is a whole number.
-        return Examples(np.clip(found[:, :1], -1000, 1000), target, {}, ("step",), outputs)
-    return Examples(found, target, {2: CODES}, ("first", "second", "code"), outputs)
+        return Dataset(np.clip(found[:, :1], -1000, 1000), target, {}, ("step",), outputs)
+    return Dataset(found, target, {2: CODES}, ("first", "second", "code"), outputs)
 
 
 def fit(name, task, rows):

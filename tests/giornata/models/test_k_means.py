@@ -11,7 +11,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError, DataError
 from giornata.models.base import FitError, ParameterError
@@ -24,7 +24,7 @@ NAN = np.nan
 
 def rows_of(matrix, categories=None):
     matrix = np.array(matrix, np.float32)
-    return Examples(matrix, np.zeros(len(matrix)), categories or {})
+    return Dataset(matrix, np.zeros(len(matrix)), categories or {})
 
 
 def fit(matrix, **parameters):

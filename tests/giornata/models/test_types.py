@@ -11,7 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import TYPES, ModelSpec
 from giornata.errors import NotFoundError
 from giornata.models import _TYPES, model_type
@@ -78,7 +78,7 @@ def test_answering_takes_no_library_that_fits(name, task):
     target = matrix[:, 0] + random.normal(size=300)
     outputs = ("a", "b", "c") if task == "multiclass" else ()
     labels = target if task == "regression" else np.digitize(target, [0, 1] if outputs else [0]) * 1.0
-    learned = Examples(matrix, labels, outputs=outputs)
+    learned = Dataset(matrix, labels, outputs=outputs)
     fitted = model_type(name).fit(learned, task, {}, seed=0)
     files = {key: base64.b64encode(value).decode() for key, value in fitted.to_files().items()}
     done = subprocess.run(

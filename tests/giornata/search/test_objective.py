@@ -7,7 +7,7 @@ import pytest
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import METRICS, SEARCHED, Dimension, Search
 from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS, metrics
 from giornata.models import model_type
@@ -21,7 +21,7 @@ def groups():
     random = np.random.default_rng(0)
     centres = np.array([[0, 0], [10, 0], [0, 10], [10, 10]])
     matrix = (centres[np.arange(600) % 4] + random.normal(0, 1, (600, 2))).astype(np.float32)
-    return Examples(matrix[:400], np.zeros(400)), Examples(matrix[400:], np.zeros(200))
+    return Dataset(matrix[:400], np.zeros(400)), Dataset(matrix[400:], np.zeros(200))
 
 
 def found(groups, metric):
@@ -63,7 +63,7 @@ def test_what_a_search_improves_unless_it_is_stated():
 
 def test_other_metrics_are_those_of_the_answers(groups):
     learned, judged = groups
-    rows = Examples(learned.matrix, learned.matrix[:, 0].astype(np.float64))
+    rows = Dataset(learned.matrix, learned.matrix[:, 0].astype(np.float64))
     fitted = model_type("linear").fit(rows, "regression", {}, seed=0)
     expected = metrics("regression", rows.target, fitted.predict(rows.matrix))
     assert {name: searched_metric(name, fitted, "regression", rows) for name in expected} == expected

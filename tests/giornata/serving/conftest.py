@@ -27,7 +27,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from dsl import GroupSchema, Schema, compile_features, parse_udfs
 from giornata.bundle import Bundle, Part, open_bundle, write_bundle
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents import FeatureGroup, ModelSpec, Table
 from giornata.documents.custom_code import CustomCode
 from giornata.models.custom.model_type import CustomType
@@ -283,7 +283,7 @@ def odd(odd_like) -> Truth:
 def with_class(truth: Truth, code: CustomCode) -> bytes:
     """The bundle of `truth` with a class of a project in place of its trees."""
     bundle = open_bundle(truth.content)
-    examples = Examples(np.zeros((20, 1), np.float32), np.zeros(20))
+    examples = Dataset(np.zeros((20, 1), np.float32), np.zeros(20))
     files = CustomType(code).fit(examples, "regression", {}, 1).to_files()
     own = {"type": "custom", "class_": f"odd.{code.class_name}"}
     configuration = bundle.version.configuration.model_copy(update=own)

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Dimension, Partition, Search
 from giornata.models import model_type
 from giornata.partitions import key_text
@@ -72,7 +72,7 @@ def error(rows, parts, parameters):
     squares = []
     for part in parts:
         values, label, window = rows[part]
-        learned = Examples(values[window == "train"], label[window == "train"])
+        learned = Dataset(values[window == "train"], label[window == "train"])
         fitted = model_type("linear").fit(learned, "regression", parameters, 0)
         squares.append(
             np.square(fitted.predict(values[window == "validation"]) - label[window == "validation"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xgboost
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.models.base import FitError
 from giornata.models.trees.xgboost import BoostedTreesType
 from jobs.training.trials import TrialData, run_trial, trial_runner
@@ -15,7 +15,7 @@ def data():
     random = np.random.default_rng(0)
     matrix = random.normal(size=(400, 3)).astype(np.float32)
     target = matrix @ np.array([1.0, 2.0, 0.0])
-    return TrialData(Examples(matrix[:300], target[:300]), Examples(matrix[300:], target[300:]))
+    return TrialData(Dataset(matrix[:300], target[:300]), Dataset(matrix[300:], target[300:]))
 
 
 def test_trials_equal_plain_xgboost(spark, data):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from giornata.bundle import open_bundle, write_bundle
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError
@@ -71,7 +71,7 @@ OPTIONAL = """
 """
 MATRIX = np.array([[0, 1], [0, np.nan], [1, 5], [1, 6], [np.nan, 7]], np.float32)
 TARGET = np.array([1.0, 2.0, 10.0, 20.0, 6.0])
-EXAMPLES = Examples(MATRIX, TARGET, {0: 2}, ("first", "second"))
+EXAMPLES = Dataset(MATRIX, TARGET, {0: 2}, ("first", "second"))
 
 
 def code(source=MEANS + OPTIONAL, name="Means"):
@@ -223,12 +223,12 @@ def test_a_class_that_breaks_its_contract_gives_no_model(old, new, message):
 
 
 def test_a_probability_is_one():
-    labels = Examples(MATRIX, np.array([0.0, 1, 1, 1, 0]), {}, ("first", "second"))
+    labels = Dataset(MATRIX, np.array([0.0, 1, 1, 1, 0]), {}, ("first", "second"))
     assert fit(task="binary", examples=labels).predict(MATRIX[:1])[0] == pytest.approx(1 / 3)
     with pytest.raises(FitError, match=r"answers 1\.33333 to the row \(0, 1\): it must be a probability"):
         fit(task="binary", examples=labels, parameters={"extra": 1.0})
     with pytest.raises(FitError, match="no rows"):
-        fit(examples=Examples(MATRIX[:0], TARGET[:0]))
+        fit(examples=Dataset(MATRIX[:0], TARGET[:0]))
 
 
 def test_an_answer_that_fails_later_names_the_line():
@@ -288,7 +288,7 @@ def test_a_bundle_answers_in_a_process_that_knows_no_project(trained, tmp_path):
     source = (ROOT / "projects/flights/models/usual.py").read_text()
     (tmp_path / "usual.py").write_text(source)
     similar = CustomCode("MedianOfSimilar", "models/usual.py", source)
-    examples = Examples(trained.matrix, trained.target)
+    examples = Dataset(trained.matrix, trained.target)
     fitted = CustomType(similar).fit(examples, "regression", {"min_rows": 1}, 0)
     spec = trained.bundle.version.configuration.model_copy(
         update={"type": "custom", "class_": "usual.MedianOfSimilar", "partition": None}
@@ -326,7 +326,7 @@ def test_the_median_of_similar_flights():
     type_ = CustomType(CustomCode("MedianOfSimilar", "models/usual.py", source))
     matrix = np.array([[1, 1]] * 3 + [[1, 2]] * 2 + [[2, np.nan]] * 3, np.float32)
     target = np.array([10, 20, 90, 30, 40, 1, 2, 9.0])
-    fitted = type_.fit(Examples(matrix, target), "regression", {"min_rows": 3}, 0)
+    fitted = type_.fit(Dataset(matrix, target), "regression", {"min_rows": 3}, 0)
     asked = np.array([[1, 1], [1, 2], [1, 9], [2, np.nan], [2, -1], [3, 1], [np.nan, 1]], np.float32)
     # All of (1, 1); of (1, ·), since (1, 2) has two rows; (2, missing); all rows.
     assert fitted.predict(asked).tolist() == [20, 30, 30, 2, 2, 15, 15]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load, save
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError
 from giornata.models.base import DEVICE, FitError, ParameterError, PrunedError
@@ -34,7 +34,7 @@ def examples():
     matrix[:, 4] = codes
     effect = np.array([0.0, 4.0, -4.0, 8.0, 1.0, -6.0])[codes]
     target = 50 + 5 * np.nan_to_num(matrix[:, 0]) + np.nan_to_num(matrix[:, 1]) ** 2 + effect
-    return Examples(matrix, target + random.normal(0, 0.1, 600), {4: CODES})
+    return Dataset(matrix, target + random.normal(0, 0.1, 600), {4: CODES})
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_regression_is_learned(examples, fitted):
 
 def test_binary_answers_are_probabilities(examples):
     labels = (examples.target > 50).astype(np.float64)
-    fitted = TYPE.fit(Examples(examples.matrix, labels, {4: CODES}), "binary", SMALL, seed=0)
+    fitted = TYPE.fit(Dataset(examples.matrix, labels, {4: CODES}), "binary", SMALL, seed=0)
     chance = fitted.predict(examples.matrix)
     assert ((chance > 0) & (chance < 1)).all()
     assert np.mean((chance > 0.5) == labels) > 0.9
@@ -124,7 +124,7 @@ CLASSES = ("low", "middle", "none", "high")
 def several(examples):
     """Three classes by the target's size, and a fourth that no row has."""
     places = np.array([0.0, 1.0, 3.0])[np.digitize(examples.target, [45, 55])]
-    return Examples(examples.matrix, places, {4: CODES}, outputs=CLASSES)
+    return Dataset(examples.matrix, places, {4: CODES}, outputs=CLASSES)
 
 
 @pytest.fixture(scope="module")
@@ -172,9 +172,9 @@ def test_classes_are_stored_and_have_the_same_bits_among_any_rows(several, class
 
 
 def test_classes_stop_early_by_their_log_loss(several):
-    learned = Examples(several.matrix[100:], several.target[100:], {4: CODES}, outputs=CLASSES)
+    learned = Dataset(several.matrix[100:], several.target[100:], {4: CODES}, outputs=CLASSES)
     wrong = np.append(np.roll(several.target[:30], 1), several.target[30:100])
-    validation = Examples(several.matrix[:100], wrong, {4: CODES}, outputs=CLASSES)
+    validation = Dataset(several.matrix[:100], wrong, {4: CODES}, outputs=CLASSES)
     parameters = {**SMALL, "epochs": 100, "learning_rate": 0.03, "early_stopping_rounds": 3}
     heard = []
     fitted = TYPE.fit(
@@ -188,8 +188,8 @@ def test_classes_stop_early_by_their_log_loss(several):
 
 def test_two_classes_learn_what_binary_does(examples):
     labels = (examples.target > 50).astype(np.float64)
-    binary = TYPE.fit(Examples(examples.matrix, labels, {4: CODES}), "binary", SMALL, seed=0)
-    named = Examples(examples.matrix, labels, {4: CODES}, outputs=("no", "yes"))
+    binary = TYPE.fit(Dataset(examples.matrix, labels, {4: CODES}), "binary", SMALL, seed=0)
+    named = Dataset(examples.matrix, labels, {4: CODES}, outputs=("no", "yes"))
     fitted = TYPE.fit(named, "multiclass", SMALL, seed=0)
     # Another last layer is another start, so the nets differ in detail.
     difference = fitted.predict(examples.matrix)[:, 1] - binary.predict(examples.matrix)
@@ -199,7 +199,7 @@ def test_two_classes_learn_what_binary_does(examples):
 @pytest.mark.parametrize(("target", "count"), [([1], 3), ([2, 2, 2], 3), ([0, 2, 0], 3), ([0, 0], 1)])
 def test_very_few_rows_of_classes(target, count):
     matrix = np.array([[1], [2], [np.nan]], np.float32)[: len(target)]
-    learned = Examples(matrix, np.array(target) * 1.0, outputs=CLASSES[:count])
+    learned = Dataset(matrix, np.array(target) * 1.0, outputs=CLASSES[:count])
     fitted = TYPE.fit(learned, "multiclass", SMALL, seed=0)
     answers = fitted.predict(np.array([[1], [1e9], [np.nan]], np.float32))
     assert answers.shape == (3, count)
@@ -270,9 +270,9 @@ def test_one_row_takes_well_under_a_millisecond(examples):
 
 
 def test_early_stopping_keeps_the_best_epoch(examples):
-    learned = Examples(examples.matrix[100:], examples.target[100:], {4: CODES})
+    learned = Dataset(examples.matrix[100:], examples.target[100:], {4: CODES})
     noise = np.random.default_rng(1).normal(0, 6, 100)
-    validation = Examples(examples.matrix[:100], examples.target[:100] + noise, {4: CODES})
+    validation = Dataset(examples.matrix[:100], examples.target[:100] + noise, {4: CODES})
     parameters = {**SMALL, "epochs": 200, "learning_rate": 0.03, "early_stopping_rounds": 4}
     heard = []
     fitted = TYPE.fit(
@@ -286,15 +286,15 @@ def test_early_stopping_keeps_the_best_epoch(examples):
     # So many epochs without early stopping are the same model, though more would have followed.
     exact = TYPE.fit(learned, "regression", TYPE.with_rounds(parameters, fitted.rounds), seed=0)
     assert exact.to_files() == fitted.to_files()
-    for none in (None, Examples(examples.matrix[:0], examples.target[:0])):
+    for none in (None, Dataset(examples.matrix[:0], examples.target[:0])):
         with pytest.raises(FitError, match="validation rows"):
             TYPE.fit(learned, "regression", parameters, seed=0, validation=none)
 
 
 def test_a_watch_hears_every_epoch_and_can_end_the_fit(examples):
     labels = (examples.target > 50).astype(np.float64)
-    learned = Examples(examples.matrix[100:], labels[100:], {4: CODES})
-    validation = Examples(examples.matrix[:100], labels[:100], {4: CODES})
+    learned = Dataset(examples.matrix[100:], labels[100:], {4: CODES})
+    validation = Dataset(examples.matrix[:100], labels[:100], {4: CODES})
     heard = []
 
     def watch(epoch, loss):
@@ -318,11 +318,11 @@ def test_a_target_that_depends_on_codes_alone_is_learned():
     effects = random.normal(0, 10, 20)
     matrix = np.column_stack([codes, random.normal(size=2000)]).astype(np.float32)
     parameters = {**SMALL, "epochs": 15}
-    known = TYPE.fit(Examples(matrix, effects[codes], {0: 20}), "regression", parameters, seed=0)
+    known = TYPE.fit(Dataset(matrix, effects[codes], {0: 20}), "regression", parameters, seed=0)
     error = np.sqrt(np.mean((known.predict(matrix) - effects[codes]) ** 2))
     assert error < 1
     # As one amount, codes in no order are far harder to tell apart.
-    amounts = TYPE.fit(Examples(matrix, effects[codes]), "regression", parameters, seed=0)
+    amounts = TYPE.fit(Dataset(matrix, effects[codes]), "regression", parameters, seed=0)
     assert error < 0.2 * np.sqrt(np.mean((amounts.predict(matrix) - effects[codes]) ** 2))
     assert known.importance()[0] > 0.95
     assert sum(known.importance().values()) == pytest.approx(1)
@@ -332,7 +332,7 @@ def test_sizes_of_embeddings():
     def sizes(**parameters):
         random = np.random.default_rng(0)
         matrix = random.integers(0, 2, (40, 2)).astype(np.float32)
-        codes = Examples(matrix, random.normal(size=40), {0: 10, 1: 3000})
+        codes = Dataset(matrix, random.normal(size=40), {0: 10, 1: 3000})
         fitted = TYPE.fit(codes, "regression", {"epochs": 1, **parameters}, seed=0)
         return [table.shape for table in fitted.embeddings]
 
@@ -345,7 +345,7 @@ def test_codes_that_no_row_had_answer_like_the_average_code():
     codes = random.integers(0, 3, 900)  # of five
     matrix = codes[:, None].astype(np.float32)
     target = np.array([0.0, 10.0, 20.0])[codes]
-    fitted = TYPE.fit(Examples(matrix, target, {0: 5}), "regression", {**SMALL, "hidden_layers": 0}, seed=0)
+    fitted = TYPE.fit(Dataset(matrix, target, {0: 5}), "regression", {**SMALL, "hidden_layers": 0}, seed=0)
     unseen = fitted.predict(np.array([[3], [4], [np.nan], [-1], [7], [1.5]], np.float32))
     assert set(unseen.tolist()) == {unseen[0]}
     assert unseen[0] == pytest.approx(fitted.predict(matrix).mean(), abs=0.01)
@@ -354,7 +354,7 @@ def test_codes_that_no_row_had_answer_like_the_average_code():
 def test_missing_codes_are_learned_where_rows_have_them():
     matrix = np.array([[0], [1], [np.nan]] * 200, np.float32)
     target = np.array([0.0, 0.0, 9.0] * 200)
-    fitted = TYPE.fit(Examples(matrix, target, {0: 2}), "regression", {**SMALL, "epochs": 20}, seed=0)
+    fitted = TYPE.fit(Dataset(matrix, target, {0: 2}), "regression", {**SMALL, "epochs": 20}, seed=0)
     assert fitted.predict(matrix[:3]) == pytest.approx([0, 0, 9], abs=0.5)
 
 
@@ -363,7 +363,7 @@ def test_what_is_missing_counts_where_rows_lack_it():
     matrix = random.normal(size=(600, 2)).astype(np.float32)
     matrix[::2, 0] = np.nan
     target = np.isnan(matrix[:, 0]) * 10.0
-    fitted = TYPE.fit(Examples(matrix, target), "regression", SMALL, seed=0)
+    fitted = TYPE.fit(Dataset(matrix, target), "regression", SMALL, seed=0)
     assert np.abs(fitted.predict(matrix) - target).mean() < 0.5
     # The other column never lacked a value: there missing is the mean.
     means = np.array([[0.3, matrix[:, 1].astype(np.float64).mean()], [0.3, np.nan]], np.float32)
@@ -375,7 +375,7 @@ def test_columns_that_tell_nothing_are_not_read():
     random = np.random.default_rng(0)
     varying = random.normal(size=300)
     matrix = np.column_stack([varying, np.full(300, 7.0), np.full(300, np.nan), np.full(300, 2.0)])
-    found = Examples(matrix.astype(np.float32), varying * 2, {3: 5})
+    found = Dataset(matrix.astype(np.float32), varying * 2, {3: 5})
     fitted = TYPE.fit(found, "regression", SMALL, seed=0)
     assert fitted.importance() == {0: 1.0}
     asked = np.array([[1, 7, np.nan, 2], [1, 1e30, 5, 4], [1, np.nan, -1e30, np.nan]], np.float32)
@@ -384,7 +384,7 @@ def test_columns_that_tell_nothing_are_not_read():
 
 def test_a_constant_answer_is_stored_where_there_are_codes():
     matrix = np.array([[0.5, 0], [1.5, 1]], np.float32)
-    fitted = TYPE.fit(Examples(matrix, np.full(2, 41.0), {1: 2}), "regression", {}, seed=0)
+    fitted = TYPE.fit(Dataset(matrix, np.full(2, 41.0), {1: 2}), "regression", {}, seed=0)
     assert DeepNet.from_files(fitted.to_files()).predict(matrix).tolist() == [41.0, 41.0]
 
 
@@ -399,20 +399,20 @@ def test_amounts_far_outside_have_the_answer_at_the_limit(fitted):
 def test_very_few_rows(column):
     matrix = np.array(column, np.float32)[:, None]
     asked = np.array([[1], [1e9], [np.nan]], np.float32)
-    one_value = TYPE.fit(Examples(matrix, np.full(len(column), 41.0)), "regression", SMALL, seed=0)
+    one_value = TYPE.fit(Dataset(matrix, np.full(len(column), 41.0)), "regression", SMALL, seed=0)
     assert one_value.predict(asked).tolist() == [41.0] * 3
     assert one_value.importance() == {}
     assert one_value.rounds == 1
     assert DeepNet.from_files(one_value.to_files()).predict(asked).tolist() == [41.0] * 3
-    several = TYPE.fit(Examples(matrix, np.arange(len(column)) * 1.0), "regression", SMALL, seed=0)
+    several = TYPE.fit(Dataset(matrix, np.arange(len(column)) * 1.0), "regression", SMALL, seed=0)
     assert np.isfinite(several.predict(asked)).all()
 
 
 def test_no_inputs_of_use_answer_the_share():
     labels = np.array([1.0, 0, 0, 0])
-    fitted = TYPE.fit(Examples(np.ones((4, 2), np.float32), labels), "binary", SMALL, seed=0)
+    fitted = TYPE.fit(Dataset(np.ones((4, 2), np.float32), labels), "binary", SMALL, seed=0)
     assert fitted.predict(np.ones((2, 2), np.float32)) == pytest.approx([0.25, 0.25])
-    none = TYPE.fit(Examples(np.empty((4, 0), np.float32), labels), "regression", SMALL, seed=0)
+    none = TYPE.fit(Dataset(np.empty((4, 0), np.float32), labels), "regression", SMALL, seed=0)
     assert none.predict(np.empty((1, 0), np.float32)).tolist() == [0.25]
 
 
@@ -436,7 +436,7 @@ def test_no_inputs_of_use_answer_the_share():
 def test_what_cannot_be_fitted(target, task, parameters, message):
     matrix = np.arange(float(len(target)), dtype=np.float32)[:, None]
     with pytest.raises(FitError, match=message):
-        TYPE.fit(Examples(matrix, np.array(target)), task, parameters, seed=0)
+        TYPE.fit(Dataset(matrix, np.array(target)), task, parameters, seed=0)
 
 
 def test_a_device_that_is_not_there_is_the_processor(examples, monkeypatch):
@@ -482,7 +482,7 @@ def test_wrong_parameters(parameters, message):
     with pytest.raises(ParameterError, match=message):
         TYPE.check(parameters, {})
     with pytest.raises(ParameterError, match=message):
-        TYPE.fit(Examples(np.ones((1, 1), np.float32), np.ones(1)), "regression", parameters, seed=0)
+        TYPE.fit(Dataset(np.ones((1, 1), np.float32), np.ones(1)), "regression", parameters, seed=0)
 
 
 def test_wrong_space():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from statsforecast.models import AutoARIMA, AutoETS, SeasonalNaive, Theta
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Bounds, Dimension
 from giornata.errors import BundleError, DataError
 from giornata.models.base import FitError, ParameterError
@@ -22,7 +22,7 @@ NAN = np.nan
 
 
 def rows_of(steps, values):
-    return Examples(np.array(steps, np.float32).reshape(-1, 1), np.array(values, np.float64))
+    return Dataset(np.array(steps, np.float32).reshape(-1, 1), np.array(values, np.float64))
 
 
 def fit(steps, values, **parameters):
@@ -242,11 +242,11 @@ def test_one_row_at_a_time_gives_the_same_bits(series, steps):
 
 
 def test_what_cannot_be_fitted():
-    three = Examples(np.zeros((2, 3), np.float32), np.zeros(2), {}, ("day", "hour", "wind"))
+    three = Dataset(np.zeros((2, 3), np.float32), np.zeros(2), {}, ("day", "hour", "wind"))
     with pytest.raises(FitError, match=r"one feature, the step.* 3 features \(day, hour, wind\)"):
         TYPE.fit(three, "forecasting", {}, seed=0)
     with pytest.raises(FitError, match="codes among them"):
-        TYPE.fit(Examples(np.zeros((2, 1), np.float32), np.zeros(2), {0: 2}), "forecasting", {}, seed=0)
+        TYPE.fit(Dataset(np.zeros((2, 1), np.float32), np.zeros(2), {0: 2}), "forecasting", {}, seed=0)
     with pytest.raises(FitError, match="there are no rows"):
         fit([], [])
     with pytest.raises(FitError, match=r"a whole number, such as a day: 3\.5 is none"):

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.errors import BundleError
 from giornata.models.base import FitError, ParameterError
 from giornata.models.linear.logistic import Logistic, LogisticType
@@ -29,7 +29,7 @@ def examples():
     target = (random.random(ROWS) < 1 / (1 + np.exp(-score))).astype(np.float64)
     matrix[random.random(ROWS) < 0.2, 0] = np.nan
     matrix[random.random(ROWS) < 0.1, 2] = np.nan
-    return Examples(matrix, target, {2: 3})
+    return Dataset(matrix, target, {2: 3})
 
 
 def design():
@@ -114,7 +114,7 @@ def several(examples):
     scores = np.column_stack([np.zeros(ROWS), 0.1 * matrix[:, 0], 0.05 * matrix[:, 1] - (matrix[:, 2] == 1)])
     target = np.argmax(scores + random.gumbel(size=scores.shape), axis=1)
     places = np.array([0.0, 1.0, 3.0])[target]
-    return Examples(examples.matrix, places, examples.categories, outputs=CLASSES)
+    return Dataset(examples.matrix, places, examples.categories, outputs=CLASSES)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_classes_equal_scikit_learn(several, parameters, options):
 
 def test_two_classes_equal_binary(examples):
     binary = TYPE.fit(examples, "binary", {}, seed=0)
-    named = Examples(examples.matrix, examples.target, examples.categories, outputs=("no", "yes"))
+    named = Dataset(examples.matrix, examples.target, examples.categories, outputs=("no", "yes"))
     fitted = TYPE.fit(named, "multiclass", {}, seed=0)
     answers = fitted.predict(examples.matrix)
     assert answers[:, 1].tolist() == binary.predict(examples.matrix).tolist()
@@ -192,7 +192,7 @@ def test_files_give_the_same_classes(several):
     ],
 )
 def test_little_data_of_classes(matrix, target, expected, penalty, weight):
-    learned = Examples(np.array(matrix, np.float32), np.array(target, np.float64), outputs=("a", "b", "c"))
+    learned = Dataset(np.array(matrix, np.float32), np.array(target, np.float64), outputs=("a", "b", "c"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         parameters = {"penalty": penalty, "class_weight": weight, "max_iterations": 30}
@@ -206,12 +206,12 @@ def test_little_data_of_classes(matrix, target, expected, penalty, weight):
     if expected:
         assert answers == pytest.approx(np.tile(expected, (len(answers), 1)))
         assert fitted.importance() == {}
-    only = TYPE.fit(Examples(learned.matrix, learned.target * 0, outputs=("a",)), "multiclass", {}, seed=0)
+    only = TYPE.fit(Dataset(learned.matrix, learned.target * 0, outputs=("a",)), "multiclass", {}, seed=0)
     assert only.predict(asked).tolist() == [[1.0]] * len(asked)
 
 
 def test_constant_columns_answer_the_shares_of_classes():
-    learned = Examples(np.ones((4, 2), np.float32), np.array([2.0, 0, 0, 0]), outputs=("a", "b", "c"))
+    learned = Dataset(np.ones((4, 2), np.float32), np.array([2.0, 0, 0, 0]), outputs=("a", "b", "c"))
     chances = TYPE.fit(learned, "multiclass", {}, seed=0).predict(learned.matrix[:1])
     assert chances[0] == pytest.approx([6 / 7 * 3 / 4, 1 / 7, 6 / 7 * 1 / 4])
     balanced = TYPE.fit(learned, "multiclass", {"class_weight": "balanced"}, seed=0)
@@ -282,7 +282,7 @@ NAN = np.nan
     ],
 )
 def test_little_data(matrix, target, share, penalty, weight, capfd):
-    learned = Examples(np.array(matrix, np.float32), np.array(target, np.float64))
+    learned = Dataset(np.array(matrix, np.float32), np.array(target, np.float64))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         parameters = {"penalty": penalty, "class_weight": weight, "max_iterations": 30}
@@ -301,15 +301,15 @@ def test_little_data(matrix, target, share, penalty, weight, capfd):
 
 def test_what_cannot_be_fitted(examples):
     with pytest.raises(FitError, match="there are no rows"):
-        TYPE.fit(Examples(examples.matrix[:0], examples.target[:0]), "binary", {}, seed=0)
+        TYPE.fit(Dataset(examples.matrix[:0], examples.target[:0]), "binary", {}, seed=0)
     with pytest.raises(FitError, match=r"type logistic cannot be used for task regression: use .*linear"):
         TYPE.fit(examples, "regression", {}, seed=0)
     with pytest.raises(FitError, match="must be 0 or 1"):
-        TYPE.fit(Examples(examples.matrix, examples.target + 1), "binary", {}, seed=0)
+        TYPE.fit(Dataset(examples.matrix, examples.target + 1), "binary", {}, seed=0)
     for wrong in (examples.target + 1, examples.target - 1, examples.target / 2):
         with pytest.raises(FitError, match="2 classes must be their places, 0 to 1"):
-            TYPE.fit(Examples(examples.matrix, wrong, outputs=("a", "b")), "multiclass", {}, seed=0)
-    none = Examples(examples.matrix[:0], examples.target[:0], outputs=("a", "b"))
+            TYPE.fit(Dataset(examples.matrix, wrong, outputs=("a", "b")), "multiclass", {}, seed=0)
+    none = Dataset(examples.matrix[:0], examples.target[:0], outputs=("a", "b"))
     with pytest.raises(FitError, match="there are no rows"):
         TYPE.fit(none, "multiclass", {}, seed=0)
 

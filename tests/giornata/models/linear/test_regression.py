@@ -11,7 +11,7 @@ from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError, DataError
 from giornata.models.base import FitError, ParameterError
@@ -31,7 +31,7 @@ def examples():
     matrix[:, :2][random.random((ROWS, 2)) < 0.2] = np.nan
     matrix[random.random(ROWS) < 0.1, 3] = np.nan
     target[np.isnan(matrix[:, 0])] += 12
-    return Examples(matrix, target, {3: CODES})
+    return Dataset(matrix, target, {3: CODES})
 
 
 def design():
@@ -96,7 +96,7 @@ def test_one_column_by_hand():
     # Standardised, the column is -1, -1, 1, 1 and the label has a correlation of 0.8 with it.
     matrix = np.array([[10], [10], [14], [14]], np.float32)
     target = np.array([-0.8 + 0.6, -0.8 - 0.6, 0.8 + 0.6, 0.8 - 0.6]) * 5 + 100
-    learned = Examples(matrix, target)
+    learned = Dataset(matrix, target)
     asked = np.array([[16], [np.nan]], np.float32)
     for parameters, weight in (
         ({"penalty": "none"}, 0.8),
@@ -155,7 +155,7 @@ NAN = np.nan
     ],
 )
 def test_little_data(matrix, target, categories, penalty, capfd):
-    learned = Examples(np.array(matrix, np.float32), np.array(target, np.float64), categories)
+    learned = Dataset(np.array(matrix, np.float32), np.array(target, np.float64), categories)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted = TYPE.fit(learned, "regression", {"penalty": penalty}, seed=0)
@@ -172,10 +172,10 @@ def test_little_data(matrix, target, categories, penalty, capfd):
 
 def test_what_cannot_be_fitted(examples):
     with pytest.raises(FitError, match="there are no rows"):
-        TYPE.fit(Examples(examples.matrix[:0], examples.target[:0]), "regression", {}, seed=0)
+        TYPE.fit(Dataset(examples.matrix[:0], examples.target[:0]), "regression", {}, seed=0)
     with pytest.raises(FitError, match=r"type linear cannot be used for task binary: use .*logistic"):
         TYPE.fit(examples, "binary", {}, seed=0)
-    huge = Examples(examples.matrix, np.where(examples.target > 0, 1.7e308, -1.7e308))
+    huge = Dataset(examples.matrix, np.where(examples.target > 0, 1.7e308, -1.7e308))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(FitError, match="500 rows"):

@@ -8,7 +8,7 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.errors import BundleError
 from giornata.models.base import FitError, ParameterError, PrunedError
 from giornata.models.trees.decision_trees import DecisionTrees, DecisionTreeType, RandomForestType
@@ -47,7 +47,7 @@ def test_tree_equals_scikit_learn(data, task, deep):
     matrix, target = data
     target = target if task == "regression" else (target > 1).astype(np.float64)
     parameters = {"max_depth": 40, "min_samples_leaf": 1} if deep else {}
-    fitted = TREE.fit(Examples(matrix, target, {3: 6}), task, parameters, seed=1)
+    fitted = TREE.fit(Dataset(matrix, target, {3: 6}), task, parameters, seed=1)
     kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
     plain = kind(**({"max_depth": 8, "min_samples_leaf": 20} | parameters), random_state=1)
     plain.fit(matrix, target)
@@ -68,7 +68,7 @@ def test_forest_equals_scikit_learn(data, task, deep):
     target = target if task == "regression" else (target > 1).astype(np.float64)
     parameters = {"n_estimators": 30, "max_samples": 0.7, "max_features": 0.5}
     parameters |= {"max_depth": 40, "min_samples_leaf": 1} if deep else {}
-    fitted = FOREST.fit(Examples(matrix, target), task, parameters, seed=1)
+    fitted = FOREST.fit(Dataset(matrix, target), task, parameters, seed=1)
     kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
     plain = kind(**({"max_depth": 12, "min_samples_leaf": 5} | parameters), random_state=1)
     plain.fit(matrix, target)
@@ -86,7 +86,7 @@ def test_where_missing_values_alone_go_right():
     # No value lies above the others: the split is between all values and none, its threshold infinite.
     matrix = np.array([[1], [1], [1], [np.nan], [np.nan]], np.float32)
     target = np.array([1.0, 1, 1, 5, 5])
-    fitted = TREE.fit(Examples(matrix, target), "regression", {"min_samples_leaf": 1}, seed=0)
+    fitted = TREE.fit(Dataset(matrix, target), "regression", {"min_samples_leaf": 1}, seed=0)
     rows = np.array([[-3e38], [1], [3.4e38], [np.nan]], np.float32)
     assert fitted.predict(rows).tolist() == [1, 1, 1, 5]
     assert fitted.predict(np.tile(rows, (20, 1))).tolist() == [1, 1, 1, 5] * 20
@@ -96,7 +96,7 @@ def test_thresholds_between_neighbouring_floats():
     # The threshold is half way between the two; the nearest float32 is the upper one.
     low = np.nextafter(np.float32(8), np.float32(9))
     matrix = np.array([[low], [np.nextafter(low, np.float32(9))]], np.float32)
-    fitted = TREE.fit(Examples(matrix, np.array([1.0, 2])), "regression", {"min_samples_leaf": 1}, seed=0)
+    fitted = TREE.fit(Dataset(matrix, np.array([1.0, 2])), "regression", {"min_samples_leaf": 1}, seed=0)
     assert fitted.predict(matrix).tolist() == [1, 2]
     assert fitted.predict(np.tile(matrix, (30, 1))).tolist() == [1, 2] * 30
 
@@ -106,7 +106,7 @@ def test_thresholds_between_neighbouring_floats():
 def test_one_row_at_a_time_gives_the_same_bits(data, type_, parameters, task):
     matrix, target = data
     target = target if task == "regression" else (target > 1).astype(np.float64)
-    fitted = type_.fit(Examples(matrix, target), task, parameters, seed=0)
+    fitted = type_.fit(Dataset(matrix, target), task, parameters, seed=0)
     together = fitted.predict(matrix).tolist()
     assert [fitted.predict(matrix[at : at + 1])[0] for at in range(200)] == together[:200]
     assert fitted.predict(matrix[3:6]).tolist() == together[3:6]
@@ -114,7 +114,7 @@ def test_one_row_at_a_time_gives_the_same_bits(data, type_, parameters, task):
 
 @BOTH
 def test_files_give_the_same_model(data, type_, parameters):
-    learned = Examples(*data)
+    learned = Dataset(*data)
     fitted = type_.fit(learned, "regression", parameters, seed=4)
     files = fitted.to_files()
     assert all(name.endswith((".json", ".npy")) for name in files)
@@ -127,7 +127,7 @@ def test_files_give_the_same_model(data, type_, parameters):
 
 
 def test_seeds_give_other_forests(data):
-    learned = Examples(*data)
+    learned = Dataset(*data)
     one, other, far = (
         FOREST.fit(learned, "regression", {"n_estimators": 3}, seed=seed).to_files()
         for seed in (1, 2, 1 + 2**40)
@@ -138,7 +138,7 @@ def test_seeds_give_other_forests(data):
 
 def test_a_watch_hears_every_tree_and_can_end_the_fit(data):
     matrix, target = data
-    learned, validation = Examples(matrix[200:], target[200:]), Examples(matrix[:200], target[:200])
+    learned, validation = Dataset(matrix[200:], target[200:]), Dataset(matrix[:200], target[:200])
     heard = []
 
     def watch(round_, loss):
@@ -160,7 +160,7 @@ def test_a_watch_hears_every_tree_and_can_end_the_fit(data):
 def test_a_watch_changes_nothing(data):
     matrix, target = data
     labels = (target > 1).astype(np.float64)
-    learned, validation = Examples(matrix[200:], labels[200:]), Examples(matrix[:200], labels[:200])
+    learned, validation = Dataset(matrix[200:], labels[200:]), Dataset(matrix[:200], labels[:200])
     heard = []
     fitted = FOREST.fit(
         learned,
@@ -182,7 +182,7 @@ def several(data):
     """Three classes by the target's size, and a fourth that no row has."""
     matrix, target = data
     places = np.array([0.0, 1.0, 3.0])[np.digitize(target, [0, 3])]
-    return Examples(matrix, places, {3: 6}, outputs=("low", "middle", "none", "high"))
+    return Dataset(matrix, places, {3: 6}, outputs=("low", "middle", "none", "high"))
 
 
 def by_scikit_learn(plain, trees, learned, rows):
@@ -234,8 +234,8 @@ def test_classes_equal_scikit_learn(several, deep):
 def test_two_classes_have_the_questions_of_binary(data, type_, parameters):
     matrix, target = data
     labels = (target > 1).astype(np.float64)
-    binary = type_.fit(Examples(matrix, labels), "binary", parameters, seed=0)
-    named = Examples(matrix, labels, outputs=("no", "yes"))
+    binary = type_.fit(Dataset(matrix, labels), "binary", parameters, seed=0)
+    named = Dataset(matrix, labels, outputs=("no", "yes"))
     files = type_.fit(named, "multiclass", parameters, seed=0).to_files()
     assert {name for name, content in binary.to_files().items() if files[name] != content} == {"value.npy"}
     assert (
@@ -266,7 +266,7 @@ def test_little_data_of_classes(target, classes, type_, parameters):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted = type_.fit(
-            Examples(matrix, np.array(target) * 1.0, outputs=outputs), "multiclass", parameters, 0
+            Dataset(matrix, np.array(target) * 1.0, outputs=outputs), "multiclass", parameters, 0
         )
         answers = fitted.predict(np.vstack([matrix, np.full((1, 2), NAN, np.float32)]))
     assert answers.shape == (len(target) + 1, classes)
@@ -280,8 +280,8 @@ def test_little_data_of_classes(target, classes, type_, parameters):
 
 
 def test_a_watch_hears_the_log_loss_of_classes(several):
-    learned = Examples(several.matrix[200:], several.target[200:], outputs=several.outputs)
-    validation = Examples(several.matrix[:200], several.target[:200], outputs=several.outputs)
+    learned = Dataset(several.matrix[200:], several.target[200:], outputs=several.outputs)
+    validation = Dataset(several.matrix[:200], several.target[:200], outputs=several.outputs)
     heard = []
     FOREST.fit(
         learned,
@@ -321,7 +321,7 @@ NAN = np.nan
     ],
 )
 def test_little_data(matrix, target, task, type_, parameters, least, capfd):
-    learned = Examples(np.array(matrix, np.float32), np.array(target, np.float64))
+    learned = Dataset(np.array(matrix, np.float32), np.array(target, np.float64))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fitted = type_.fit(learned, task, parameters | {"min_samples_leaf": least}, seed=0)
@@ -341,20 +341,20 @@ def test_little_data(matrix, target, task, type_, parameters, least, capfd):
 def test_what_cannot_be_fitted(data, type_):
     matrix, target = data
     with pytest.raises(FitError, match="there are no rows"):
-        type_.fit(Examples(matrix[:0], target[:0]), "regression", {}, seed=0)
+        type_.fit(Dataset(matrix[:0], target[:0]), "regression", {}, seed=0)
     with pytest.raises(FitError, match="must be 0 or 1"):
-        type_.fit(Examples(matrix, target), "binary", {}, seed=0)
+        type_.fit(Dataset(matrix, target), "binary", {}, seed=0)
     with pytest.raises(FitError, match="2 classes must be their places, 0 to 1"):
-        type_.fit(Examples(matrix, target, outputs=("a", "b")), "multiclass", {}, seed=0)
+        type_.fit(Dataset(matrix, target, outputs=("a", "b")), "multiclass", {}, seed=0)
     with pytest.raises(FitError, match="cannot be used for task quantile: use xgboost"):
-        type_.fit(Examples(matrix, target), "quantile", {}, seed=0)
+        type_.fit(Dataset(matrix, target), "quantile", {}, seed=0)
     infinite = np.where(np.isnan(matrix), np.float32(np.inf), matrix)
     with pytest.raises(FitError, match="scikit-learn cannot fit 700 rows: Input X contains infinity"):
-        type_.fit(Examples(infinite, target), "regression", {}, seed=0)
+        type_.fit(Dataset(infinite, target), "regression", {}, seed=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(FitError, match="too large"):
-            type_.fit(Examples(matrix, np.resize([1.7e308, -1.7e308], 700)), "regression", {}, seed=0)
+            type_.fit(Dataset(matrix, np.resize([1.7e308, -1.7e308], 700)), "regression", {}, seed=0)
 
 
 def test_forests_that_no_bundle_holds(data, several, monkeypatch):
@@ -362,7 +362,7 @@ def test_forests_that_no_bundle_holds(data, several, monkeypatch):
     with pytest.raises(FitError, match=r"nodes, more than 23: "):  # of 45 bytes, not 21
         FOREST.fit(several, "multiclass", {"n_estimators": 3}, seed=0)
     with pytest.raises(FitError, match=r"3 trees have \d+ nodes, more than 50: lower max_depth or raise"):
-        FOREST.fit(Examples(*data), "regression", {"n_estimators": 3}, seed=0)
+        FOREST.fit(Dataset(*data), "regression", {"n_estimators": 3}, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_every_parameter_reaches_scikit_learn(data, parameters):
     for type_, kind in ((TREE, DecisionTreeRegressor), (FOREST, RandomForestRegressor)):
         own = {"max_depth": 6, "min_samples_leaf": 2, **parameters}
         own |= {"n_estimators": 3, "max_samples": 0.5} if type_ is FOREST else {}
-        fitted = type_.fit(Examples(matrix, target), "regression", own, seed=5)
+        fitted = type_.fit(Dataset(matrix, target), "regression", own, seed=5)
         # A share of 1 is all features; the number 1 would be one of them.
         plain = {"max_features": 1 / 3 if type_ is FOREST else None, **own}
         if "max_features" in parameters:
@@ -415,7 +415,7 @@ def test_spaces_and_rounds():
 
 
 def test_files_that_hold_no_model(data):
-    files = TREE.fit(Examples(*data), "regression", {}, seed=0).to_files()
+    files = TREE.fit(Dataset(*data), "regression", {}, seed=0).to_files()
     for wrong in ({}, {"model.ubj": b""}, {name: files[name] for name in list(files)[1:]}):
         with pytest.raises(BundleError, match="trees are kept in"):
             DecisionTrees.from_files(wrong)

@@ -7,7 +7,7 @@ import pytest
 import xgboost
 from sklearn.tree import DecisionTreeRegressor
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import TYPES
 from giornata.errors import BundleError
 from giornata.models import model_type
@@ -36,7 +36,7 @@ def rows():
 
 def fitted(name, task, matrix, target, parameters=None, **others):
     outputs = SHARES if task == "quantile" else ()
-    learned = Examples(matrix, target, outputs=outputs)
+    learned = Dataset(matrix, target, outputs=outputs)
     return model_type(name).fit(learned, task, {**FEW.get(name, {}), **(parameters or {})}, seed=0, **others)
 
 
@@ -65,7 +65,7 @@ def test_a_watch_hears_the_same_losses(rows, name, offset):
 
     def heard(target):
         losses = []
-        judged = Examples(matrix[:500], target[:500])
+        judged = Dataset(matrix[:500], target[:500])
         fitted(
             name,
             "regression",
@@ -86,7 +86,7 @@ def test_early_stopping_and_rounds_of_shifted_labels(rows, task):
     stop = {"n_estimators": 300, "early_stopping_rounds": 5, "learning_rate": 0.1}
 
     def model(target):
-        judged = Examples(matrix[:500], target[:500], outputs=SHARES if task == "quantile" else ())
+        judged = Dataset(matrix[:500], target[:500], outputs=SHARES if task == "quantile" else ())
         return fitted("xgboost", task, matrix[500:], target[500:], stop, validation=judged)
 
     near, far = model(target), model(target + 1.6e9)
@@ -113,7 +113,7 @@ def test_a_tree_equals_scikit_learn_on_labels_without_offset(rows):
 def test_the_same_rows_judge_fits_of_other_offsets(rows):
     """As in a search of one part after another: the labels of rows that are kept ready follow the fit."""
     matrix, target = rows
-    judged = Examples(matrix[:500], target[:500] + 1e6)
+    judged = Dataset(matrix[:500], target[:500] + 1e6)
 
     def heard(learned):
         losses = []
@@ -127,9 +127,9 @@ def test_the_same_rows_judge_fits_of_other_offsets(rows):
         )
         return losses
 
-    near = Examples(matrix[500:], target[500:] + 1e6)
+    near = Dataset(matrix[500:], target[500:] + 1e6)
     first = heard(near)
-    assert heard(Examples(matrix[500:], target[500:] + 2e6))[0] == pytest.approx(1e6, rel=0.01)
+    assert heard(Dataset(matrix[500:], target[500:] + 2e6))[0] == pytest.approx(1e6, rel=0.01)
     assert heard(near) == first
 
 
@@ -157,7 +157,7 @@ def test_the_offset():
 
 def test_classes_and_chances_are_not_shifted():
     true = np.ones(100)
-    rows = Examples(np.zeros((100, 1), np.float32), true)
+    rows = Dataset(np.zeros((100, 1), np.float32), true)
     assert shift_of(rows, "binary") == 0
     assert shift_of(rows, "multiclass") == 0
     assert shift_of(rows, "quantile") == 1

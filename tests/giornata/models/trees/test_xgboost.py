@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xgboost
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Dimension
 from giornata.errors import BundleError
 from giornata.models.base import FitError, ParameterError, PrunedError
@@ -29,7 +29,7 @@ def data():
 def test_regression_equals_xgboost(data):
     matrix, target = data
     fitted = TYPE.fit(
-        Examples(matrix, target), "regression", {"n_estimators": 20, "max_depth": 4, "subsample": 0.8}, seed=3
+        Dataset(matrix, target), "regression", {"n_estimators": 20, "max_depth": 4, "subsample": 0.8}, seed=3
     )
     options = {"max_depth": 4, "subsample": 0.8, "tree_method": "hist", "seed": 3, "nthread": 1}
     plain = xgboost.train(options, xgboost.DMatrix(matrix, target), 20)
@@ -46,7 +46,7 @@ def test_regression_equals_xgboost(data):
 def test_binary_answers_are_probabilities(data):
     matrix, target = data
     labels = (target > 0).astype(np.float64)
-    fitted = TYPE.fit(Examples(matrix, labels), "binary", {"n_estimators": 30}, seed=0)
+    fitted = TYPE.fit(Dataset(matrix, labels), "binary", {"n_estimators": 30}, seed=0)
     chance = fitted.predict(matrix)
     assert ((chance > 0) & (chance < 1)).all()
     assert np.mean((chance > 0.5) == labels) > 0.9
@@ -55,7 +55,7 @@ def test_binary_answers_are_probabilities(data):
 def several(data, classes=("a", "b", "c")):
     """Three classes by the target's thirds."""
     matrix, target = data
-    return Examples(matrix, np.digitize(target, np.quantile(target, [1 / 3, 2 / 3])) * 1.0, outputs=classes)
+    return Dataset(matrix, np.digitize(target, np.quantile(target, [1 / 3, 2 / 3])) * 1.0, outputs=classes)
 
 
 SHARES = ("0.1", "0.5", "0.9")
@@ -82,7 +82,7 @@ def test_multiclass_equals_xgboost(data):
 
 def test_quantiles_equal_xgboost_but_in_order(data):
     matrix, target = data
-    learned = Examples(matrix, target, outputs=SHARES)
+    learned = Dataset(matrix, target, outputs=SHARES)
     fitted = TYPE.fit(learned, "quantile", {"n_estimators": 20, "max_depth": 4}, seed=3)
     plain = xgboost.XGBRegressor(
         objective="reg:quantileerror",
@@ -103,7 +103,7 @@ def test_quantiles_equal_xgboost_but_in_order(data):
 
 def test_one_quantile_is_one_column(data):
     matrix, target = data
-    learned = Examples(matrix, target, outputs=("0.25",))
+    learned = Dataset(matrix, target, outputs=("0.25",))
     fitted = TYPE.fit(learned, "quantile", {"n_estimators": 20}, seed=0)
     for model in (fitted, BoostedTrees.from_files(fitted.to_files())):
         answers = model.predict(matrix)
@@ -119,7 +119,7 @@ def test_one_quantile_is_one_column(data):
 def test_classes_that_no_row_has(data, labels, classes):
     matrix, _ = data
     target = np.resize(labels, 600) * 1.0
-    learned = Examples(matrix, target, outputs=[f"class {place}" for place in range(classes)])
+    learned = Dataset(matrix, target, outputs=[f"class {place}" for place in range(classes)])
     fitted = TYPE.fit(learned, "multiclass", {"n_estimators": 5}, seed=0)
     for rows in (matrix, matrix[:1], np.full((1, 4), np.nan, np.float32)):
         answers = fitted.predict(rows)
@@ -132,7 +132,7 @@ def test_classes_that_no_row_has(data, labels, classes):
     )
     assert fitted.size()["trees"] == 5 * classes
     alone = TYPE.fit(
-        Examples(matrix[:1], target[:1], outputs=learned.outputs), "multiclass", {"n_estimators": 5}, seed=0
+        Dataset(matrix[:1], target[:1], outputs=learned.outputs), "multiclass", {"n_estimators": 5}, seed=0
     )
     assert np.argmax(alone.predict(matrix), axis=1).tolist() == [labels[0]] * 600
 
@@ -148,7 +148,7 @@ def test_labels_that_are_no_class(data):
 @pytest.mark.parametrize("task", ["multiclass", "quantile"])
 def test_several_numbers_are_stored_and_have_the_same_bits_alone(data, task):
     matrix, target = data
-    learned = several(data) if task == "multiclass" else Examples(matrix, target, outputs=SHARES)
+    learned = several(data) if task == "multiclass" else Dataset(matrix, target, outputs=SHARES)
     fitted = TYPE.fit(learned, task, {"n_estimators": 40, "max_depth": 6}, seed=0)
     files = fitted.to_files()
     assert files == TYPE.fit(learned, task, {"n_estimators": 40, "max_depth": 6}, seed=0).to_files()
@@ -181,8 +181,8 @@ def test_several_numbers_stop_early_by_their_loss(data, task, loss):
     else:
         outputs = SHARES
     shuffled = np.random.default_rng(1).permutation(50)
-    validation = Examples(matrix[:100], np.append(target[:50][shuffled], target[50:100]), outputs=outputs)
-    learned = Examples(matrix[100:], target[100:], outputs=outputs)
+    validation = Dataset(matrix[:100], np.append(target[:50][shuffled], target[50:100]), outputs=outputs)
+    learned = Dataset(matrix[100:], target[100:], outputs=outputs)
     parameters = {"n_estimators": 300, "early_stopping_rounds": 5, "learning_rate": 0.3}
     heard = []
     fitted = TYPE.fit(
@@ -201,8 +201,8 @@ def test_several_numbers_stop_early_by_their_loss(data, task, loss):
 
 def test_files_give_the_same_model(data):
     matrix, target = data
-    fitted = TYPE.fit(Examples(matrix, target), "regression", {"n_estimators": 5}, seed=0)
-    again = TYPE.fit(Examples(matrix, target), "regression", {"n_estimators": 5}, seed=0)
+    fitted = TYPE.fit(Dataset(matrix, target), "regression", {"n_estimators": 5}, seed=0)
+    again = TYPE.fit(Dataset(matrix, target), "regression", {"n_estimators": 5}, seed=0)
     files = fitted.to_files()
     assert list(files) == ["model.ubj"]
     assert files == again.to_files()
@@ -213,7 +213,7 @@ def test_files_give_the_same_model(data):
 
 def test_one_row_at_a_time_gives_the_same_bits(data):
     matrix, target = data
-    fitted = TYPE.fit(Examples(matrix, target), "regression", {"n_estimators": 40, "max_depth": 6}, seed=0)
+    fitted = TYPE.fit(Dataset(matrix, target), "regression", {"n_estimators": 40, "max_depth": 6}, seed=0)
     assert [fitted.predict(matrix[at : at + 1])[0] for at in range(50)] == fitted.predict(matrix)[
         :50
     ].tolist()
@@ -221,10 +221,10 @@ def test_one_row_at_a_time_gives_the_same_bits(data):
 
 def test_early_stopping_trims_the_model(data):
     matrix, target = data
-    validation = Examples(matrix[:100], target[:100] + np.random.default_rng(1).normal(0, 3, 100))
+    validation = Dataset(matrix[:100], target[:100] + np.random.default_rng(1).normal(0, 3, 100))
     parameters = {"n_estimators": 300, "early_stopping_rounds": 5, "learning_rate": 0.3}
     fitted = TYPE.fit(
-        Examples(matrix[100:], target[100:]), "regression", parameters, seed=0, validation=validation
+        Dataset(matrix[100:], target[100:]), "regression", parameters, seed=0, validation=validation
     )
     options = {"learning_rate": 0.3, "tree_method": "hist", "nthread": 1, "eval_metric": "rmse"}
     plain = xgboost.train(
@@ -238,19 +238,19 @@ def test_early_stopping_trims_the_model(data):
     assert fitted.rounds == plain.best_iteration + 1 < plain.num_boosted_rounds()
     # The trees after the best one are gone: fitting exactly that many gives the same model.
     exact = TYPE.fit(
-        Examples(matrix[100:], target[100:]),
+        Dataset(matrix[100:], target[100:]),
         "regression",
         TYPE.with_rounds(parameters, fitted.rounds),
         seed=0,
     )
     assert fitted.predict(matrix).tolist() == exact.predict(matrix).tolist()
     with pytest.raises(FitError, match="validation rows"):
-        TYPE.fit(Examples(matrix, target), "regression", parameters, seed=0)
+        TYPE.fit(Dataset(matrix, target), "regression", parameters, seed=0)
 
 
 def test_a_watch_hears_every_round_and_can_end_the_fit(data):
     matrix, target = data
-    learned, validation = Examples(matrix[100:], target[100:]), Examples(matrix[:100], target[:100])
+    learned, validation = Dataset(matrix[100:], target[100:]), Dataset(matrix[:100], target[:100])
     heard = []
 
     def watch(round_, loss):
@@ -271,8 +271,8 @@ def test_a_watch_hears_every_round_and_can_end_the_fit(data):
 def test_fits_of_the_same_rows_do_not_disturb_each_other(data, with_validation):
     """As in a search, with bins of other numbers between them; XGBoost alone, on rows made anew, is the truth."""
     matrix, target = data
-    rows = Examples(matrix, target)
-    validation = Examples(matrix[:90], target[:90]) if with_validation else None
+    rows = Dataset(matrix, target)
+    validation = Dataset(matrix[:90], target[:90]) if with_validation else None
     few_bins = {"max_bin": 8, "subsample": 0.5}
     for parameters in ({"max_bin": 256}, few_bins, {"max_bin": 256, "max_depth": 2}, {"max_bin": 256}):
         fitted = TYPE.fit(rows, "regression", {**parameters, "n_estimators": 5}, 3, validation=validation)
@@ -282,7 +282,7 @@ def test_fits_of_the_same_rows_do_not_disturb_each_other(data, with_validation):
 
 
 def test_the_rows_of_a_fit_are_not_held(data):
-    rows = Examples(*data)
+    rows = Dataset(*data)
     TYPE.fit(rows, "regression", {"n_estimators": 2}, 0)
     seen = weakref.ref(rows)
     del rows
@@ -294,7 +294,7 @@ def test_the_rows_of_a_fit_are_not_held(data):
 def test_what_xgboost_refuses_is_a_fit_error(data):
     matrix, target = data
     with pytest.raises(FitError, match="cannot fit"):
-        TYPE.fit(Examples(np.full_like(matrix, np.inf), target), "regression", {"n_estimators": 2}, seed=0)
+        TYPE.fit(Dataset(np.full_like(matrix, np.inf), target), "regression", {"n_estimators": 2}, seed=0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.models.deep_net.initialization import Plan, first_net
 from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.deep_net.network import DeepNet
@@ -59,11 +59,11 @@ def rows():
     matrix = random.normal(size=(ROWS, 3)).astype(np.float32)
     matrix[:, 2] = random.integers(0, 3, ROWS)
     target = matrix[:, 0] * 2 + 3 * (matrix[:, 2] == 1) + random.normal(0, 0.3, ROWS)
-    return Examples(matrix, target, {2: 3})
+    return Dataset(matrix, target, {2: 3})
 
 
 def start(
-    folder: Path, rows: Examples, shares: list[np.ndarray], parameters: dict, before: str = ""
+    folder: Path, rows: Dataset, shares: list[np.ndarray], parameters: dict, before: str = ""
 ) -> list[subprocess.Popen]:
     """A process for each share of the rows, that runs the code `before` first."""
     (folder / "first").mkdir()
@@ -99,7 +99,7 @@ def files_of(folder: Path, rank: int) -> dict[str, bytes]:
     return {name: (folder / f"{rank}.{name}").read_bytes() for name in ("model.safetensors", "net.json")}
 
 
-def error_of(net: DeepNet, rows: Examples) -> float:
+def error_of(net: DeepNet, rows: Dataset) -> float:
     return float(np.sqrt(np.mean((net.predict(rows.matrix) - rows.target) ** 2)))
 
 

@@ -13,7 +13,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from xgboost.spark import SparkXGBRegressor
 
-from giornata.dataset import Examples
+from giornata.dataset import Dataset
 from giornata.documents.model import Resources
 from giornata.evaluation.metrics import LOSS, metrics
 from giornata.models import model_type
@@ -223,7 +223,7 @@ def grid():
 def clustered(spark, points, rows, **parameters):
     recipe = {"clusters": 16, **parameters}
     return learner_of(model_type("k_means")).fit(
-        spark.createDataFrame(rows), Examples(points, np.zeros(len(points))), "clustering", recipe, 1, 2
+        spark.createDataFrame(rows), Dataset(points, np.zeros(len(points))), "clustering", recipe, 1, 2
     )
 
 
@@ -305,7 +305,7 @@ def test_the_end_of_spark_is_no_fault_of_the_fit():
         raise PySparkException("Job 3 cancelled because SparkContext was shut down")
 
     with pytest.raises(PySparkException):
-        Learner("Spark ML", learn).fit(None, Examples(np.ones((1, 1)), np.ones(1)), "regression", {}, 0, 2)
+        Learner("Spark ML", learn).fit(None, Dataset(np.ones((1, 1)), np.ones(1)), "regression", {}, 0, 2)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_what_a_net_cannot_learn_is_told(spark, table, monkeypatch):
 
 
 def test_a_worker_that_dies_is_told(spark):
-    first = first_net(Examples(np.eye(2, dtype=np.float32), np.arange(2.0)), "regression", Plan(), 0)
+    first = first_net(Dataset(np.eye(2, dtype=np.float32), np.arange(2.0)), "regression", Plan(), 0)
     shares = spark.createDataFrame(pa.table({"x0": [1.0, 2.0], LABEL: [1.0, 2.0]}))
     with pytest.raises(FitError, match=r"^PyTorch cannot fit on 1 workers: a worker ended before .*$"):
         deep_net._run(shares.repartition(1), 1, ["x0", "x1"], first, {}, 0)
@@ -392,7 +392,7 @@ def test_what_a_row_takes_counts_its_codes(name, task):
     matrix = np.column_stack([random.permutation(1000), random.random(1000), np.arange(1000)]).astype(
         np.float32
     )
-    taken = Design.of(Examples(matrix, np.zeros(1000), codes)).values.nbytes
+    taken = Design.of(Dataset(matrix, np.zeros(1000), codes)).values.nbytes
     assert bytes_of_row(model_type(name), 3, codes) == taken / 1000
     recipe = Recipe(model_type(name), task, [{}], 0, 3, codes)
     assert is_large(Resources(memory="1g"), recipe, 14_000_000)
