@@ -18,7 +18,7 @@ from giornata.dataset import Dataset
 from giornata.documents.model import Scalar
 from giornata.models import model_type
 from giornata.partitions import Key
-from jobs.training.part_fitting import Recipe, fit_parts
+from jobs.training.part_fitting import FitConfig, fit_parts
 
 TYPE = model_type("xgboost")
 MIN_ROWS = 200
@@ -70,7 +70,7 @@ def _groups(rows: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
 def _on_executors(
     matrix: DataFrame, sizes: Mapping[Key, int], parameters: Mapping[str, Scalar]
 ) -> dict[Key, bytes]:
-    recipe = Recipe(TYPE, "regression", [parameters], 0, len(FEATURES), {}, FEATURES)
+    recipe = FitConfig(TYPE, "regression", [parameters], 0, len(FEATURES), {}, FEATURES)
     candidates = {(key, 0): rows for key, rows in sizes.items()}
     fitted = fit_parts(matrix, candidates, ["train", "validation"], recipe, TASKS)
     return {key: part.files["model.ubj"] for (key, _), part in fitted.items()}

@@ -74,7 +74,7 @@ class Function:
     bind: from the constants (a repeated one as a tuple) and what was learned to further named values for row and
         columns.
     passes: float parameters that may be handed in NaN or infinite, which makes the result so.
-    unsettled: the result may come out NaN or infinite on either back end; both stand for null.
+    may_be_non_finite: the result may come out NaN or infinite on either back end; both stand for null.
     partial: whether row may come out None though no argument is null, told from the bounds of the arguments.
     bounds: of the result from those of the arguments, before it is held to 64 bits; None where it always fits.
     full: names that columns needs as whole columns, because Polars computes otherwise with a scalar.
@@ -94,7 +94,7 @@ class Function:
     bind: Callable[..., dict[str, Any]] | None = None
     handles_null: bool = False
     passes: tuple[str, ...] = ()
-    unsettled: bool = False
+    may_be_non_finite: bool = False
     partial: Callable[..., bool] | None = None
     bounds: Callable[..., Bounds] | None = None
     full: tuple[str, ...] = ()

@@ -332,7 +332,7 @@ def _function(udfs: Udfs, node: ast.FunctionDef) -> UdfFunction | list[tuple[ast
         columns=lambda **filled: udfs.columns(node.name)(**filled),
         bind=lambda: {"call": udfs.caller(node.name)},
         handles_null=True,
-        unsettled=returned[0] == Type.FLOAT,
+        may_be_non_finite=returned[0] == Type.FLOAT,
         partial=lambda *_: True,
         udfs=udfs,
         optional=tuple(optional for _, (_, optional) in typed),

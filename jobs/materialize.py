@@ -47,7 +47,7 @@ from jobs.online.schema_evolution import check_document, note_meaning, vanished
 from jobs.runtime.failures import Failures
 from jobs.runtime.session import ROOT, add_range, days_between, explained, job_main, parse_moment, say
 from jobs.runtime.session import start as start_spark
-from jobs.runtime.spark_errors import told
+from jobs.runtime.spark_errors import as_data_errors
 
 JOB = "materialize"
 
@@ -179,7 +179,7 @@ def materialize(task: Task, since: datetime | None = None) -> None:
     say(JOB, f"{task.name}: {len(pushed.days)} days, {pushed.rows} rows pushed online{deleted}")
     for feature in pushed.dropped:
         say(JOB, f"{task.name}: no live version reads {feature}, which left Cassandra; Hive keeps its past")
-    with told("its rows are published and pushed, and the statistics of its days are not yet"):
+    with as_data_errors("its rows are published and pushed, and the statistics of its days are not yet"):
         push_statistics(task.spark, task.settings, task.project, task.name)
 
 

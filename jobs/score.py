@@ -36,7 +36,7 @@ from jobs.hive.schema import SQL_TYPES, input_frame
 from jobs.monitoring.prediction_table import PARTITIONS, inputs_json, prediction_id, predictions_columns
 from jobs.runtime.failures import Failures
 from jobs.runtime.session import add_range, days_between, job_main, say, start
-from jobs.runtime.spark_errors import told
+from jobs.runtime.spark_errors import as_data_errors
 
 __all__ = ["Live", "deployed", "live_versions", "main", "run"]
 
@@ -114,7 +114,7 @@ def _score(
     table = predictions_table(live.model)
     ensure_table(spark, table, columns, PARTITIONS)
     days = days_between(begin, end)
-    with told(f"version {live.uuid} of {live.model} cannot be scored"):
+    with as_data_errors(f"version {live.uuid} of {live.model} cannot be scored"):
         published = publish(
             spark,
             _predictions(joined, live, spec.data, input_columns(version.signature), columns),

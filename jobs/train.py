@@ -25,7 +25,7 @@ from giornata.documents.model import ModelSpec
 from giornata.errors import BundleError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
-from giornata.evaluation.leakage import leakage, moments_ahead
+from giornata.evaluation.leakage import future_timestamps, leakage
 from giornata.evaluation.metrics import LOSS
 from giornata.evaluation.precision import large_features, lost_values
 from giornata.evaluation.scales import uneven_scales
@@ -44,7 +44,7 @@ from giornata.stores.training_runs import TrainingRuns
 from jobs.hive.schema import input_frame
 from jobs.runtime.cancellation import stop, waiting_for_the_end
 from jobs.runtime.session import job_main, say, start
-from jobs.runtime.spark_errors import told
+from jobs.runtime.spark_errors import as_data_errors
 from jobs.training.dataset import (
     LABEL,
     LATER_LABEL,
@@ -63,14 +63,14 @@ from jobs.training.distributed import bytes_of_row
 from jobs.training.evaluation import Evaluation, Measured, evaluate
 from jobs.training.fitting import PLAINEST, Learned, learn, parameter_sets, plain_parts, refit
 from jobs.training.mlflow_tracking import Tracking
-from jobs.training.part_fitting import Recipe
+from jobs.training.part_fitting import FitConfig
 from jobs.training.preparation import prepare
-from jobs.training.request import Training, as_asked, checked, parse
+from jobs.training.request import TrainingRequest, apply_overrides, checked, parse
 from jobs.training.run_status import Progress
 from jobs.training.search import best_of, plan_of, tune
 from jobs.training.trials import TrialData
 
-__all__ = ["MAX_SEARCH_ROWS", "Training", "main", "most_searched", "run"]
+__all__ = ["MAX_SEARCH_ROWS", "TrainingRequest", "main", "most_searched", "run"]
 
 # Training and validation rows that the search sees, and that distributions are drawn from: they pass through the
 # driver's memory, 4 bytes a feature, and each trial has them in an executor's as its type learns from them. Of more
@@ -81,12 +81,12 @@ SELF_TEST_ROWS = 20
 
 
 def run(
-    spark: SparkSession, settings: Settings, training: Training, now: Callable[[], datetime]
+    spark: SparkSession, settings: Settings, training: TrainingRequest, now: Callable[[], datetime]
 ) -> ModelVersion:
     """Train, and save record and bundle in the repository; the same uuid again replaces what is there.
 
     `now` gives the moments of start and end that the record states; nothing else depends on it. Raises DataError
-    where the data does not allow a model, StoreError, and what `as_asked` raises.
+    where the data does not allow a model, StoreError, and what `apply_overrides` raises.
     """
     with _recorded(settings, training, now) as (repository, progress):
         return _run(spark, settings, training, repository, progress, now)
@@ -94,7 +94,7 @@ def run(
 
 @contextmanager
 def _recorded(
-    settings: Settings, training: Training, now: Callable[[], datetime]
+    settings: Settings, training: TrainingRequest, now: Callable[[], datetime]
 ) -> Iterator[tuple[Repository, Progress]]:
     """The repository, and the run under way as it is recorded: whatever ends the block, the reason is kept.
 
@@ -119,18 +119,18 @@ def _recorded(
 def _run(
     spark: SparkSession,
     settings: Settings,
-    training: Training,
+    training: TrainingRequest,
     repository: Repository,
     progress: Progress,
     now: Callable[[], datetime],
 ) -> ModelVersion:
     name = parse_model_name(training.model)
     documents = load_project(settings.projects / name.project)
-    spec = as_asked(documents, training)
+    spec = apply_overrides(documents, training)
     type_ = model_type(spec.type, documents.classes.get(name.name), spec.bounds)
     with (
         Tracking(settings.mlflow, training.model, training.uuid, training.trained_by) as tracking,
-        told(f"training {training.model} fails"),
+        as_data_errors(f"training {training.model} fails"),
         waiting_for_the_end(),
     ):
         earlier = _earlier(repository, training)
@@ -150,7 +150,7 @@ class Earlier:
     bundle: bytes
 
 
-def _earlier(repository: Repository, training: Training) -> Earlier | None:
+def _earlier(repository: Repository, training: TrainingRequest) -> Earlier | None:
     """None, too, where the bundle cannot be read: an old version's trouble is no reason to train no new one."""
     others = [version for version in repository.list(training.model) if version.uuid != training.uuid]
     if not others:
@@ -196,7 +196,7 @@ def _train(
     documents: ProjectDocuments,
     spec: ModelSpec,
     type_: ModelType,
-    training: Training,
+    training: TrainingRequest,
     earlier: Earlier | None,
     tracking: Tracking,
     progress: Progress,
@@ -232,7 +232,7 @@ def _train(
     precise = distinct_values(timely.where(F.col(WINDOW) == "train"), features, columns, large)
     suspects = [
         *prepared.late,
-        *moments_ahead(counts.ahead, spec, documents.tables[spec.data.table]),
+        *future_timestamps(counts.ahead, spec, documents.tables[spec.data.table]),
         *leakage(features.names, data.train, spec.task),
         *uneven_scales(features.names, data.train, spec.task),
         *lost_values(precise),
@@ -243,7 +243,7 @@ def _train(
     first = best_of(fair.version if fair else None, spec, plan)
     found = tune(spark, spec, type_, plan, spec.parameters, first, data, tracking, progress)
     sets = parameter_sets(spec, type_, found)
-    recipe = Recipe(
+    recipe = FitConfig(
         type_, spec.task, sets, plan.seed, len(features.names), categories, features.names, asked.outputs
     )
     learned = learn(matrix, spec, recipe, compiled.partition, progress)
@@ -315,7 +315,7 @@ def _fitted_again(
     joined: DataFrame,
     fitted: Fitted,
     partition: CompiledFeatures | None,
-    recipe: Recipe,
+    recipe: FitConfig,
     learned: Learned,
     progress: Progress,
 ) -> tuple[ModelVersion, Learned]:
@@ -391,7 +391,7 @@ def _importances(type_: ModelType, features: CompiledFeatures, learned: Learned)
     return combined_importance(features.names, shares, [answered[part.key] for part in learned.parts])
 
 
-def _baseline(matrix: DataFrame, spec: ModelSpec, recipe: Recipe, bundle: Bundle) -> list[float] | bytes:
+def _baseline(matrix: DataFrame, spec: ModelSpec, recipe: FitConfig, bundle: Bundle) -> list[float] | bytes:
     """What a model is compared with: the mean, the share of true or of each class, or the quantiles of the labels it
     learned from; or a bundle whose parts learned with the plainest parameters of their task."""
     if spec.task in PLAINEST:

@@ -23,7 +23,7 @@ ARITHMETIC = (
         row="({a} + {b})",
         columns=lambda a, b: a + b,
         passes=("a", "b"),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     Function(
         operator="-",
@@ -44,7 +44,7 @@ ARITHMETIC = (
         row="({a} - {b})",
         columns=lambda a, b: a - b,
         passes=("a", "b"),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     Function(
         operator="*",
@@ -65,7 +65,7 @@ ARITHMETIC = (
         row="({a} * {b})",
         columns=lambda a, b: a * b,
         passes=("a", "b"),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     Function(
         operator="/",
@@ -76,7 +76,7 @@ ARITHMETIC = (
         row="({a} / {b} if {b} else NOT_A_NUMBER)",
         columns=lambda a, b: a / b,
         passes=("a",),
-        unsettled=True,
+        may_be_non_finite=True,
         full=("b",),
     ),
     Function(
@@ -99,7 +99,7 @@ ARITHMETIC = (
         row="({a} / {b} // 1.0 if {b} else NOT_A_NUMBER)",
         columns=lambda a, b: (a / b).floor(),
         passes=("a",),
-        unsettled=True,
+        may_be_non_finite=True,
         full=("b",),
     ),
     Function(
@@ -122,7 +122,7 @@ ARITHMETIC = (
         row="({a} - {b} * ({a} / {b} // 1.0) if {b} else NOT_A_NUMBER)",
         columns=lambda a, b: a - b * (a / b).floor(),
         passes=("a",),
-        unsettled=True,
+        may_be_non_finite=True,
         full=("b",),
         repeats=True,
     ),
@@ -140,7 +140,7 @@ ARITHMETIC = (
         ),
         row="power({a}, {b})",
         columns=lambda a, b: a**b,
-        unsettled=True,
+        may_be_non_finite=True,
         full=("b",),
     ),
     Function(
@@ -162,6 +162,6 @@ ARITHMETIC = (
         row="(-{x})",
         columns=lambda x: -x,
         passes=("x",),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
 )

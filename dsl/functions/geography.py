@@ -117,7 +117,7 @@ GEOGRAPHY = (
         full=("latitude_1", "longitude_1", "latitude_2", "longitude_2"),
         passes=(),
         partial=always,
-        unsettled=True,
+        may_be_non_finite=True,
         repeats=True,
     ),
     Function(
@@ -192,7 +192,7 @@ PLACE_PARTS = (
         columns=_heading,
         full=("latitude_1", "longitude_1", "latitude_2", "longitude_2"),
         partial=always,
-        unsettled=True,
+        may_be_non_finite=True,
         repeats=True,
     ),
     Function(

@@ -37,7 +37,7 @@ def _logarithm(base: float, unit: float) -> Function:
         columns=columns,
         bind=lambda: {"unit": unit, "base": base},
         full=("unit", "base"),
-        unsettled=True,
+        may_be_non_finite=True,
         repeats=True,
     )
 
@@ -62,7 +62,7 @@ def _curve(
         if is_limited
         else f"{name}({{x}})",
         columns=lambda x: getattr(x, polars_name)(),
-        unsettled=is_limited,
+        may_be_non_finite=is_limited,
     )
 
 
@@ -74,7 +74,7 @@ MATHEMATICS = (
         examples=(Example("sqrt(9)", 3.0), Example("sqrt(-1)", None)),
         row="(sqrt({x}) if {x} >= 0.0 else NOT_A_NUMBER)",
         columns=lambda x: x.sqrt(),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     Function(
         signature="exp(x: float) -> float",
@@ -83,7 +83,7 @@ MATHEMATICS = (
         examples=(Example("exp(0)", 1.0), Example("exp(1)", 2.718281828459045), Example("exp(1000)", None)),
         row="(exp({x}) if {x} <= 709.782712893384 else NOT_A_NUMBER)",
         columns=lambda x: x.exp(),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     Function(
         signature="log(x: float) -> float",
@@ -92,7 +92,7 @@ MATHEMATICS = (
         examples=(Example("log(1)", 0.0), Example("log(0)", None), Example("log(-1)", None)),
         row="(log({x}) if {x} > 0.0 else NOT_A_NUMBER)",
         columns=lambda x: x.log(),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     Function(
         signature="log1p(x: float) -> float",
@@ -101,7 +101,7 @@ MATHEMATICS = (
         examples=(Example("log1p(0)", 0.0), Example("log1p(1e-20)", 1e-20), Example("log1p(-1)", None)),
         row="(log1p({x}) if {x} > -1.0 else NOT_A_NUMBER)",
         columns=lambda x: x.log1p(),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     _logarithm(2.0, LN2),
     _logarithm(10.0, LN10),

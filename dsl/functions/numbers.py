@@ -22,7 +22,7 @@ NUMBERS = (
         row="abs({x})",
         columns=lambda x: x.abs(),
         passes=("x",),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
     Function(
         signature="sign(x: int) -> int",
@@ -178,6 +178,6 @@ NUMBERS = (
         row="{x}",
         columns=lambda x: x,
         passes=("x",),
-        unsettled=True,
+        may_be_non_finite=True,
     ),
 )

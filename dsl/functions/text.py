@@ -289,7 +289,7 @@ TEXT = (
         row="parse_float({text})",
         columns=_parsed_float,
         partial=always,
-        unsettled=True,
+        may_be_non_finite=True,
         repeats=True,
     ),
     Function(

@@ -230,7 +230,7 @@ class Builder:
             expression.cast(pl.Int64, strict=False) if is_wide else expression,
             max(column.stage for column in columns),
             is_full=any(column.is_full for column in columns),
-            is_settled=not function.unsettled,
+            is_settled=not function.may_be_non_finite,
         )
 
     def conditional(self, node: If) -> Column:

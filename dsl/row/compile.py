@@ -76,7 +76,7 @@ class Fragment:
     """Source of a value.
 
     guards: locals that must not be None for code to run (the value is null when one is); is_local: code is one name
-    or literal; may_be_none: code itself may give None; is_unsettled: it may give NaN or infinity for null;
+    or literal; may_be_none: code itself may give None; may_be_non_finite: it may give NaN or infinity for null;
     is_unbounded: it may give an int beyond 64 bits for null.
     """
 
@@ -84,13 +84,13 @@ class Fragment:
     guards: frozenset[str] = frozenset()
     is_local: bool = False
     may_be_none: bool = False
-    is_unsettled: bool = False
+    may_be_non_finite: bool = False
     is_unbounded: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Whether the value is final once the guards hold."""
-        return not (self.may_be_none or self.is_unsettled or self.is_unbounded)
+        return not (self.may_be_none or self.may_be_non_finite or self.is_unbounded)
 
 
 def compile_row(trees: Sequence[Node]) -> RowFunction:
@@ -233,7 +233,7 @@ class Writer:
             function.row.format(**filled),
             guards,
             may_be_none=self.bounds.partial(node),
-            is_unsettled=function.unsettled,
+            may_be_non_finite=function.may_be_non_finite,
             is_unbounded=node.type == Type.INT and self.bounds.overflows(node),
         )
 
@@ -243,7 +243,7 @@ class Writer:
         then_lines, then, then_code = self.side(node.then, proved)
         other_lines, other, other_code = self.side(node.otherwise, frozenset())
         may_be_none = bool(then.guards or other.guards) or then.may_be_none or other.may_be_none
-        is_unsettled = then.is_unsettled or other.is_unsettled
+        may_be_non_finite = then.may_be_non_finite or other.may_be_non_finite
         code = f"({then_code} if {condition} else {other_code})"
         if then_lines or other_lines:
             code = self.new("v")
@@ -255,7 +255,7 @@ class Writer:
                 *(f"    {line}" for line in other_lines),
                 f"    {code} = {other_code}",
             ]
-        return Fragment(code, may_be_none=may_be_none, is_unsettled=is_unsettled)
+        return Fragment(code, may_be_none=may_be_none, may_be_non_finite=may_be_non_finite)
 
     def side(self, node: Node, proved: frozenset[str]) -> tuple[list[str], Fragment, str]:
         """Statements that one side of an if needs, its fragment, and the code of its value."""
@@ -335,11 +335,11 @@ class Writer:
     def value(self, fragment: Fragment) -> str:
         """Code of the final value, None for null."""
         return self.guarded(
-            fragment if not (fragment.is_unsettled or fragment.is_unbounded) else self.local(fragment)
+            fragment if not (fragment.may_be_non_finite or fragment.is_unbounded) else self.local(fragment)
         )
 
     def guarded(self, fragment: Fragment) -> str:
-        """Code that gives None where a guard is None; the value may be unsettled."""
+        """Code that gives None where a guard is None; the value may be NaN or infinite."""
         if fragment.is_local or not fragment.guards:
             return fragment.code
         return f"(None if {_any_none(fragment)} else {fragment.code})"
@@ -350,7 +350,7 @@ class Writer:
             return fragment
         name = self.new("v")
         check = ""
-        if fragment.is_unsettled:
+        if fragment.may_be_non_finite:
             check = f"{name} - {name}"
         elif fragment.is_unbounded:
             check = f"not {INT_BOUNDS[0]} <= {name} <= {INT_BOUNDS[1]}"

@@ -11,7 +11,7 @@ from giornata.documents import METRICS, ModelSpec
 from giornata.documents.base import format_duration
 from giornata.monitoring.consistency import SERIES
 from giornata.monitoring.observations import LABEL_COVERAGE
-from giornata.stores.alerts import AlertEvent, Standing
+from giornata.stores.alerts import AlertEvent, AlertState
 
 EVER = (date(1970, 1, 1), date(9999, 12, 31))
 SHOWN_DAYS = 120
@@ -30,7 +30,7 @@ class LiveAccuracy:
 class AlertView:
     """A rule, how it stands, and its latest transitions."""
 
-    standing: Standing
+    alert_state: AlertState
     events: tuple[AlertEvent, ...]
 
 
@@ -81,10 +81,11 @@ def bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float
 
 def alerts_of(stores: Stores, model: str, tag: str | None = None, latest: int = 5) -> Sequence[AlertView]:
     """How the rules of a model (at one tag) stand: those that are firing first, those that others replaced last."""
-    standings = [s for s in stores.alerts.standings(model) if tag is None or s.key.tag == tag]
+    alert_states = [s for s in stores.alerts.alert_states(model) if tag is None or s.key.tag == tag]
     views = [
-        AlertView(standing, tuple(stores.alerts.events(standing.key)[:latest])) for standing in standings
+        AlertView(alert_state, tuple(stores.alerts.events(alert_state.key)[:latest]))
+        for alert_state in alert_states
     ]
     return sorted(
-        views, key=lambda view: (view.standing.state.judged is None, not view.standing.state.firing)
+        views, key=lambda view: (view.alert_state.state.judged is None, not view.alert_state.state.firing)
     )

@@ -19,8 +19,8 @@ __all__ = [
     "LEAST_ROWS",
     "SEPARATED",
     "Ahead",
+    "future_timestamps",
     "leakage",
-    "moments_ahead",
 ]
 
 LEAST_ROWS = 50
@@ -53,7 +53,7 @@ class Ahead:
     rows: int
 
 
-def moments_ahead(found: Mapping[str, Ahead], spec: ModelSpec, table: Table) -> list[str]:
+def future_timestamps(found: Mapping[str, Ahead], spec: ModelSpec, table: Table) -> list[str]:
     """A sentence for every timestamp column that a model reads and that lies after its moment of asking.
 
     None for one that its table declares: it is a plan, or it is known when the model is asked.

@@ -46,7 +46,7 @@ class RuleKey:
 
 
 @dataclass(frozen=True)
-class Standing:
+class AlertState:
     """A rule and how it stands."""
 
     key: RuleKey
@@ -120,12 +120,14 @@ class Alerts:
         if not new:
             return
         known = {_key(rule) for rule in rules}
-        left = [standing for standing in self.standings(new[0].model) if standing.key not in known]
+        left = [
+            alert_state for alert_state in self.alert_states(new[0].model) if alert_state.key not in known
+        ]
         for rule in new:
-            fitting = [standing for standing in left if _replaces(rule, standing)]
+            fitting = [alert_state for alert_state in left if _replaces(rule, alert_state)]
             if not fitting:
                 continue
-            newest = max(fitting, key=lambda standing: standing.state.judged or date.min)
+            newest = max(fitting, key=lambda alert_state: alert_state.state.judged or date.min)
             left.remove(newest)
             judged, since = newest.state.judged, newest.state.since
             self._applied(self._advance, (judged, since, *_own(_key(rule)), None))
@@ -156,11 +158,11 @@ class Alerts:
         )
         return self._applied(self._advance_with_event, (*moved, *own, seen.day, *event, False))
 
-    def standings(self, model: str | None = None) -> list[Standing]:
+    def alert_states(self, model: str | None = None) -> list[AlertState]:
         """Every rule that was ever judged, of one model or of all, in order. Raises StoreError."""
-        found = (Standing(RuleKey(*row[:4]), _state(*row[4:])) for row in self._rows(self._all, ()))
-        wanted = [standing for standing in found if model is None or standing.key.model == model]
-        return sorted(wanted, key=lambda standing: _own(standing.key))
+        found = (AlertState(RuleKey(*row[:4]), _state(*row[4:])) for row in self._rows(self._all, ()))
+        wanted = [alert_state for alert_state in found if model is None or alert_state.key.model == model]
+        return sorted(wanted, key=lambda alert_state: _own(alert_state.key))
 
     def events(self, key: RuleKey) -> list[AlertEvent]:
         """The transitions of a rule, newest first. Raises StoreError."""
@@ -185,7 +187,7 @@ class Alerts:
 
         Raises StoreError.
         """
-        keys = [standing.key for standing in self.standings(model)]
+        keys = [alert_state.key for alert_state in self.alert_states(model)]
         return [event for key in keys for event in reversed(self.events(key)) if not event.delivered]
 
     def claim(self, event: AlertEvent, claimant: str) -> bool:
@@ -219,14 +221,14 @@ def _key(rule: Rule) -> RuleKey:
     return RuleKey(rule.model, rule.tag, rule.mode, rule.identity)
 
 
-def _replaces(rule: Rule, standing: Standing) -> bool:
+def _replaces(rule: Rule, alert_state: AlertState) -> bool:
     """Whether a rule says of the metric what another said, which stands somewhere."""
-    key = standing.key
+    key = alert_state.key
     named = key.rule == rule.name or key.rule.startswith(f"{rule.name}, ")
     return (
         named
         and (key.model, key.tag, key.mode) == (rule.model, rule.tag, rule.mode)
-        and standing.state.judged is not None
+        and alert_state.state.judged is not None
     )
 
 

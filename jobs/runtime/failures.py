@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from giornata.errors import DataError, GiornataError, StoreError
 from jobs.runtime.session import say
-from jobs.runtime.spark_errors import may_pass, told
+from jobs.runtime.spark_errors import as_data_errors, may_pass
 
 
 class Failures:
@@ -26,7 +26,7 @@ class Failures:
     def of(self, name: str, said: str | None = None) -> Iterator[None]:
         """Work on one thing: an error made for people is said under `said` (default: the name) and kept."""
         try:
-            with told("Spark or its metastore fails"):
+            with as_data_errors("Spark or its metastore fails"):
                 yield
         except GiornataError as error:
             self.note(name, str(error), said=said, may_pass=may_pass(error))

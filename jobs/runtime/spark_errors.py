@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 
 from giornata.errors import DataError, GiornataError, StoreError
 
-__all__ = ["SPARK_ERRORS", "cause", "is_shut_down", "may_pass", "told"]
+__all__ = ["SPARK_ERRORS", "as_data_errors", "cause", "is_shut_down", "may_pass"]
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 """What PySpark raises of a job that fails: DataFrames the first, RDDs the second."""
@@ -28,7 +28,7 @@ _JAVA_ERROR = re.compile(r"^(\w+\.)+\w*(Exception|Error): ")
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def as_data_errors(what: str) -> Iterator[None]:
     """Raise what fails in Spark as DataError, in one line that begins with `what`; that Spark was stopped is no fault
     of what ran."""
     try:

@@ -19,7 +19,7 @@ from giornata.records.model_version import PartRecord, SearchRecord, TrialRecord
 from jobs.runtime.cluster import megabytes
 from jobs.training.dataset import LATER, LEARNED
 from jobs.training.distributed import bytes_of_row, learner_of
-from jobs.training.part_fitting import Candidate, FittedPart, Recipe, fit_parts, fit_together, path_rows
+from jobs.training.part_fitting import Candidate, FitConfig, FittedPart, fit_parts, fit_together, path_rows
 from jobs.training.part_selection import Chosen, choose, part_order
 from jobs.training.run_status import Progress
 
@@ -64,7 +64,7 @@ def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> li
 def learn(
     matrix: DataFrame,
     spec: ModelSpec,
-    recipe: Recipe,
+    recipe: FitConfig,
     partition: CompiledFeatures | None,
     progress: Progress,
 ) -> Learned:
@@ -77,7 +77,7 @@ def learn(
         progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
     sizes = {key: rows[key].total for key in tried}
 
-    def fit(asked: Mapping[Candidate, int], recipe: Recipe) -> dict[Candidate, FittedPart]:
+    def fit(asked: Mapping[Candidate, int], recipe: FitConfig) -> dict[Candidate, FittedPart]:
         return _fit(matrix, asked, ["train"], spec, recipe, large, progress)
 
     if spec.partition and tried != [()]:
@@ -102,7 +102,7 @@ def learn(
 
 
 def refit(
-    matrix: DataFrame, spec: ModelSpec, recipe: Recipe, learned: Learned, progress: Progress
+    matrix: DataFrame, spec: ModelSpec, recipe: FitConfig, learned: Learned, progress: Progress
 ) -> Learned:
     """The kept parts with their parameters, fitted to the rows of all windows. Raises DataError when one cannot be."""
     known = {tuple(record.key): record for record in learned.records}
@@ -119,7 +119,7 @@ def refit(
     )
 
 
-def _described(recipe: Recipe, files: Mapping[str, bytes]) -> dict[str, Any]:
+def _described(recipe: FitConfig, files: Mapping[str, bytes]) -> dict[str, Any]:
     """What the record of a part says of its model."""
     model = recipe.type.fitted.from_files(files)
     return {"size": model.size(), "method": model.method if isinstance(model, Forecast) else ""}
@@ -135,7 +135,7 @@ def _files(
     return {key: part.files for (key, _), part in fitted.items()}
 
 
-def is_large(resources: Resources, recipe: Recipe, rows: int) -> bool:
+def is_large(resources: Resources, recipe: FitConfig, rows: int) -> bool:
     """Whether so many rows are learned by all executors together: where the type can, and as `resources` say.
 
     Automatically where the rows, as the type learns from them, take more than the SHARE of an executor's memory.
@@ -151,7 +151,7 @@ def _fit(
     asked: Mapping[Candidate, int],
     used: Sequence[str],
     spec: ModelSpec,
-    recipe: Recipe,
+    recipe: FitConfig,
     large: Set[Key],
     progress: Progress,
 ) -> dict[Candidate, FittedPart]:
@@ -177,7 +177,7 @@ def _fit(
 
 
 def plain_parts(
-    matrix: DataFrame, spec: ModelSpec, recipe: Recipe, parts: Sequence[Part]
+    matrix: DataFrame, spec: ModelSpec, recipe: FitConfig, parts: Sequence[Part]
 ) -> tuple[Part, ...]:
     """The same parts with models of PLAINEST, otherwise with the document's own parameters: what the search found for
     another model, such as a season of 1, would make a straw man of the plainest. Those that cannot be fitted are left
@@ -202,7 +202,7 @@ def _tasks(spec: ModelSpec) -> int:
 
 def _records(
     spec: ModelSpec,
-    recipe: Recipe,
+    recipe: FitConfig,
     rows: Mapping[Key, PartRows],
     names: Mapping[Key, str],
     levels: Sequence[str],

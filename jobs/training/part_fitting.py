@@ -26,8 +26,8 @@ __all__ = [
     "SAMPLE",
     "SAMPLE_BYTES",
     "Candidate",
+    "FitConfig",
     "FittedPart",
-    "Recipe",
     "fit_parts",
     "fit_together",
     "path_rows",
@@ -56,7 +56,7 @@ _SCHEMA = pa.schema(
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FitConfig:
     """How each part is fitted: the model type, its task, the sets of parameters to choose from, the number of
     features, which of them are codes of categories, their names and those of outputs (see `Dataset`)."""
 
@@ -105,7 +105,7 @@ def fit_parts(
     matrix: DataFrame,
     candidates: Mapping[Candidate, int],
     used: Sequence[str],
-    recipe: Recipe,
+    recipe: FitConfig,
     tasks: int,
     tell: Callable[[int], None] = lambda fitted: None,
 ) -> dict[Candidate, FittedPart]:
@@ -122,7 +122,7 @@ def _fit_parts(
     matrix: DataFrame,
     candidates: Mapping[Candidate, int],
     used: Sequence[str],
-    recipe: Recipe,
+    recipe: FitConfig,
     tasks: int,
     count: "Accumulator[int]",
 ) -> dict[Candidate, FittedPart]:
@@ -157,7 +157,7 @@ def _fit_parts(
 
 
 def fit_together(
-    matrix: DataFrame, key: Key, number: int, used: Sequence[str], recipe: Recipe, workers: int
+    matrix: DataFrame, key: Key, number: int, used: Sequence[str], recipe: FitConfig, workers: int
 ) -> FittedPart:
     """Fit a part, with a set of parameters, by as many workers that learn one model together.
 
@@ -184,7 +184,7 @@ def fit_together(
 
 
 def validation_losses(
-    matrix: DataFrame, fitted: Mapping[Candidate, Mapping[str, bytes]], recipe: Recipe
+    matrix: DataFrame, fitted: Mapping[Candidate, Mapping[str, bytes]], recipe: FitConfig
 ) -> dict[Key, CandidateLosses]:
     """For each full path of the validation rows: how many, and the summed loss of each candidate they lie in."""
     models = matrix.sparkSession.sparkContext.broadcast(

@@ -24,11 +24,11 @@ from giornata.partitions import (
 )
 from giornata.search.optuna_search import further_trials
 from giornata.search.part_search import PartSearch
-from jobs.training.part_fitting import Candidate, FittedPart, Recipe, validation_losses
+from jobs.training.part_fitting import Candidate, FitConfig, FittedPart, validation_losses
 
 __all__ = ["Chosen", "choose", "part_order"]
 
-Fit = Callable[[Mapping[Candidate, int], Recipe], dict[Candidate, FittedPart]]
+Fit = Callable[[Mapping[Candidate, int], FitConfig], dict[Candidate, FittedPart]]
 """Fits candidates, each with so many rows, to the training rows of their parts."""
 
 
@@ -68,7 +68,7 @@ def choose(
     matrix: DataFrame,
     partition: Partition,
     plan: Search | None,
-    recipe: Recipe,
+    recipe: FitConfig,
     tried: Mapping[Key, int],
     error: Callable[[float], float],
     fit: Fit,
@@ -99,7 +99,7 @@ def _searched(
     matrix: DataFrame,
     partition: Partition,
     plan: Search,
-    recipe: Recipe,
+    recipe: FitConfig,
     tried: Mapping[Key, int],
     found: _Tried,
     fit: Fit,
@@ -153,7 +153,7 @@ def _groups(found: _Tried, tune: str) -> dict[Key, list[Key]]:
 
 def _more(
     matrix: DataFrame,
-    recipe: Recipe,
+    recipe: FitConfig,
     found: _Tried,
     further: Sequence[Mapping[str, Scalar]],
     asked: Mapping[Candidate, int],

@@ -28,7 +28,7 @@ from giornata.settings import Settings, load_settings
 from jobs.runtime.cluster import check_resources
 from jobs.runtime.session import job_main, parse_day
 
-__all__ = ["Training", "as_asked", "checked", "main", "parse"]
+__all__ = ["TrainingRequest", "apply_overrides", "checked", "main", "parse"]
 
 _EXPECTED = {
     "executors": "a whole number, 1 or more",
@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRequest:
     """What a run is asked: which model, as of which moment, under which uuid, and what differs from its document."""
 
     model: str
@@ -53,7 +53,7 @@ class Training:
     resources: Mapping[str, object] = field(default_factory=dict)
 
 
-def parse(argv: Sequence[str] | None) -> Training:
+def parse(argv: Sequence[str] | None) -> TrainingRequest:
     """The order that the arguments of `jobs/train.py` make. Raises SettingsError for wrong ones."""
     parser = _Parser(prog="train", description="Train a model and save it in the repository.")
     parser.add_argument("--model", required=True, metavar="PROJECT/MODEL")
@@ -82,10 +82,10 @@ def parse(argv: Sequence[str] | None) -> Training:
     resources = _read(_object, 'a JSON object, such as {"executors": 2, "memory": "2g"}')
     parser.add_argument("--resources", type=resources, default={}, metavar="JSON", help="over the document's")
     parser.add_argument("--trained-by", default=getpass.getuser(), metavar="NAME")
-    return Training(**vars(parser.parse_args(argv)))
+    return TrainingRequest(**vars(parser.parse_args(argv)))
 
 
-def as_asked(documents: ProjectDocuments, training: Training) -> ModelSpec:
+def apply_overrides(documents: ProjectDocuments, training: TrainingRequest) -> ModelSpec:
     """The model's document with what the order changes in it.
 
     A parameter that the order states is not searched for; without a search in the document, more than one trial draws
@@ -113,13 +113,13 @@ def as_asked(documents: ProjectDocuments, training: Training) -> ModelSpec:
     return asked
 
 
-def checked(settings: Settings, training: Training) -> ModelSpec:
-    """What `as_asked` gives, when the cluster has the resources for it as far as it tells without Spark.
+def checked(settings: Settings, training: TrainingRequest) -> ModelSpec:
+    """What `apply_overrides` gives, when the cluster has the resources for it as far as it tells without Spark.
 
-    Raises what `as_asked` raises, DocumentErrors, and SettingsError for more than the cluster has.
+    Raises what `apply_overrides` raises, DocumentErrors, and SettingsError for more than the cluster has.
     """
     documents = load_project(settings.projects / parse_model_name(training.model).project)
-    spec = as_asked(documents, training)
+    spec = apply_overrides(documents, training)
     check_resources(settings.spark_master, spec.resources, settings)
     return spec
 
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _search(spec: ModelSpec, type_: ModelType, training: Training) -> Search | None:
+def _search(spec: ModelSpec, type_: ModelType, training: TrainingRequest) -> Search | None:
     """The search to make; None where there is nothing to search."""
     stated = spec.search
     if stated is None and (training.trials or 1) > 1 and (space := type_.default_space()):

@@ -417,12 +417,14 @@ def test_served_and_recomputed(installed: Installation) -> None:
     )
     monitor.run(spark, installed.settings, project, FIRST, FIRST + 2 * DAY)
     assert state(installed) == before
-    standing, missing = sorted(Alerts(session).standings(f"{project}/trip"), key=lambda one: one.key.rule)
+    alert_state, missing = sorted(
+        Alerts(session).alert_states(f"{project}/trip"), key=lambda one: one.key.rule
+    )
     assert missing.key.rule.startswith("values_missing_online above 0.01")
     (fired,) = Alerts(session).events(missing.key)
     assert (fired.kind, fired.day, fired.delivered) == ("fired", date(2013, 11, 2), True)
     assert fired.value == pytest.approx(gone / (7 * ANSWERS))
-    (event_,) = Alerts(session).events(standing.key)
+    (event_,) = Alerts(session).events(alert_state.key)
     assert (event_.kind, event_.day, event_.rows, event_.delivered) == (
         "fired",
         date(2013, 11, 2),

@@ -34,7 +34,7 @@ from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs import score, train
 from jobs.hive.publish import ensure_table, publish
-from jobs.training.request import Training, checked
+from jobs.training.request import TrainingRequest, checked
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -298,8 +298,8 @@ class World:
     trips: pl.DataFrame
     gate: Gate
 
-    def training(self, model: str, **changes: object) -> Training:
-        order = Training(f"{self.project}/{model}", AS_OF, str(uuid.uuid4()), "anna")
+    def training(self, model: str, **changes: object) -> TrainingRequest:
+        order = TrainingRequest(f"{self.project}/{model}", AS_OF, str(uuid.uuid4()), "anna")
         return replace(order, **changes)
 
 
@@ -408,7 +408,7 @@ def test_parts_that_can_learn_nothing(spark, world, model):
     assert all(COMPARED in reason for reason in reasons.values()), reasons
 
 
-def run_of(world: World, order: Training):
+def run_of(world: World, order: TrainingRequest):
     with cassandra.session(world.settings) as opened:
         (run,) = [run for run in TrainingRuns(opened).list(order.model) if run.uuid == order.uuid]
         return run

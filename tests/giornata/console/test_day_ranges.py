@@ -32,7 +32,7 @@ def client(tmp_path: Path) -> TestClient:
     [
         ("2013-11-05", "2013-11-01", "there is no day"),
         ("2013-11-05", "2013-11-05", "'to' is not included"),
-        ("2013-11-31", "2013-12-05", "not both days YYYY-MM-DD"),
+        ("2013-11-31", "2013-12-05", "'2013-11-31' is not a date: write it as"),
     ],
 )
 def test_a_range_without_a_day_is_refused_with_the_reason(

@@ -6,7 +6,7 @@ import pytest
 from giornata.dataset import Dataset
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
-from giornata.evaluation.leakage import Ahead, leakage, moments_ahead
+from giornata.evaluation.leakage import Ahead, future_timestamps, leakage
 
 
 def rows(task, **columns):
@@ -149,7 +149,7 @@ ORDERS = {
 )  # fmt: skip
 def test_a_moment_after_that_of_asking_is_named(later, of, is_said):
     """More than 10 rows and more than one in 1,000 of those that have it."""
-    found = moments_ahead({"promised_at": Ahead(later, of)}, SPEC, Table.model_validate(ORDERS))
+    found = future_timestamps({"promised_at": Ahead(later, of)}, SPEC, Table.model_validate(ORDERS))
     sentence = (
         f"column promised_at lies after ordered_at, the moment of asking, in {later:,} of the {of:,} rows that have "
         "it. Is it known then? If it is a plan that is made before, list it under `planned` in tables/orders.yaml; if "
@@ -163,5 +163,5 @@ def test_a_moment_after_that_of_asking_is_named(later, of, is_said):
 )
 def test_a_moment_that_is_declared_is_not_named(declared):
     table = Table.model_validate(ORDERS | declared)
-    found = moments_ahead({"promised_at": Ahead(400, 500), "paid_at": Ahead(400, 500)}, SPEC, table)
+    found = future_timestamps({"promised_at": Ahead(400, 500), "paid_at": Ahead(400, 500)}, SPEC, table)
     assert [sentence.split()[:2] for sentence in found] == [["column", "paid_at"]]

@@ -51,9 +51,9 @@ def test_a_rule_that_was_never_judged_is_quiet(alerts: Alerts, rule: Rule) -> No
 def test_state_and_transitions_are_kept(alerts: Alerts, rule: Rule) -> None:
     assert store(alerts, rule, judged(rule, 17, 19, 20, 16)) == [True] * 4
     assert alerts.state(rule) == State(FIRST + timedelta(days=3))
-    (standing,) = alerts.standings(rule.model)
-    assert (standing.key.rule, standing.state.firing) == (rule.identity, False)
-    recovered, fired = alerts.events(standing.key)
+    (alert_state,) = alerts.alert_states(rule.model)
+    assert (alert_state.key.rule, alert_state.state.firing) == (rule.identity, False)
+    recovered, fired = alerts.events(alert_state.key)
     assert (fired.kind, fired.day, fired.value, fired.rows, fired.uuid) == (
         "fired",
         FIRST + timedelta(days=1),
@@ -69,7 +69,7 @@ def test_state_and_transitions_are_kept(alerts: Alerts, rule: Rule) -> None:
 def test_an_episode_under_way_is_firing(alerts: Alerts, rule: Rule) -> None:
     store(alerts, rule, judged(rule, 17, 19, 20))
     assert alerts.state(rule) == State(FIRST + timedelta(days=2), FIRST + timedelta(days=1))
-    assert alerts.standings(rule.model)[0].state.firing
+    assert alerts.alert_states(rule.model)[0].state.firing
 
 
 def test_a_day_is_stored_once(alerts: Alerts, rule: Rule) -> None:
@@ -165,7 +165,7 @@ def test_a_rule_that_was_known_by_its_name_goes_on_from_there(
     alerts.take_over([rule, second])
     assert alerts.state(rule) == State(now, began)
     assert alerts.state(second) == State(), "who was never told begins anew"
-    assert [standing.key.rule for standing in alerts.standings(rule.model)] == [rule.identity]
+    assert [alert_state.key.rule for alert_state in alerts.alert_states(rule.model)] == [rule.identity]
     alerts.take_over([rule, second])
     assert alerts.state(rule) == State(now, began)
 
@@ -176,7 +176,7 @@ def test_a_rule_with_other_recipients_goes_on_from_where_it_was_left(alerts: Ale
     alerts.take_over([edited])
     assert alerts.state(edited) == State(FIRST + timedelta(days=1), FIRST)
     left, stands = sorted(
-        alerts.standings(rule.model), key=lambda standing: standing.state.judged is not None
+        alerts.alert_states(rule.model), key=lambda alert_state: alert_state.state.judged is not None
     )
     assert (left.key.rule, left.state) == (rule.identity, State()), "it has transitions, which stay"
     assert len(alerts.events(left.key)) == len(alerts.undelivered(rule.model)) == 1
@@ -204,5 +204,5 @@ def test_rules_do_not_share_their_state(alerts: Alerts, rule: Rule) -> None:
     store(alerts, rule, judged(rule, 19))
     assert alerts.state(other) == State()
     assert store(alerts, other, judged(other, 17)) == [True]
-    assert [standing.key.mode for standing in alerts.standings(rule.model)] == ["batch", "online"]
+    assert [alert_state.key.mode for alert_state in alerts.alert_states(rule.model)] == ["batch", "online"]
     assert len(alerts.undelivered(rule.model)) == 1

@@ -4,7 +4,7 @@ import pytest
 from pyspark.errors import PySparkException
 
 from giornata.errors import DataError
-from jobs.runtime.spark_errors import cause, told
+from jobs.runtime.spark_errors import as_data_errors, cause
 
 TASK = (
     "Job aborted due to stage failure: Task 0 in stage 2.0 failed 4 times, most recent failure: "
@@ -52,7 +52,7 @@ def test_an_error_for_people_and_its_cause() -> None:
     fault = PySparkException(TASK + "java.lang.OutOfMemoryError: Java heap space")
     with (
         pytest.raises(DataError, match=r"^training f/late fails: Java heap space$") as caught,
-        told("training f/late fails"),
+        as_data_errors("training f/late fails"),
     ):
         raise fault
     assert caught.value.__cause__ is fault
@@ -61,6 +61,6 @@ def test_an_error_for_people_and_its_cause() -> None:
 def test_what_is_no_fault_of_the_job_stays_as_it_is() -> None:
     ended = PySparkException("Job 3 cancelled because SparkContext was shut down")
     for error in (ended, DataError("no rows"), ZeroDivisionError()):
-        with pytest.raises(type(error)) as caught, told("training f/late fails"):
+        with pytest.raises(type(error)) as caught, as_data_errors("training f/late fails"):
             raise error
         assert caught.value is error

@@ -11,7 +11,7 @@ from giornata.documents.model import Dimension, Partition, Search
 from giornata.models import model_type
 from giornata.partitions import key_text
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW
-from jobs.training.part_fitting import Recipe, fit_parts
+from jobs.training.part_fitting import FitConfig, fit_parts
 from jobs.training.part_selection import choose
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
@@ -54,7 +54,7 @@ def matrix(spark, rows):
 
 
 def chosen(matrix, tune, trials, parameters=SETS, space=SPACE, **more):
-    recipe = Recipe(model_type("linear"), "regression", parameters, 0, FEATURES, {})
+    recipe = FitConfig(model_type("linear"), "regression", parameters, 0, FEATURES, {})
     partition = Partition(by=["row.part"], min_rows=1, tune=tune, sets=len(parameters), trials=trials)
     sizes = {(): sum(ROWS.values()), **{(part,): count for part, count in ROWS.items()}}
     fits = []

@@ -29,7 +29,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def test_an_order() -> None:
     found = request.parse([*ORDER, "--trials", "3", "--parameters", '{"max_depth": 4}', "--resources", "{}"])
-    assert found == request.Training(
+    assert found == request.TrainingRequest(
         "flights/trip_minutes", datetime(2013, 11, 1, tzinfo=UTC), UUID, "anna", 3, {"max_depth": 4}, {}
     )
     assert request.parse(ORDER).trials is None
@@ -120,7 +120,7 @@ def test_without_a_search_parts_have_nothing_to_choose_from(
     )
     changed = replace(documents, models={**documents.models, model: stated})
     asked = ["--model", f"flights/{model}", *ORDER[2:], "--parameters", parameters]
-    found = request.as_asked(changed, request.parse(asked))
+    found = request.apply_overrides(changed, request.parse(asked))
     assert (found.search, found.tune, found.sets) == (None, "once", 1)
     assert ModelSpec.model_validate_json(found.model_dump_json()) == found
 

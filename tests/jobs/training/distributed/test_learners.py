@@ -26,7 +26,7 @@ from jobs.training import part_fitting
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples
 from jobs.training.distributed import LEARNERS, Learner, bytes_of_row, deep_net, learner_of
 from jobs.training.fitting import is_large
-from jobs.training.part_fitting import Recipe, fit_parts, fit_together
+from jobs.training.part_fitting import FitConfig, fit_parts, fit_together
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
@@ -88,7 +88,7 @@ def labelled(table: pa.Table, task: str) -> pa.Table:
 def test_as_good_as_one_process(spark, table, name, task, parameters):
     rows = labelled(table, task)
     outputs = outputs_of(task, ["a", "b", "c"], [0.1, 0.5, 0.9])
-    recipe = Recipe(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
+    recipe = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
     matrix = spark.createDataFrame(rows).repartition(4)
     # The workers of a net take their time to start.
     for key in ((),) if name == "deep_net" else ((), ("a",)):
@@ -117,7 +117,7 @@ def test_labels_far_from_0(spark, table, name, task):
     """Such as moments in seconds, of which single precision keeps two minutes."""
     outputs = outputs_of(task, (), [0.1, 0.5, 0.9])
     parameters = {"n_estimators": 20, "max_depth": 3} if name == "xgboost" else {}
-    recipe = Recipe(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
+    recipe = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
     held = examples(table, 4, recipe.categories, recipe.names, outputs)
     label = table[LABEL].to_numpy()
     answers = []
@@ -132,7 +132,7 @@ def test_labels_far_from_0(spark, table, name, task):
 def test_logistic_is_scikit_learns(spark, table):
     """Without a penalty nothing depends on how columns are scaled."""
     rows = labelled(table, "binary").drop_columns(["x1"]).append_column("x1", table["x0"])
-    recipe = Recipe(model_type("logistic"), "binary", [{"penalty": "none"}], 0, 1, {})
+    recipe = FitConfig(model_type("logistic"), "binary", [{"penalty": "none"}], 0, 1, {})
     together = fit_together(spark.createDataFrame(rows), (), 0, ["train", "validation"], recipe, 2)
     x, label = table["x0"].to_numpy()[:, None], rows[LABEL].to_numpy()
     expected = LogisticRegression(C=np.inf, tol=1e-8).fit(x, label).predict_proba(x)[:, 1]
@@ -164,7 +164,7 @@ def both(matrix, recipe, columns):
 )
 def test_constant_columns_answer_as_of_one_process(spark, table, name, task, parameters):
     rows = labelled(table, task).drop_columns(["x0"]).append_column("x0", table["x3"])
-    recipe = Recipe(model_type(name), task, [parameters], 0, 1, {}, (), outputs_of(task, "abcd", []))
+    recipe = FitConfig(model_type(name), task, [parameters], 0, 1, {}, (), outputs_of(task, "abcd", []))
     together, alone = both(spark.createDataFrame(rows), recipe, 1)
     assert together == pytest.approx(alone, rel=1e-12)
 
@@ -180,7 +180,7 @@ def test_constant_columns_answer_as_of_one_process(spark, table, name, task, par
 )
 def test_one_label_answers_as_of_one_process(spark, table, name, task, labels):
     rows = table.set_column(4, LABEL, pa.array(np.resize(labels, ROWS).astype(float)))
-    recipe = Recipe(model_type(name), task, [{}], 0, 4, {2: 3}, (), outputs_of(task, "abcd", []))
+    recipe = FitConfig(model_type(name), task, [{}], 0, 4, {2: 3}, (), outputs_of(task, "abcd", []))
     together, alone = both(spark.createDataFrame(rows), recipe, 4)
     assert together == pytest.approx(alone, rel=1e-12)
 
@@ -192,7 +192,7 @@ def test_classes_without_rows_answer_as_of_one_process(spark, table, found, weig
     places = np.digitize(table[LABEL].to_numpy(), [0, 8][: len(found) - 1])
     rows = table.set_column(4, LABEL, pa.array(np.array(found, float)[places]))
     parameters = {"class_weight": weight, "tolerance": 1e-8}
-    recipe = Recipe(model_type("logistic"), "multiclass", [parameters], 0, 4, {2: 3}, (), "abcdef")
+    recipe = FitConfig(model_type("logistic"), "multiclass", [parameters], 0, 4, {2: 3}, (), "abcdef")
     together, alone = both(spark.createDataFrame(rows), recipe, 4)
     assert together == pytest.approx(alone, abs=1e-3)
     lacking = [place for place in range(6) if place not in found]
@@ -204,7 +204,7 @@ def test_fewer_kinds_than_clusters_have_a_centre_each(spark, table):
     rows = table.select(["x2", LABEL, WINDOW, ORDER, PARTS]).rename_columns(
         ["x0", LABEL, WINDOW, ORDER, PARTS]
     )
-    recipe = Recipe(model_type("k_means"), "clustering", [{"clusters": 8}], 0, 1, {0: 3})
+    recipe = FitConfig(model_type("k_means"), "clustering", [{"clusters": 8}], 0, 1, {0: 3})
     together, alone = both(spark.createDataFrame(rows), recipe, 1)
     # The others are as far from each of the centres.
     assert together[:3] == pytest.approx(alone[:3], abs=1e-12)
@@ -257,7 +257,7 @@ def test_what_xgboost_refuses_is_told(spark, table):
     # More than a number of four bytes can be.
     far = F.when(F.col(ORDER) == 0, 1e39).otherwise(F.col(LABEL))
     matrix = spark.createDataFrame(table).withColumn(LABEL, far)
-    recipe = Recipe(model_type("xgboost"), "regression", [{}], 0, 4, {2: 3})
+    recipe = FitConfig(model_type("xgboost"), "regression", [{}], 0, 4, {2: 3})
     problem = fit_together(matrix, (), 0, ["train", "validation"], recipe, 2).problem
     said = (
         r"(/\S+ Check failed: valid: Label contains NaN, infinity or a value too large\."
@@ -319,7 +319,7 @@ def test_the_end_of_spark_is_no_fault_of_the_fit():
 )
 def test_the_same_rows_give_the_same_model(spark, table, name, task, parameters):
     """However Spark has moved them."""
-    recipe = Recipe(model_type(name), task, [parameters], 7, 4, {2: 3}, (), outputs_of(task, "abc", []))
+    recipe = FitConfig(model_type(name), task, [parameters], 7, 4, {2: 3}, (), outputs_of(task, "abc", []))
     rows = spark.createDataFrame(labelled(table, task))
     moved = rows.repartition(3), rows.repartition(5, "x0").sortWithinPartitions("x1")
     fitted = [fit_together(matrix, (), 0, ["train", "validation"], recipe, 2) for matrix in moved]
@@ -333,7 +333,7 @@ def test_the_same_rows_give_the_same_model(spark, table, name, task, parameters)
 
 
 def nets(parameters, task="regression"):
-    return Recipe(model_type("deep_net"), task, [parameters], 0, 4, {2: 3})
+    return FitConfig(model_type("deep_net"), task, [parameters], 0, 4, {2: 3})
 
 
 def test_what_a_net_cannot_learn_is_told(spark, table, monkeypatch):
@@ -369,14 +369,14 @@ def test_on_gpus_each_worker_has_one():
 
 
 def test_what_is_learned_together():
-    recipe = Recipe(model_type("xgboost"), "regression", [{}], 0, 10, {})
+    recipe = FitConfig(model_type("xgboost"), "regression", [{}], 0, 10, {})
     # A sixth of a gibibyte holds 44.7 million numbers of four bytes.
     assert not is_large(Resources(memory="1g"), recipe, 4_400_000)
     assert is_large(Resources(memory="1g"), recipe, 4_500_000)
     assert not is_large(Resources(memory="2g"), recipe, 4_500_000)
     assert is_large(Resources(distribute="always"), recipe, 1)
     assert not is_large(Resources(distribute="never"), recipe, 10**9)
-    tree = Recipe(model_type("decision_tree"), "regression", [{}], 0, 10, {})
+    tree = FitConfig(model_type("decision_tree"), "regression", [{}], 0, 10, {})
     assert not is_large(Resources(distribute="always"), tree, 10**9)
     assert {learner_of(model_type(name)) for name, _, _ in CASES} == set(LEARNERS.values())
 
@@ -394,7 +394,7 @@ def test_what_a_row_takes_counts_its_codes(name, task):
     )
     taken = Design.of(Dataset(matrix, np.zeros(1000), codes)).values.nbytes
     assert bytes_of_row(model_type(name), 3, codes) == taken / 1000
-    recipe = Recipe(model_type(name), task, [{}], 0, 3, codes)
+    recipe = FitConfig(model_type(name), task, [{}], 0, 3, codes)
     assert is_large(Resources(memory="1g"), recipe, 14_000_000)
     assert not is_large(Resources(memory="1g"), recipe, 2**30 // 6 // 16008)
     assert is_large(Resources(memory="1g"), recipe, 2**30 // 6 // 16008 + 1)
@@ -417,6 +417,6 @@ def test_a_sample_of_wide_rows_is_bounded_by_bytes(spark, table, monkeypatch):
     monkeypatch.setattr(part_fitting, "learner_of", lambda _: Learner("Spark ML", learn))
     moved = spark.createDataFrame(table).withColumn(ORDER, F.xxhash64(ORDER))
     for codes, expected in (({2: 3}, ROWS), ({2: 1000}, ROWS / 2)):
-        recipe = Recipe(model_type("linear"), "regression", [{}], 0, 4, codes)
+        recipe = FitConfig(model_type("linear"), "regression", [{}], 0, 4, codes)
         assert fit_together(moved, (), 0, ["train", "validation"], recipe, 2).problem == "no need"
         assert drawn.pop() == pytest.approx(expected, rel=0.1)
