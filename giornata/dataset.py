@@ -25,7 +25,7 @@ class Dataset:
     are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts. `names` are those of the
     columns, where they are known.
 
-    `outputs` names the numbers of an answer, where these are several (see `giornata.tasks.outputs`): the classes of
+    `outputs` names the numbers of an answer, where these are several (see `giornata.tasks`): the classes of
     the task multiclass, whose target holds their places 0, 1, …, and the shares of the task quantile, "0.1" ….
     """
 

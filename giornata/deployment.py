@@ -27,13 +27,13 @@ from giornata.errors import (
     SignatureError,
     StoreError,
 )
-from giornata.evaluation.metrics import UNDEFINED
 from giornata.names import parse_model_name
 from giornata.records.model_version import Metrics, ModelVersion, Signature
 from giornata.settings import Settings
 from giornata.stores.deployments import DEPLOYED, ROLLED_BACK, Deployment, Deployments
 from giornata.stores.features import features_online
 from giornata.stores.repository import Repository
+from giornata.tasks.metrics import METRICS
 
 __all__ = ["check_features", "check_gate", "check_signature", "deploy", "project_to_disk", "rollback"]
 
@@ -138,7 +138,8 @@ def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
         if name not in metrics:
             missed.append(f"{name} is not among the version's metrics")
         elif value is None:
-            why = UNDEFINED.get(name, "they are none, or their numbers are larger than can be reckoned with")
+            known = METRICS[name].undefined if name in METRICS else ""
+            why = known or "they are none, or their numbers are larger than can be reckoned with"
             missed.append(f"{name} is not defined on the version's test rows: {why}")
         # Written so that NaN, which compares false, misses its bound.
         elif bounds.max is not None and not value <= bounds.max:

@@ -24,7 +24,7 @@ from giornata.models import model_type
 from giornata.names import store_column
 from giornata.partitions import PartIndex
 from giornata.records.model_version import ModelVersion, Signature
-from giornata.tasks.outputs import predictions
+from giornata.tasks import TASKS
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,7 +97,7 @@ class Scorer:
         else:
             positions = [self._index.find(self._partition.row(row)) for row in rows]
         answers = self._predict(matrix, positions)
-        values = predictions(self.signature.task, self._outputs, answers).tolist()
+        values = TASKS[self.signature.task].predictions(self._outputs, answers).tolist()
         outputs = self._named(answers) if self._outputs else itertools.repeat(None)
         return [
             Prediction(value, self._names[position], self._levels[position], numbers)
@@ -110,12 +110,12 @@ class Scorer:
         import polars as pl
 
         answers, positions = self.answers(frame)
-        values = predictions(self.signature.task, self._outputs, answers)
+        values = TASKS[self.signature.task].predictions(self._outputs, answers)
         named = [orjson.dumps(numbers).decode() for numbers in self._named(answers)] if self._outputs else []
         return pl.DataFrame(
             {
                 "prediction": pl.Series(
-                    values, dtype=pl.String if self.signature.task == "multiclass" else pl.Float64
+                    values, dtype=pl.String if TASKS[self.signature.task].label == "class" else pl.Float64
                 ),
                 **({"outputs": pl.Series(named, dtype=pl.String)} if self._outputs else {}),
                 "part": pl.Series([self._names[position] for position in positions], dtype=pl.String),
@@ -158,7 +158,7 @@ class Scorer:
         for part, model in zip(self._bundle.parts, self._models, strict=True):
             with _told(f"the model of part {part.name} cannot be asked"):
                 answer = model.predict(nothing)
-                predictions(self.signature.task, self._outputs, answer)
+                TASKS[self.signature.task].predictions(self._outputs, answer)
             if answer.shape != shape or not np.isfinite(answer).all():
                 raise BundleError(
                     f"the model of part {part.name} answers {answer.tolist()} to a row without values"

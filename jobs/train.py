@@ -26,7 +26,6 @@ from giornata.errors import BundleError
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.evaluation.leakage import future_timestamps, leakage
-from giornata.evaluation.metrics import LOSS
 from giornata.evaluation.precision import large_features, lost_values
 from giornata.evaluation.scales import uneven_scales
 from giornata.models import ModelType, model_type
@@ -41,6 +40,7 @@ from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
+from giornata.tasks import TASKS
 from jobs.hive.schema import input_frame
 from jobs.runtime.cancellation import stop, waiting_for_the_end
 from jobs.runtime.session import job_main, say, start
@@ -61,7 +61,7 @@ from jobs.training.dataset import (
 )
 from jobs.training.distributed import bytes_of_row
 from jobs.training.evaluation import Evaluation, Measured, evaluate
-from jobs.training.fitting import PLAINEST, Learned, learn, parameter_sets, plain_parts, refit
+from jobs.training.fitting import Learned, learn, parameter_sets, plain_parts, refit
 from jobs.training.mlflow_tracking import Tracking
 from jobs.training.part_fitting import FitConfig
 from jobs.training.preparation import prepare
@@ -269,7 +269,7 @@ def _train(
         single_model_metrics={},
         baseline_metrics={},
         warnings=suspects,
-        part_metric=LOSS[spec.task],
+        part_metric=TASKS[spec.task].loss,
         parts=learned.records,
         importances=_importances(type_, features, learned),
         mlflow_run=tracking.run_id,
@@ -325,7 +325,7 @@ def _fitted_again(
     version's.
     """
     rows = joined.where(F.col(LATER_LABEL).isNotNull()).withColumn(LABEL, F.col(LATER_LABEL))
-    if version.signature.task == "multiclass":
+    if TASKS[version.signature.task].label == "class":
         rows = rows.where(F.col(LABEL) >= 0)
     matrix = matrix_frame(rows, fitted, partition, input_columns(version.signature))
     matrix = matrix.persist(StorageLevel.MEMORY_AND_DISK)
@@ -394,14 +394,14 @@ def _importances(type_: ModelType, features: CompiledFeatures, learned: Learned)
 def _baseline(matrix: DataFrame, spec: ModelSpec, recipe: FitConfig, bundle: Bundle) -> list[float] | bytes:
     """What a model is compared with: the mean, the share of true or of each class, or the quantiles of the labels it
     learned from; or a bundle whose parts learned with the plainest parameters of their task."""
-    if spec.task in PLAINEST:
+    if TASKS[spec.task].baseline_parameters:
         return write_bundle(
             dataclasses.replace(bundle, parts=plain_parts(matrix, spec, recipe, bundle.parts))
         )
-    if spec.task == "quantile":
+    if spec.shares:
         (row,) = matrix.agg(F.percentile(LABEL, F.array(*map(F.lit, spec.shares))).alias("values")).collect()
         return list(row["values"])
-    if spec.task == "multiclass":
+    if TASKS[spec.task].label == "class":
         places = [F.avg((F.col(LABEL) == place).cast("double")) for place in range(len(recipe.outputs))]
         (row,) = matrix.agg(*places).collect()
         return list(row)

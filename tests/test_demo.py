@@ -14,12 +14,12 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from giornata.airflow_api import AirflowApi
 from giornata.documents import load_project
-from giornata.evaluation.metrics import LOSS
 from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
+from giornata.tasks import TASKS
 from stack import results
 from stack.demo import MODELS, PROJECT, TAG, Plan, Stages, play, show
 
@@ -227,7 +227,7 @@ def test_every_other_model_of_the_example_trains_in_its_dag(loop, model):
         repository = Repository(session)
         (found,) = repository.list(f"{PROJECT}/{model}")
         trained = repository.get(found.uuid)
-    loss = LOSS[spec.task]
+    loss = TASKS[spec.task].loss
     assert trained.windows["test"].rows > 80
     assert trained.metrics[loss] < SHARES[model] * trained.baseline_metrics[loss]
     # The flights of a day are counted when it is over: of the last day before either end there is no label yet.

@@ -7,11 +7,12 @@ from datetime import date
 
 from giornata.console.charts import Chart, chart
 from giornata.console.sources import Stores
-from giornata.documents import METRICS, ModelSpec
+from giornata.documents import ModelSpec
 from giornata.documents.base import format_duration
 from giornata.monitoring.consistency import SERIES
 from giornata.monitoring.observations import LABEL_COVERAGE
 from giornata.stores.alerts import AlertEvent, AlertState
+from giornata.tasks import TASKS
 
 EVER = (date(1970, 1, 1), date(9999, 12, 31))
 SHOWN_DAYS = 120
@@ -43,7 +44,7 @@ def live_accuracy(
     if not windows:
         return None
     window = window if window in windows else windows[-1]
-    known = (*(metric for task in METRICS.values() for metric in task), LABEL_COVERAGE)
+    known = (*(metric for task in TASKS.values() for metric in task.metrics), LABEL_COVERAGE)
     found = {key[3] for key in keys if key[4] == window}
     charts = []
     for metric in sorted(found, key=lambda metric: _place(metric, known)):

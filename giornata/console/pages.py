@@ -17,7 +17,7 @@ from giornata.console.origin import require_same_origin
 from giornata.console.rendering import page
 from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
-from giornata.documents import METRICS, ModelSpec, ProjectDocuments
+from giornata.documents import ModelSpec, ProjectDocuments
 from giornata.errors import BundleError, GateError, InvalidNameError, NotFoundError, SignatureError
 from giornata.example import Example, example
 from giornata.names import check_name, dag_id
@@ -25,6 +25,7 @@ from giornata.records.model_version import ModelVersion, VersionSummary
 from giornata.search.description import about_search
 from giornata.stores.deployments import Deployment
 from giornata.stores.online_history import covered_days
+from giornata.tasks import TASKS
 
 From = Annotated[Sources, Depends(sources)]
 
@@ -53,7 +54,7 @@ class ModelView:
     def metric_names(self) -> list[str]:
         """Metrics in the order of the model's task; those of its versions where the document is gone."""
         if self.spec:
-            return list(METRICS[self.spec.task])
+            return list(TASKS[self.spec.task].metrics)
         return sorted({name for version in self.versions for name in version.metrics})
 
 
@@ -157,26 +158,6 @@ def model_page(request: Request, source: From, project: str, model: str) -> Resp
 EXAMPLE_BYTES = 32 * 2**20
 """A bundle up to this size is read for the example on its version's page."""
 
-BASELINES = {
-    "regression": "the mean of the training labels for every row",
-    "binary": "the training share of true for every row",
-    "multiclass": "the training shares of the classes for every row",
-    "quantile": "the quantiles of the training labels for every row",
-    "forecasting": "seasonal naive forecasts of the same parts, the value a season before",
-    "clustering": "a single cluster in each of the same parts",
-}
-"""By task, what a version's metrics stand beside."""
-
-ANSWERS = {
-    "regression": "a number",
-    "binary": "the probability of true",
-    "multiclass": "the likeliest class",
-    "quantile": "the value of the share nearest to a half",
-    "forecasting": "the forecast",
-    "clustering": "the number of the nearest centre",
-}
-"""By task, what a prediction is."""
-
 
 def version_page(request: Request, source: From, uuid: str) -> Response:
     """A version: everything its record says."""
@@ -194,9 +175,9 @@ def version_page(request: Request, source: From, uuid: str) -> Response:
         "project": project,
         "name": model,
         "live": live,
-        "metric_names": METRICS[version.configuration.task],
-        "baseline": BASELINES[version.configuration.task],
-        "answer": ANSWERS[version.configuration.task],
+        "metric_names": TASKS[version.configuration.task].metrics,
+        "baseline": TASKS[version.configuration.task].baseline,
+        "answer": TASKS[version.configuration.task].answer,
         "configuration": configuration,
         "importances": sorted(version.importances.items(), key=lambda item: -item[1]),
         "trials": _best_first(version),

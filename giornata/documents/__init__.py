@@ -3,13 +3,12 @@
 from giornata.documents.compile import CompiledModel, compile_model
 from giornata.documents.feature_group import Expectation, Feature, FeatureGroup
 from giornata.documents.load import load_project, load_projects
-from giornata.documents.model import METRICS, Alert, ModelSpec, Partition, Search
+from giornata.documents.model import Alert, ModelSpec, Partition, Search
 from giornata.documents.project import Project
 from giornata.documents.project_documents import ProjectDocuments
 from giornata.documents.table import Table
 
 __all__ = [
-    "METRICS",
     "Alert",
     "CompiledModel",
     "Expectation",

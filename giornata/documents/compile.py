@@ -11,6 +11,7 @@ from giornata.documents.table import Table
 from giornata.documents.yaml_positions import Place, YamlFile
 from giornata.errors import Problem
 from giornata.names import group_version, newest_versions
+from giornata.tasks import TASKS
 
 if TYPE_CHECKING:
     from dsl import CompiledFeatures, LanguageError, Schema, Udfs
@@ -118,7 +119,7 @@ def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> 
     reads = bool(compiled is None or compiled.inputs.store)
     if compiled:
         yield from _type_problems(compiled.types, places, model.features, _FEATURE_TYPES, file)
-        if compiled.learns_target and model.task in ("multiclass", "clustering"):
+        if compiled.learns_target and TASKS[model.task].label in ("class", None):
             message = f"features learn the mean of the label (target_mean), and a {model.task} model has none"
             yield file.value_problem(("task",), message, "use vocabulary, or another task")
     if model.partition:

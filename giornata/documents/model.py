@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Hashable, Mapping
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -30,26 +30,8 @@ from giornata.documents.base import (
     Text,
     percentages,
 )
-
-METRICS: dict[str, tuple[str, ...]] = {
-    "regression": ("rmse", "mae", "r2", "rmsle"),
-    "binary": ("auc", "log_loss", "accuracy"),
-    "multiclass": ("log_loss", "accuracy", "macro_f1"),
-    "quantile": ("pinball", "mae", "coverage"),
-    "forecasting": ("mae", "rmse", "smape", "coverage"),
-    "clustering": ("distance", "largest_share"),
-}
-"""The metrics of each task; see `giornata.evaluation.metrics`."""
-
-NO_GOAL = frozenset({"coverage", "largest_share"})
-"""Metrics of which neither more nor less is better, so that no search can improve them."""
-
-HIGHER_IS_BETTER = frozenset({"r2", "auc", "accuracy", "macro_f1", "silhouette"})
-"""Metrics of which more is better; of all others but those without a goal, less is."""
-
-SEARCHED: dict[str, tuple[str, ...]] = {"clustering": ("silhouette",)}
-"""Metrics by task that a search can improve and nothing else measures: they take more than the answers, and choose
-between models that the error of the task cannot compare; see `giornata.search.objective`."""
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import HIGHER_IS_BETTER, METRICS, NO_GOAL
 
 TYPES: dict[str, tuple[str, ...]] = {
     "xgboost": ("regression", "binary", "multiclass", "quantile"),
@@ -81,14 +63,16 @@ SERVED = (
 the task; training does not measure them."""
 
 RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("auc", "accuracy", "macro_f1", "coverage", "largest_share", *SERVED), (0, 1)),
-    **dict.fromkeys(("rmse", "mae", "rmsle", "log_loss", "pinball", "distance"), (0, math.inf)),
-    "r2": (-math.inf, 1),
-    "smape": (0, 2),
+    **{name: (metric.least, metric.greatest) for name, metric in METRICS.items()},
+    **dict.fromkeys(SERVED, (0, 1)),
 }
 """The least and the greatest value that a metric can have."""
 
-Task = Literal["regression", "binary", "multiclass", "quantile", "forecasting", "clustering"]
+# The names come from where tasks are registered; type checkers take but names that are written here.
+if TYPE_CHECKING:
+    TaskName = str
+else:
+    TaskName = Literal[tuple(TASKS)]
 
 Number = int | float
 
@@ -467,7 +451,7 @@ class ModelSpec(Document):
         "custom",
     ]
     class_: ClassPath | None = Field(default=None, alias="class")
-    task: Task
+    task: TaskName
     quantiles: (
         Annotated[list[Annotated[float, Percentage, Field(gt=0, lt=1)]], Field(min_length=1, max_length=100)]
         | None
@@ -489,20 +473,21 @@ class ModelSpec(Document):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.label is None and self.task != "clustering":
+        task = TASKS[self.task]
+        if self.label is None and task.label:
             message = f"a {self.task} model needs a label: write label: {{table, value, event_time}}"
             raise MisplacedError(("task",), message)
-        if self.label is not None and self.task == "clustering":
-            raise MisplacedError(("label",), "a clustering model learns without a label: leave label out")
+        if self.label is not None and not task.label:
+            raise MisplacedError(("label",), f"a {self.task} model learns without a label: leave label out")
         if self.partition and self.partition.tune not in (None, "once") and self.search is None:
             raise MisplacedError(
                 ("partition", "tune"),
                 f"tune: {self.partition.tune} takes parameters from a search: write search, or leave tune out",
             )
-        if self.bounds and self.task != "forecasting":
-            raise MisplacedError(("bounds",), f"bounds belong to the task forecasting, not to {self.task}")
-        if self.quantiles and self.task != "quantile":
-            raise MisplacedError(("quantiles",), f"quantiles belong to the task quantile, not to {self.task}")
+        for other in TASKS.values():
+            if other.own_key and other.name != self.task and getattr(self, other.own_key):
+                message = f"{other.own_key} belong to the task {other.name}, not to {self.task}"
+                raise MisplacedError((other.own_key,), message)
         if self.quantiles and sorted(set(self.quantiles)) != self.quantiles:
             message = "quantiles must be in order and different, such as [0.1, 0.5, 0.9]"
             raise MisplacedError(("quantiles",), message)
@@ -514,14 +499,14 @@ class ModelSpec(Document):
         another series than those of any part, and of other tasks none."""
         if self.partition is None or self.search is None:
             return "once"
-        return self.partition.tune or ("part" if self.task == "forecasting" else "once")
+        return self.partition.tune or ("part" if TASKS[self.task].parts_search else "once")
 
     @property
     def sets(self) -> int | None:
         """How many of the best sets of the search on all rows are handed to levels or parts; None: all of them."""
         if self.partition is None or self.tune == "once":
             return 1
-        if self.partition.sets is None and self.partition.trials is None and self.task == "forecasting":
+        if self.partition.sets is None and self.partition.trials is None and TASKS[self.task].parts_search:
             return None
         return self.partition.sets or SETS
 
@@ -531,19 +516,15 @@ class ModelSpec(Document):
 
         A row is known up to `data.filed_ahead` before the moment it is asked about; forecasts are asked far ahead.
         """
-        return (
-            timedelta(days=366)
-            if self.task == "forecasting"
-            else max(self.data.filed_ahead, timedelta(days=1))
-        )
+        return max(self.data.filed_ahead, TASKS[self.task].asked_ahead)
 
     @property
     def is_refitted(self) -> bool:
         """Whether what goes live has learned from the test period, too: unless stated, only a forecast, which would
         else know nothing of the last weeks."""
-        return self.task == "forecasting" if self.refit is None else self.refit
+        return TASKS[self.task].is_refitted if self.refit is None else self.refit
 
     @property
     def shares(self) -> list[float]:
         """The quantiles that are asked for; none but for the task quantile."""
-        return (self.quantiles or [0.1, 0.5, 0.9]) if self.task == "quantile" else []
+        return (self.quantiles or [0.1, 0.5, 0.9]) if TASKS[self.task].own_key == "quantiles" else []

@@ -11,10 +11,7 @@ from giornata.documents.expectations import EXPECTATIONS, columns_named
 from giornata.documents.feature_group import ENTITY_TYPES, Expectation, FeatureGroup, Window
 from giornata.documents.files import Drafts
 from giornata.documents.model import (
-    METRICS,
-    NO_GOAL,
     RANGES,
-    SEARCHED,
     SERVED,
     TYPES,
     Alert,
@@ -26,6 +23,9 @@ from giornata.documents.table import Table
 from giornata.documents.text_files import parse_python, read_text
 from giornata.documents.yaml_positions import YamlFile
 from giornata.errors import DocumentErrors, Problem
+from giornata.tasks import TASKS
+from giornata.tasks.base import LABEL_TYPES
+from giornata.tasks.metrics import NO_GOAL
 
 # Columns that the platform adds: to every table, to every feature group, to every prediction and outcome.
 _PARTITION_COLUMNS = ("day",)
@@ -34,14 +34,6 @@ _PREDICTION_COLUMNS = (
     "event_time", "prediction", "outputs", "prediction_id", "predicted_at", "tag", "part", "level", "inputs",
     "day", "mode", "model_uuid", "actual", "label_at",
 )  # fmt: skip
-
-_LABEL_TYPES = {
-    "regression": ("float", "int"),
-    "binary": ("bool",),
-    "multiclass": ("str", "int"),
-    "quantile": ("float", "int"),
-    "forecasting": ("float", "int"),
-}
 
 
 def reference_problems(drafts: Drafts) -> Iterator[Problem]:
@@ -348,7 +340,7 @@ def _label_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
     if not table:
         return
     yield from _timestamp_problems(file, ["label", "event_time"], label.event_time, table.columns)
-    allowed = _LABEL_TYPES[model.task]
+    allowed = LABEL_TYPES[TASKS[model.task].label]
     fitting = [column for column, type_ in table.columns.items() if type_ in allowed]
     if label.value not in table.columns:
         yield _unknown(file, ["label", "value"], "column", label.value, fitting)
@@ -369,8 +361,9 @@ def _label_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
 
 
 def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
-    known = METRICS[model.task]
-    improved = [*SEARCHED.get(model.task, ()), *(metric for metric in known if metric not in NO_GOAL)]
+    task = TASKS[model.task]
+    known = task.metrics
+    improved = [*task.searched, *(metric for metric in known if metric not in NO_GOAL)]
     if model.search and model.search.metric in NO_GOAL.intersection(known):
         yield file.value_problem(
             ("search", "metric"),

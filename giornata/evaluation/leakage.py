@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from giornata.dataset import Dataset, Vector
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
-from giornata.evaluation.metrics import binary_metrics
+from giornata.tasks import TASKS
+from giornata.tasks.base import LabelKind
 
 __all__ = [
     "EQUAL",
@@ -75,13 +76,14 @@ def leakage(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
     Real features of a real problem do not: most often such a column is filled in after the moment of asking.
     """
     found: list[str] = []
-    if task in ("forecasting", "clustering"):
+    if not TASKS[task].shows_leaks:
         return found
+    label = TASKS[task].label
     for column, name in enumerate(names):
         values, target = examples.matrix[:, column].astype(np.float64), examples.target
         present = ~np.isnan(values)
-        reason = _alone(values[present], target[present], task)
-        if reason is None and task == "binary" and min(present.sum(), (~present).sum()) >= LEAST_ROWS:
+        reason = _alone(values[present], target[present], label)
+        if reason is None and label == "truth" and min(present.sum(), (~present).sum()) >= LEAST_ROWS:
             missing = _separation((~present).astype(np.float64), target)
             if missing is not None and missing >= SEPARATED:
                 reason = f"whether it is missing tells the label (AUC {missing:.4f})"
@@ -90,11 +92,11 @@ def leakage(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
     return found
 
 
-def _alone(values: Vector, target: Vector, task: str) -> str | None:
+def _alone(values: Vector, target: Vector, label: LabelKind | None) -> str | None:
     if len(values) < LEAST_ROWS or np.ptp(values) == 0 or np.ptp(target) == 0:
         return None
     uncommon = _uncommon(target)
-    if task != "multiclass":
+    if label != "class":
         same = np.isclose(values, target, rtol=1e-6, atol=0)
         equal, of_uncommon = float(np.mean(same)), float(np.mean(same[uncommon]))
         if min(equal, of_uncommon) >= EQUAL:
@@ -102,10 +104,10 @@ def _alone(values: Vector, target: Vector, task: str) -> str | None:
                 f"it equals the label in {equal:.1%} of the rows, and in {of_uncommon:.1%} of those whose label is "
                 "not the commonest"
             )
-    if task == "multiclass":
+    if label == "class":
         share = _majorities(values, target)
         return f"it tells the class alone (in {share:.1%} of the rows)" if share >= SEPARATED else None
-    if task == "binary":
+    if label == "truth":
         auc = _separation(values, target)
         return f"it separates the labels alone (AUC {auc:.4f})" if auc and auc >= SEPARATED else None
     explained = _explained(values, target)
@@ -166,5 +168,5 @@ def _majorities(values: Vector, target: Vector) -> float:
 def _separation(values: Vector, target: Vector) -> float | None:
     """AUC of a score, whichever way round; None where there is one class only."""
     low, high = values.min(), values.max()
-    auc = binary_metrics(target, (values - low) / (high - low))["auc"]
+    auc = TASKS["binary"].measure(target, (values - low) / (high - low))["auc"]
     return None if np.isnan(auc) else max(auc, 1 - auc)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from giornata.dataset import Dataset
+from giornata.tasks import TASKS
 
 __all__ = ["UNEVEN", "uneven_scales"]
 
@@ -17,7 +18,7 @@ _OF_CODES = 0.5  # the standard deviation of what is 0 in half of the rows and 1
 
 def uneven_scales(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
     """A sentence where one feature decides alone which rows are alike, because its numbers are so much larger."""
-    if task != "clustering":
+    if TASKS[task].label:
         return []
     spreads = {name: _spread(examples, column) for column, name in enumerate(names)}
     told = {name: spread for name, spread in spreads.items() if spread > 0}  # the others move no row

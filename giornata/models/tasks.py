@@ -6,6 +6,7 @@ from giornata.dataset import Dataset
 from giornata.documents.model import TYPES
 from giornata.models.base import FitError
 from giornata.models.classes import places_of
+from giornata.tasks import TASKS
 
 __all__ = ["check_labels", "check_task"]
 
@@ -20,13 +21,14 @@ def check_task(name: str, task: str) -> None:
 
 def check_labels(examples: Dataset, task: str) -> None:
     """Raise FitError unless there are rows, and the label of each is one of the task: a number, 0 or 1, a class."""
-    if task == "multiclass":
+    label = TASKS[task].label
+    if label == "class":
         places_of(examples)
         return
     target = examples.target
     if not len(target):
         raise FitError("there are no rows to learn from")
-    if task == "binary" and not np.isin(target, (0, 1)).all():
+    if label == "truth" and not np.isin(target, (0, 1)).all():
         raise FitError("the labels of a binary model must be 0 or 1 (false or true); others were found")
     wrong = target[~np.isfinite(target)]
     if wrong.size:

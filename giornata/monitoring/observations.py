@@ -16,9 +16,10 @@ without labels each day on which anything was answered.
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 
-from giornata.documents.model import METRICS, SERVED, ModelSpec
+from giornata.documents.model import SERVED, ModelSpec
 from giornata.records.alert import ALL_ROWS, Observation, Rule
 from giornata.records.metric_point import Point
+from giornata.tasks import TASKS
 
 LABEL_COVERAGE = "label_coverage"
 """Share of the predictions that have a label by now."""
@@ -30,7 +31,9 @@ LABEL_WAIT = timedelta(days=3)
 CLOSED_COVERAGE = 0.9
 DAY = "1d"
 
-WITHOUT_LABELS = frozenset({*SERVED, *METRICS["clustering"]})
+WITHOUT_LABELS = frozenset(
+    {*SERVED, *(name for task in TASKS.values() if not task.label for name in task.metrics)}
+)
 """The metrics of answers alone."""
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from giornata.documents.base import ColumnType, Document, TableColumnType
 from giornata.documents.feature_group import FeatureGroup
 from giornata.documents.group_source import GroupSource
-from giornata.documents.model import ModelSpec, Scalar, Task
+from giornata.documents.model import ModelSpec, Scalar, TaskName
 from giornata.documents.table import Table
 
 __all__ = [
@@ -59,7 +59,7 @@ class Signature(Document):
 
     `inputs` are the columns of the request (the keys of `store` among them), `key` and `event_time` the columns
     that identify a row and say when it was asked; the answer is a number, the value for the task `regression`,
-    the probability of true for `binary`, or several, which `outputs` names (see `giornata.tasks.outputs`). `store`
+    the probability of true for `binary`, or several, which `outputs` names (see `giornata.tasks`). `store`
     holds what is read of feature groups by the name of the use: the group's, or `group__column` where stated columns
     are its keys (see `dsl.types.store_use`).
     """
@@ -68,7 +68,7 @@ class Signature(Document):
     store: dict[str, StoreInput]
     key: list[str]
     event_time: str
-    task: Task
+    task: TaskName
     outputs: list[str] = Field(default_factory=list)
 
     @model_validator(mode="before")

@@ -24,10 +24,10 @@ from optuna.distributions import (
 
 from giornata.documents.model import Dimension, Scalar, Search
 from giornata.errors import DataError
-from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models.base import FitError
 from giornata.records.model_version import TrialRecord
 from giornata.search.pruning import Bounds, Curve, bounds
+from giornata.tasks.metrics import HIGHER_IS_BETTER
 
 __all__ = [
     "Submit",

@@ -30,6 +30,7 @@ from giornata.serving.metrics import Metrics
 from giornata.serving.pool import BusyError, Deadline
 from giornata.serving.requests import RefusedError
 from giornata.serving.worker import bytes_of, receive, send
+from giornata.tasks import TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -373,7 +374,7 @@ class IsolatedScorer:
     def __init__(self, workers: Workers, content: bytes, bundle: Bundle):
         self.version = bundle.version
         self._columns = input_columns(bundle.version.signature)
-        self._has_classes = bundle.version.signature.task == "multiclass"
+        self._has_classes = TASKS[bundle.version.signature.task].label == "class"
         self._patience = workers.patience
         self._process = _Process(workers, content, bundle.version.model, own_code(bundle))
         weakref.finalize(self, self._process.close).atexit = False

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from giornata.documents import ModelSpec, Table
+from giornata.tasks import TASKS
 from jobs.hive.schema import SQL_TYPES
 
 LABEL = "label"
@@ -15,7 +16,7 @@ KNOWN_AT = "label_known_at"
 
 def label_columns(task: str) -> dict[str, str]:
     """Name and type of what a labelled prediction has beside a prediction's columns; the label of classes is text."""
-    return {LABEL: "str" if task == "multiclass" else "float", KNOWN_AT: "timestamp"}
+    return {LABEL: "str" if TASKS[task].label == "class" else "float", KNOWN_AT: "timestamp"}
 
 
 def labelled_predictions(predictions: DataFrame, labels: DataFrame, spec: ModelSpec) -> DataFrame:

@@ -18,11 +18,11 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from giornata.documents import METRICS, ModelSpec
-from giornata.evaluation.metrics import metrics
+from giornata.documents import ModelSpec
 from giornata.monitoring.observations import LABEL_COVERAGE, ROWS
 from giornata.records.alert import ALL_ROWS
 from giornata.records.metric_point import Point
+from giornata.tasks import TASKS
 
 # A part with fewer labelled rows in a window says little; the whole and the levels are always measured.
 MIN_PART_ROWS = 50
@@ -30,7 +30,7 @@ LEVEL_PREFIX = "level:"
 
 CLUSTER_SHARE = "share_of_cluster_"
 
-_METRICS = frozenset({LABEL_COVERAGE, ROWS, *(metric for task in METRICS.values() for metric in task)})
+_METRICS = frozenset({LABEL_COVERAGE, ROWS, *(metric for task in TASKS.values() for metric in task.metrics)})
 
 _GROUP = ("tag", "mode", "model_uuid", "time_window", "at", "part")
 _MEASURED = (
@@ -153,17 +153,19 @@ def _measurements(spec: ModelSpec, part: str, rows: pd.DataFrame) -> Iterator[tu
 def _values(spec: ModelSpec, labelled: pd.DataFrame) -> dict[str, float]:
     """The metrics of predictions, by the names of the numbers that the answers hold."""
     if "outputs" not in labelled:
-        return metrics(spec.task, labelled["label"].to_numpy(float), labelled["prediction"].to_numpy(float))
+        return TASKS[spec.task].measure(
+            labelled["label"].to_numpy(float), labelled["prediction"].to_numpy(float)
+        )
     if labelled.empty:
         return {}
     answers = [orjson.loads(text) for text in labelled["outputs"]]
     outputs = list(answers[0])  # of one version, so that all rows have the same
     numbers = np.array([[answer[name] for name in outputs] for answer in answers], np.float64)
-    if spec.task == "multiclass":
+    if TASKS[spec.task].label == "class":
         places = {name: place for place, name in enumerate(outputs)}
         actual = np.array([places.get(label, -1) for label in labelled["label"]], np.float64)
     elif spec.label:
         actual = labelled["label"].to_numpy(float)
     else:
         actual = np.zeros(len(labelled))
-    return metrics(spec.task, actual, numbers, outputs)
+    return TASKS[spec.task].measure(actual, numbers, outputs)

@@ -9,6 +9,7 @@ import orjson
 from giornata.documents.model import ModelSpec
 from giornata.documents.table import Table
 from giornata.errors import DataError
+from giornata.tasks import TASKS
 
 __all__ = ["PARTITIONS", "inputs_json", "prediction_id", "predictions_columns"]
 
@@ -43,9 +44,9 @@ def predictions_columns(spec: ModelSpec, table: Table) -> dict[str, str]:
                 f"key column {name} of table {spec.data.table} has the name of a prediction's own column"
             )
     own = dict(_COLUMNS)
-    if spec.task == "multiclass":
+    if TASKS[spec.task].label == "class":
         own["prediction"] = "str"
-    if spec.task in ("regression", "binary"):
+    if not TASKS[spec.task].has_outputs:
         del own["outputs"]
     return {**{name: str(table.columns[name]) for name in spec.data.key}, **own}
 

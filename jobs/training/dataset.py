@@ -28,7 +28,7 @@ from giornata.partitions import key_text, path_of, prefixes
 from giornata.records.model_version import InputColumn, Signature
 from giornata.records.model_version import StoreInput as RecordStoreInput
 from giornata.scorer import matrix_of_columns
-from giornata.tasks.outputs import outputs_of
+from giornata.tasks import TASKS
 from jobs.hive.labels import KNOWN_AT, newest_labels
 from jobs.hive.labels import LABEL as KNOWN_LABEL
 from jobs.hive.scan import FILED_DAY, filed_rows
@@ -202,7 +202,7 @@ def _window(spec: ModelSpec, when: Windows) -> Column:
 
 def _usable(label: Column, spec: ModelSpec) -> Column:
     """The label, or null where it is none to learn from."""
-    return label if spec.task == "multiclass" else F.when(F.abs(label) < float("inf"), label)
+    return label if TASKS[spec.task].label == "class" else F.when(F.abs(label) < float("inf"), label)
 
 
 def label_delay(spec: ModelSpec) -> Column:
@@ -244,7 +244,7 @@ def classes_of(rows: DataFrame, spec: ModelSpec) -> list[str]:
 
     Raises DataError when there are fewer than two classes, or more than MAX_CLASSES.
     """
-    if spec.task != "multiclass":
+    if TASKS[spec.task].label != "class":
         return []
     found = sorted(row[LABEL] for row in rows.select(LABEL).distinct().limit(MAX_CLASSES + 1).collect())
     if not 2 <= len(found) <= MAX_CLASSES:
@@ -280,9 +280,9 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
         .agg(
             F.count_if(labelled).alias("_rows"),
             F.count_if(~labelled).alias("_unlabelled"),
-            F.count_if(~F.col(LABEL).isin(0.0, 1.0) if spec.task == "binary" else F.lit(False)).alias(
-                "_not_binary"
-            ),
+            F.count_if(
+                ~F.col(LABEL).isin(0.0, 1.0) if TASKS[spec.task].label == "truth" else F.lit(False)
+            ).alias("_not_binary"),
             *(F.count_if(F.col(name).isNull() & labelled).alias(name) for name in inputs.row),
             *(F.count_if((F.col(name) > asked) & labelled).alias(_AHEAD + name) for name in moments),
         )
@@ -305,7 +305,7 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
             f"the key {', '.join(spec.data.key)} occurs more than once in {spec.data.table}"
             f"{f' joined to {spec.label.table}' if spec.label else ''}: a key must name one row and one label"
         )
-    if spec.task == "binary" and any(row["_not_binary"] for row in counts):
+    if TASKS[spec.task].label == "truth" and any(row["_not_binary"] for row in counts):
         raise DataError(f"the label {spec.label.value} of a binary model must be 0 or 1 (false or true)")
     learned = [found[window] for window in LEARNED]
     nullable = frozenset(name for name in inputs.row if any(row[name] for row in learned))
@@ -347,7 +347,7 @@ def signature(
         key=list(spec.data.key),
         event_time=spec.data.event_time,
         task=spec.task,
-        outputs=list(outputs_of(spec.task, classes, spec.shares)),
+        outputs=list(TASKS[spec.task].outputs(classes, spec.shares)),
     )
 
 

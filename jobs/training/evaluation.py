@@ -9,10 +9,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from giornata.bundle import open_bundle
-from giornata.evaluation.metrics import defined, metrics
 from giornata.models.base import EvaluationError
 from giornata.records.model_version import Comparison, Metrics
 from giornata.scorer import Scorer
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import defined
 from jobs.hive.schema import input_frame
 from jobs.training.dataset import LABEL, ORDER, sample
 
@@ -72,7 +73,7 @@ def evaluate(
             return {}
         actual, given = frame["actual"].to_numpy(), frame[column].to_numpy()
         given = given if asked.outputs else given[:, 0]
-        found = metrics(asked.task, actual, given, asked.outputs)
+        found = TASKS[asked.task].measure(actual, given, asked.outputs)
         return defined(found | (_own_metrics(own, actual, given, whole) if own else {}))
 
     def measured(frame: pl.DataFrame, whole: bool = False) -> Measured:

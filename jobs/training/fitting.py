@@ -1,7 +1,7 @@
 """Fits the model of every part: candidates to the training rows, then the kept ones to validation rows, too."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,12 @@ from dsl import CompiledFeatures
 from giornata.bundle import Part
 from giornata.documents.model import ModelSpec, Resources, Scalar
 from giornata.errors import DataError
-from giornata.evaluation.metrics import HIGHER_IS_BETTER
 from giornata.models import ModelType
 from giornata.models.forecast.model_type import Forecast
 from giornata.partitions import Decision, Key, PartRows, candidates, level_of, part_names
 from giornata.records.model_version import PartRecord, SearchRecord, TrialRecord
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import HIGHER_IS_BETTER
 from jobs.runtime.cluster import megabytes
 from jobs.training.dataset import LATER, LEARNED
 from jobs.training.distributed import bytes_of_row, learner_of
@@ -23,19 +24,13 @@ from jobs.training.part_fitting import Candidate, FitConfig, FittedPart, fit_par
 from jobs.training.part_selection import Chosen, choose, part_order
 from jobs.training.run_status import Progress
 
-__all__ = ["PLAINEST", "Learned", "learn", "parameter_sets", "plain_parts", "refit"]
+__all__ = ["Learned", "learn", "parameter_sets", "plain_parts", "refit"]
 
 _TASKS_PER_SLOT = 4
 
 SHARE = 1 / 6
 """The share of an executor's memory that the rows of a part, as its type learns from them, may take before all
 executors learn it together: while they are read and learned from there are several copies of them."""
-
-PLAINEST: Mapping[str, Mapping[str, Scalar]] = {
-    "forecasting": {"method": "seasonal_naive"},
-    "clustering": {"clusters": 1},
-}
-"""By task, the parameters of the models that a model is compared with, where no constant answer is its baseline."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ def learn(
         return _fit(matrix, asked, ["train"], spec, recipe, large, progress)
 
     if spec.partition and tried != [()]:
-        error = _error(spec.task)
+        error = TASKS[spec.task].error_of
         asked = spec.partition.model_copy(update={"tune": spec.tune})
         chosen = choose(matrix, asked, spec.search, recipe, sizes, error, fit)
     else:
@@ -179,13 +174,13 @@ def _fit(
 def plain_parts(
     matrix: DataFrame, spec: ModelSpec, recipe: FitConfig, parts: Sequence[Part]
 ) -> tuple[Part, ...]:
-    """The same parts with models of PLAINEST, otherwise with the document's own parameters: what the search found for
-    another model, such as a season of 1, would make a straw man of the plainest. Those that cannot be fitted are left
-    out.
+    """The same parts with the baseline parameters of the task, otherwise with the document's own parameters: what
+    the search found for another model, such as a season of 1, would make a straw man of the plainest. Those that
+    cannot be fitted are left out.
 
     Raises DataError when the root cannot be fitted.
     """
-    plain = replace(recipe, sets=[{**spec.parameters, **PLAINEST[spec.task]}])
+    plain = replace(recipe, sets=[{**spec.parameters, **TASKS[spec.task].baseline_parameters}])
     rows, _ = candidates(path_rows(matrix), min_rows=1)
     asked = {(part.key, 0): rows[part.key].total for part in parts}
     fitted = fit_parts(matrix, asked, LEARNED, plain, _tasks(spec))
@@ -212,7 +207,7 @@ def _records(
     large: Set[Key],
 ) -> list[PartRecord]:
     described = {key: _described(recipe, content) for key, content in files.items()}
-    error = _error(spec.task)
+    error = TASKS[spec.task].error_of
 
     def defined(loss: float | None) -> float | None:
         return error(loss) if loss is not None and math.isfinite(loss) else None
@@ -235,11 +230,6 @@ def _records(
         )
         for key in sorted(rows, key=part_order)
     ]
-
-
-def _error(task: str) -> Callable[[float], float]:
-    """The metric that a mean loss stands for: its root for squared errors."""
-    return math.sqrt if task == "regression" else float
 
 
 def _unless_same(own: Mapping[str, Scalar], usual: Mapping[str, Scalar]) -> dict[str, Scalar]:

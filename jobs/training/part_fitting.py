@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from giornata.documents.model import Scalar
 from giornata.errors import DataError
-from giornata.evaluation.metrics import part_losses
 from giornata.models import ModelType
 from giornata.models.base import FitError, FittedModel
 from giornata.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
+from giornata.tasks import TASKS
 from jobs.runtime.live_counter import counting
 from jobs.runtime.reused_worker import keep_libraries
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample
@@ -206,7 +206,7 @@ def validation_losses(
                 for part in _prefix_texts(path):
                     for depth, number, model in loaded.get(part, ()):
                         answers = model.predict(features[inside])
-                        loss = part_losses(recipe.task, actual[inside], answers, recipe.outputs)
+                        loss = TASKS[recipe.task].losses(actual[inside], answers, recipe.outputs)
                         sums.append((path, depth, number, len(inside), float(loss.sum())))
             yield pa.RecordBatch.from_pydict(
                 {

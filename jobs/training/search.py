@@ -8,13 +8,14 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from giornata.documents.model import ModelSpec, Scalar, Search
-from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
 from giornata.models import ModelType
 from giornata.models.custom.model_type import CustomType
 from giornata.records.model_version import ModelVersion, SearchRecord, TrialRecord
 from giornata.search.description import about_own, begun_grid
 from giornata.search.optuna_search import best_trial, search, trial_count
 from giornata.search.report import parameter_importances
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import HIGHER_IS_BETTER
 from jobs.training.mlflow_tracking import Tracking
 from jobs.training.run_status import Progress
 from jobs.training.trials import TrialData, in_flight, trial_runner
@@ -25,7 +26,7 @@ __all__ = ["best_of", "plan_of", "tune"]
 def plan_of(spec: ModelSpec) -> Search:
     """The search that is asked for, or, without one, one trial of the document's own parameters."""
     # A document's search has a space; that of one trial is empty, which no document can say.
-    return spec.search or Search.model_construct(trials=1, metric=LOSS[spec.task], space={})
+    return spec.search or Search.model_construct(trials=1, metric=TASKS[spec.task].loss, space={})
 
 
 def best_of(earlier: ModelVersion | None, spec: ModelSpec, plan: Search) -> list[dict[str, Scalar]]:

@@ -13,7 +13,6 @@ from giornata.bundle import Bundle, Part, write_bundle
 from giornata.dataset import Dataset, Matrix
 from giornata.documents import FeatureGroup, ModelSpec, Table
 from giornata.evaluation.distributions import distributions
-from giornata.evaluation.metrics import defined, regression_metrics
 from giornata.models import model_type
 from giornata.partitions import level_of, part_names
 from giornata.records.model_version import (
@@ -28,6 +27,8 @@ from giornata.records.model_version import (
 )
 from giornata.records.model_version import SearchRecord as Search
 from giornata.scorer import matrix_of_columns, with_self_test
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import defined
 
 MOMENT = datetime(2013, 6, 1, tzinfo=UTC)
 ROW_COLUMNS = {
@@ -221,7 +222,9 @@ def trained() -> Trained:
         parts.append(Part(key, level_of(key, partition.names), names[key], fitted.to_files()))
     version = _record(spec, frame, matrix)
     bundle = Bundle(version, features.to_json(), partition.to_json(), tuple(parts))
-    metrics = defined(regression_metrics(target, type_.fitted.from_files(parts[0].files).predict(matrix)))
+    metrics = defined(
+        TASKS["regression"].measure(target, type_.fitted.from_files(parts[0].files).predict(matrix))
+    )
     level = LevelMetrics(level="all", rows=frame.height, metrics=metrics)
     version = version.model_copy(
         update={

@@ -26,7 +26,6 @@ from giornata.bundle import open_bundle
 from giornata.dataset import Dataset
 from giornata.deployment import deploy
 from giornata.documents.model import TYPES
-from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS
 from giornata.models import model_type
 from giornata.models.base import FittedModel
 from giornata.records.model_version import ModelVersion
@@ -35,6 +34,8 @@ from giornata.search.objective import usual_metric
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import HIGHER_IS_BETTER
 from jobs import collect_log, monitor, score, train
 from jobs.hive.publish import ensure_table, publish
 
@@ -313,7 +314,7 @@ def asked(client: httpx.Client, world: World, case: tuple[str, str], predictions
 def test_it_learns(versions, case):
     """It beats its baseline in the test period, its parts are decided about, its self-test answers."""
     version, task = versions[case], case[1]
-    loss = LOSS[task]
+    loss = TASKS[task].loss
     assert loss not in HIGHER_IS_BETTER
     assert version.metrics[loss] < SHARE[task] * version.baseline_metrics[loss]
     assert version.part_metric == loss

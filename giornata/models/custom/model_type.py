@@ -17,7 +17,7 @@ import numpy as np
 
 from giornata.dataset import Dataset, Matrix, Vector
 from giornata.documents.custom_code import CustomCode
-from giornata.documents.model import METRICS, TYPES, Dimension, Scalar
+from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError, GiornataError
 from giornata.models.base import (
     Callback,
@@ -29,6 +29,7 @@ from giornata.models.base import (
 )
 from giornata.models.custom.loading import load_class, told_as
 from giornata.models.tasks import check_labels
+from giornata.tasks import TASKS
 
 __all__ = ["Custom", "CustomModel", "CustomType", "Setting"]
 
@@ -230,7 +231,7 @@ class CustomType:
         for name in found:
             if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise FitError(f"class {code.class_name} evaluates {name!r}: a metric's name is like_this")
-            if any(name in known for known in METRICS.values()):
+            if any(name in task.metrics for task in TASKS.values()):
                 raise FitError(
                     f"class {code.class_name} evaluates {name}, which is a metric of Giornata's own"
                 )

@@ -28,6 +28,7 @@ from giornata.models.scikit_learn import fitting, random_state
 from giornata.models.tasks import check_labels, check_task
 from giornata.models.trees.arrays import NODE_FILES, Nodes, Walk, read_nodes
 from giornata.models.trees.label_offset import offset_of
+from giornata.tasks import TASKS
 
 __all__ = ["DecisionTreeType", "DecisionTrees", "RandomForestType"]
 
@@ -199,12 +200,10 @@ class _Progress:
         self._trees = 0
 
     def tell(self, tree: Walk) -> None:
-        # It imports the outputs of models, which import this.
-        from giornata.evaluation.metrics import LOSS, metrics
-
         self._sum = self._sum + tree(self._validation.matrix)
         self._trees += 1
-        loss = metrics(self._task, self._validation.target, self._sum / self._trees)[LOSS[self._task]]
+        task = TASKS[self._task]
+        loss = task.measure(self._validation.target, self._sum / self._trees)[task.loss]
         self._watch(self._trees, loss)
 
 

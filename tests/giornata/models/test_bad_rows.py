@@ -10,7 +10,7 @@ from giornata.documents.custom_code import CustomCode
 from giornata.documents.model import TYPES
 from giornata.models import model_type
 from giornata.models.base import FitError
-from giornata.tasks.outputs import outputs_of
+from giornata.tasks import TASKS
 
 NAN = np.nan
 CASES = [(type_, task) for type_, tasks in TYPES.items() for task in tasks]
@@ -60,7 +60,7 @@ def labels(task, rows, one_kind=False):
 
 
 def examples(task, matrix, target):
-    outputs = outputs_of(task, ("a", "b", "c"), (0.1, 0.5, 0.9))
+    outputs = TASKS[task].outputs(("a", "b", "c"), (0.1, 0.5, 0.9))
     found = np.array(matrix, np.float32)
     if task == "forecasting":
         # A step is a whole number.

@@ -8,11 +8,12 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from giornata.dataset import Dataset
-from giornata.documents.model import METRICS, SEARCHED, Dimension, Search
-from giornata.evaluation.metrics import HIGHER_IS_BETTER, LOSS, metrics
+from giornata.documents.model import Dimension, Search
 from giornata.models import model_type
 from giornata.search.objective import searched_metric, usual_metric
 from giornata.search.optuna_search import TrialResult, best_trial, search
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import HIGHER_IS_BETTER
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,11 @@ def test_a_search_finds_the_number_of_groups(groups):
 
 
 def test_what_a_search_improves_unless_it_is_stated():
-    assert {task: usual_metric(task) for task in METRICS} == {**LOSS, "clustering": "silhouette"}
-    assert SEARCHED["clustering"][0] in HIGHER_IS_BETTER
-    assert not {name for own in SEARCHED.values() for name in own} & {
-        name for own in METRICS.values() for name in own
+    losses = {name: task.loss for name, task in TASKS.items()}
+    assert {task: usual_metric(task) for task in TASKS} == {**losses, "clustering": "silhouette"}
+    assert TASKS["clustering"].searched[0] in HIGHER_IS_BETTER
+    assert not {name for task in TASKS.values() for name in task.searched} & {
+        name for task in TASKS.values() for name in task.metrics
     }
 
 
@@ -65,7 +67,7 @@ def test_other_metrics_are_those_of_the_answers(groups):
     learned, judged = groups
     rows = Dataset(learned.matrix, learned.matrix[:, 0].astype(np.float64))
     fitted = model_type("linear").fit(rows, "regression", {}, seed=0)
-    expected = metrics("regression", rows.target, fitted.predict(rows.matrix))
+    expected = TASKS["regression"].measure(rows.target, fitted.predict(rows.matrix))
     assert {name: searched_metric(name, fitted, "regression", rows) for name in expected} == expected
     clusters = model_type("k_means").fit(learned, "clustering", {"clusters": 4}, seed=0)
     answers = clusters.predict(judged.matrix)

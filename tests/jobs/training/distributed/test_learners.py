@@ -15,12 +15,11 @@ from xgboost.spark import SparkXGBRegressor
 
 from giornata.dataset import Dataset
 from giornata.documents.model import Resources
-from giornata.evaluation.metrics import LOSS, metrics
 from giornata.models import model_type
 from giornata.models.base import FitError
 from giornata.models.deep_net.initialization import Plan, first_net
 from giornata.models.linear.design_matrix import Design
-from giornata.tasks.outputs import outputs_of
+from giornata.tasks import TASKS
 from jobs.train import most_searched
 from jobs.training import part_fitting
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples
@@ -87,7 +86,7 @@ def labelled(table: pa.Table, task: str) -> pa.Table:
 @pytest.mark.parametrize(("name", "task", "parameters"), CASES)
 def test_as_good_as_one_process(spark, table, name, task, parameters):
     rows = labelled(table, task)
-    outputs = outputs_of(task, ["a", "b", "c"], [0.1, 0.5, 0.9])
+    outputs = TASKS[task].outputs(["a", "b", "c"], [0.1, 0.5, 0.9])
     recipe = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
     matrix = spark.createDataFrame(rows).repartition(4)
     # The workers of a net take their time to start.
@@ -100,7 +99,7 @@ def test_as_good_as_one_process(spark, table, name, task, parameters):
         held = examples(judged, 4, recipe.categories, recipe.names, outputs)
         read = recipe.type.fitted.from_files
         losses = [
-            metrics(task, held.target, read(part.files).predict(held.matrix), outputs)[LOSS[task]]
+            TASKS[task].measure(held.target, read(part.files).predict(held.matrix), outputs)[TASKS[task]].loss
             for part in (together, alone)
         ]
         assert losses[0] == pytest.approx(losses[1], rel=0.1, abs=0.01)
@@ -115,7 +114,7 @@ def test_as_good_as_one_process(spark, table, name, task, parameters):
 )
 def test_labels_far_from_0(spark, table, name, task):
     """Such as moments in seconds, of which single precision keeps two minutes."""
-    outputs = outputs_of(task, (), [0.1, 0.5, 0.9])
+    outputs = TASKS[task].outputs((), [0.1, 0.5, 0.9])
     parameters = {"n_estimators": 20, "max_depth": 3} if name == "xgboost" else {}
     recipe = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
     held = examples(table, 4, recipe.categories, recipe.names, outputs)
@@ -164,7 +163,7 @@ def both(matrix, recipe, columns):
 )
 def test_constant_columns_answer_as_of_one_process(spark, table, name, task, parameters):
     rows = labelled(table, task).drop_columns(["x0"]).append_column("x0", table["x3"])
-    recipe = FitConfig(model_type(name), task, [parameters], 0, 1, {}, (), outputs_of(task, "abcd", []))
+    recipe = FitConfig(model_type(name), task, [parameters], 0, 1, {}, (), TASKS[task].outputs("abcd", []))
     together, alone = both(spark.createDataFrame(rows), recipe, 1)
     assert together == pytest.approx(alone, rel=1e-12)
 
@@ -180,7 +179,7 @@ def test_constant_columns_answer_as_of_one_process(spark, table, name, task, par
 )
 def test_one_label_answers_as_of_one_process(spark, table, name, task, labels):
     rows = table.set_column(4, LABEL, pa.array(np.resize(labels, ROWS).astype(float)))
-    recipe = FitConfig(model_type(name), task, [{}], 0, 4, {2: 3}, (), outputs_of(task, "abcd", []))
+    recipe = FitConfig(model_type(name), task, [{}], 0, 4, {2: 3}, (), TASKS[task].outputs("abcd", []))
     together, alone = both(spark.createDataFrame(rows), recipe, 4)
     assert together == pytest.approx(alone, rel=1e-12)
 
@@ -319,7 +318,7 @@ def test_the_end_of_spark_is_no_fault_of_the_fit():
 )
 def test_the_same_rows_give_the_same_model(spark, table, name, task, parameters):
     """However Spark has moved them."""
-    recipe = FitConfig(model_type(name), task, [parameters], 7, 4, {2: 3}, (), outputs_of(task, "abc", []))
+    recipe = FitConfig(model_type(name), task, [parameters], 7, 4, {2: 3}, (), TASKS[task].outputs("abc", []))
     rows = spark.createDataFrame(labelled(table, task))
     moved = rows.repartition(3), rows.repartition(5, "x0").sortWithinPartitions("x1")
     fitted = [fit_together(matrix, (), 0, ["train", "validation"], recipe, 2) for matrix in moved]

@@ -11,17 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
 
-from giornata.documents.model import METRICS, NO_GOAL
 from giornata.errors import DataError
-from giornata.evaluation.metrics import (
-    LOSS,
-    binary_metrics,
-    defined,
-    metrics,
-    multiclass_metrics,
-    part_losses,
-    regression_metrics,
-)
+from giornata.tasks import TASKS
+from giornata.tasks.metrics import NO_GOAL, defined
 
 NUMBERS = st.floats(-0.99, 1e6)
 ROWS = st.integers(2, 40)
@@ -33,7 +25,7 @@ def test_regression_metrics_equal_sklearn(data):
     rows = data.draw(ROWS)
     actual = data.draw(arrays(np.float64, rows, elements=NUMBERS))
     predicted = data.draw(arrays(np.float64, rows, elements=NUMBERS))
-    found = regression_metrics(actual, predicted)
+    found = TASKS["regression"].measure(actual, predicted)
     assert found["rmse"] == pytest.approx(sk.root_mean_squared_error(actual, predicted), rel=1e-9)
     assert found["mae"] == pytest.approx(sk.mean_absolute_error(actual, predicted), rel=1e-9)
     assert found["rmsle"] == pytest.approx(
@@ -52,32 +44,34 @@ def test_binary_metrics_equal_sklearn(data):
     # Few distinct values, so that ties are frequent; 0 and 1 are certain and must not give infinity.
     chances = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.500001, 0.9, 1.0])
     predicted = np.array(data.draw(st.lists(chances, min_size=len(actual), max_size=len(actual))))
-    found = binary_metrics(actual, predicted)
+    found = TASKS["binary"].measure(actual, predicted)
     assert found["auc"] == pytest.approx(sk.roc_auc_score(actual, predicted), abs=1e-12)
     assert found["log_loss"] == pytest.approx(sk.log_loss(actual, predicted), rel=1e-9)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(actual, predicted > 0.5))
 
 
 def test_by_hand():
-    found = regression_metrics(np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0, 3.0]))
+    found = TASKS["regression"].measure(np.array([1.0, 2.0, 4.0]), np.array([1.0, 4.0, 3.0]))
     assert found["rmse"] == pytest.approx(math.sqrt(5 / 3))
     assert found["mae"] == pytest.approx(1.0)
     # mean 7/3: the spread is 16/9 + 1/9 + 25/9 = 42/9
     assert found["r2"] == pytest.approx(1 - 5 / (42 / 9))
-    assert part_losses("regression", np.array([1.0, 2.0]), np.array([0.0, 5.0])).tolist() == [1.0, 9.0]
-    assert part_losses("binary", np.array([1.0, 0.0]), np.array([0.25, 0.5])) == pytest.approx(
+    assert TASKS["regression"].losses(np.array([1.0, 2.0]), np.array([0.0, 5.0])).tolist() == [1.0, 9.0]
+    assert TASKS["binary"].losses(np.array([1.0, 0.0]), np.array([0.25, 0.5])) == pytest.approx(
         [math.log(4), math.log(2)]
     )
 
 
 def test_undefined_metrics_are_nan_and_then_none():
-    assert all(math.isnan(value) for value in regression_metrics(np.array([]), np.array([])).values())
-    assert all(math.isnan(value) for value in binary_metrics(np.array([]), np.array([])).values())
-    same = regression_metrics(np.array([3.0, 3.0]), np.array([3.0, 4.0]))
+    assert all(
+        math.isnan(value) for value in TASKS["regression"].measure(np.array([]), np.array([])).values()
+    )
+    assert all(math.isnan(value) for value in TASKS["binary"].measure(np.array([]), np.array([])).values())
+    same = TASKS["regression"].measure(np.array([3.0, 3.0]), np.array([3.0, 4.0]))
     assert math.isnan(same["r2"])
     assert same["mae"] == 0.5
-    assert math.isnan(regression_metrics(np.array([-1.0, 2.0]), np.array([1.0, 2.0]))["rmsle"])
-    one_class = binary_metrics(np.array([1.0, 1.0]), np.array([0.9, 0.4]))
+    assert math.isnan(TASKS["regression"].measure(np.array([-1.0, 2.0]), np.array([1.0, 2.0]))["rmsle"])
+    one_class = TASKS["binary"].measure(np.array([1.0, 1.0]), np.array([0.9, 0.4]))
     assert math.isnan(one_class["auc"])
     assert defined(one_class)["auc"] is None
     assert defined(one_class)["accuracy"] == 0.5
@@ -87,7 +81,7 @@ def test_undefined_metrics_are_nan_and_then_none():
 def test_labels_that_are_all_the_same_have_no_r2_whatever_bit_their_mean_is_off_by(value, rows):
     labels = np.full(rows, value)
     for off in (0.0, 0.5):
-        assert math.isnan(regression_metrics(labels, labels + off)["r2"])
+        assert math.isnan(TASKS["regression"].measure(labels, labels + off)["r2"])
 
 
 def test_r2_of_labels_far_from_zero_that_differ_in_their_last_bit():
@@ -98,7 +92,9 @@ def test_r2_of_labels_far_from_zero_that_differ_in_their_last_bit():
     mean = sum(exact) / len(exact)
     spread = sum((label - mean) ** 2 for label in exact)
     missed = sum((label - Fraction(0.1)) ** 2 for label in exact)
-    assert regression_metrics(labels, answers)["r2"] == pytest.approx(float(1 - missed / spread), rel=1e-12)
+    assert TASKS["regression"].measure(labels, answers)["r2"] == pytest.approx(
+        float(1 - missed / spread), rel=1e-12
+    )
 
 
 ANY = st.floats(allow_nan=False, allow_infinity=False)
@@ -112,10 +108,10 @@ def test_every_metric_is_finite_or_undefined(data):
     actual = data.draw(arrays(np.float64, rows, elements=ANY))
     answers = data.draw(arrays(np.float64, (rows, 3), elements=ANY))
     found = {
-        "regression": metrics("regression", actual, answers[:, 0]),
-        "quantile": metrics("quantile", actual, answers, SHARES),
-        "forecasting": metrics("forecasting", actual, answers, ("forecast", "low", "high")),
-        "clustering": metrics("clustering", actual, np.abs(answers), ("cluster", "distance")),
+        "regression": TASKS["regression"].measure(actual, answers[:, 0]),
+        "quantile": TASKS["quantile"].measure(actual, answers, SHARES),
+        "forecasting": TASKS["forecasting"].measure(actual, answers, ("forecast", "low", "high")),
+        "clustering": TASKS["clustering"].measure(actual, np.abs(answers), ("cluster", "distance")),
     }
     for values in found.values():
         assert all(math.isfinite(value) or math.isnan(value) for value in values.values())
@@ -145,20 +141,20 @@ def test_metrics_of_chances_are_finite_or_undefined(task, data):
     actual = data.draw(arrays(np.float64, rows, elements=st.sampled_from([0.0, 1.0])))
     chances = data.draw(arrays(np.float64, rows, elements=st.floats(0, 1)))
     answers = chances if task == "binary" else np.column_stack([1 - chances, chances])
-    found = metrics(task, actual, answers, ["no", "yes"] if task == "multiclass" else ())
+    found = TASKS[task].measure(actual, answers, ["no", "yes"] if task == "multiclass" else ())
     assert not any(math.isinf(value) for value in found.values())
     assert {name for name, value in found.items() if math.isnan(value)} == (
-        set(METRICS[task]) if not rows else {"auc"} & set(found) if np.ptp(actual) == 0 else set()
+        set(TASKS[task].metrics) if not rows else {"auc"} & set(found) if np.ptp(actual) == 0 else set()
     )
 
 
 def test_bad_input_is_refused():
     with pytest.raises(DataError, match="as many labels"):
-        regression_metrics(np.array([1.0]), np.array([1.0, 2.0]))
+        TASKS["regression"].measure(np.array([1.0]), np.array([1.0, 2.0]))
     with pytest.raises(DataError, match="number in every row"):
-        regression_metrics(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
+        TASKS["regression"].measure(np.array([1.0, np.nan]), np.array([1.0, 2.0]))
     with pytest.raises(DataError, match="0 or 1"):
-        binary_metrics(np.array([0.0, 2.0]), np.array([0.1, 0.2]))
+        TASKS["binary"].measure(np.array([0.0, 2.0]), np.array([0.1, 0.2]))
 
 
 SHARES = ("0.1", "0.5", "0.9")
@@ -171,7 +167,7 @@ def test_multiclass_metrics_equal_sklearn(data):
     weights = data.draw(arrays(np.float64, (rows, classes), elements=st.sampled_from([0.0, 0.25, 1.0, 3.0])))
     weights[:, 0] += 0.125
     answers = weights / weights.sum(axis=1, keepdims=True)
-    found = metrics("multiclass", actual, answers, [str(place) for place in range(classes)])
+    found = TASKS["multiclass"].measure(actual, answers, [str(place) for place in range(classes)])
     likeliest = answers.argmax(axis=1)
     assert found["log_loss"] == pytest.approx(sk.log_loss(actual, answers, labels=range(classes)), rel=1e-9)
     assert found["accuracy"] == pytest.approx(sk.accuracy_score(actual, likeliest))
@@ -180,9 +176,9 @@ def test_multiclass_metrics_equal_sklearn(data):
 
 def test_a_class_that_the_model_does_not_know_is_a_wrong_answer():
     answers = np.array([[0.75, 0.25], [0.5, 0.5]])
-    found = multiclass_metrics(np.array([0.0, -1.0]), answers)
+    found = TASKS["multiclass"].measure(np.array([0.0, -1.0]), answers)
     assert found["accuracy"] == 0.5
-    assert part_losses("multiclass", np.array([0.0, 2.0]), answers) == pytest.approx(
+    assert TASKS["multiclass"].losses(np.array([0.0, 2.0]), answers) == pytest.approx(
         [math.log(4 / 3), -math.log(np.finfo(float).eps)]
     )
 
@@ -192,7 +188,7 @@ def test_quantile_metrics_equal_sklearn(data):
     rows = data.draw(ROWS)
     actual = data.draw(arrays(np.float64, rows, elements=NUMBERS))
     answers = np.sort(data.draw(arrays(np.float64, (rows, 3), elements=NUMBERS)), axis=1)
-    found = metrics("quantile", actual, answers, SHARES)
+    found = TASKS["quantile"].measure(actual, answers, SHARES)
     of_each = [
         sk.mean_pinball_loss(actual, answers[:, place], alpha=float(share))
         for place, share in enumerate(SHARES)
@@ -206,34 +202,34 @@ def test_quantile_metrics_equal_sklearn(data):
 def test_forecasting_metrics_by_hand():
     actual = np.array([2.0, 0.0, -1.0, 3.0])
     answers = np.array([[1.0, 0.0, 2.0], [0.0, 0.0, 0.0], [1.0, 0.5, 2.0], [3.0, 1.0, 2.5]])
-    found = metrics("forecasting", actual, answers, ("forecast", "low", "high"))
+    found = TASKS["forecasting"].measure(actual, answers, ("forecast", "low", "high"))
     assert found["mae"] == pytest.approx((1 + 0 + 2 + 0) / 4)
     assert found["rmse"] == pytest.approx(math.sqrt(5 / 4))
     assert found["smape"] == pytest.approx((2 / 3 + 0 + 2 + 0) / 4)
     assert found["coverage"] == 0.5
-    assert part_losses("forecasting", actual, answers).tolist() == [1.0, 0.0, 2.0, 0.0]
+    assert TASKS["forecasting"].losses(actual, answers).tolist() == [1.0, 0.0, 2.0, 0.0]
 
 
 def test_clustering_metrics_by_hand():
     answers = np.array([[0.0, 1.0], [2.0, 3.0], [0.0, 2.0]])
     nothing = np.zeros(3)
-    found = metrics("clustering", nothing, answers, ("cluster", "distance"))
+    found = TASKS["clustering"].measure(nothing, answers, ("cluster", "distance"))
     assert found == {"distance": 2.0, "largest_share": pytest.approx(2 / 3)}
-    assert part_losses("clustering", nothing, answers).tolist() == [1.0, 3.0, 2.0]
+    assert TASKS["clustering"].losses(nothing, answers).tolist() == [1.0, 3.0, 2.0]
 
 
-@pytest.mark.parametrize("task", METRICS)
+@pytest.mark.parametrize("task", TASKS)
 def test_every_task_has_its_metrics_and_the_loss_of_parts_is_one_of_them(task):
     outputs = {"multiclass": ["a", "b"], "quantile": ["0.5"], "clustering": [0, 1], "forecasting": [0, 1, 2]}
     width = len(outputs.get(task, ()))
     none = np.zeros((0, width)) if width else np.zeros(0)
-    assert tuple(metrics(task, np.zeros(0), none, outputs.get(task, ()))) == METRICS[task]
-    assert LOSS[task] in set(METRICS[task]) - NO_GOAL
+    assert tuple(TASKS[task].measure(np.zeros(0), none, outputs.get(task, ()))) == TASKS[task].metrics
+    assert TASKS[task].loss in set(TASKS[task].metrics) - NO_GOAL
 
 
 @pytest.mark.parametrize("task", ["multiclass", "quantile", "forecasting"])
 def test_answers_of_several_numbers_are_checked(task):
     with pytest.raises(DataError, match="as many labels as answers"):
-        metrics(task, np.zeros(2), np.zeros((3, 3)), SHARES)
+        TASKS[task].measure(np.zeros(2), np.zeros((3, 3)), SHARES)
     with pytest.raises(DataError, match="a number in every row"):
-        metrics(task, np.zeros(2), np.array([[0.0, 0.0, 0.0], [0.0, np.nan, 0.0]]), SHARES)
+        TASKS[task].measure(np.zeros(2), np.array([[0.0, 0.0, 0.0], [0.0, np.nan, 0.0]]), SHARES)
