@@ -123,6 +123,11 @@ lint: install ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+.PHONY: docs
+docs: install ## Build the documentation as a site in build/site; what is wrong with it ends the build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "build/site/index.html"
+
 .PHONY: format
 format: install ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
