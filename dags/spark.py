@@ -8,7 +8,6 @@ go first: scores and monitoring, then tables and features, then training.
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import (
@@ -28,8 +27,8 @@ from dags.submit import SparkJob
 from giornata.days import Days, DaysError, days_of_key
 from giornata.documents import ProjectDocuments
 from giornata.settings import load_settings
+from giornata.spark_submit import CONFIGURATION, job_file
 
-JOBS = Path(__file__).resolve().parent.parent / "jobs"
 DEFAULTS = {"retries": 1, "retry_delay": timedelta(seconds=30)}
 
 # Until then, the first moment of a schedule is not lost when the scheduler comes to it late.
@@ -51,9 +50,6 @@ PRIORITIES = {
 # the events of an asset while a run that one of them created waits in the queue.)
 HANDED_ON = "ranges of days"
 MOST_HANDED_ON = 100
-
-# The driver's JVM is running before a job can say how it logs and in which zone it counts.
-JAVA_OPTIONS = f"-Dlog4j2.configurationFile={JOBS / 'log4j2.properties'} -Duser.timezone=UTC"
 
 
 def spark_dag(
@@ -147,10 +143,10 @@ def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: An
     return SparkJob(
         task_id=job,
         name="{{ dag.dag_id }}." + job,
-        application=str(JOBS / f"{job}.py"),
+        application=str(job_file(job)),
         application_args=arguments,
         conn_id="spark_default",
-        conf={"spark.driver.extraJavaOptions": JAVA_OPTIONS},
+        conf=dict(CONFIGURATION),
         env_vars={"GIORNATA_PROJECTS": "{{ documents(dag_run) }}"},
         execution_timeout=limit,
         pool=load_settings().spark_pool,

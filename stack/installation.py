@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from giornata.settings import OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
-from jobs.runtime.session import SHORT_LIVED_JVM
+from giornata.spark_submit import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
 from stack.prerequisites import java_command

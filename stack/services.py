@@ -6,8 +6,8 @@ from graphlib import TopologicalSorter
 
 from giornata.airflow_api import AirflowApi
 from giornata.settings import load_settings
+from giornata.spark_submit import SHORT_LIVED_JVM
 from giornata.stores import cassandra
-from jobs.runtime.session import SHORT_LIVED_JVM
 from stack.errors import StackError
 from stack.installation import SPARK_POOL, Installation
 from stack.ports import LOOPBACK

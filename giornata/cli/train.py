@@ -19,14 +19,13 @@ from giornata.documents.snapshots import snapshot
 from giornata.errors import SettingsError
 from giornata.names import parse_model_name
 from giornata.settings import Settings, load_settings
+from giornata.spark_submit import command, job_file
 
 __all__ = ["app"]
 
 app = typer.Typer(no_args_is_help=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-JOB = ROOT / "jobs" / "train.py"
-SPARK_SUBMIT = Path(sys.executable).parent / "spark-submit"
 
 # A job that is told to end does so within 20 seconds of hearing it, and may have to be started before it hears.
 END_SECONDS = 60.0
@@ -54,8 +53,7 @@ def train(
     Nothing is deployed. What is wrong with the order is said before Spark is started. The documents are read as they
     are now, whatever is edited meanwhile.
     """
-    if not JOB.is_file():
-        raise SettingsError(f"there is no {JOB}: `giornata train` works in a checkout of Giornata")
+    job_file("train")
     version = str(uuid.uuid4())
     asked = {"executors": executors, "cores": cores, "memory": memory, "gpus": gpus}
     resources = {name: value for name, value in asked.items() if value is not None}
@@ -68,7 +66,7 @@ def train(
         [sys.executable, "-m", "jobs.training.request", *order], _environment(settings, settings.projects)
     ):
         raise typer.Exit(code)
-    code = _run([*_submit(f"train {model}"), str(JOB), *order], _environment(settings, copied))
+    code = _run(command("train", order, f"train {model}"), _environment(settings, copied))
     if code:
         typer.echo(f"\nNo version was made by run {version}: `giornata runs {model}` shows it.", err=True)
         raise typer.Exit(code)
@@ -88,11 +86,9 @@ def training_data(
 
     The rows are those of a training as of that day; nothing is trained.
     """
-    if not JOB.is_file():
-        raise SettingsError(f"there is no {JOB}: `giornata training-data` works in a checkout of Giornata")
+    job_file("export_training_data")
     if not out.absolute().parent.is_dir():
         raise SettingsError(f"there is no folder {out.absolute().parent} to write {out.name} into")
-    job = JOB.with_name("export_training_data.py")
     asked = [
         "--model",
         model,
@@ -103,7 +99,8 @@ def training_data(
     ]
     settings = load_settings()
     environment = _environment(settings, _copied(settings, model))
-    if code := _run([*_submit(f"training data of {model}"), str(job), *asked], environment):
+    submit = command("export_training_data", asked, f"training data of {model}")
+    if code := _run(submit, environment):
         raise typer.Exit(code)
 
 
@@ -113,13 +110,6 @@ def _copied(settings: Settings, model: str) -> Path:
     if not (folder / "project.yaml").is_file():
         return settings.projects  # the check of the order says what is missing
     return snapshot(settings.documents, folder).parent
-
-
-def _submit(name: str) -> list[str]:
-    """The command that starts a job as Airflow's operator does."""
-    # The driver's JVM is running before a job can say how it logs and in which zone it counts.
-    options = f"-Dlog4j2.configurationFile={JOB.parent / 'log4j2.properties'} -Duser.timezone=UTC"
-    return [str(SPARK_SUBMIT), "--conf", f"spark.driver.extraJavaOptions={options}", "--name", name]
 
 
 def _environment(settings: Settings, projects: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ from dsl.errors import GiornataError
 from giornata.days import parse_date
 from giornata.errors import FINAL_EXIT, DataError, SettingsError, StoreError
 from giornata.settings import Settings
+from giornata.spark_submit import CONFIGURATION, SHORT_LIVED_JVM
 from jobs.runtime.cancellation import Cancelled, hearing_signals, stopping_jobs_of, waiting_for_the_end
 from jobs.runtime.cluster import Resources, check_resources, is_local, sizes
 from jobs.runtime.code_archive import write_code_archive
@@ -26,7 +27,6 @@ from jobs.runtime.executors import python_of, starting, wait_for_one
 from jobs.runtime.spark_errors import may_pass
 
 ROOT = Path(__file__).resolve().parents[2]
-LOG4J = Path(__file__).resolve().parent / "log4j2.properties"
 SMALL_MASTER = "local[2]"
 METASTORE_TIMEOUT = 5.0
 
@@ -55,11 +55,6 @@ SQL_SETTINGS = {
 
 # Executors on this machine need no open port; on a cluster Spark finds the driver's address by itself.
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-
-# A job on this machine lives for a minute or two and shares a few cores: Java's second compiler and the threads of
-# its collector take more than they give back (training flights/trip_minutes on two cores: 158 s with, 121 s without).
-# Where memory is full it ends: by itself it would lose the thread that met it, and wait for that for ever.
-SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 
 # On this machine's file system Hadoop starts a process, `chmod`, for every file and folder that it makes, and twice as
 # many where it keeps a checksum beside each file: with a partition a day that is what a publication waits for.
@@ -119,7 +114,7 @@ def _check_metastore(address: str) -> None:
 
 
 def _configuration(settings: Settings, master: str, resources: Resources | None) -> dict[str, str]:
-    driver = f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC"
+    driver = CONFIGURATION["spark.driver.extraJavaOptions"]
     if is_local(master):
         driver += f" {SHORT_LIVED_JVM}"
         python = os.environ.get("PYSPARK_PYTHON", sys.executable)

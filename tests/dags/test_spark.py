@@ -70,8 +70,8 @@ def test_a_run_submits_the_job_to_spark(airflow: Any):
         "--to",
         "2024-02-04",
     ]
-    assert (JOBS / "log4j2.properties").is_file()
-    assert f"-Dlog4j2.configurationFile={JOBS / 'log4j2.properties'}" in " ".join(call)
+    assert (JOBS / "runtime" / "log4j2.properties").is_file()
+    assert f"-Dlog4j2.configurationFile={JOBS / 'runtime' / 'log4j2.properties'}" in " ".join(call)
 
 
 def test_a_run_without_days_fails_at_once_and_starts_no_spark(airflow: Any):

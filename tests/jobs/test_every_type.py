@@ -248,7 +248,7 @@ def versions(spark, world) -> dict[tuple[str, str], ModelVersion]:
     """A version of every model, deployed: searched for by its own parameters and draws of its type's space."""
     found = {}
     for type_, task in CASES:
-        training = train.Training(
+        training = train.TrainingRequest(
             f"{world.project}/{type_}_{task}", AS_OF, str(uuid.uuid4()), "anna", trials=3
         )
         found[type_, task] = train.run(spark, world.settings, training, lambda: AS_OF)

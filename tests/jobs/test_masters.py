@@ -28,13 +28,14 @@ from giornata.documents.model import Resources
 from giornata.errors import SettingsError
 from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
+from giornata.spark_submit import LOG4J
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs import train
 from jobs.hive.publish import ensure_table, publish
 from jobs.runtime.cluster import sizes
-from jobs.runtime.session import LOG4J, ROOT
+from jobs.runtime.session import ROOT
 from jobs.training.request import checked
 from stack.installation import Installation
 from stack.ports import free_ports
@@ -132,7 +133,7 @@ def world(spark, stores, tmp_path_factory) -> Iterator[World]:
     }, "arrived_at")
     # fmt: on
     model, version = f"{project}/minutes", str(uuid.uuid4())
-    training = train.Training(model, AS_OF, version, "anna")
+    training = train.TrainingRequest(model, AS_OF, version, "anna")
     yield World(settings, model, train.run(spark, settings, training, lambda: AS_OF))
     for table in spark.catalog.listTables(project):
         spark.sql(f"DROP TABLE {project}.{table.name}")
@@ -291,7 +292,10 @@ def check_same(world: World, version: str) -> None:
 def refused(world: World, variables: dict[str, str], resources: dict[str, object]) -> str:
     settings = replace(world.settings, variables={**world.settings.variables, **variables})
     with pytest.raises(SettingsError) as error:
-        checked(settings, train.Training(world.model, AS_OF, str(uuid.uuid4()), "anna", resources=resources))
+        checked(
+            settings,
+            train.TrainingRequest(world.model, AS_OF, str(uuid.uuid4()), "anna", resources=resources),
+        )
     return str(error.value)
 
 

@@ -277,7 +277,7 @@ def clock():
 
 @pytest.fixture(scope="module")
 def version(spark, world) -> ModelVersion:
-    training = train.Training(world.model, AS_OF, str(uuid.uuid4()), "anna")
+    training = train.TrainingRequest(world.model, AS_OF, str(uuid.uuid4()), "anna")
     return train.run(spark, world.settings, training, clock)
 
 
@@ -555,7 +555,7 @@ def test_an_interrupted_training_goes_on_and_meets_the_version_before(spark, wor
         return submit(runner, parameters, limits)
 
     monkeypatch.setattr(TrialRunner, "submit", counted)
-    training = train.Training(world.model, AS_OF, str(uuid.uuid4()), "anna")
+    training = train.TrainingRequest(world.model, AS_OF, str(uuid.uuid4()), "anna")
     with monkeypatch.context() as patched:
         patched.setattr(train, "parameter_sets", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -582,7 +582,7 @@ def test_an_interrupted_training_goes_on_and_meets_the_version_before(spark, wor
 
 
 def test_overrides(spark, world):
-    training = train.Training(
+    training = train.TrainingRequest(
         world.model,
         AS_OF,
         str(uuid.uuid4()),
@@ -601,7 +601,7 @@ def test_overrides(spark, world):
 
 def test_a_model_that_is_told_the_answer_is_warned_of(spark, world, capfd):
     """In the log before the search and at the end, and in the record; not of a plan, and not of honest features."""
-    training = train.Training(f"{world.project}/told_minutes", AS_OF, str(uuid.uuid4()), "anna")
+    training = train.TrainingRequest(f"{world.project}/told_minutes", AS_OF, str(uuid.uuid4()), "anna")
     found = train.run(spark, world.settings, training, clock)
     learned = pl.concat(
         [in_window(world.trips, FIRST, VALIDATION, TEST), in_window(world.trips, VALIDATION, LEARNED, TEST)]
@@ -673,7 +673,9 @@ def test_a_training_that_airflow_ends(world):
 
 def test_errors_for_people(spark, world):
     def training(**changes):
-        return replace(train.Training(world.model, AS_OF, str(uuid.uuid4()), "anna", trials=1), **changes)
+        return replace(
+            train.TrainingRequest(world.model, AS_OF, str(uuid.uuid4()), "anna", trials=1), **changes
+        )
 
     with pytest.raises(DataError, match="no labelled train rows in departures from 2012-01-22 to 2012-02-15"):
         train.run(spark, world.settings, training(as_of=datetime(2012, 3, 2, tzinfo=UTC)), clock)
@@ -697,7 +699,7 @@ def test_a_group_that_was_never_computed_is_refused_before_rows_are_counted(spar
         (folder / path).write_text(text)
     # Of these days there are no rows either, which is found out by counting.
     when = datetime(2012, 3, 2, tzinfo=UTC)
-    order = train.Training(f"{world.project}/gusty", when, str(uuid.uuid4()), "anna", trials=1)
+    order = train.TrainingRequest(f"{world.project}/gusty", when, str(uuid.uuid4()), "anna", trials=1)
     try:
         with pytest.raises(StoreError) as refused:
             train.run(spark, world.settings, order, clock)
@@ -754,7 +756,7 @@ def test_scores_every_live_version(spark, world, version):
 
 def test_a_model_type_of_the_project(spark, world):
     """Search, parts, metrics of its own and bundle, by the ordinary job; the answers again by hand."""
-    training = train.Training(f"{world.project}/usual_minutes", AS_OF, str(uuid.uuid4()), "anna")
+    training = train.TrainingRequest(f"{world.project}/usual_minutes", AS_OF, str(uuid.uuid4()), "anna")
     found = train.run(spark, world.settings, training, clock)
     assert found.configuration.class_ == "usual.MedianOfSimilar"
     assert found.parameters["min_rows"] in (10, 30), "a median of everything is worse"
@@ -789,11 +791,11 @@ def test_a_version_that_has_seen_the_test_period_is_not_asked_about_it(spark, wo
     later, earlier = AS_OF, AS_OF - timedelta(days=5)
     model = f"{world.project}/usual_minutes"
     stated = {"min_rows": 30}
-    one = train.Training(model, later, str(uuid.uuid4()), "anna", parameters=stated)
+    one = train.TrainingRequest(model, later, str(uuid.uuid4()), "anna", parameters=stated)
     before = train.run(spark, world.settings, one, lambda: clock() + timedelta(days=1))
     assert before.configuration.search is None
     assert [trial.parameters for trial in before.search.trials] == [stated]
-    two = train.Training(model, earlier, str(uuid.uuid4()), "anna", parameters=stated)
+    two = train.TrainingRequest(model, earlier, str(uuid.uuid4()), "anna", parameters=stated)
     found = train.run(spark, world.settings, two, lambda: clock() + timedelta(days=1))
     assert found.previous.uuid == before.uuid
     assert not found.previous.same_rows

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from giornata.spark_submit import LOG4J
+
 ROOT = Path(__file__).parents[3]
 
 # Notes how it was called; then does what the test wants.
@@ -35,8 +37,8 @@ def giornata(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
         submit.write_text(SUBMIT.format(python=sys.executable, notes=str(tmp_path / "notes"), then=then))
         submit.chmod(0o755)
         code = (
-            "from giornata.cli import main, train; "
-            f"train.SPARK_SUBMIT = {str(submit)!r}; train.END_SECONDS = 5.0; main.main()"
+            "from giornata import spark_submit; from giornata.cli import main, train; "
+            f"spark_submit.PROGRAM = {str(submit)!r}; train.END_SECONDS = 5.0; main.main()"
         )
         environment = {
             "PYTHONPATH": str(ROOT),
@@ -69,7 +71,7 @@ def test_the_job_as_the_dag_runs_it(giornata: Any, tmp_path: Path) -> None:
     seen = called(tmp_path)
     options, job, arguments = seen["arguments"][:4], seen["arguments"][4], seen["arguments"][5:]
     assert options[0] == "--conf"
-    assert options[1].startswith(f"spark.driver.extraJavaOptions=-Dlog4j2.configurationFile={ROOT}/jobs/")
+    assert options[1].startswith(f"spark.driver.extraJavaOptions=-Dlog4j2.configurationFile={LOG4J} ")
     assert job == str(ROOT / "jobs" / "train.py")
     told = dict(zip(arguments[::2], arguments[1::2], strict=True))
     version = told.pop("--uuid")

@@ -21,10 +21,11 @@ from pyspark.java_gateway import launch_gateway
 from giornata.documents.model import Resources
 from giornata.errors import SettingsError, StoreError
 from giornata.settings import Settings
+from giornata.spark_submit import SHORT_LIVED_JVM
 from jobs.runtime.cluster import check_resources, megabytes, sizes
 from jobs.runtime.code_archive import write_code_archive
 from jobs.runtime.executors import starting
-from jobs.runtime.session import ROOT, SHORT_LIVED_JVM, _configuration
+from jobs.runtime.session import ROOT, _configuration
 
 HERE = Settings(Path("/home"), {"GIORNATA_WAREHOUSE": "/w", "GIORNATA_METASTORE": "thrift://127.0.0.1:1"})
 

@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 
 from giornata.errors import DataError, SettingsError
 from giornata.settings import Settings
-from jobs.runtime.session import ROOT, SHORT_LIVED_JVM, add_range, days_between, job_main, parse_day
+from giornata.spark_submit import SHORT_LIVED_JVM
+from jobs.runtime.session import ROOT, add_range, days_between, job_main, parse_day
 
 
 def test_a_day_is_midnight_in_utc() -> None:

@@ -1,0 +1,42 @@
+"""How a job is handed to Spark: its file, its driver's JVM and the command, the same for DAGs and the command line."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from giornata.errors import SettingsError
+
+__all__ = ["CONFIGURATION", "JOBS", "LOG4J", "SHORT_LIVED_JVM", "command", "job_file"]
+
+JOBS = Path(__file__).resolve().parents[1] / "jobs"
+LOG4J = JOBS / "runtime" / "log4j2.properties"
+
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
+"""Options of a JVM that lives for a minute or two and shares a few cores: Java's second compiler and the threads of its
+collector take more than they give back (training flights/trip_minutes on two cores: 158 s with, 121 s without). Where
+memory is full it ends: by itself it would lose the thread that met it, and wait for that for ever."""
+
+CONFIGURATION = {
+    "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC",
+}
+"""What the driver's JVM must be told when it is submitted: it is running before a job can say how it logs and in which
+zone it counts."""
+
+PROGRAM = Path(sys.executable).parent / "spark-submit"
+
+
+def job_file(job: str) -> Path:
+    """The file of a job. Raises SettingsError where jobs are not installed."""
+    file = JOBS / f"{job}.py"
+    if not file.is_file():
+        raise SettingsError(f"there is no {file}: jobs run from a checkout of Giornata")
+    return file
+
+
+def command(job: str, arguments: Sequence[str], name: str) -> list[str]:
+    """The command that runs a job, as an application called `name`, and ends with its exit code.
+
+    Raises SettingsError where jobs are not installed.
+    """
+    options = [part for key, value in CONFIGURATION.items() for part in ("--conf", f"{key}={value}")]
+    return [str(PROGRAM), *options, "--name", name, str(job_file(job)), *arguments]
