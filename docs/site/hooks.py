@@ -20,6 +20,30 @@ _FROM_ELSEWHERE = re.compile(
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\((?![a-z]+:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Write out the pages of folders in the menu."""
+    config.nav = [_written_out(item, Path(config.docs_dir)) for item in config.nav or []]
+    return config
+
+
+def _written_out(item: Any, docs: Path) -> Any:
+    if not isinstance(item, dict):
+        return item
+    ((title, within),) = item.items()
+    if not isinstance(within, list):
+        return item
+    pages: list[Any] = []
+    for each in within:
+        if isinstance(each, str) and each.endswith("/*"):
+            found = sorted(
+                (docs / each).parent.glob("*.md"), key=lambda page: (page.name != "README.md", page.name)
+            )
+            pages += [page.relative_to(docs).as_posix() for page in found]
+        else:
+            pages.append(_written_out(each, docs))
+    return {title: pages}
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages at the top of the repository."""
     for name in TOP_PAGES:

@@ -65,6 +65,16 @@ def test_every_file_that_a_page_names_exists(page: Path) -> None:
     assert [name for name in files_of(page) if name not in tracked()] == []
 
 
+@pytest.mark.parametrize("page", [page for page in NAMING if page.parent.name == "contributing"], ids=of)
+def test_what_a_page_says_is_in_a_file_is_in_a_file_that_it_names(page: Path) -> None:
+    """Such as `TYPES`, `spark_dag` and `require_editor`; single words may be of the documents."""
+    wanted = {span for span in quoted(page) if re.fullmatch(r"_?[A-Z]{3,}[A-Z_]*|[a-z]+(?:_[a-z]+)+", span)}
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in files_of(page) if (ROOT / name).is_file()]
+    assert [
+        word for word in sorted(wanted) if not any(re.search(rf"\b{word}\b", text) for text in texts)
+    ] == []
+
+
 def test_many_files_are_named() -> None:
     assert min(len(files_of(page)) for page in NAMING if page.name not in ("README.md", "glossary.md")) >= 5
 
