@@ -33,9 +33,9 @@ def write_dag_files(projects: Iterable[Path], target: Path) -> None:
     folders = {f"{_plain(folder)}{SUFFIX}": folder for folder in projects}
     for file, folder in folders.items():
         _write(target / file, FILE.format(name=_plain(folder), folder=str(folder)), _last_change(folder))
-    for file in target.glob(f"*{SUFFIX}"):
-        if file.name not in folders:
-            file.unlink(missing_ok=True)
+    for found in target.glob(f"*{SUFFIX}"):
+        if found.name not in folders:
+            found.unlink(missing_ok=True)
 
 
 def _plain(folder: Path) -> str:

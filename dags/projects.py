@@ -61,7 +61,9 @@ class ProjectsBundle(BaseDagBundle):
         self._kept = folders_of(self._store, self.version) if self.version else None
         # A version of which nothing is kept any more gives way to the documents as they are.
         self._files = (
-            self.versions_dir / self.version if self._kept else Path(settings.home).resolve() / "dags"
+            self.versions_dir / self.version
+            if self.version and self._kept
+            else Path(settings.home).resolve() / "dags"
         )
 
     @property

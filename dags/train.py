@@ -99,7 +99,7 @@ def train_dag(documents: ProjectDocuments, model: str) -> None:
     ):
         trained = _train(name, spec)
         if spec.deploy:
-            wanted = _deployment_wanted()
+            wanted = _deployment_wanted()  # type: ignore[call-arg, misc]  # Airflow gives a task its params
             trained >> wanted
             if spec.deploy.approval == "manual":
                 wanted >> _approval(name) >> _deployment(name)

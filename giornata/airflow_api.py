@@ -81,7 +81,8 @@ class AirflowApi:
 
     def import_errors(self) -> list[dict[str, Any]]:
         """Which DAG files cannot be read, and why."""
-        return self.call("GET", "/importErrors")["import_errors"]
+        errors: list[dict[str, Any]] = self.call("GET", "/importErrors")["import_errors"]
+        return errors
 
     def run_url(self, run: "Run") -> str:
         """The page of a run in Airflow."""
@@ -165,7 +166,8 @@ class AirflowApi:
     def tasks(self, run: Run) -> list[dict[str, Any]]:
         """Task instances of a run as the API tells them."""
         path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances"
-        return self.call("GET", path)["task_instances"]
+        instances: list[dict[str, Any]] = self.call("GET", path)["task_instances"]
+        return instances
 
     def log(self, run: Run, task: dict[str, Any]) -> list[str]:
         """Lines that the latest try of a task has logged so far."""

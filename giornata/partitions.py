@@ -89,14 +89,14 @@ class PartIndex:
     """Finds the part that answers: positions in the list of keys that it is made from, whose first is the root."""
 
     def __init__(self, keys: Sequence[Key]):
-        self._positions = {key: position for position, key in enumerate(keys)}
+        self._positions: dict[tuple[object, ...], int] = {key: position for position, key in enumerate(keys)}
         self._depth = max(map(len, keys))
 
     def find(self, values: Sequence[object]) -> int:
         """Position of the deepest part for the values of the levels, finest first as documents write them."""
         path = tuple(reversed(values))
         for depth in range(min(self._depth, len(path)), 0, -1):
-            position = self._positions.get(path[:depth])  # type: ignore[arg-type]
+            position = self._positions.get(path[:depth])
             if position is not None:
                 return position
         return 0

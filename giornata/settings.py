@@ -30,7 +30,7 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 # How long a job waits for its first executor, where nobody says otherwise: a busy cluster lets jobs queue.
 _EXECUTOR_WAIT = 1800
 
-_UNITS = {unit: 1024**power for power, unit in enumerate(("", "k", "m", "g", "t"))}
+_UNITS: dict[str, int] = {unit: 1024**power for power, unit in enumerate(("", "k", "m", "g", "t"))}
 
 # What may be said of the prediction log, on the local stack too.
 OF_THE_LOG = (

@@ -126,7 +126,7 @@ def _expectation(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
         if not callable(errors):
             yield {"message": " ".join(str(error).split())}
             return
-        told = {}
+        told: dict[str, str] = {}
         for each in errors():
             told.setdefault(str(each["loc"][0]) if each.get("loc") else "", str(each["msg"]))
         for argument, message in told.items():

@@ -36,7 +36,8 @@ from giornata.prediction_log import (
     torn_tail,
 )
 from giornata.settings import Settings, load_settings
-from jobs.hive.publish import SQL_TYPES, ensure_table, publish
+from jobs.hive.publish import ensure_table, publish
+from jobs.hive.schema import SQL_TYPES
 from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
 from jobs.runtime.session import job_main, say, start
 

@@ -146,7 +146,7 @@ def materialize(task: Task, since: datetime | None = None) -> None:
     """
     check_document(task.spark, task.settings, task.documents, task.name)
     published = _published(task) if since else {}
-    done = {day for day in task.days if day in published and published[day] > since}
+    done = {day for day in task.days if since and day in published and published[day] > since}
     due = [day for day in task.days if day not in done]
     if done:
         say(

@@ -120,6 +120,7 @@ def _publish_labelled_predictions(
     """Replace the outcomes of the predictions of days by what is known before `end`; gives their number."""
     spec = documents.model(model)
     name = Name(documents.name, model)
+    assert spec.label, "a model without a label has no labelled predictions"
     labels_table = documents.table(spec.label.table)
     table = outcomes_table(name)
     columns = predictions_columns(spec, documents.table(spec.data.table))

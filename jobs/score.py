@@ -155,6 +155,7 @@ def _predictions(
         scorer = Scorer(open_bundle(sent.value))
         for batch in batches:
             frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
             asked_at = frame["_event_time"].to_list()
             answers = scorer.columns(frame)
             scored = frame.select(pl.col(key).alias(key.removeprefix("_key_")) for key in keys).with_columns(

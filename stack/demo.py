@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) ->
         )
         stages.run(
             f"{PROJECT}/{model}: search, train, evaluate, deploy",
-            lambda progress, run=run: airflow.wait(run, progress, 1500),
+            partial(airflow.wait, run, timeout=1500),
         )
     run = load(airflow, stages, plan.run_id("days"), plan.today, plan.until, days)
     if not are_answered(settings, plan):
@@ -180,7 +181,8 @@ def _predict(settings: Settings, model: str, body: Mapping[str, object]) -> dict
     answer = httpx.post(f"{settings.serving}/models/{PROJECT}/{model}/{TAG}/predict", json=body, timeout=30)
     if answer.status_code != 200:
         raise GiornataError(f"the prediction server answers {answer.status_code}: {answer.text[:500]}")
-    return answer.json()
+    predicted: dict[str, Any] = answer.json()
+    return predicted
 
 
 def wait_for_server(settings: Settings, timeout: float = 30) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 from cassandra.cluster import Session
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -170,7 +170,7 @@ def _rows(console: Console, rows: Sequence[Mapping[str, object]]) -> None:
     table = Table(box=None, padding=(0, 1))
     for place, name in enumerate(names):
         is_number = all(isinstance(row.get(name), int | float | None) for row in rows)
-        justify = "right" if is_number else "left"
+        justify: JustifyMethod = "right" if is_number else "left"
         # What a row is about stays on one line.
         table.add_column(name, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:

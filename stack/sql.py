@@ -10,8 +10,8 @@ from pathlib import Path
 import sqlglot
 from rich.console import Console
 from rich.table import Table
+from sqlglot import TokenType
 from sqlglot.errors import TokenError
-from sqlglot.tokens import TokenType
 
 from giornata.names import check_name, check_project_name
 from giornata.settings import Settings

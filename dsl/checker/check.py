@@ -437,7 +437,9 @@ class Checker:
             if isinstance(items_checked, Null) or not items_checked.type.item:
                 return self.fail(right, "`in` needs a list", "write value in [a, b], or contains(text, part)")
             found = self.apply(node, "contains", [items_checked, operand])
-            return Not(found) if is_negated and found and not isinstance(found, Null) else found  # type: ignore[return-value]
+            if found is None or isinstance(found, Null):
+                return None
+            return Not(found) if is_negated else found
         if not right.elts:
             return self.fail(right, "the list is empty")
         items = [self.node(item) for item in right.elts]

@@ -56,6 +56,7 @@ class Source:
 
     def error(self, node: ast.AST, message: str, suggestion: str | None = None) -> LanguageError:
         """An error that marks a node of the tree, up to the end of the line where it starts."""
+        # The nodes that are marked are expressions, keywords and the like, which all have a place.
         line, start = self._place(node.lineno, node.col_offset)  # type: ignore[attr-defined]
         end_line, end = self._place(node.end_lineno, node.end_col_offset)  # type: ignore[attr-defined]
         length = end - start if end_line == line else len(self.text)

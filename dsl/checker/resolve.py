@@ -64,6 +64,7 @@ def bind(
             assert argument is not None
             bound.append(argument)
         elif parameter.has_default:
+            # Its default is a literal of the language.
             bound.append(Constant(parameter.default, parameter_type(parameter, None)))  # type: ignore[arg-type]
         else:
             return None

@@ -194,7 +194,7 @@ class Extremes:
         present = values.drop_nulls()
         if present.is_empty():
             return {"low": None, "high": None}
-        # Adding zero makes zero of minus zero, which is neither less nor greater.
+        # Adding zero makes zero of minus zero, which is neither less nor greater. Least and greatest are floats.
         return {"low": float(present.min()) + 0.0, "high": float(present.max()) + 0.0}  # type: ignore[arg-type]
 
     def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:

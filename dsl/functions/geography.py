@@ -74,7 +74,7 @@ def _geohash(latitude: "pl.Expr", longitude: "pl.Expr", precision: int, digits: 
 
 
 def _cell(x: "pl.Expr", width: float, bits: int) -> "pl.Expr":
-    half = 2 ** (bits - 1)
+    half: int = 2 ** (bits - 1)
     size = width / 2 / half
     index = (x * (half / (width / 2))).floor()
     index = to_int(index) + to_int((index + 1) * size <= x) - to_int(index * size > x)

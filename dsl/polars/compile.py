@@ -113,6 +113,7 @@ def _is_accepted(found: pl.DataType, kind: Type) -> bool:
     """Whether a column of a Polars type may be handed in for another one."""
     if kind.item and isinstance(found, pl.List | pl.Array):
         inner = found.inner
+        # In the type of a column it is an instance.
         return inner == POLARS[kind.item] or _is_accepted(inner, kind.item)  # type: ignore[arg-type]
     accepted = {
         Type.INT: found.is_integer(),

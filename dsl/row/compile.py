@@ -100,10 +100,10 @@ def compile_row(trees: Sequence[Node]) -> RowFunction:
     """
     writer = Writer(trees)
     source = writer.source()
-    namespace = dict(writer.names)
+    namespace: dict[str, Any] = dict(writer.names)
     exec(compile(source, "<features>", "exec"), namespace)  # noqa: S102 - source generated from checked trees
     # Out of the names that it looks up, so that nothing but its user holds it: no cycle waits for the collector.
-    function: RowFunction = namespace.pop("row")  # type: ignore[assignment]
+    function: RowFunction = namespace.pop("row")
     return function
 
 

@@ -71,11 +71,12 @@ def findings(tree: ast.Module) -> Iterator[Finding]:
 
 def _from_below(statement: ast.stmt) -> Iterator[ast.AST]:
     """The nodes of a statement in the order of the source, each after those below it."""
-    nodes, waiting = [], [statement]
+    nodes: list[ast.AST] = []
+    waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
         nodes.append(node)
-        waiting += ast.iter_child_nodes(node)  # type: ignore[arg-type]
+        waiting += ast.iter_child_nodes(node)
     return reversed(nodes)
 
 

@@ -95,8 +95,9 @@ class _Scope:
             case ast.Tuple():
                 place = holder.elts.index(value) if isinstance(value, ast.expr) else 0
                 for target in self.unpacked(holder):
-                    if isinstance(target.elts[place], ast.Name):
-                        yield target.elts[place].id  # type: ignore[attr-defined]
+                    element = target.elts[place]
+                    if isinstance(element, ast.Name):
+                        yield element.id
 
     def unpacked(self, values: ast.Tuple) -> list[ast.Tuple]:
         """The tuples of names to which a tuple of as many values is given; none where it is used in another way."""

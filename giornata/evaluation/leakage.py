@@ -124,7 +124,8 @@ def _alone(values: Vector, target: Vector, label: LabelKind | None) -> str | Non
 def _uncommon(target: Vector) -> NDArray[np.bool_]:
     """The rows whose label is not the commonest: where nearly all are 0, what is 0 as well tells nothing."""
     labels, counts = np.unique(target, return_counts=True)
-    return target != labels[np.argmax(counts)]
+    uncommon: NDArray[np.bool_] = target != labels[np.argmax(counts)]
+    return uncommon
 
 
 def _explained(values: Vector, target: Vector) -> float:

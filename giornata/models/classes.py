@@ -45,7 +45,8 @@ def shares_of_counts(counts: NDArray[np.intp]) -> Vector:
     shares = counts / rows
     lacking = shares == 0
     least = 1 / (rows + len(counts))
-    return np.where(lacking, least, shares * (1 - lacking.sum() * least))
+    smoothed: Vector = np.where(lacking, least, shares * (1 - lacking.sum() * least))
+    return smoothed
 
 
 def softmax(scores: NDArray[np.float64]) -> Predictions:

@@ -231,7 +231,8 @@ def _centres(points: NDArray[np.float64], parameters: Parameters, seed: int) -> 
     # One thread: several add up the points of a centre in the order in which they come to their ends.
     with fitting(len(points), 1):
         estimator.fit(points)
-    return estimator.cluster_centers_
+    centres: NDArray[np.float64] = estimator.cluster_centers_
+    return centres
 
 
 def _kinds(points: NDArray[np.float64], most: int) -> int:

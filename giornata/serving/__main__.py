@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     # One request is too little work to share out; threads that wait for each other make its latency jump.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # XGBoost imports it where it is installed, which takes many times as long as its own import; nothing here needs it.
-    sys.modules["sklearn"] = None  # type: ignore[assignment]
+    sys.modules["sklearn"] = None  # type: ignore[assignment]  # which is how an import fails
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn handles both while it runs and raises them again once everything is stopped.
         signal.signal(number, lambda *_: sys.exit(0))

@@ -135,7 +135,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether the client is to do something, not the server."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         if not self._connections.admit(self):
             self._refuse(503, "connections_full", "the server has all the connections it takes; try again")

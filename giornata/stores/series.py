@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import date
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from cassandra.cluster import Session
 from cassandra.concurrent import execute_concurrent_with_args
@@ -96,14 +97,14 @@ class Series:
         found = ((row[0], row[1], row[2], row[3], row[4]) for row in self._rows(self._list, ()))
         return sorted(key for key in found if key[0] == model)
 
-    def _rows(self, statement: object, values: tuple[object, ...]) -> list[tuple]:
+    def _rows(self, statement: object, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:
             return list(self._session.execute(statement, values))
         except CASSANDRA_FAULTS as fault:
             raise _fault("cannot read or write metrics", fault) from fault
 
 
-def _point(key: Key, row: tuple) -> Point:
+def _point(key: Key, row: tuple[Any, ...]) -> Point:
     model, tag, mode, metric, window = key
     part, at, uuid, value, rows = row
     return Point(model, tag, mode, metric, window, part, at.date(), uuid, value, rows)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from giornata.dataset import Predictions
@@ -61,17 +62,19 @@ class Task(ABC):
         """The names of the numbers of an answer; none where an answer is one number."""
         return ()
 
-    def predictions(self, outputs: Sequence[str], answers: "Predictions") -> "NDArray":
+    def predictions(
+        self, outputs: Sequence[str], answers: "Predictions"
+    ) -> "Predictions | NDArray[np.object_]":
         """What each answer predicts: a number, or a class as text."""
         return answers[:, 0] if outputs else answers
 
     @abstractmethod
-    def measure(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> dict[str, float]:
+    def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """The metrics of `answers`, whose columns are `outputs`, against the labels `actual`; NaN for those that are
         not defined. Raises DataError when there are not as many, or one is missing."""
 
     @abstractmethod
-    def losses(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> "Floats":
+    def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
         """The loss of every row. Raises DataError as `measure` does."""
 
     def error_of(self, mean_loss: float) -> float:

@@ -8,8 +8,6 @@ from giornata.errors import DataError
 from giornata.tasks.base import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from giornata.tasks.measures import Floats
 
 
@@ -23,7 +21,7 @@ class Binary(Task):
     answer = "the probability of true"
     baseline = "the training share of true for every row"
 
-    def measure(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> dict[str, float]:
+    def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """auc is the probability that a true row is placed above a false one, ties counting half (Mann-Whitney);
         log_loss = -mean(a log p + (1 - a) log(1 - p)), p kept off 0 and 1 by the precision of a double;
         accuracy is the share of rows with (p > 0.5) = a.
@@ -44,7 +42,7 @@ class Binary(Task):
             "accuracy": measures.share((answers > 0.5) == (actual == 1)),
         }
 
-    def losses(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> "Floats":
+    def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
         """Log losses."""
         from giornata.tasks import measures
 

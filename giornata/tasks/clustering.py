@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from giornata.tasks.base import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from giornata.tasks.measures import Floats
 
 
@@ -30,7 +28,7 @@ class Clustering(Task):
         """The cluster, and the distance to its centre."""
         return ("cluster", "distance")
 
-    def measure(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> dict[str, float]:
+    def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """distance is the mean of the distances, largest_share the share of rows in the cluster that has most.
 
         `actual` is not looked at. Without rows none is defined.
@@ -44,6 +42,6 @@ class Clustering(Task):
             "largest_share": measures.largest_share(answers[:, 0]),
         }
 
-    def losses(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> "Floats":
+    def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
         """Distances."""
         return answers[:, 1].astype(float)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from giornata.tasks.base import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from giornata.tasks.measures import Floats
 
 
@@ -34,7 +32,7 @@ class Forecasting(Task):
         """The forecast, and the bounds of its interval."""
         return ("forecast", "low", "high")
 
-    def measure(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> dict[str, float]:
+    def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """mae and rmse of the forecasts; smape = mean 2 |p - a| / (|p| + |a|), 0 where both are 0; coverage is the
         share of rows from low to high. Without rows none is defined."""
         from giornata.tasks import measures
@@ -50,7 +48,7 @@ class Forecasting(Task):
             "coverage": measures.coverage(actual, answers[:, 1], answers[:, 2]),
         }
 
-    def losses(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> "Floats":
+    def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
         """Absolute errors."""
         from giornata.tasks import measures
 

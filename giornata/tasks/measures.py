@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 _EPSILON = np.finfo(np.float64).eps
 
 
-def checked(actual: NDArray, predicted: NDArray) -> tuple[Floats, Floats]:
+def checked(actual: Floats, predicted: Floats) -> tuple[Floats, Floats]:
     """Labels and answers of a number each, as doubles. Raises DataError where their lengths differ or one is
     missing."""
     actual, predicted = np.asarray(actual, np.float64), np.asarray(predicted, np.float64)
@@ -26,7 +26,7 @@ def checked(actual: NDArray, predicted: NDArray) -> tuple[Floats, Floats]:
     return actual, predicted
 
 
-def checked_rows(actual: NDArray, answers: NDArray) -> tuple[Floats, Floats]:
+def checked_rows(actual: Floats, answers: Floats) -> tuple[Floats, Floats]:
     """Labels, and answers of several numbers each, as doubles. Raises DataError as `checked` does."""
     actual, answers = np.asarray(actual, np.float64), np.asarray(answers, np.float64)
     if answers.ndim != 2 or actual.shape != answers.shape[:1]:
@@ -131,10 +131,11 @@ def class_log_losses(places: Floats, chances: Floats) -> Floats:
     """-log of the chance of the class at each row's place, kept off 0; a place outside of the classes has chance 0."""
     known = (places >= 0) & (places < chances.shape[1])
     own = np.where(known, chances[np.arange(len(chances)), np.where(known, places.astype(int), 0)], 0.0)
-    return -np.log(np.clip(own, _EPSILON, 1))
+    losses: Floats = -np.log(np.clip(own, _EPSILON, 1))
+    return losses
 
 
-def macro_f1(places: Floats, answered: NDArray) -> float:
+def macro_f1(places: Floats, answered: NDArray[np.intp]) -> float:
     """The mean, over the classes that are actual or answered somewhere, of 2 · both / (actual + answered)."""
     each = []
     for place in np.union1d(places, answered):
@@ -148,15 +149,16 @@ def pinball_losses(actual: Floats, answers: Floats, shares: Sequence[float]) -> 
     above = differences(actual[:, None], answers)
     levels = np.array(shares)
     with np.errstate(over="ignore"):
-        return np.maximum(levels * above, (levels - 1) * above).mean(axis=1)
+        losses: Floats = np.maximum(levels * above, (levels - 1) * above).mean(axis=1)
+    return losses
 
 
-def share(condition: NDArray) -> float:
+def share(condition: NDArray[np.bool_]) -> float:
     """The share of rows of which something is so."""
     return float(np.mean(condition))
 
 
-def largest_share(clusters: NDArray) -> float:
+def largest_share(clusters: Floats) -> float:
     """The share of rows in the cluster that has most."""
     _, counts = np.unique(clusters, return_counts=True)
     return float(counts.max() / len(clusters))

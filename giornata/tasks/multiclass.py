@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from giornata.tasks.base import Task
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from giornata.dataset import Predictions
@@ -28,13 +29,14 @@ class Multiclass(Task):
         """The classes."""
         return tuple(classes)
 
-    def predictions(self, outputs: Sequence[str], answers: "Predictions") -> "NDArray":
+    def predictions(self, outputs: Sequence[str], answers: "Predictions") -> "NDArray[np.object_]":
         """The likeliest class as text, the first of equals."""
         import numpy as np
 
-        return np.array(outputs, object)[np.argmax(answers, axis=1)]
+        likeliest: NDArray[np.object_] = np.array(outputs, object)[np.argmax(answers, axis=1)]
+        return likeliest
 
-    def measure(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> dict[str, float]:
+    def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """log_loss = -mean(log p of the actual class), p kept off 0 by the precision of a double; accuracy is the share
         of rows whose likeliest class is the actual one; macro_f1 the mean, over the classes that are actual or answered
         somewhere, of 2 · both / (actual + answered).
@@ -54,7 +56,7 @@ class Multiclass(Task):
             "macro_f1": measures.macro_f1(actual, likeliest),
         }
 
-    def losses(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> "Floats":
+    def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
         """Log losses."""
         from giornata.tasks import measures
 

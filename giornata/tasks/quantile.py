@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from giornata.tasks.base import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from giornata.dataset import Predictions
     from giornata.tasks.measures import Floats
 
@@ -29,11 +27,11 @@ class Quantile(Task):
         """The shares as text, "0.1", with all their digits."""
         return tuple(repr(float(share)) for share in quantiles)
 
-    def predictions(self, outputs: Sequence[str], answers: "Predictions") -> "NDArray":
+    def predictions(self, outputs: Sequence[str], answers: "Predictions") -> "Predictions":
         """The value of the share that is nearest to a half, the lower of two."""
         return answers[:, min(range(len(outputs)), key=lambda place: abs(float(outputs[place]) - 0.5))]
 
-    def measure(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> dict[str, float]:
+    def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """pinball = mean over rows and shares q of max(q · (a - p), (q - 1) · (a - p)) (Koenker and Bassett 1978); mae
         is that of the share nearest to 0.5; coverage the share of rows from the first to the last value, both included.
 
@@ -51,7 +49,7 @@ class Quantile(Task):
             "coverage": measures.coverage(actual, answers[:, 0], answers[:, -1]),
         }
 
-    def losses(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> "Floats":
+    def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
         """Pinball losses, the mean over the shares."""
         from giornata.tasks import measures
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from giornata.tasks.base import Task
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from giornata.tasks.measures import Floats
 
 
@@ -22,7 +20,7 @@ class Regression(Task):
     answer = "a number"
     baseline = "the mean of the training labels for every row"
 
-    def measure(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> dict[str, float]:
+    def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """rmse = sqrt(mean (p - a)²), mae = mean |p - a|, r2 = 1 - sum (p - a)² / sum (a - mean a)²,
         rmsle = sqrt(mean (log(1 + p) - log(1 + a))²).
 
@@ -42,7 +40,7 @@ class Regression(Task):
             "rmsle": measures.rmsle(actual, answers),
         }
 
-    def losses(self, actual: "NDArray", answers: "NDArray", outputs: Sequence[str] = ()) -> "Floats":
+    def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
         """Squared errors."""
         from giornata.tasks import measures
 

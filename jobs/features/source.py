@@ -38,6 +38,7 @@ def group_rows(
             return _of_function(spark, documents, name, start, end)
         case "windows":
             group = documents.group(name)
+            assert group.events, "windows are over events"
             return windows(spark, documents.name, group, documents.table(group.events.table), start, end)
 
 

@@ -162,7 +162,7 @@ class _Column:
 
     def _quantile(self, low: Array, high: Array, share: float) -> Array:
         """Interpolate linearly between the two values around the place that is `share` of the way to the greatest."""
-        place = np.maximum(high - low - 1, 0) * share
+        place: Array = np.maximum(high - low - 1, 0) * share
         below = np.floor(place).astype(np.int64)
         above = np.minimum(below + 1, np.maximum(high - low - 1, 0))
         numbers = self._sizes.to_numpy().astype(np.float64)
@@ -173,7 +173,8 @@ class _Column:
         part = place - below
         with np.errstate(over="ignore", invalid="ignore"):
             step = greater - smaller
-            return np.where(part < 0.5, smaller + step * part, greater - step * (1 - part))
+            between: Array = np.where(part < 0.5, smaller + step * part, greater - step * (1 - part))
+        return between
 
     @cached_property
     def _levels(self) -> list[tuple[int, Array, int]]:

@@ -40,6 +40,7 @@ def windows(
     `table` is the document of the table whose rows are the events. Times of events are cut to whole milliseconds, and
     rows are about the cut times. A row without a time or an entity is no event.
     """
+    assert group.events, "a group of windows states its events"
     asked = {name: feature.window for name, feature in group.features.items() if feature.window}
     entity = list(group.entity)
     first, last = (start - _EPOCH) // _MILLISECOND, (end - _EPOCH) // _MILLISECOND

@@ -46,7 +46,9 @@ def newest_labels(
     of two known at the same instant the greater. Labels of a table that is filed by the day they become known
     are looked for from `first_day` on, since a prediction is made before its label is known.
     """
-    label, known_at = spec.label, F.col(spec.label.event_time)
+    label = spec.label
+    assert label, "a model whose labels are looked for has one"
+    known_at = F.col(label.event_time)
     value = F.col(label.value).cast(SQL_TYPES[label_columns(spec.task)[LABEL]])
     known = rows.where(known_at < F.lit(max(moments.values()))).where(F.col(label.value).isNotNull())
     if table.event_time == label.event_time:

@@ -54,7 +54,8 @@ class Metastore:
 
     def location(self, table: str) -> str:
         """The folder of `database.table`."""
-        return self._client.getTable(*table.split(".")).getSd().getLocation()
+        location: str = self._client.getTable(*table.split(".")).getSd().getLocation()
+        return location
 
     def locations(self, table: str, **only: str) -> dict[tuple[str, ...], str]:
         """The folder of every partition of `database.table`, by the values of its partition columns.

@@ -11,6 +11,7 @@ own, so that a model with parts has these shares by part and none for the whole.
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 import orjson
@@ -119,8 +120,8 @@ def _ends(length: int) -> Column:
     )
 
 
-def _measure_group(spec: ModelSpec) -> Callable[[tuple, pd.DataFrame], pd.DataFrame]:
-    def measure_group(group: tuple, rows: pd.DataFrame) -> pd.DataFrame:
+def _measure_group(spec: ModelSpec) -> Callable[[tuple[Any, ...], pd.DataFrame], pd.DataFrame]:
+    def measure_group(group: tuple[Any, ...], rows: pd.DataFrame) -> pd.DataFrame:
         measured = list(_measurements(spec, dict(zip(_GROUP, group, strict=True))["part"], rows))
         frame = pd.DataFrame(measured, columns=["metric", "value", "row_count"])
         for place, (name, value) in enumerate(zip(_GROUP, group, strict=True)):
@@ -143,7 +144,8 @@ def _measurements(spec: ModelSpec, part: str, rows: pd.DataFrame) -> Iterator[tu
     else:
         yield ROWS, len(rows), len(rows)
         if not (whole and spec.partition):
-            for cluster, count in rows["prediction"].value_counts(sort=False).items():
+            counts = rows["prediction"].value_counts(sort=False)
+            for cluster, count in zip(counts.index, counts, strict=True):
                 yield f"{CLUSTER_SHARE}{int(cluster)}", count / len(rows), len(rows)
     for name, value in _values(spec, measured).items():
         if math.isfinite(value):

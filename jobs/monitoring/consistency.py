@@ -77,7 +77,9 @@ def compared(answers: DataFrame, version: ModelVersion, project: str, settings: 
 
     def tally(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            yield _count(pl.from_arrow(batch), served, published)
+            frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
+            yield _count(frame, served, published)
 
     tallies = input_frame(joined, types, _AT, _ANSWERED, _TAG, _DAY, _SERVED).mapInArrow(
         tally, from_arrow_schema(_TALLIES)

@@ -120,7 +120,8 @@ def _values(column: pa.Array) -> list[object]:
     """Python values of a column, a timestamp as milliseconds from 1970, which is how Cassandra keeps it."""
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.timestamp("ms", "UTC")).cast(pa.int64())
-    return column.to_pylist()
+    values: list[object] = column.to_pylist()
+    return values
 
 
 def _statements(

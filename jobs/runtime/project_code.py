@@ -26,7 +26,7 @@ def load(folder: Path, part: str, name: str) -> ModuleType:
     package.__path__ = [str(folder.parent)]
     sys.modules[PACKAGE] = package
     # Executors know no such package: functions that Spark sends them travel with their code.
-    cloudpickle.register_pickle_by_value(package)
+    cloudpickle.register_pickle_by_value(package)  # type: ignore[no-untyped-call]  # Spark's copy has no types
     importlib.invalidate_caches()
     parent = f"{PACKAGE}.{folder.name}.{part}"
     if "." not in name:

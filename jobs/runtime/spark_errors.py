@@ -49,12 +49,13 @@ def may_pass(error: GiornataError) -> bool:
     something, in contrast to documents, data or a request that are wrong."""
     if isinstance(error, StoreError):
         return True
-    behind: BaseException | None = error
-    while behind := behind.__cause__ or behind.__context__:
+    behind = error.__cause__ or error.__context__
+    while behind:
         if isinstance(behind, StoreError):
             return True
         if isinstance(behind, SPARK_ERRORS) and _OF_THE_CLUSTER.search(str(behind)):
             return True
+        behind = behind.__cause__ or behind.__context__
     return False
 
 

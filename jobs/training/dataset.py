@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -106,7 +106,7 @@ class Windows:
     end: datetime
 
     @property
-    def bounds(self) -> dict[str, tuple[datetime, datetime]]:
+    def bounds(self) -> dict[Literal["train", "validation", "test"], tuple[datetime, datetime]]:
         """Start and end of each window."""
         return {
             "train": (self.train, self.validation),
@@ -246,6 +246,7 @@ def classes_of(rows: DataFrame, spec: ModelSpec) -> list[str]:
     """
     if TASKS[spec.task].label != "class":
         return []
+    assert spec.label, "classes are labels"
     found = sorted(row[LABEL] for row in rows.select(LABEL).distinct().limit(MAX_CLASSES + 1).collect())
     if not 2 <= len(found) <= MAX_CLASSES:
         count = f"more than {MAX_CLASSES}" if len(found) > MAX_CLASSES else len(found)
@@ -305,7 +306,7 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
             f"the key {', '.join(spec.data.key)} occurs more than once in {spec.data.table}"
             f"{f' joined to {spec.label.table}' if spec.label else ''}: a key must name one row and one label"
         )
-    if TASKS[spec.task].label == "truth" and any(row["_not_binary"] for row in counts):
+    if spec.label and any(row["_not_binary"] for row in counts):
         raise DataError(f"the label {spec.label.value} of a binary model must be 0 or 1 (false or true)")
     learned = [found[window] for window in LEARNED]
     nullable = frozenset(name for name in inputs.row if any(row[name] for row in learned))
@@ -333,14 +334,16 @@ def signature(
     nullable |= inputs.nullable
     return Signature(
         inputs={
-            name: InputColumn(type=str(type_), nullable=name in nullable)
+            name: InputColumn.model_validate({"type": str(type_), "nullable": name in nullable})
             for name, type_ in inputs.row.items()
         },
         store={
-            use: RecordStoreInput(
-                group=read.group,
-                keys=dict(read.keys),
-                features={name: str(type_) for name, type_ in read.features.items()},
+            use: RecordStoreInput.model_validate(
+                {
+                    "group": read.group,
+                    "keys": dict(read.keys),
+                    "features": {name: str(type_) for name, type_ in read.features.items()},
+                }
             )
             for use, read in inputs.store.items()
         },
@@ -421,9 +424,9 @@ def matrix_frame(
     framed = input_frame(rows, columns, *(name for name in others if name not in columns))
 
     def transform(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        levels, features, *by_fold = (
-            CompiledFeatures.from_json(form) if form else None for form in json.loads(stored)
-        )
+        form_of_levels, *forms = json.loads(stored)
+        levels = CompiledFeatures.from_json(form_of_levels) if form_of_levels else None
+        features, *by_fold = (CompiledFeatures.from_json(form) for form in forms)
         for batch in batches:
             frame = _polars(batch)
             matrix = matrix_of_columns(features.columns(frame))

@@ -127,6 +127,7 @@ def _answers(
         asking |= {name: Scorer(open_bundle(other)) for name, other in further.items()}
         for batch in batches:
             frame = pl.from_arrow(batch)
+            assert isinstance(frame, pl.DataFrame)
             numbers, places = scorer.answers(frame)
             answered = {"answer": numbers} | {name: other.answers(frame)[0] for name, other in asking.items()}
             yield pa.RecordBatch.from_pydict(

@@ -87,7 +87,7 @@ def choose(
         raise DataError(f"the model cannot be fitted: {found.problems[(), 0]}")
     if plan and partition.trials:
         found = _searched(matrix, partition, plan, recipe, tried, found, fit)
-    sets = choose_sets(found.fitted, found.losses, partition.tune)
+    sets = choose_sets(found.fitted, found.losses, partition.tune or "once")
     decisions = _unfitted(tried, found) | decide(
         sets, chosen_losses(found.losses, sets), partition.margin, error
     )
@@ -106,7 +106,7 @@ def _searched(
 ) -> _Tried:
     """What is known when every level or part has had its trials; one that no set could be fitted to has none."""
     assert partition.trials, "the levels or parts search"
-    groups = _groups(found, partition.tune)
+    groups = _groups(found, partition.tune or "once")
     sums = candidate_sums(found.losses)
     searches = {
         group: PartSearch(

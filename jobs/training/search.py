@@ -110,6 +110,6 @@ def _digest(
     ]
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for rows in (data.train, data.validation):
-        digest.update(np.ascontiguousarray(rows.matrix))
-        digest.update(np.ascontiguousarray(rows.target))
+        digest.update(np.ascontiguousarray(rows.matrix).data)
+        digest.update(np.ascontiguousarray(rows.target).data)
     return digest.hexdigest()

@@ -55,7 +55,7 @@ def geohash(latitude: float, longitude: float, precision: int) -> str | None:
 
 def _cell(x: float, width: float, bits: int) -> int:
     """Index from 0 of the cell that holds x; 2**bits cells share the width, half of them below zero."""
-    half = 2 ** (bits - 1)
+    half: int = 2 ** (bits - 1)
     size = width / 2 / half
     # Whole multiples of size are exact, so that these comparisons decide at the cells' borders, not the quotient.
     index = floor(x * (half / (width / 2)))

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from giornata.dataset import Dataset, Matrix, Vector
-from giornata.models.base import FitError
+from giornata.models.base import FitError, Parameters
 from giornata.models.classes import class_shares, places_of
 from giornata.models.deep_net.inputs import LIMIT, NetInputs
 from giornata.models.deep_net.network import DeepNet, Layer
@@ -33,6 +34,11 @@ class Plan:
     weight_decay: float = 0.01
     epochs: int = 20
     early_stopping_rounds: int | None = None
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> Self:
+        """The plan that parameters state; they are checked before."""
+        return cls(**dict(parameters))  # type: ignore[arg-type]  # each has the type that its check asks for
 
     def size_of(self, codes: int) -> int:
         """Numbers in the embedding of a column with so many codes."""

@@ -70,4 +70,4 @@ class DeepNetType:
             raise FitError(
                 f"a deep_net is trained by PyTorch, which is not installed here: {error}"
             ) from error
-        return train(examples, task, Plan(**dict(parameters)), seed, threads, validation, watch)  # type: ignore[arg-type]
+        return train(examples, task, Plan.of(parameters), seed, threads, validation, watch)

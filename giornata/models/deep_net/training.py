@@ -141,7 +141,7 @@ class Learner:
             # Of all processes together: as PyTorch splits, the first steps have a row more.
             rows = sum(count // steps + (step < count % steps) for count in self._counts)
             # The gradients of the processes are averaged, where what is wanted is their sum.
-            (loss * (len(self._counts) / rows)).backward()
+            (loss * (len(self._counts) / rows)).backward()  # type: ignore[no-untyped-call]  # PyTorch's has none
             self._decayed.step()
             self._free.step()
         self._settle()

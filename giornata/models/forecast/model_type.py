@@ -93,7 +93,10 @@ class Forecast:
         steps = np.maximum(np.floor(matrix[:, 0].astype(np.float64)) - self._file.first, 0)
         after = steps - self._known
         places = np.where(after < 0, steps, self._known + after % self._file.season)
-        return self._table[np.where(np.isnan(places), len(self._table) - 1, places).astype(np.intp)]
+        answers: Predictions = self._table[
+            np.where(np.isnan(places), len(self._table) - 1, places).astype(np.intp)
+        ]
+        return answers
 
     def to_files(self) -> dict[str, bytes]:
         content = json.dumps(self._file.model_dump(exclude_none=True), separators=(",", ":"), allow_nan=False)

@@ -34,7 +34,8 @@ class Made:
     def of(self, column: NDArray[np.float32]) -> Vector:
         """Its numbers, from the feature's."""
         if self.code is not None:
-            return (column == self.code).astype(np.float64)
+            has_code: NDArray[np.bool_] = column == self.code
+            return has_code.astype(np.float64)
         if self.missing:
             return np.isnan(column).astype(np.float64)
         return np.where(np.isnan(column), 0.0, column.astype(np.float64) - self.mean) / self.scale

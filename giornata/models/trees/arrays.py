@@ -156,7 +156,8 @@ class Walk:
         """The mean value of the leaves in each row, of shape (rows, trees), added up from the first tree on."""
         sums = np.add.accumulate(self._value.take(leaves, axis=0), axis=1)[:, -1]
         # From 0: a sum of nothing but -0 is 0.
-        return (sums + 0.0) / leaves.shape[1]
+        means: Predictions = (sums + 0.0) / leaves.shape[1]
+        return means
 
     def _leaves_of(self, row: list[float], nodes: list[tuple[int, float, int, int]]) -> list[int]:
         values = [each if each == each else -math.inf for each in row]

@@ -5,6 +5,7 @@ Each worker has a share of the rows, which Spark brings to a file on the worker'
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import DataFrame, SparkSession
@@ -33,7 +34,7 @@ def fit(
 
     With early_stopping_rounds every tenth row is held out to stop by.
     """
-    plan = Plan(**dict(parameters))
+    plan = Plan.of(parameters)
     first = first_net(sample, task, plan, seed)
     if not first.layers:
         return first
@@ -53,7 +54,7 @@ def _run(
     archive = ARCHIVE
 
     # Defined here, and given nothing of ours, it is read by a process that does not find our code before it looks.
-    def train(*arguments: object) -> tuple[dict[str, bytes], str]:
+    def train(*arguments: Any) -> tuple[dict[str, bytes], str]:
         import os
         import sys
         from pathlib import Path
@@ -70,9 +71,10 @@ def _run(
     _wait_for_slots(spark, workers)
     try:
         distributor = TorchDistributor(num_processes=workers, local_mode=False, use_gpu=gpus)
-        return distributor._train_on_dataframe(
+        learned: tuple[dict[str, bytes], str] = distributor._train_on_dataframe(
             train, own, list(columns), LABEL, first.to_files(), dict(parameters), seed
         )
+        return learned
     except SPARK_ERRORS as error:
         if is_shut_down(error) or _ENDED not in str(error):
             raise

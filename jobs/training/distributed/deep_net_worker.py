@@ -68,7 +68,7 @@ def learn(
     `rows` is a file of Arrow's stream format with the rows of this process, `first` the net to begin with.
     """
     _end_with_the_parent()
-    net, plan = DeepNet.from_files(first), Plan(**dict(parameters))
+    net, plan = DeepNet.from_files(first), Plan.of(parameters)
     used = device()
     try:
         with _group(used), repeatable(1, used):

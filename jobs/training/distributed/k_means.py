@@ -53,4 +53,5 @@ def _farthest(points: DataFrame, tolerance: float, clusters: int) -> float:
     variance.
     """
     row = points.select(Summarizer.variance(points[FEATURES]).alias("variance")).first()
+    assert row, "an aggregate of all rows is one row"
     return math.sqrt(tolerance * float(row["variance"].toArray().mean()) / clusters)

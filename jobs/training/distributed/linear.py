@@ -43,6 +43,7 @@ def fit_linear(
         F.stddev_pop(LABEL).alias("scale"),
         (F.min(LABEL) == F.max(LABEL)).alias("constant"),
     ).first()
+    assert label, "an aggregate of all rows is one row"
     if label["constant"] or not design.made:
         return Linear(design.score(label["mean"], np.zeros(len(design.made))))
     scaled = (F.col(LABEL) - label["mean"]) / label["scale"]

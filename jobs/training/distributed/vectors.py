@@ -34,4 +34,4 @@ def vectors(
 
     own = shares(rows, [*names, LABEL], workers)
     listed = own.mapInArrow(make, f"{LABEL} double, {FEATURES} array<double>")
-    return listed.withColumn(FEATURES, array_to_vector(FEATURES))
+    return listed.withColumn(FEATURES, array_to_vector(listed[FEATURES]))
