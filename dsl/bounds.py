@@ -1,28 +1,28 @@
 """Bounds of whole-number expressions, which tell where 64 bits may not be enough and a check is needed."""
 
 from dsl.tree import Call, Constant, If, Node
-from dsl.types import INT_BOUNDS, Bounds, Type
+from dsl.types import INT_BOUNDS, IntBounds, Type
 
 
 class BoundsOf:
     """Least and greatest value of every int node of some trees; remembers what it worked out."""
 
     def __init__(self) -> None:
-        self._known: dict[Node, Bounds | None] = {}
+        self._known: dict[Node, IntBounds | None] = {}
 
-    def __call__(self, node: Node) -> Bounds | None:
+    def __call__(self, node: Node) -> IntBounds | None:
         """Bounds of the node's value, held to 64 bits; other types have none."""
         if node not in self._known:
             self._known[node] = self._held(node)
         return self._known[node]
 
-    def _held(self, node: Node) -> Bounds | None:
+    def _held(self, node: Node) -> IntBounds | None:
         if node.type != Type.INT:
             return None
         low, high = self.unlimited(node)
         return max(low, INT_BOUNDS[0]), min(high, INT_BOUNDS[1])
 
-    def unlimited(self, node: Node) -> Bounds:
+    def unlimited(self, node: Node) -> IntBounds:
         """Bounds of an int node before its result is held to 64 bits."""
         match node:
             case Constant(value=int() as value):

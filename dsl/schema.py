@@ -81,7 +81,7 @@ def store_use(group: str, keys: Mapping[str, str]) -> str:
     return "__".join([group, *keys.values()])
 
 
-def store_column(use: str, feature: str) -> str:
+def store_input_name(use: str, feature: str) -> str:
     """Name under which a feature is handed in: `use__feature`."""
     return f"{use}__{feature}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from dsl.types import NUMBERS, ORDERED, SCALARS, Bounds, Type
+from dsl.types import NUMBERS, ORDERED, SCALARS, IntBounds, Type
 
 VARIABLES: dict[str, tuple[Type, ...]] = {
     "number": NUMBERS,
@@ -96,7 +96,7 @@ class Function:
     passes: tuple[str, ...] = ()
     may_be_non_finite: bool = False
     partial: Callable[..., bool] | None = None
-    bounds: Callable[..., Bounds] | None = None
+    bounds: Callable[..., IntBounds] | None = None
     full: tuple[str, ...] = ()
     repeats: bool = False
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dsl.schema import store_column, store_use
+from dsl.schema import store_input_name, store_use
 from dsl.types import Type
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class StoreFeature(_Hashed):
     @property
     def column(self) -> str:
         """Name under which the value is handed in."""
-        return store_column(self.use, self.feature)
+        return store_input_name(self.use, self.feature)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,10 @@ LISTS = {kind: Type(f"list[{kind}]") for kind in SCALARS}
 """The type of a list by that of its items."""
 
 
-Bounds = tuple[int, int]
+IntBounds = tuple[int, int]
 """The least and the greatest value that a whole number can have."""
 
-INT_BOUNDS: Bounds = (-(2**63), 2**63 - 1)
+INT_BOUNDS: IntBounds = (-(2**63), 2**63 - 1)
 
 NUMBERS = (Type.INT, Type.FLOAT)
 ORDERED = (Type.INT, Type.FLOAT, Type.STR, Type.TIMESTAMP)

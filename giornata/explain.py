@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from dsl import CompiledFeatures, Inputs
-from dsl.schema import store_column
+from dsl.schema import store_input_name
 from dsl.tools.trace import Step, trace
 from dsl.types import nearest
 from giornata.errors import DataError, RequestError
@@ -31,7 +31,7 @@ def read_row(written: str, inputs: Inputs) -> tuple[dict[str, Any], list[str]]:
     """
     types = dict(inputs.row)
     for use, store in inputs.store.items():
-        types |= {store_column(use, feature): kind for feature, kind in store.features.items()}
+        types |= {store_input_name(use, feature): kind for feature, kind in store.features.items()}
     try:
         row = json.loads(written)
     except json.JSONDecodeError as error:
@@ -91,7 +91,7 @@ def _inputs(inputs: Inputs) -> Table:
     for use, store in inputs.store.items():
         keys = ", ".join(f"row.{column}" for column in store.keys.values())
         for feature, kind in store.features.items():
-            table.add_row(store_column(use, feature), kind, f"by {keys}")
+            table.add_row(store_input_name(use, feature), kind, f"by {keys}")
     return table
 
 

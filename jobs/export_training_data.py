@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from dsl.schema import store_column
+from dsl.schema import store_input_name
 from giornata.documents import load_project
 from giornata.errors import StoreError
 from giornata.names import parse_model_name
@@ -79,7 +79,7 @@ def frame(prepared: Prepared, key: list[str], event_time: str) -> DataFrame:
         F.col(PARTS).alias("part"),
         _label(prepared.classes).alias("label"),
         *(F.col(name).alias(f"row.{name}") for name in prepared.inputs.row),
-        *(F.col(store_column(use, name)).alias(f"store.{use}.{name}") for use, name in stored),
+        *(F.col(store_input_name(use, name)).alias(f"store.{use}.{name}") for use, name in stored),
         *(
             F.col(column).alias(f"feature.{name}")
             for column, name in zip(matrix_columns(len(features.names)), features.names, strict=True)

@@ -34,7 +34,7 @@ from giornata.names import parse_model_name
 from giornata.partitions import (
     Key,
 )
-from giornata.records.model_version import LevelMetrics, ModelVersion, PartRecord, Previous, Window
+from giornata.records.model_version import LevelMetrics, ModelVersion, PartRecord, Previous, RecordedWindow
 from giornata.scorer import Scorer, input_columns, with_self_test
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
@@ -51,7 +51,7 @@ from jobs.training.dataset import (
     LEARNED,
     ORDER,
     WINDOW,
-    Fitted,
+    FittedFeatures,
     RowCounts,
     Windows,
     distinct_values,
@@ -259,7 +259,9 @@ def _train(
         groups={store.group: documents.group(store.group) for store in read},
         sources={store.group: read_source(documents, store.group) for store in read},
         windows={
-            name: Window(start=start, end=end, rows=counts.rows[name], unlabelled=counts.unlabelled[name])
+            name: RecordedWindow(
+                start=start, end=end, rows=counts.rows[name], unlabelled=counts.unlabelled[name]
+            )
             for name, (start, end) in when.bounds.items()
         },
         signature=asked,
@@ -313,7 +315,7 @@ def _train(
 def _fitted_again(
     version: ModelVersion,
     joined: DataFrame,
-    fitted: Fitted,
+    fitted: FittedFeatures,
     partition: CompiledFeatures | None,
     recipe: FitConfig,
     learned: Learned,
@@ -334,7 +336,7 @@ def _fitted_again(
     again = refit(matrix, version.configuration, recipe, learned, progress)
     matrix.unpersist()
     sizes = {record.name: record.size for record in again.records}
-    window = Window(
+    window = RecordedWindow(
         start=version.windows["train"].start, end=version.windows["test"].end, rows=count, unlabelled=0
     )
     changes = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dsl.polars.expressions import over_rows
 from dsl.row.scalar import lists
 from dsl.signature import Example, Function
-from dsl.types import LISTS, Bounds, Type
+from dsl.types import LISTS, IntBounds, Type
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,7 +44,7 @@ def _function(
     row: str,
     function: Callable[..., Any],
     partial: bool = False,
-    bounds: Callable[..., Bounds] | None = None,
+    bounds: Callable[..., IntBounds] | None = None,
 ) -> Function:
     returns = Type(signature.rpartition(" -> ")[2])
     return Function(

@@ -10,7 +10,7 @@ from giornata.documents import FeatureGroup, ProjectDocuments
 from giornata.documents.base import format_duration
 from giornata.documents.group_source import GroupSource, read_source
 from giornata.names import group_file, group_version, newest_versions, proposal
-from giornata.records.model_version import ModelVersion, StoreInput
+from giornata.records.model_version import ModelVersion, RecordedStoreInput
 
 KEEP = "put it back until a version that does without is live in its place"
 RENAME = "leave it as it is and give the new column another name"
@@ -118,7 +118,11 @@ def _store_lacks(
 
 
 def _meaning_lacks(
-    version: ModelVersion, read: StoreInput, group: FeatureGroup, source: GroupSource | None, remedy: str
+    version: ModelVersion,
+    read: RecordedStoreInput,
+    group: FeatureGroup,
+    source: GroupSource | None,
+    remedy: str,
 ) -> Iterator[Lack]:
     """What a group of a version says of it that its document now says otherwise; records from before these held groups
     or sources say nothing."""
@@ -168,7 +172,7 @@ def _events(group: FeatureGroup, source: GroupSource | None) -> str:
     return f"windows over {told.table} by {told.event_time}, filed up to {format_duration(told.filed_ahead)} ahead"
 
 
-def _entity(version: ModelVersion, read: StoreInput) -> dict[str, str]:
+def _entity(version: ModelVersion, read: RecordedStoreInput) -> dict[str, str]:
     """The entity that a version knows a group by; its types are not in records from before these held groups."""
     group = version.groups.get(read.group)
     return dict(group.entity) if group else dict.fromkeys(read.keys, "")

@@ -18,7 +18,7 @@ from giornata.documents import load_project
 from giornata.documents.described import check_is_described, check_project_is_described
 from giornata.errors import DocumentErrors, NotFoundError, SettingsError
 from giornata.names import check_name, check_project_name, parse_model_name
-from giornata.records.model_version import Metrics, ModelVersion, PartRecord, VersionSummary, Window
+from giornata.records.model_version import Metrics, ModelVersion, PartRecord, RecordedWindow, VersionSummary
 from giornata.removal import check_folder_is_gone, check_is_known, fail_runs, remove_project
 from giornata.search.description import about_search
 from giornata.settings import Settings, load_settings
@@ -228,7 +228,7 @@ def _about(version: ModelVersion) -> Table:
     return table
 
 
-def _period(window: Window) -> str:
+def _period(window: RecordedWindow) -> str:
     told = f"{_moment(window.start)} to {_moment(window.end)}, {window.rows} rows"
     return f"{told}, {window.unlabelled} more without a label in time" if window.unlabelled else told
 

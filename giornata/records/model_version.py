@@ -20,12 +20,12 @@ __all__ = [
     "ModelVersion",
     "PartRecord",
     "Previous",
+    "RecordedStoreInput",
+    "RecordedWindow",
     "SearchRecord",
     "Signature",
-    "StoreInput",
     "TrialRecord",
     "VersionSummary",
-    "Window",
 ]
 
 # A metric that is not defined on its rows (AUC of one class) is None, which JSON can carry and NaN is not.
@@ -43,7 +43,7 @@ class InputColumn(Document):
     nullable: bool
 
 
-class StoreInput(Document):
+class RecordedStoreInput(Document):
     """What is read from one feature group: `keys` maps its entity columns to columns of the request.
 
     Among `features` may be `event_age`, the age of the group's row in seconds.
@@ -61,11 +61,11 @@ class Signature(Document):
     that identify a row and say when it was asked; the answer is a number, the value for the task `regression`,
     the probability of true for `binary`, or several, which `outputs` names (see `giornata.tasks`). `store`
     holds what is read of feature groups by the name of the use: the group's, or `group__column` where stated columns
-    are its keys (see `dsl.types.store_use`).
+    are its keys (see `dsl.schema.store_use`).
     """
 
     inputs: dict[str, InputColumn]
-    store: dict[str, StoreInput]
+    store: dict[str, RecordedStoreInput]
     key: list[str]
     event_time: str
     task: TaskName
@@ -84,7 +84,7 @@ class Signature(Document):
         return value
 
 
-class Window(Document):
+class RecordedWindow(Document):
     """The rows with `start` <= event time < `end` that were used; times are aware, in UTC.
 
     `unlabelled` are further ones, which had no label in time: before the test period began or, in it, before its end
@@ -246,7 +246,7 @@ class ModelVersion(Document):
     table: Table
     groups: dict[str, FeatureGroup] = Field(default_factory=dict)
     sources: dict[str, GroupSource] = Field(default_factory=dict)
-    windows: dict[Literal["train", "validation", "test"], Window]
+    windows: dict[Literal["train", "validation", "test"], RecordedWindow]
     signature: Signature
     parameters: dict[str, Scalar]
     metrics: Metrics
@@ -258,7 +258,7 @@ class ModelVersion(Document):
     part_metric: str
     parts: Annotated[list[PartRecord], Field(min_length=1)]
     importances: dict[str, float]
-    refit: Window | None = None
+    refit: RecordedWindow | None = None
     mlflow_run: str | None = None
     search: SearchRecord | None = None
     distributions: dict[str, Distribution] = Field(default_factory=dict)

@@ -26,7 +26,7 @@ from giornata.documents.model import Dimension, Scalar, Search
 from giornata.errors import DataError
 from giornata.models.base import FitError
 from giornata.records.model_version import TrialRecord
-from giornata.search.pruning import Bounds, Curve, bounds
+from giornata.search.pruning import Curve, PruningBounds, bounds
 from giornata.tasks.metrics import HIGHER_IS_BETTER
 
 __all__ = [
@@ -54,7 +54,7 @@ class TrialResult:
     curve: Curve = ()
 
 
-Submit = Callable[[dict[str, Scalar], Bounds], "Future[TrialResult]"]
+Submit = Callable[[dict[str, Scalar], PruningBounds], "Future[TrialResult]"]
 """Starts a trial with parameters, to be pruned by bounds. Its future raises FitError when the trial fails."""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from giornata.models.base import PrunedError
 from giornata.records.model_version import TrialRecord
 
-__all__ = ["STARTUP", "Bounds", "Curve", "CurveWatch", "bounds", "next_round"]
+__all__ = ["STARTUP", "Curve", "CurveWatch", "PruningBounds", "bounds", "next_round"]
 
 STARTUP = 5
 """Trials with a curve that must be complete before any is pruned."""
@@ -21,14 +21,14 @@ STARTUP = 5
 Curve = Sequence[tuple[int, float]]
 """Losses on the validation rows by round, lower is better."""
 
-Bounds = Mapping[int, float]
+PruningBounds = Mapping[int, float]
 """The loss at a round above which a trial is pruned."""
 
 
 class CurveWatch:
     """A watch (see `giornata.models.base`) that keeps the curve of a fit and ends it by `bounds`."""
 
-    def __init__(self, limits: Bounds):
+    def __init__(self, limits: PruningBounds):
         self.curve: list[tuple[int, float]] = []
         self._limits = limits
         self._best = math.inf

@@ -62,7 +62,7 @@ class Entry:
     size: int
 
 
-class Room:
+class LogSpace:
     """How many bytes of segments the log folder may still take; it is measured now and then."""
 
     def __init__(self, root: Path, most_bytes: int):
@@ -100,7 +100,7 @@ class PredictionLog:
         self._metrics = metrics
         self._queue_rows = queue_rows
         self._queue_bytes = queue_bytes
-        self._room = Room(root, folder_bytes)
+        self._room = LogSpace(root, folder_bytes)
         self._lock = threading.Lock()
         self._entries: list[Entry] = []
         self._waiting = 0

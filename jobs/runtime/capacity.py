@@ -14,7 +14,7 @@ import psutil
 
 from giornata.errors import SettingsError
 
-__all__ = ["NOTHING", "Capacity", "Room", "of_standalone", "of_this_machine", "of_yarn"]
+__all__ = ["NOTHING", "Capacity", "ResourceAmount", "of_standalone", "of_this_machine", "of_yarn"]
 
 _UNLIMITED = 2**31
 
@@ -22,24 +22,24 @@ _ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Room:
+class ResourceAmount:
     """What a machine has, or what a process takes of one: megabytes, cores and GPUs."""
 
     memory: int
     cores: int
     gpus: int = 0
 
-    def times(self, each: "Room") -> int:
+    def times(self, each: "ResourceAmount") -> int:
         """How many times it holds what `each` takes."""
         pairs = ((self.memory, each.memory), (self.cores, each.cores), (self.gpus, each.gpus))
         return min((has // takes for has, takes in pairs if takes), default=_UNLIMITED)
 
-    def without(self, taken: "Room") -> "Room":
+    def without(self, taken: "ResourceAmount") -> "ResourceAmount":
         """What is left of it."""
-        return Room(self.memory - taken.memory, self.cores - taken.cores, self.gpus - taken.gpus)
+        return ResourceAmount(self.memory - taken.memory, self.cores - taken.cores, self.gpus - taken.gpus)
 
 
-NOTHING = Room(0, 0)
+NOTHING = ResourceAmount(0, 0)
 
 
 @dataclass(frozen=True)
@@ -51,34 +51,34 @@ class Capacity:
     """
 
     where: str
-    machines: tuple[Room, ...]
-    limit: Room = Room(_UNLIMITED, _UNLIMITED, _UNLIMITED)
+    machines: tuple[ResourceAmount, ...]
+    limit: ResourceAmount = ResourceAmount(_UNLIMITED, _UNLIMITED, _UNLIMITED)
     step: int = 1
 
     @property
-    def largest(self) -> Room:
+    def largest(self) -> ResourceAmount:
         """The most memory, the most cores and the most GPUs for one process; maybe of different machines."""
-        return Room(
+        return ResourceAmount(
             min(self.limit.memory, max(each.memory for each in self.machines)),
             min(self.limit.cores, max(each.cores for each in self.machines)),
             min(self.limit.gpus, max(each.gpus for each in self.machines)),
         )
 
     @property
-    def total(self) -> Room:
+    def total(self) -> ResourceAmount:
         """What all machines have together."""
-        return Room(
+        return ResourceAmount(
             sum(each.memory for each in self.machines),
             sum(each.cores for each in self.machines),
             sum(each.gpus for each in self.machines),
         )
 
-    def granted(self, asked: Room) -> Room:
+    def granted(self, asked: ResourceAmount) -> ResourceAmount:
         """What a process gets that asks for `asked`: memory in whole steps, as long as they are below the limit."""
         rounded = -(-asked.memory // self.step) * self.step
-        return Room(max(asked.memory, min(rounded, self.limit.memory)), asked.cores, asked.gpus)
+        return ResourceAmount(max(asked.memory, min(rounded, self.limit.memory)), asked.cores, asked.gpus)
 
-    def places(self, each: Room, beside: Room) -> int:
+    def places(self, each: ResourceAmount, beside: ResourceAmount) -> int:
         """How many executors the machines have room for when one machine has `beside`, too, where it costs least."""
         alone = [machine.times(each) for machine in self.machines]
         lost = [
@@ -91,14 +91,14 @@ class Capacity:
 
 def of_this_machine() -> Capacity:
     """Of a local cluster. Its executors may share cores: more of them only take turns, so cores have no limit."""
-    return Capacity("this machine", (Room(psutil.virtual_memory().total // 2**20, _UNLIMITED),))
+    return Capacity("this machine", (ResourceAmount(psutil.virtual_memory().total // 2**20, _UNLIMITED),))
 
 
 def of_standalone(web: str) -> Capacity:
     """Of the workers that a standalone master with this web address has. Raises SettingsError where it has none."""
     workers: Any = _asked(f"{web}/json/", "Spark's master")["workers"]
     machines = tuple(
-        Room(int(each["memory"]), int(each["cores"]), _worker_gpus(each))
+        ResourceAmount(int(each["memory"]), int(each["cores"]), _worker_gpus(each))
         for each in workers
         if each["state"] == "ALIVE"
     )
@@ -121,18 +121,22 @@ def of_yarn(environ: Mapping[str, str] = os.environ) -> Capacity:
         raise SettingsError(f"YARN at {address} has no node to run executors on")
     scheduler: Any = _asked(f"{cluster}/scheduler", "YARN")["scheduler"]
     most = scheduler["schedulerInfo"].get("maximumAllocation") or {}
-    limit = Room(int(most.get("memory", _UNLIMITED)), int(most.get("vCores", _UNLIMITED)), _UNLIMITED)
+    limit = ResourceAmount(
+        int(most.get("memory", _UNLIMITED)), int(most.get("vCores", _UNLIMITED)), _UNLIMITED
+    )
     return Capacity(f"YARN at {address}", machines, limit, _step(cluster))
 
 
-def _node(node: Any) -> Room:
+def _node(node: Any) -> ResourceAmount:
     """A node of YARN with all that it has, whoever uses it. GPUs have no limit where it does not tell of any kind."""
     memory = int(node["usedMemoryMB"]) + int(node["availMemoryMB"])
     cores = int(node["usedVirtualCores"]) + int(node["availableVirtualCores"])
     kinds = ((node.get("totalResource") or {}).get("resourceInformations") or {}).get("resourceInformation")
     if kinds is None:
-        return Room(memory, cores, _UNLIMITED)
-    return Room(memory, cores, sum(int(kind["value"]) for kind in kinds if kind["name"] == "yarn.io/gpu"))
+        return ResourceAmount(memory, cores, _UNLIMITED)
+    return ResourceAmount(
+        memory, cores, sum(int(kind["value"]) for kind in kinds if kind["name"] == "yarn.io/gpu")
+    )
 
 
 def _step(cluster: str) -> int:

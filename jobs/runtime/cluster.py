@@ -8,10 +8,10 @@ from typing import Protocol
 from giornata.errors import SettingsError
 from giornata.models.base import DEVICE
 from giornata.settings import Settings
-from jobs.runtime.capacity import NOTHING, Capacity, Room, of_standalone, of_this_machine, of_yarn
+from jobs.runtime.capacity import NOTHING, Capacity, ResourceAmount, of_standalone, of_this_machine, of_yarn
 from jobs.runtime.kubernetes import is_kubernetes, kubernetes
 
-__all__ = ["Resources", "check_resources", "is_local", "megabytes", "sizes"]
+__all__ = ["ExecutorResources", "check_resources", "is_local", "megabytes", "sizes"]
 
 _LOCAL_CLUSTER = re.compile(r"local-cluster\[\s*\d+\s*,\s*\d+\s*,\s*\d+\s*\]")
 
@@ -21,13 +21,13 @@ _LEAST_OVERHEAD = 384
 
 # The container in which Spark asks YARN for executors, unless spark.yarn.am.memory and spark.yarn.am.cores say
 # otherwise: 512 MB with its overhead.
-_YARN_MASTER = Room(512 + _LEAST_OVERHEAD, 1)
+_YARN_MASTER = ResourceAmount(512 + _LEAST_OVERHEAD, 1)
 
 # A task's share of a GPU in billionths, rounded down: Spark gives a GPU to as many tasks as its shares go into 1.
 _BILLION = 10**9
 
 
-class Resources(Protocol):
+class ExecutorResources(Protocol):
     """What a model's document asks of the cluster; `memory` is of one executor, such as "1g"."""
 
     @property
@@ -55,7 +55,7 @@ def megabytes(memory: str) -> int:
     return int(found[1]) * {"m": 1, "g": 1024}[found[2]]
 
 
-def sizes(master: str, resources: Resources | None, settings: Settings) -> dict[str, str]:
+def sizes(master: str, resources: ExecutorResources | None, settings: Settings) -> dict[str, str]:
     """Spark's settings for a master and the executors asked of it.
 
     On a `local-cluster[…]` master the executors replace the numbers in the brackets; a standalone master, YARN and
@@ -87,7 +87,7 @@ def sizes(master: str, resources: Resources | None, settings: Settings) -> dict[
     return {"spark.master": master, **found}
 
 
-def _gpu_share(resources: Resources) -> str:
+def _gpu_share(resources: ExecutorResources) -> str:
     """What a task has of a GPU, such that every core of an executor has a task: whole GPUs, or an equal part of one."""
     if resources.gpus >= resources.cores:
         return str(resources.gpus // resources.cores)
@@ -96,7 +96,7 @@ def _gpu_share(resources: Resources) -> str:
 
 
 def check_resources(
-    master: str, resources: Resources, settings: Settings, environ: Mapping[str, str] = os.environ
+    master: str, resources: ExecutorResources, settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> None:
     """Raise SettingsError, with the numbers, when the cluster could never give what is asked.
 
@@ -104,7 +104,7 @@ def check_resources(
     resource manager, whose address is in HADOOP_CONF_DIR. Of other masters nothing is known before Spark asks them;
     there, a job that gets no executor ends after a while (see `jobs.runtime.session`).
     """
-    asked = Room(megabytes(resources.memory), resources.cores, resources.gpus)
+    asked = ResourceAmount(megabytes(resources.memory), resources.cores, resources.gpus)
     if is_local(master) and resources.gpus:
         raise SettingsError(
             f"executors of {master} have no GPUs, and the model's resources ask for gpus: {resources.gpus}. Set gpus: "
@@ -121,9 +121,9 @@ def check_resources(
         kubernetes(settings, resources)
 
 
-def _check_yarn(resources: Resources, asked: Room, capacity: Capacity) -> None:
+def _check_yarn(resources: ExecutorResources, asked: ResourceAmount, capacity: Capacity) -> None:
     overhead = max(_LEAST_OVERHEAD, int(asked.memory * _OVERHEAD_SHARE))
-    container = Room(asked.memory + overhead, asked.cores, asked.gpus)
+    container = ResourceAmount(asked.memory + overhead, asked.cores, asked.gpus)
     granted = capacity.granted(container)
     remark = f" with Spark's overhead of {overhead} MB"
     if granted != container:
@@ -132,7 +132,11 @@ def _check_yarn(resources: Resources, asked: Room, capacity: Capacity) -> None:
 
 
 def _check(
-    resources: Resources, each: Room, capacity: Capacity, remark: str = "", beside: Room = NOTHING
+    resources: ExecutorResources,
+    each: ResourceAmount,
+    capacity: Capacity,
+    remark: str = "",
+    beside: ResourceAmount = NOTHING,
 ) -> None:
     """Raise SettingsError unless there is room for executors of the size `each` and, on one machine, for `beside`.
 
@@ -160,7 +164,7 @@ def _check(
 
 
 def _memory_problems(
-    executors: int, each: Room, capacity: Capacity, size: str, beside: Room
+    executors: int, each: ResourceAmount, capacity: Capacity, size: str, beside: ResourceAmount
 ) -> Iterator[str]:
     largest, total = capacity.largest.memory, capacity.total.memory
     if each.memory > largest:

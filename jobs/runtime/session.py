@@ -21,7 +21,7 @@ from giornata.errors import FINAL_EXIT, DataError, SettingsError, StoreError
 from giornata.settings import Settings
 from giornata.spark_submit import CONFIGURATION, SHORT_LIVED_JVM
 from jobs.runtime.cancellation import Cancelled, hearing_signals, stopping_jobs_of, waiting_for_the_end
-from jobs.runtime.cluster import Resources, check_resources, is_local, sizes
+from jobs.runtime.cluster import ExecutorResources, check_resources, is_local, sizes
 from jobs.runtime.code_archive import write_code_archive
 from jobs.runtime.executors import python_of, starting, wait_for_one
 from jobs.runtime.spark_errors import may_pass
@@ -63,7 +63,7 @@ LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
 
 
 def start(
-    settings: Settings, name: str, master: str | None = None, resources: Resources | None = None
+    settings: Settings, name: str, master: str | None = None, resources: ExecutorResources | None = None
 ) -> SparkSession:
     """A Spark session on the stack's metastore and warehouse, in UTC, quiet, with our code on its executors.
 
@@ -113,7 +113,7 @@ def _check_metastore(address: str) -> None:
         ) from fault
 
 
-def _configuration(settings: Settings, master: str, resources: Resources | None) -> dict[str, str]:
+def _configuration(settings: Settings, master: str, resources: ExecutorResources | None) -> dict[str, str]:
     driver = CONFIGURATION["spark.driver.extraJavaOptions"]
     if is_local(master):
         driver += f" {SHORT_LIVED_JVM}"

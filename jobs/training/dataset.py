@@ -25,8 +25,7 @@ from giornata.evaluation.leakage import Ahead
 from giornata.evaluation.precision import Distinct
 from giornata.names import data_table
 from giornata.partitions import key_text, path_of, prefixes
-from giornata.records.model_version import InputColumn, Signature
-from giornata.records.model_version import StoreInput as RecordStoreInput
+from giornata.records.model_version import InputColumn, RecordedStoreInput, Signature
 from giornata.scorer import matrix_of_columns
 from giornata.tasks import TASKS
 from jobs.hive.labels import KNOWN_AT, newest_labels
@@ -44,7 +43,7 @@ __all__ = [
     "ORDER",
     "PARTS",
     "WINDOW",
-    "Fitted",
+    "FittedFeatures",
     "RowCounts",
     "Windows",
     "asked_rows",
@@ -116,7 +115,7 @@ class Windows:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedFeatures:
     """Features with what they learned from all training rows.
 
     Where they learn from labels, `by_fold` has for each fold of the training rows the features for these, with what
@@ -338,7 +337,7 @@ def signature(
             for name, type_ in inputs.row.items()
         },
         store={
-            use: RecordStoreInput.model_validate(
+            use: RecordedStoreInput.model_validate(
                 {
                     "group": read.group,
                     "keys": dict(read.keys),
@@ -354,13 +353,13 @@ def signature(
     )
 
 
-def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str]) -> Fitted:
+def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str]) -> FittedFeatures:
     """`features` with what they learn from `rows`, by partial aggregates on the executors merged here.
 
     Where they learn from labels, the rows are dealt into FOLDS folds by ORDER, and aggregated fold by fold.
     """
     if features.is_fitted:
-        return Fitted(features)
+        return FittedFeatures(features)
     stored = json.dumps(features.to_json())
     folds = FOLDS if features.learns_target else 1
 
@@ -382,7 +381,7 @@ def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[s
         merged[row.fold] = features.merge(merged[row.fold], partial) if row.fold in merged else partial
     total = reduce(features.merge, merged.values())
     if not features.learns_target:
-        return Fitted(features.fitted(total))
+        return FittedFeatures(features.fitted(total))
     if len(merged) < FOLDS:
         raise DataError(
             f"only {len(merged)} of {FOLDS} folds of training rows have any: too few for a function that learns "
@@ -391,7 +390,9 @@ def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[s
     of_others = (
         reduce(features.merge, [merged[other] for other in merged if other != fold]) for fold in range(FOLDS)
     )
-    return Fitted(features.fitted(total), tuple(features.fitted(total, others) for others in of_others))
+    return FittedFeatures(
+        features.fitted(total), tuple(features.fitted(total, others) for others in of_others)
+    )
 
 
 def matrix_columns(features: int) -> list[str]:
@@ -401,7 +402,7 @@ def matrix_columns(features: int) -> list[str]:
 
 def matrix_frame(
     rows: DataFrame,
-    fitted: Fitted,
+    fitted: FittedFeatures,
     partition: CompiledFeatures | None,
     columns: Mapping[str, str],
     kept: Sequence[str] | None = None,

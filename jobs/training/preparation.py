@@ -24,7 +24,7 @@ from jobs.training.dataset import (
     LABEL,
     LEARNED,
     WINDOW,
-    Fitted,
+    FittedFeatures,
     RowCounts,
     Windows,
     asked_rows,
@@ -61,7 +61,7 @@ class Prepared:
     asked: DataFrame
     joined: DataFrame
     timely: DataFrame
-    fitted: Fitted
+    fitted: FittedFeatures
 
     def release(self) -> None:
         """Give the memory of the frames back to Spark."""

@@ -16,7 +16,7 @@ from giornata.models import ModelType
 from giornata.models.base import FitError, PrunedError
 from giornata.search.objective import searched_metric
 from giornata.search.optuna_search import TrialResult
-from giornata.search.pruning import Bounds, CurveWatch
+from giornata.search.pruning import CurveWatch, PruningBounds
 from jobs.runtime.reused_worker import keep_libraries
 from jobs.runtime.spark_errors import SPARK_ERRORS, cause, is_shut_down
 
@@ -59,7 +59,7 @@ class TrialRunner:
         self._data = self._context.broadcast(data)
         self._type, self._task, self._metric, self._seed = type_, task, metric, seed
 
-    def submit(self, parameters: dict[str, Scalar], limits: Bounds) -> "Future[TrialResult]":
+    def submit(self, parameters: dict[str, Scalar], limits: PruningBounds) -> "Future[TrialResult]":
         """Start a trial, pruned by `limits`. Its future raises FitError when the trial fails, on whatever side."""
         return self._pool.submit(inheritable_thread_target(self._spark)(self._run), parameters, limits)
 
@@ -67,7 +67,7 @@ class TrialRunner:
         """Take the data off the executors."""
         self._data.destroy()
 
-    def _run(self, parameters: dict[str, Scalar], limits: Bounds) -> TrialResult:
+    def _run(self, parameters: dict[str, Scalar], limits: PruningBounds) -> TrialResult:
         data, type_, task, metric, seed = self._data, self._type, self._task, self._metric, self._seed
 
         def trial(parameters: dict[str, Scalar]) -> TrialResult | str:
@@ -109,7 +109,7 @@ def run_trial(
     metric: str,
     seed: int,
     parameters: dict[str, Scalar],
-    limits: Bounds,
+    limits: PruningBounds,
 ) -> TrialResult | str:
     """Fit and judge one set of parameters: the result, or why there is none. A loss above `limits` ends the fit."""
     began = time.monotonic()

@@ -20,10 +20,10 @@ from giornata.records.model_version import (
     LevelMetrics,
     ModelVersion,
     PartRecord,
+    RecordedStoreInput,
+    RecordedWindow,
     Signature,
-    StoreInput,
     TrialRecord,
-    Window,
 )
 from giornata.records.model_version import SearchRecord as Search
 from giornata.scorer import matrix_of_columns, with_self_test
@@ -158,13 +158,13 @@ def _record(spec: ModelSpec, frame: pl.DataFrame, matrix: Matrix) -> ModelVersio
         table=Table.model_validate(TABLE),
         groups={"origin_weather": FeatureGroup.model_validate(WEATHER)},
         windows={
-            name: Window(start=bounds[at], end=bounds[at + 1], rows=frame.height)
+            name: RecordedWindow(start=bounds[at], end=bounds[at + 1], rows=frame.height)
             for at, name in enumerate(("train", "validation", "test"))
         },
         signature=Signature(
             inputs=columns,
             store={
-                "origin_weather": StoreInput(
+                "origin_weather": RecordedStoreInput(
                     group="origin_weather", keys={"origin": "origin"}, features={"wind_speed": "float"}
                 )
             },

@@ -28,9 +28,9 @@ from giornata.records.model_version import (
     InputColumn,
     ModelVersion,
     PartRecord,
+    RecordedStoreInput,
+    RecordedWindow,
     Signature,
-    StoreInput,
-    Window,
 )
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import open_model
@@ -246,14 +246,16 @@ def made_version(documents: ProjectDocuments) -> tuple[ModelVersion, bytes]:
         configuration=spec,
         table=table,
         groups=dict(documents.groups),
-        windows=dict.fromkeys(("train", "validation", "test"), Window(start=FIRST, end=FIRST, rows=1)),
+        windows=dict.fromkeys(
+            ("train", "validation", "test"), RecordedWindow(start=FIRST, end=FIRST, rows=1)
+        ),
         signature=Signature(
             inputs={
                 name: InputColumn(type=str(type_), nullable=True)
                 for name, type_ in compiled.inputs.row.items()
             },
             store={
-                use: StoreInput(
+                use: RecordedStoreInput(
                     group=store.group,
                     keys=dict(store.keys),
                     features={feature: str(type_) for feature, type_ in store.features.items()},

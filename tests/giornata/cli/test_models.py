@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from giornata.cli import runs as cli_runs
 from giornata.cli.models import app
 from giornata.errors import GateError, InvalidNameError, NotFoundError
-from giornata.records.model_version import Window
+from giornata.records.model_version import RecordedWindow
 from giornata.removal import StillThereError
 from giornata.stores import cassandra
 from giornata.stores.repository import Repository
@@ -222,7 +222,7 @@ def test_show_says_how_many_rows_had_no_label_and_what_learned_from_the_test_per
     plain = versions[0]
     test = plain.windows["test"]
     windows = {**plain.windows, "test": test.model_copy(update={"unlabelled": 482})}
-    refit = Window(start=plain.windows["train"].start, end=test.end, rows=333)
+    refit = RecordedWindow(start=plain.windows["train"].start, end=test.end, rows=333)
     told = plain.model_copy(update={"uuid": str(uuid.uuid4()), "windows": windows, "refit": refit})
     with cassandra.session(stores) as opened:
         Repository(opened).save(told, b"bundle of " + told.uuid.encode())

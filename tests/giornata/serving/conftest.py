@@ -35,9 +35,9 @@ from giornata.records.model_version import (
     InputColumn,
     ModelVersion,
     PartRecord,
+    RecordedStoreInput,
+    RecordedWindow,
     Signature,
-    StoreInput,
-    Window,
 )
 from giornata.scorer import with_self_test
 from giornata.serving.trials import Trials
@@ -87,7 +87,7 @@ def make_bundle(
         {"max_depth": 4, "seed": seed}, xgboost.DMatrix(matrix, noise.normal(size=400) * 50), 20
     )
     identity = str(uuid.UUID(int=noise.bit_generator.random_raw() | seed << 64, version=4))
-    window = Window(start=DAY, end=DAY, rows=400)
+    window = RecordedWindow(start=DAY, end=DAY, rows=400)
     version = ModelVersion(
         uuid=identity,
         model=model,
@@ -117,7 +117,7 @@ def make_bundle(
                 for name, type_ in compiled.inputs.row.items()
             },
             store={
-                name: StoreInput(
+                name: RecordedStoreInput(
                     group=store.group,
                     keys=dict(store.keys),
                     features={f: str(t) for f, t in store.features.items()},

@@ -13,7 +13,7 @@ from giornata.prediction_log import OpenSegment, closed_segments
 from giornata.scorer import Prediction
 from giornata.serving import prediction_log
 from giornata.serving.metrics import Metrics
-from giornata.serving.prediction_log import Entry, PredictionLog, Room, is_logged, log_lines
+from giornata.serving.prediction_log import Entry, LogSpace, PredictionLog, is_logged, log_lines
 from giornata.serving.requests import PredictRequest
 
 AT = datetime(2013, 11, 1, 12, tzinfo=UTC)
@@ -123,7 +123,7 @@ def test_a_folder_that_is_full_drops_the_newest_and_takes_more_once_it_was_colle
     waiting = folder / "segment-1.jsonl"
     waiting.write_bytes(b"x" * 60)
     (folder / "collected/segment-0.jsonl").write_bytes(b"x" * 1000)  # waits for nobody
-    room = Room(tmp_path, 100)
+    room = LogSpace(tmp_path, 100)
     assert room.take(40, 0.0)
     assert not room.take(1, 1.0)
     waiting.unlink()

@@ -16,7 +16,7 @@ from giornata.deployment import deploy
 from giornata.documents import compile_model, load_project
 from giornata.documents.group_source import read_source
 from giornata.errors import DataError, SignatureError
-from giornata.records.model_version import ModelVersion, PartRecord, Window
+from giornata.records.model_version import ModelVersion, PartRecord, RecordedWindow
 from giornata.scorer import inputs_of
 from giornata.settings import Settings
 from giornata.stores import cassandra, hive
@@ -131,7 +131,9 @@ def train(session: Session, project: str, tmp_path: Path) -> Callable[[Settings]
             table=documents.table("asked"),
             groups={read.group: documents.group(read.group) for read in inputs.store.values()},
             sources={read.group: read_source(documents, read.group) for read in inputs.store.values()},
-            windows=dict.fromkeys(("train", "validation", "test"), Window(start=START, end=START, rows=1)),
+            windows=dict.fromkeys(
+                ("train", "validation", "test"), RecordedWindow(start=START, end=START, rows=1)
+            ),
             signature=signature(spec, inputs, frozenset()),
             parameters={},
             metrics={},
