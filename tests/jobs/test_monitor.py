@@ -356,7 +356,7 @@ def fired(installed: Installation) -> list[str]:
     """Days on which an alert of the model fired in batch mode, as stored; all of them mailed."""
     with cassandra.session(installed.settings) as session:
         alerts = Alerts(session)
-        events = [event for s in alerts.standings(installed.model) for event in alerts.events(s.key)]
+        events = [event for s in alerts.alert_states(installed.model) for event in alerts.events(s.key)]
     assert all(event.delivered for event in events)
     return [event.day.isoformat() for event in events if event.kind == "fired"]
 
