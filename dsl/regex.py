@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from dsl.errors import GiornataError
+
 MAX_LENGTH = 200
 MAX_COUNT = 100
 MAX_SIZE = 1000
@@ -32,13 +34,16 @@ EVERY: Ranges = ((0, 0xD7FF), (0xE000, 0x10FFFF))
 """Every code point that text can have."""
 
 
-class PatternError(Exception):
+class PatternError(GiornataError):
     """What is wrong with a pattern, and the index of the character where."""
 
     def __init__(self, index: int, message: str) -> None:
         super().__init__(index, message)
         self.index = index
         self.message = message
+
+    def __str__(self) -> str:
+        return f"character {self.index + 1} of the pattern: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ def problem(written: str) -> str | None:
     try:
         compile_pattern(written)
     except PatternError as error:
-        return f"character {error.index + 1} of the pattern: {error.message}"
+        return str(error)
     return None
 
 

@@ -1,4 +1,56 @@
-"""Every error that Giornata raises: one tree under GiornataError, with messages made for people."""
+"""Every error that Giornata raises: one tree, with messages made for people.
+
+Those that do not live here have their module behind them:
+
+    GiornataError: every error that is raised on purpose (dsl.errors)
+        AirflowError: Airflow does not answer, refuses, or a run failed (giornata.airflow_api)
+        BundleError: a bundle is damaged, altered or none
+        DataError: data breaks a rule that is stated for it
+        DaysError: a range of days is missing or none (giornata.days)
+        DocumentErrors: all that is wrong with a project's documents
+        FitError: a model cannot be fitted (giornata.models.base)
+            EvaluationError: a project's own class has no metrics of some answers (giornata.models.base)
+        GateError: a version does not meet the bounds of its deployment
+        InputError: a value or column is not of the type that features declare (dsl.errors)
+        InvalidNameError: a name is not legal everywhere
+        LanguageError: one mistake in one expression (dsl.errors)
+        LanguageErrors: all mistakes in a set of features (dsl.errors)
+        MailError: a mail was not delivered (giornata.monitoring.mail)
+        MisplacedError: a validator names the part of a document that is wrong (giornata.documents.base)
+        NotFittedError: fitted functions have not learned their state (dsl.errors)
+        NotFoundError: what was asked for does not exist
+        NotNowError: a bundle cannot be opened for now (giornata.serving.trials)
+        ParameterError: a type of model has no such parameter, or not with that value (giornata.models.base)
+        PatternError: a pattern of text is none (dsl.regex)
+        PredictionError: a project's own class has no answer to a row (giornata.models.base)
+        PrunedError: a search ends a fit that does worse than others (giornata.models.base)
+        RequestError: a prediction request is wrong
+            RefusedError: a request gets no prediction, with its HTTP status (giornata.serving.requests)
+                BusyError: the server has no time for it (giornata.serving.pool)
+                CodeError: a project's own code took too long or ended its process (giornata.serving.workers)
+                WrongMethodError: a path does not take the method (giornata.serving.application)
+        RowFailedError: carries a UdfError through Polars (dsl.polars.expressions)
+        SchemaError: a schema names a type that the language does not have (dsl.errors)
+        SettingsError: a setting is missing or wrong
+        SignatureError: inputs or output of a model do not fit
+        StackError: the local stack cannot start, run or stop (stack.errors)
+            NeedFailedError: a service is not started, since one that it needs is not ready (stack.control)
+            NotReadyError: a server does not answer as it should (stack.readiness)
+            SupervisorRefusedError: the supervisor refuses a call (stack.supervision)
+        StillThereError: a project to be removed has its folder still (giornata.removal)
+        StoreError: Cassandra, Hive or the disk does not answer or refuses
+            NotReachedError: the command line finds no Cassandra (giornata.cli.live)
+            WriteRefusedError: Cassandra refuses a write, which no second try mends (jobs.online.writer)
+        StoredFormError: stored features cannot be read (dsl.errors)
+        UdfError: a function of a project failed (dsl.errors)
+
+Not errors but ends of what runs, which no `except Exception` holds up:
+
+    BaseException
+        _Late: Spark has not started in time (jobs.runtime.executors)
+        _TooLongError: code that is tried out takes too long (jobs.check_code)
+        Cancelled: somebody wants a job to end, a KeyboardInterrupt (jobs.runtime.cancellation)
+"""
 
 import os
 from collections.abc import Iterable

@@ -21,7 +21,7 @@ _SECONDS_TO_START = 30
 _SECONDS_TO_END = 30
 
 
-class RefusedError(StackError):
+class SupervisorRefusedError(StackError):
     """The supervisor refuses a call; `code` is one of `supervisor.xmlrpc.Faults`."""
 
     def __init__(self, method: str, arguments: tuple[Any, ...], fault: xmlrpc.client.Fault):
@@ -102,7 +102,7 @@ class Supervisor:
         """Stop a program and wait until it has ended; one that is not running is left alone."""
         try:
             self._call("stopProcess", name, True)
-        except RefusedError as refusal:
+        except SupervisorRefusedError as refusal:
             if refusal.code != Faults.NOT_RUNNING:
                 raise
 
@@ -153,7 +153,7 @@ class Supervisor:
             try:
                 return getattr(proxy.supervisor, method)(*arguments)
             except xmlrpc.client.Fault as fault:
-                raise RefusedError(method, arguments, fault) from fault
+                raise SupervisorRefusedError(method, arguments, fault) from fault
 
 
 def _state(info: dict[str, Any]) -> State:

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dsl.errors import UdfError
+from dsl.errors import GiornataError, UdfError
 from dsl.types import Type
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _failures: dict[str, UdfError] = {}
 
 
-class RowFailedError(Exception):
+class RowFailedError(GiornataError):
     """Of what goes wrong inside it Polars hands on the text alone, so this holds the key of the error itself."""
 
     @property

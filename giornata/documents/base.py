@@ -18,7 +18,7 @@ from pydantic import (
 
 from giornata import names
 from giornata.days import parse_date
-from giornata.errors import InvalidNameError
+from giornata.errors import GiornataError, InvalidNameError
 
 __all__ = [
     "ColumnType",
@@ -81,8 +81,11 @@ def _as_written(check: Callable[[Any], Any]) -> AfterValidator:
     return AfterValidator(validate)
 
 
-class MisplacedError(ValueError):
-    """A validator's error about one part of what it validates; `place` is the path to it, of keys and indexes."""
+class MisplacedError(GiornataError, ValueError):
+    """A validator's error about one part of what it validates; `place` is the path to it, of keys and indexes.
+
+    It is a ValueError, too, since pydantic collects no others.
+    """
 
     def __init__(self, place: tuple[Hashable, ...], message: str):
         super().__init__(message)

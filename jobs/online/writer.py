@@ -42,17 +42,17 @@ class Patience:
     longest_wait: float = 16.0
 
     def retrying(self) -> Retrying:
-        """Repeats a function that raises StoreError; the last StoreError goes on, and a RefusedError at once."""
+        """Repeats a function that raises StoreError; the last StoreError goes on, and a WriteRefusedError at once."""
         return Retrying(
             stop=stop_after_attempt(self.attempts),
             wait=wait_exponential(max=self.longest_wait),
-            retry=retry_if_exception_type(StoreError) & retry_if_not_exception_type(RefusedError),
+            retry=retry_if_exception_type(StoreError) & retry_if_not_exception_type(WriteRefusedError),
             reraise=True,
         )
 
 
-class RefusedError(StoreError):
-    """Cassandra understood a write and refuses it: no use in trying again."""
+class WriteRefusedError(StoreError):
+    """Cassandra understood a write, or its statement, and refuses it: no use in trying again."""
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def _prepare(session: Session, statement: str) -> PreparedStatement:
     try:
         return session.prepare(statement)
     except RequestValidationException as fault:
-        raise RefusedError(f"Cassandra refuses `{statement}`: {fault}") from fault
+        raise WriteRefusedError(f"Cassandra refuses `{statement}`: {fault}") from fault
     except CASSANDRA_FAULTS as fault:
         raise StoreError(f"Cassandra does not answer: {fault}") from fault
 
@@ -146,7 +146,7 @@ def execute(session: Session, statements: Iterable[Statement], patience: Patienc
         with attempt:
             pending, fault = _attempt(session, pending)
             if isinstance(fault, RequestValidationException):
-                raise RefusedError(f"Cassandra refuses a row: {fault}") from fault
+                raise WriteRefusedError(f"Cassandra refuses a row: {fault}") from fault
             if fault is not None:
                 raise StoreError(f"Cassandra does not take {len(pending)} writes: {fault}") from fault
 

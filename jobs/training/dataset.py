@@ -328,7 +328,7 @@ def signature(
 ) -> Signature:
     """What a version trained on these inputs, and labels of these `classes`, needs and answers.
 
-    A column may be null where it was in training, or where no expression needs it (see `dsl.types.Inputs`).
+    A column may be null where it was in training, or where no expression needs it (see `dsl.schema.Inputs`).
     """
     nullable |= inputs.nullable
     return Signature(
