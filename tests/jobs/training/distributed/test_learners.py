@@ -99,7 +99,7 @@ def test_as_good_as_one_process(spark, table, name, task, parameters):
         held = examples(judged, 4, recipe.categories, recipe.names, outputs)
         read = recipe.type.fitted.from_files
         losses = [
-            TASKS[task].measure(held.target, read(part.files).predict(held.matrix), outputs)[TASKS[task]].loss
+            TASKS[task].measure(held.target, read(part.files).predict(held.matrix), outputs)[TASKS[task].loss]
             for part in (together, alone)
         ]
         assert losses[0] == pytest.approx(losses[1], rel=0.1, abs=0.01)
