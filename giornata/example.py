@@ -87,8 +87,11 @@ def _row(bundle: Bundle, moment: datetime) -> dict[str, object]:
         for name, value in fullest.items()
         if types[name] == "timestamp" and value is not None
     }
-    event = times.get(signature.event_time) or max(times.values(), default=moment)
-    shift = timedelta(days=(moment - event).days)
+    day = timedelta(days=1)
+    if event := times.get(signature.event_time):
+        shift = (moment - event) // day * day
+    else:  # asked about at `moment`, before anything of which the row tells the time
+        shift = -((min(times.values(), default=moment) - moment) // day) * day
     row: dict[str, object] = {
         name: _written(times[name] + shift) if name in times else value for name, value in fullest.items()
     }

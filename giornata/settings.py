@@ -226,7 +226,8 @@ class Settings:
         if not value:
             raise SettingsError(
                 f"{variable} is not set, neither in the environment nor in {self.home / FILE_NAME}: "
-                f"start the local stack with `make up`, or set {variable} to {described}"
+                f"run this in the folder of the installation or set {HOME}, start the local stack with `make up`, "
+                f"or set {variable} to {described}"
             )
         if not form.fullmatch(value):
             raise SettingsError(f"{variable} is {value!r}: expected {described}")

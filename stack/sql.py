@@ -43,12 +43,23 @@ def run_file(settings: Settings, file: Path, project: str | None, model: str | N
 
 
 def asked_of(text: str, project: str | None, model: str | None) -> str:
-    """A ready query, asked of another project and model than the example's. Raises InvalidNameError."""
+    """A ready query, asked of another project and model than the example's. Raises InvalidNameError, and StackError
+    where it does not name these."""
     if model:
-        text = re.sub(rf"\b{EXAMPLE_MODEL}(?=_|\b)", check_name(model), text)
+        text = _asked_of(text, rf"\b{EXAMPLE_MODEL}(?=_|\b)", "MODEL", check_name(model), EXAMPLE_MODEL)
     if project:
-        text = re.sub(rf"\b{EXAMPLE_PROJECT}(?=[./])", check_project_name(project), text)
+        name = check_project_name(project)
+        text = _asked_of(text, rf"\b{EXAMPLE_PROJECT}(?=[./])", "PROJECT", name, EXAMPLE_PROJECT)
     return text
+
+
+def _asked_of(text: str, pattern: str, what: str, name: str, example: str) -> str:
+    asked, number = re.subn(pattern, name, text)
+    if not number and not re.search(rf"\b{name}", text):
+        raise StackError(
+            f"{what}={name} changes nothing here: the query does not name {example}; edit a copy of it"
+        )
+    return asked
 
 
 def statements(text: str) -> Iterator[str]:

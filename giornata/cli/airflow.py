@@ -10,9 +10,11 @@ from rich.console import Console
 
 from giornata.airflow_api import AirflowApi, AirflowError, Run
 from giornata.days import days
+from giornata.documents import ProjectDocuments
+from giornata.documents.load import load_or_problems
 from giornata.errors import NotFoundError
 from giornata.names import check_project_name, dag_id
-from giornata.settings import load_settings
+from giornata.settings import Settings, load_settings
 
 __all__ = ["app"]
 
@@ -50,14 +52,15 @@ def run_stage(
 
     The run goes on in Airflow when this command ends, also by Ctrl-C. Airflow is asked as GIORNATA_AIRFLOW_USER.
     """
+    settings = load_settings()
     dag = dag_id(check_project_name(project), stage.value)
     conf: dict[str, object] = {"from": first, "to": last}
     days(first, last)
     if groups is not None:
         if stage is not Stage.features:
             raise typer.BadParameter("only `giornata run features` has --groups")
-        conf["groups"] = [name for name in groups.split(",") if name]
-    airflow = AirflowApi.of(load_settings())
+        conf["groups"] = _known_groups(settings, project, groups)
+    airflow = AirflowApi.of(settings)
     try:
         _check(airflow, dag)
         started = airflow.start(dag, f"command__{uuid.uuid4()}", conf)
@@ -66,6 +69,18 @@ def run_stage(
             _follow(airflow, started, hours * 3600)
     finally:
         airflow.close()
+
+
+def _known_groups(settings: Settings, project: str, names: str) -> list[str]:
+    """The feature groups that a text names. Raises NotFoundError for one that the project, where it lies here and is in
+    order, does not have."""
+    groups = [name for name in names.split(",") if name]
+    folder = settings.projects / project
+    documents = load_or_problems(folder) if folder.is_dir() else None
+    if isinstance(documents, ProjectDocuments):
+        for name in groups:
+            documents.group(name)
+    return groups
 
 
 def _check(airflow: AirflowApi, dag: str) -> None:
@@ -78,7 +93,11 @@ def _check(airflow: AirflowApi, dag: str) -> None:
             )
         return
     project = dag.partition(".")[0]
-    errors = [error for error in airflow.import_errors() if f"/{project}.dags.py" in error["filename"]]
+    errors = [
+        error
+        for error in airflow.import_errors()
+        if error["filename"].rpartition("/")[2] == f"{project}.dags.py"
+    ]
     if errors:
         raise NotFoundError(f"the documents of {project} are broken:\n{errors[0]['stack_trace']}")
     ours = sorted(name for name in known if name.startswith(f"{project}."))

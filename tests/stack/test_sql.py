@@ -67,6 +67,14 @@ def test_a_ready_query_is_asked_of_a_project_and_model_of_ones_own() -> None:
         asked_of(query, "shop; DROP TABLE x", None)
 
 
+def test_a_model_that_a_query_has_no_place_for_is_told() -> None:
+    with pytest.raises(
+        StackError, match=r"^MODEL=late changes nothing here: the query does not name trip_minutes"
+    ):
+        asked_of("SELECT * FROM flights.cancelled_predictions", None, "late")
+    assert asked_of("SELECT * FROM flights.late_predictions", None, "late").endswith("late_predictions")
+
+
 @pytest.mark.timeout(600)
 def test_a_file_prints_its_rows_and_of_a_misspelt_table_one_sentence(
     stores: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
