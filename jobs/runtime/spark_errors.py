@@ -19,7 +19,7 @@ _SHUT_DOWN = "SparkContext was shut down"
 # storage did not give.
 _OF_THE_CLUSTER = re.compile(
     r"ExecutorLostFailure|FetchFailed|OutOfMemoryError|No space left on device|FAILED_READ_FILE"
-    r"|Connection (refused|reset)"
+    r"|Connection (refused|reset)|Exception thrown in awaitResult"
 )
 _TRACEBACK = "Traceback (most recent call last):\n"
 _TASK = re.compile(r"^Job aborted due to stage failure: .*?\(TID \d+\) \([^)]*\): ")
