@@ -20,7 +20,7 @@ from bench.training_rows import flights_matrix, split
 from giornata.documents.model import Dimension, Search
 from giornata.models import model_type
 from giornata.search.optuna_search import best_trial, search
-from jobs.train import MAX_SEARCH_ROWS
+from jobs.training.search_data import MAX_SEARCH_ROWS
 from jobs.training.trials import TrialData, in_flight, trial_runner
 
 ROWS = MAX_SEARCH_ROWS

@@ -37,7 +37,7 @@ from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs import export_training_data, score, train
 from jobs.hive.publish import ensure_table, publish
-from jobs.training import part_fitting
+from jobs.training import part_fitting, stages
 from jobs.training.dataset import PARTS, WINDOW
 from jobs.training.trials import TrialRunner
 
@@ -418,7 +418,7 @@ def test_the_bundle_answers_as_the_record_says(world, version):
         assert repository.get(version.uuid) == version
     scorer = Scorer(bundle)
     scorer.check_self_test()
-    assert len(bundle.self_test) == train.SELF_TEST_ROWS + 1
+    assert len(bundle.self_test) == stages.SELF_TEST_ROWS + 1
     test = in_window(world.trips, TEST, END, AS_OF)
     answers = scorer.columns(test.with_columns(weather__wind=pl.col("seen_wind")))
     error = answers["prediction"].to_numpy() - test["minutes"].to_numpy()

@@ -20,12 +20,12 @@ from giornata.models.base import FitError
 from giornata.models.deep_net.initialization import Plan, first_net
 from giornata.models.linear.design_matrix import Design
 from giornata.tasks import TASKS
-from jobs.train import most_searched
 from jobs.training import part_fitting
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples
 from jobs.training.distributed import LEARNERS, Learner, bytes_of_row, deep_net, learner_of
 from jobs.training.fitting import is_large
 from jobs.training.part_fitting import FitConfig, fit_parts, fit_together
+from jobs.training.search_data import most_searched
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
