@@ -557,7 +557,7 @@ def test_an_interrupted_training_goes_on_and_meets_the_version_before(spark, wor
     monkeypatch.setattr(TrialRunner, "submit", counted)
     training = train.TrainingRequest(world.model, AS_OF, str(uuid.uuid4()), "anna")
     with monkeypatch.context() as patched:
-        patched.setattr(train, "parameter_sets", Mock(side_effect=KeyboardInterrupt))
+        patched.setattr(stages, "parameter_sets", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train.run(spark, world.settings, training, clock)
     assert len(ran) == 4
