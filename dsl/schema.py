@@ -1,4 +1,4 @@
-"""What an expression may read: columns of the row and features of the store, by name and type."""
+"""The schema of an expression's inputs: row columns and store features, by name and type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class GroupSchema:
 
 @dataclass(frozen=True)
 class Schema:
-    """What expressions may use: the columns of the row, the feature groups of the store, a project's functions.
+    """The names an expression may use: row columns, feature groups of the store, functions of the project.
 
     `barred` says of columns of the row why none may use them, in words that follow the column.
     """
@@ -88,7 +88,7 @@ def store_input_name(use: str, feature: str) -> str:
 
 @dataclass(frozen=True)
 class StoreInput:
-    """What is read of one feature group by one choice of keys.
+    """The features that are read from one feature group, with the row columns that hold its keys.
 
     group: its name; keys: {entity name: row column that holds it}; features: {feature: type}, AGE among them where
     the age of the row is asked for.

@@ -1,4 +1,4 @@
-"""What the site needs beside docs/: the pages at the top of the repository, and links that hold inside of it."""
+"""Adds README, CONTRIBUTING and CHANGELOG to the site, and rewrites links so that they work inside of it."""
 
 import re
 from pathlib import Path

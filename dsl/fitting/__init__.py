@@ -1,1 +1,1 @@
-"""What fitted functions keep of the training rows: mergeable aggregates and quantiles."""
+"""The state of fitted functions: aggregates and quantiles of the training rows that can be merged."""

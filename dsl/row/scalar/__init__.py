@@ -25,4 +25,4 @@ NAMES: dict[str, object] = {
         )
     },
 }
-"""What the table's row sources can name, beside what dsl/row/compile.py offers."""
+"""Names available to the generated row functions, beside those that dsl/row/compile.py adds."""

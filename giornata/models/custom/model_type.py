@@ -28,7 +28,7 @@ from giornata.models.base import (
     PredictionError,
 )
 from giornata.models.custom.loading import load_class, told_as
-from giornata.models.tasks import check_labels
+from giornata.models.label_checks import check_labels
 from giornata.tasks import TASKS
 
 __all__ = ["Custom", "CustomModel", "CustomType", "Setting"]

@@ -6,8 +6,8 @@ from giornata.dataset import Dataset
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.deep_net.network import DeepNet
+from giornata.models.label_checks import check_labels, check_task
 from giornata.models.parameters import ParameterTable
-from giornata.models.tasks import check_labels, check_task
 
 __all__ = ["DeepNetType"]
 

@@ -30,8 +30,8 @@ from giornata.documents.model import Bounds, Dimension, Scalar
 from giornata.errors import BundleError, DataError
 from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.forecast.methods import METHODS, carry_on
+from giornata.models.label_checks import check_labels
 from giornata.models.parameters import ParameterTable
-from giornata.models.tasks import check_labels
 
 __all__ = ["Forecast", "ForecastType"]
 

@@ -25,13 +25,13 @@ from giornata.dataset import Dataset, Matrix, Predictions, Vector
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.models.base import Callback, Parameters
 from giornata.models.classes import places_of, shares_of_counts
+from giornata.models.label_checks import check_labels, check_task
 from giornata.models.linear.design_matrix import Design
 from giornata.models.linear.multiclass_predictor import ClassScores
 from giornata.models.linear.penalty import DEFAULT_SPACE, PENALTIES, Penalty
 from giornata.models.linear.predictor import LinearScore
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
-from giornata.models.tasks import check_labels, check_task
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression

@@ -16,12 +16,12 @@ import numpy as np
 from giornata.dataset import Dataset, Matrix, Vector
 from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.models.base import Callback, Parameters
+from giornata.models.label_checks import check_labels, check_task
 from giornata.models.linear.design_matrix import Design
 from giornata.models.linear.penalty import DEFAULT_SPACE, PENALTIES, Penalty
 from giornata.models.linear.predictor import LinearScore
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting
-from giornata.models.tasks import check_labels, check_task
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

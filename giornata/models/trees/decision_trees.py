@@ -23,9 +23,9 @@ from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
 from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.classes import class_shares, places_of, scaled_to_one
+from giornata.models.label_checks import check_labels, check_task
 from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
-from giornata.models.tasks import check_labels, check_task
 from giornata.models.trees.arrays import NODE_FILES, Nodes, Walk, read_nodes
 from giornata.models.trees.label_offset import offset_of
 from giornata.tasks import TASKS

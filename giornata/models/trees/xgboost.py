@@ -22,8 +22,8 @@ from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
 from giornata.models.base import Callback, FitError, Parameters
 from giornata.models.classes import places_of, scaled_to_one
+from giornata.models.label_checks import check_labels, check_task
 from giornata.models.parameters import ParameterTable
-from giornata.models.tasks import check_labels, check_task
 from giornata.models.trees.label_offset import offset_of
 from giornata.models.trees.xgboost_file import check_trees
 

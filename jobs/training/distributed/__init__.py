@@ -15,9 +15,9 @@ from giornata.models import ModelType
 from giornata.models.base import FitError, FittedModel, Parameters
 from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.k_means import KMeansType
+from giornata.models.label_checks import check_labels
 from giornata.models.linear.logistic import LogisticType
 from giornata.models.linear.regression import LinearType
-from giornata.models.tasks import check_labels
 from giornata.models.trees.xgboost import BoostedTreesType
 from jobs.runtime.spark_errors import SPARK_ERRORS, cause, is_shut_down
 from jobs.training.distributed import boosted_trees, deep_net, k_means, linear

@@ -7,7 +7,7 @@ import pytest
 
 from giornata.models.base import FitError
 from giornata.models.classes import class_shares, scaled_to_one, softmax
-from giornata.models.tasks import check_task
+from giornata.models.label_checks import check_task
 
 
 @pytest.mark.parametrize(
