@@ -54,6 +54,10 @@ test: ## Install and run every test, on servers of the tests' own
 test-fast: install ## Run the tests that need no server
 	@$(BIN)/pytest -m "not stack and not demo"
 
+.PHONY: bench
+bench: install ## List the benchmarks, or run one: make bench NAME=dsl OPTIONS="..."
+	@$(BIN)/python -m bench $(NAME) $(OPTIONS)
+
 .PHONY: fuzz
 fuzz: install ## Draw many thousand cases for the feature language, documents, bundles and requests (an hour)
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest --timeout=7200 tests/dsl tests/giornata/*/test_fuzz_*.py

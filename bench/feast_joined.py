@@ -1,7 +1,8 @@
 """What Feast's local engines give for a small case of the point-in-time join: tests/jobs/feast_joined.json.
 
-    uv venv /tmp/feast && uv pip install --python /tmp/feast "feast[duckdb]==0.67.0"
-    /tmp/feast/bin/python -m bench.feast_joined
+    build/bench/environments/feast/bin/python -m bench.feast_joined
+
+with the environment that `make bench NAME=feast_transformations` makes.
 
 The case has ties, rows at the very edge of a ttl, nulls among values and keys, entities without rows, asking rows that
 are alike and feature rows that are there twice. Feast is asked twice, about each moment and about a millisecond

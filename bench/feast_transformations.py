@@ -1,9 +1,6 @@
 """The 30 expressions of bench/dsl.py as an on-demand transformation of Feast, whose function is the one by hand there.
 
-    uv venv /tmp/feast && uv pip install --python /tmp/feast feast==0.67.0 polars
-    /tmp/feast/bin/python -m bench.feast_transformations
-
-Feast has an environment of its own, because its versions of libraries are others than Giornata's. In one run, one row
+`make bench NAME=feast_transformations`, by the Python of Feast's environment. In one run, one row
 each: the language, the transformation alone (`transform_dict`, python mode), and Feast's online request for it.
 """
 
@@ -16,6 +13,13 @@ from feast.transformation.python_transformation import PythonTransformation
 from feast.types import Bool, Float64, Int64, String, UnixTimestamp
 
 from bench.dsl import EXPRESSIONS, SCHEMA, by_hand, fitted, least, rows_of
+from bench.figures import recorded, show
+
+NEEDS = ("feast",)
+RUN_BY = "feast"
+
+# The least ratios wanted.
+GOALS = {"by hand": 0.9, "Feast's transformation": 1.0, "Feast's online request": 10.0}
 
 TYPES = {"int": Int64, "float": Float64, "bool": Bool, "str": String, "timestamp": UnixTimestamp}
 
@@ -31,7 +35,13 @@ def transform(inputs: dict[str, object]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Check that both give the same answers, measure and print."""
+    """Measure and print."""
+    with recorded("feast_transformations"):
+        measure()
+
+
+def measure() -> None:
+    """The figures. Both must give the same answers."""
     rows, features = ROWS, fitted(ROWS)
 
     view = OnDemandFeatureView(
@@ -84,9 +94,14 @@ def main() -> None:
             10,
         )
     taken["Feast's online request"] *= 10
-    for name, seconds in taken.items():
-        print(
-            f"{name:>24}  {seconds * 1e3:8.1f} us a row   {seconds / taken['language']:6.2f} of the language"
+    ours = taken["language"]
+    for name, goal in GOALS.items():
+        show(
+            f"one row, x of {name}",
+            f"{ours * 1e3:.1f} us",
+            f"{taken[name] * 1e3:.1f} us",
+            taken[name] / ours,
+            goal,
         )
 
 

@@ -1,31 +1,29 @@
 """Speed of the feature store on a year of flights, beside Feast 0.67 and the bare Cassandra driver, in one run.
 
-    uv venv /tmp/feast
-    uv pip install --python /tmp/feast "feast[cassandra,duckdb]==0.67.0" polars
-    python -m bench.feature_store --feast /tmp/feast/bin/python
+    make bench NAME=feature_store OPTIONS="--days 60 --rows 10000"
 
-The local stack must be up. Feast has an environment of its own, because its versions of libraries are others than
-Giornata's. A line a figure, `name ours peer ratio goal met|short`; `--parts` runs some of them, `--days` and `--rows`
-make them smaller. The backfill leaves the project `bench_flights` in the stores, and the other parts use it;
-`--parts remove` takes it away.
+Feast has an environment of its own, because its versions of libraries are others than Giornata's. `--parts` runs
+some of them, `--days` and `--rows` make them smaller. The backfill leaves the project `bench_flights` in the stores,
+and the other parts use it; `--parts remove` takes it away.
 """
 
 import argparse
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import joining, online
+from bench.environments import peer_python
+from bench.figures import recorded
 from bench.flights_year import DAYS, PROJECT, backfill, flights_year, remove
 from jobs.runtime.session import start
 
+NEEDS = ("stack", "feast")
 PARTS = ("backfill", "join", "growth", "online", "push")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="bench.feature_store", description="Speed of the feature store.")
-    parser.add_argument("--feast", required=True, help="the Python of an environment with Feast")
     parser.add_argument(
         "--parts", type=lambda text: text.split(","), default=PARTS, help=f"{','.join(PARTS)} or remove"
     )
@@ -35,8 +33,10 @@ def main() -> None:
     if "remove" in arguments.parts:
         remove()
         return
-    print(f"{os.cpu_count()} cores, load average {' '.join(f'{load:.1f}' for load in os.getloadavg())}")
-    with flights_year() as (settings, groups):
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(unknown)}: {', '.join(PARTS)} or remove")
+    feast = str(peer_python("feast"))
+    with recorded("feature_store"), flights_year() as (settings, groups):
         spark = start(settings, "bench")
         for part in arguments.parts:
             with TemporaryDirectory() as name:
@@ -49,21 +49,15 @@ def main() -> None:
                         f"and statistics included; tables loaded before in {done.loading:.0f} s"
                     )
                 elif part == "join":
-                    joining.beside_feast(
-                        spark, groups, arguments.feast, folder, arguments.days, arguments.rows
-                    )
+                    joining.beside_feast(spark, groups, feast, folder, arguments.days, arguments.rows)
                 elif part == "growth":
                     joining.growth(spark, groups, folder, arguments.days, arguments.rows)
                 elif part == "online":
-                    online.beside_feast(spark, settings, groups, arguments.feast, folder, arguments.days)
-                elif part == "push":
-                    online.push_beside_driver(spark, settings, groups, folder)
+                    online.beside_feast(spark, settings, groups, feast, folder, arguments.days)
                 else:
-                    parser.error(f"there is no part {part}: {', '.join(PARTS)} or remove")
+                    online.push_beside_driver(spark, settings, groups, folder)
         spark.stop()
-    print(
-        f"load average {' '.join(f'{load:.1f}' for load in os.getloadavg())}; {PROJECT} stays in the stores"
-    )
+    print(f"{PROJECT} stays in the stores")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,41 @@
-"""How a benchmark prints what it measured: a line a figure."""
+"""How a benchmark tells what it measured: a line a figure, and all of them in one JSON file."""
 
-from collections.abc import Sequence
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
-__all__ = ["percentile", "show"]
+__all__ = ["FOLDER", "Figure", "percentile", "recorded", "show"]
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "build" / "bench"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What was measured of us and of a peer; the goal is the least ratio wanted, or the greatest (`at_most`)."""
+
+    name: str
+    ours: str
+    peer: str
+    ratio: float
+    goal: float
+    at_most: bool
+    met: bool
+
+
+_shown: list[Figure] = []
 
 
 def show(name: str, ours: str, peer: str, ratio: float, goal: float, at_most: bool = False) -> None:
-    """`name ours peer ratio goal met|short`; the goal is the least ratio wanted, or the greatest."""
+    """Print `name ours peer ratio goal met|short`; the goal is the least ratio wanted, or the greatest."""
     met = ratio <= goal if at_most else ratio >= goal
+    _shown.append(Figure(name, ours, peer, ratio, goal, at_most, met))
     sign = "<=" if at_most else ">="
     print(
         f"{name:<44} {ours:>14} {peer:>22}   {ratio:7.2f}  {sign} {goal:<5g} {'met' if met else 'short'}",
@@ -15,6 +43,56 @@ def show(name: str, ours: str, peer: str, ratio: float, goal: float, at_most: bo
     )
 
 
+@contextmanager
+def recorded(benchmark: str, folder: Path = FOLDER) -> Iterator[None]:
+    """Write the figures that are shown inside, with machine, commit and date, to `<benchmark>.json` in the folder.
+
+    Of a benchmark that fails or is interrupted there are the figures until then.
+    """
+    _shown.clear()
+    written = {"benchmark": benchmark, "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": _commit()}
+    written |= {"machine": _machine()}
+    print(f"{os.cpu_count()} cores, load average {_load()}", flush=True)
+    try:
+        yield
+    finally:
+        written |= {"figures": [asdict(figure) for figure in _shown]}
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{benchmark}.json").write_text(json.dumps(written, indent=2) + "\n")
+        print(f"load average {_load()}; the figures are in {folder / benchmark}.json", flush=True)
+
+
 def percentile(seconds: Sequence[float], share: float) -> float:
     """The value that `share` of the values do not exceed."""
     return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
+
+
+def _commit() -> str | None:
+    """The commit of this checkout, `-dirty` where files differ from it; None outside of one."""
+    asked = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    try:
+        return subprocess.run(asked, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _machine() -> dict[str, object]:
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _processor() -> str:
+    """What Linux calls the processor; elsewhere the name of its architecture."""
+    described = Path("/proc/cpuinfo")
+    lines = described.read_text().splitlines() if described.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _load() -> str:
+    return " ".join(f"{load:.1f}" for load in os.getloadavg())

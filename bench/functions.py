@@ -1,6 +1,6 @@
 """Speed of the function library for one row: generated rows beside null-safe Python written by hand.
 
-`python -m bench.functions` prints, for each function, the processor time of a call in microseconds and its ratio to the
+`make bench NAME=functions` prints, for each function, the processor time of a call in microseconds and its ratio to the
 same thing written by hand, measured in turn in one process; the least of several rounds counts. Reading the inputs
 from the row is part of both.
 """
@@ -15,7 +15,13 @@ from time import process_time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bench.figures import recorded, show
 from dsl import Schema, compile_features
+
+NEEDS = ()
+
+# The greatest ratios wanted: a call alone also pays for being called, which a row of all pays once.
+ALONE, TOGETHER = 2.5, 1.1
 
 SCHEMA = Schema(
     {"a": "float", "b": "float", "c": "float", "d": "float", "s": "str", "n": "str", "t": "timestamp"}
@@ -162,7 +168,12 @@ def times(*functions: Callable[[Row], Any]) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    print(f"{'expression':52} {'row, µs':>8} {'by hand':>8} {'ratio':>6}")
+    with recorded("functions"):
+        measure()
+
+
+def measure() -> None:
+    """The figures of each function alone, and of all in one row. Both must give the same answers."""
     features = compile_features({expression: expression for expression in BY_HAND}, SCHEMA)
     for (expression, by_hand), value in zip(BY_HAND.items(), features.row(ROW), strict=True):
         expected = by_hand(ROW)
@@ -170,9 +181,12 @@ def main() -> None:
         assert value == expected or is_near, (expression, value, expected)
         row = compile_features({"f": expression}, SCHEMA).row
         ours, theirs = times(row, by_hand)
-        print(f"{expression:52} {ours:8.2f} {theirs:8.2f} {ours / theirs:6.2f}")
+        show(expression, f"{ours:.2f} us", f"by hand {theirs:.2f} us", ours / theirs, ALONE, at_most=True)
     together, theirs = times(features.row, lambda row: [by_hand(row) for by_hand in BY_HAND.values()])
-    print(f"{f'all {len(BY_HAND)} in one row':52} {together:8.2f} {theirs:8.2f} {together / theirs:6.2f}")
+    show(
+        f"all {len(BY_HAND)} in one row",
+        f"{together:.2f} us", f"by hand {theirs:.2f} us", together / theirs, TOGETHER, at_most=True,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":
