@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import yaml
 
 from giornata.dataset import Dataset
 from giornata.documents.model import TYPES, ModelSpec
@@ -17,8 +18,7 @@ from giornata.errors import NotFoundError
 from giornata.models import _TYPES, model_type
 from giornata.models.base import ParameterError
 
-PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "documents.md").read_text()
-SECTION = PAGE.split("### Model types")[1].split("\n## ")[0]
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "model_types.md").read_text()
 
 
 def test_documents_know_the_types_and_their_tasks():
@@ -29,7 +29,7 @@ def test_documents_know_the_types_and_their_tasks():
 
 
 def test_the_reference_names_the_types_and_their_tasks():
-    rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|", SECTION.split("\n####")[0], re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|", PAGE.split("\n## ")[0], re.MULTILINE)
     assert {name: tuple(tasks.split(", ")) for name, tasks in rows} == TYPES
 
 
@@ -39,9 +39,7 @@ def test_the_reference_names_every_parameter(name):
     with pytest.raises(ParameterError) as caught:
         model_type(name).check({"?": 1}, {})
     parameters = set(str(caught.value).split("there are ")[1].split(", "))
-    listed = re.search(rf"^#### [^\n]*`{name}`[^\n]*\n(.*?)(?=^####|\Z)", SECTION, re.MULTILINE | re.DOTALL)[
-        1
-    ]
+    listed = re.search(rf"^## [^\n]*`{name}`[^\n]*\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)[1]
     cells = re.findall(r"^\| (`.*?) \|", listed, re.MULTILINE)
     rows = {word for cell in cells for word in re.findall(r"`(\w+)`", cell)}
     only = {
@@ -50,6 +48,22 @@ def test_the_reference_names_every_parameter(name):
         for word in re.findall(r"`(\w+)`", cell)
     }
     assert {word for word in rows if name in only.get(word, {name})} == parameters
+
+
+@pytest.mark.parametrize("name", [name for name in TYPES if name != "custom"])
+def test_the_defaults_and_the_ends_of_ranges_in_the_reference_are_accepted(name):
+    listed = re.search(rf"^## [^\n]*`{name}`[^\n]*\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)[1]
+    found = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|", listed, re.MULTILINE)
+    rows = [row for row in found if f"only `{name}`" in row[1] or "(only" not in row[1]]
+    assert rows
+    for parameter, span, default in rows:
+        ends = re.findall(r"(?<![\w`])[\d.,]+\b", span.partition(" (only")[0])
+        values = re.findall(r"`([^`]+)`", span.partition(" (only")[0])
+        for text in [*ends, *values, *re.findall(r"`([^`]+)`", default)]:
+            model_type(name).check({parameter: yaml.safe_load(text.replace(",", ""))}, {})
+        for end, beyond in zip(ends, (-1, 1), strict=False):
+            with pytest.raises(ParameterError, match=rf"parameter {parameter} is at least"):
+                model_type(name).check({parameter: yaml.safe_load(end.replace(",", "")) + beyond}, {})
 
 
 ANSWER = """
