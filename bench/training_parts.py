@@ -70,9 +70,9 @@ def _groups(rows: pd.DataFrame) -> Iterator[tuple[Key, pd.DataFrame]]:
 def _on_executors(
     matrix: DataFrame, sizes: Mapping[Key, int], parameters: Mapping[str, Scalar]
 ) -> dict[Key, bytes]:
-    recipe = FitConfig(TYPE, "regression", [parameters], 0, len(FEATURES), {}, FEATURES)
+    config = FitConfig(TYPE, "regression", [parameters], 0, len(FEATURES), {}, FEATURES)
     candidates = {(key, 0): rows for key, rows in sizes.items()}
-    fitted = fit_parts(matrix, candidates, ["train", "validation"], recipe, TASKS)
+    fitted = fit_parts(matrix, candidates, ["train", "validation"], config, TASKS)
     return {key: part.files["model.ubj"] for (key, _), part in fitted.items()}
 
 

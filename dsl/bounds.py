@@ -1,17 +1,17 @@
-"""Bounds of whole-number expressions, which tell where 64 bits may not be enough and a check is needed."""
+"""Bounds of whole-number expressions, which tell where a result may not fit in 64 bits and needs a check."""
 
 from dsl.tree import Call, Constant, If, Node
 from dsl.types import INT_BOUNDS, IntBounds, Type
 
 
 class BoundsOf:
-    """Least and greatest value of every int node of some trees; remembers what it worked out."""
+    """Least and greatest value of every int node of some trees; caches its results."""
 
     def __init__(self) -> None:
         self._known: dict[Node, IntBounds | None] = {}
 
     def __call__(self, node: Node) -> IntBounds | None:
-        """Bounds of the node's value, held to 64 bits; other types have none."""
+        """Bounds of the node's value, clipped to 64 bits; None for other types."""
         if node not in self._known:
             self._known[node] = self._held(node)
         return self._known[node]
@@ -23,7 +23,7 @@ class BoundsOf:
         return max(low, INT_BOUNDS[0]), min(high, INT_BOUNDS[1])
 
     def unlimited(self, node: Node) -> IntBounds:
-        """Bounds of an int node before its result is held to 64 bits."""
+        """Bounds of an int node before its result is clipped to 64 bits."""
         match node:
             case Constant(value=int() as value):
                 return value, value

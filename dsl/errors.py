@@ -1,4 +1,4 @@
-"""The errors of the feature language: what is wrong, where, and what to write instead."""
+"""Errors of the feature language: what is wrong, where, and what to write instead."""
 
 import re
 from collections.abc import Iterable
@@ -11,9 +11,8 @@ class GiornataError(Exception):
 class LanguageError(GiornataError):
     """One mistake in one expression.
 
-    feature: name of the feature; message: what is wrong; line and column: where, counted from 1 in characters;
-    length: how many characters of that line are meant (at least 1); suggestion: what to write instead, or None;
-    text: the whole expression.
+    `feature` names the feature, `message` says what is wrong, `line` and `column` where, counted from 1 in characters.
+    `length` is the number of characters to mark (at least 1), `suggestion` a correction or None, `text` the expression.
     """
 
     def __init__(
@@ -36,7 +35,7 @@ class LanguageError(GiornataError):
         self.text = text
 
     def excerpt(self) -> str:
-        """The offending line with a caret under each character that is meant; half a surrogate pair is shown as �."""
+        """The offending line with a caret under each marked character; half a surrogate pair is shown as �."""
         lines = re.sub("[\ud800-\udfff]", "\ufffd", self.text).split("\n")
         line = lines[self.line - 1] if self.line <= len(lines) else ""
         lead = "".join("\t" if character == "\t" else " " for character in line[: self.column - 1])
@@ -67,11 +66,11 @@ class SchemaError(GiornataError):
 
 
 class StoredFormError(GiornataError):
-    """Stored features (JSON) that this version cannot read or that contradict themselves."""
+    """Stored features (JSON) that this version cannot read, or that contradict themselves."""
 
 
 class InputError(GiornataError):
-    """A value or column handed to compiled features that is not of its declared type."""
+    """A value or column passed to compiled features that is not of its declared type."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(name, message)
@@ -83,14 +82,14 @@ class InputError(GiornataError):
 
 
 class NotFittedError(GiornataError):
-    """Features with fitted functions were used before they learned their state."""
+    """Features with fitted functions were used before they were fitted."""
 
 
 class UdfError(GiornataError):
-    """A function of a project that raised, or returned what its signature does not say.
+    """A project's function raised an error, or returned a value that does not match its signature.
 
-    name: how expressions call it; message: what it did; arguments: those of the row at hand; row: the number of the
-    row in a frame, counted from 0, or None for a single row.
+    `name` is the function's name in expressions, `message` says what happened, `arguments` are those of the row, and
+    `row` is the row's number in a frame, counted from 0, or None for a single row.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Compiled features: a checked set that learns, is stored as JSON, and computes by row or by column."""
+"""Compiled features: a checked set of expressions that is fitted, stored as JSON, and computed by row or by column."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 FORMAT = "giornata-features"
 VERSION = 2
 READABLE = (1, 2)
-"""Version 1 knows no stated keys and no age; what it can say means the same."""
+"""Version 1 has no stated keys and no age of rows; everything it has means the same."""
 
 
 def compile_features(
     features: Mapping[str, str], schema: Schema, define: Mapping[str, str] | None = None
 ) -> "CompiledFeatures":
-    """Check expressions by name against what they may read.
+    """Check expressions by name against the schema of their inputs.
 
-    An expression may use any other by its bare name, in any order. define holds expressions that can be used like
-    that and are no features themselves; a name that is in both is that of define's.
-    Raises LanguageErrors with every mistake of every expression.
+    An expression may use any other by its bare name, in any order. `define` holds expressions that can be used like
+    that but are not features; for a name that is in both, `define` counts. Raises LanguageErrors with every mistake of
+    every expression.
     """
     trees, errors = check_named(features, define or {}, schema)
     if errors:
@@ -46,11 +46,11 @@ def compile_features(
 
 @dataclass(frozen=True)
 class CompiledFeatures:
-    """Checked features in order; trees holds them by name, states what each fitted call has learned, by its text.
+    """Checked features in order: `trees` by name, and `states`, the state of each fitted call by its text.
 
     An input is named as in the expression: a row column by its name, `store.group.feature` as `group__feature`,
-    `store.group(entity=row.column).feature` as `group__column__feature`. Missing is null; NaN and infinity are null
-    too. Pickling (for Spark's executors) carries the JSON form and nothing else.
+    `store.group(entity=row.column).feature` as `group__column__feature`. Missing values are null, and so are NaN and
+    infinity. Pickling (for Spark's executors) carries only the JSON form.
     """
 
     trees: Mapping[str, Node]
@@ -68,7 +68,7 @@ class CompiledFeatures:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """What must be handed in or looked up, the keys of the store among the row columns."""
+        """The inputs to pass in or to look up; keys of the store are among the row columns."""
         nodes = distinct(self.trees.values())
         row = {node.name: str(node.type) for node in nodes if isinstance(node, RowColumn)}
         store: dict[str, StoreInput] = {}
@@ -107,15 +107,15 @@ class CompiledFeatures:
 
     @property
     def is_fitted(self) -> bool:
-        """Whether every fitted function has learned its state."""
+        """Whether every fitted function has its state."""
         return all(key in self.states for key in self._fitted_calls)
 
     @cached_property
     def row(self) -> RowFunction:
-        """The function from {input: value} of one row to the list of values, in the order of names.
+        """The function from {input: value} of one row to the list of values, in the order of `names`.
 
-        Timestamps are aware datetimes. An absent input is null. It raises InputError for a value that is not of its
-        input's type. Raises NotFittedError before fitting.
+        Timestamps are aware datetimes. An absent input is null. The function raises InputError for a value that is not
+        of its input's type. Raises NotFittedError before fitting.
         """
         return compile_row(list(self._lowered.values()))
 
@@ -134,14 +134,14 @@ class CompiledFeatures:
 
     @cached_property
     def learns_target(self) -> bool:
-        """Whether a fitted function learns from the label, so that a row's value must come from other rows."""
+        """Whether a fitted function uses the label, so that a row's value must come from other rows."""
         return any(call.function.learns_target for call in self._fitted_calls.values())
 
     def aggregate(self, frame: "pl.DataFrame", target: "pl.Series | None" = None) -> dict[str, Any]:
-        """What the fitted functions learn from these training rows alone, as JSON, to be merged with that of others.
+        """The partial aggregate of fitted functions over these training rows, as JSON, to be merged with others.
 
-        target holds the rows' labels (Float64), for functions that learn from them; rows whose label is null, NaN or
-        infinite are left out by these. Raises NotFittedError where it is needed and absent.
+        `target` holds the rows' labels (Float64), for functions that use them; these leave out rows whose label is
+        null, NaN or infinite. Raises NotFittedError if labels are needed and absent.
         """
         arguments = self._argument_program.run(frame)
         return {
@@ -153,7 +153,7 @@ class CompiledFeatures:
 
     @cached_property
     def categories(self) -> dict[str, int]:
-        """The features that are codes of a vocabulary, with how many codes there are: 0, 1, … below that number.
+        """The features that are codes of a vocabulary, with the number of codes; codes are 0, 1, … below that number.
 
         Raises NotFittedError before fitting.
         """
@@ -179,10 +179,10 @@ class CompiledFeatures:
     def fitted(
         self, aggregate: dict[str, Any], of_others: dict[str, Any] | None = None
     ) -> "CompiledFeatures":
-        """The features with the state that the aggregate of all training rows gives.
+        """The features with the state from the aggregate of all training rows.
 
-        of_others: for rows that are themselves trained on, the aggregate of the rows without these. What is learned
-        from labels comes from it.
+        `of_others` is for rows that are training rows themselves: the aggregate of the other rows. State that depends
+        on labels comes from it.
         """
         states = {
             key: _fit(call).state(
@@ -194,7 +194,7 @@ class CompiledFeatures:
         return CompiledFeatures(self.trees, states)
 
     def to_json(self) -> dict[str, Any]:
-        """The features and what they learned as JSON."""
+        """The features and their state as JSON."""
         written: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
@@ -207,13 +207,13 @@ class CompiledFeatures:
 
     @cached_property
     def udfs(self) -> Udfs | None:
-        """The project's functions, where a feature calls one."""
+        """The project's functions, if a feature calls one."""
         called = (node.function for node in distinct(self.trees.values()) if isinstance(node, Call))
         return next((function.udfs for function in called if isinstance(function, UdfFunction)), None)
 
     @classmethod
     def from_json(cls, written: Mapping[str, Any]) -> "CompiledFeatures":
-        """The features that to_json wrote. Raises StoredFormError where they cannot be read."""
+        """The features that `to_json` wrote. Raises StoredFormError if they cannot be read."""
         if written.get("format") != FORMAT:
             raise StoredFormError(f"expected {FORMAT}, got {written.get('format')!r:.40}")
         if written.get("version") not in READABLE:
@@ -259,7 +259,7 @@ class CompiledFeatures:
 
 
 def _read_udfs(written: Any) -> Udfs:
-    """Stored functions of a project, checked against their version. Nothing of them is run yet."""
+    """Stored functions of a project, checked against their version. They are not run yet."""
     if not isinstance(written, dict) or not isinstance(written.get("source"), str):
         raise StoredFormError("stored features lack the source of their functions")
     try:
@@ -279,7 +279,7 @@ def _fit(call: Call) -> Fit:
 
 
 def _beside(key: str, values: "pl.Series", target: "pl.Series | None") -> "pl.DataFrame":
-    """The values and labels that a function learns from."""
+    """The values and labels from which a function is fitted."""
     import polars as pl
 
     if target is None:
@@ -292,7 +292,7 @@ def _constants(call: Call) -> tuple[Any, ...]:
 
 
 def _read_state(key: str, calls: Mapping[str, Call], written: Any) -> State:
-    """A stored state, checked against the types of what its function learns."""
+    """A stored state, checked against the types that its function declares."""
     if key not in calls:
         raise StoredFormError(f"there is a state for {key!r:.80}, which no feature calls")
     kinds = _fit(calls[key]).state_types
@@ -312,7 +312,7 @@ def _read_learned(key: str, name: str, kind: str, value: Any) -> Any:
 
 
 def _read_item(key: str, name: str, kind: str, value: Any) -> int | float | str:
-    """One value that was learned."""
+    """One value of a state."""
     if isinstance(value, bool):
         pass
     elif kind == "float" and isinstance(value, int | float) and math.isfinite(value):

@@ -35,7 +35,7 @@ EVERY: Ranges = ((0, 0xD7FF), (0xE000, 0x10FFFF))
 
 
 class PatternError(GiornataError):
-    """What is wrong with a pattern, and the index of the character where."""
+    """A pattern that is not valid, with a message and the index of the character."""
 
     def __init__(self, index: int, message: str) -> None:
         super().__init__(index, message)
@@ -104,7 +104,7 @@ def compile_pattern(written: str) -> Pattern:
 
 
 def problem(written: str) -> str | None:
-    """What is wrong with a pattern and where, or None."""
+    """Message and position of the mistake in a pattern, or None."""
     try:
         compile_pattern(written)
     except PatternError as error:
@@ -125,7 +125,7 @@ def finder(written: str) -> Callable[[str], bool]:
 
 
 def extractor(written: str) -> Callable[[str], str | None]:
-    """What the pattern extracts where it is first found in a text, or None where it is not or its brackets are not."""
+    """The extracted text of a pattern's first match, or None without a match or without the bracketed group in it."""
     pattern = compile_pattern(written)
     group = pattern.group
     search, anywhere = _engine(pattern.source)
@@ -139,9 +139,9 @@ def extractor(written: str) -> Callable[[str], str | None]:
 
 
 def _engine(source: str, *, never_capture: bool = False) -> tuple[Callable[..., Any], object]:
-    """RE2's own search over UTF-8, which gives the place of each group in bytes, and its word for anywhere.
+    """RE2's own search over UTF-8, which gives the position of each group in bytes, and its constant for "unanchored".
 
-    The package's search for Python texts takes three times as long, so what it calls is called here; the package is
+    The package's search for Python texts takes three times as long, so its internals are called here; the package is
     pinned for that.
     """
     import re2

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 AGE = "event_age"
 """Written like a feature of any group, `store.group.event_age`: seconds from the event time of the row that was found
-to the moment of asking, null where there is no row. No feature can have this name."""
+to the moment of the prediction, null if there is no row. No feature can have this name."""
 
 
 def _typed(columns: Mapping[str, str], where: str) -> dict[str, Type]:
@@ -29,10 +29,10 @@ def _typed(columns: Mapping[str, str], where: str) -> dict[str, Type]:
 
 @dataclass(frozen=True)
 class GroupSchema:
-    """A feature group: the names and types of its entity (its key) and of its features.
+    """A feature group: names and types of its entity (its key) and of its features.
 
-    `name` is what it is called once compiled, where that is not its name in expressions: of groups that have
-    versions, the one that is meant.
+    `name` is the group's name once compiled, if it differs from the name in expressions: for a group with versions, the
+    version that is meant.
     """
 
     entity: Mapping[str, str]
@@ -44,7 +44,7 @@ class GroupSchema:
 class Schema:
     """The names an expression may use: row columns, feature groups of the store, functions of the project.
 
-    `barred` says of columns of the row why none may use them, in words that follow the column.
+    `barred` gives reasons why a row column must not be used, in words that follow the column's name.
     """
 
     row: Mapping[str, str]
@@ -74,7 +74,7 @@ class Schema:
 def store_use(group: str, keys: Mapping[str, str]) -> str:
     """Name of a group as looked up by {entity: row column}, in the entity's order.
 
-    It is the group's own where every key is the column of its name, else `group__column`, with each column.
+    It is the group's own name if every key is the column of the same name, else `group__column`, with each column.
     """
     if all(entity == column for entity, column in keys.items()):
         return group
@@ -82,7 +82,7 @@ def store_use(group: str, keys: Mapping[str, str]) -> str:
 
 
 def store_input_name(use: str, feature: str) -> str:
-    """Name under which a feature is handed in: `use__feature`."""
+    """Name under which a feature is passed in: `use__feature`."""
     return f"{use}__{feature}"
 
 
@@ -90,8 +90,8 @@ def store_input_name(use: str, feature: str) -> str:
 class StoreInput:
     """The features that are read from one feature group, with the row columns that hold its keys.
 
-    group: its name; keys: {entity name: row column that holds it}; features: {feature: type}, AGE among them where
-    the age of the row is asked for.
+    `keys` is {entity name: row column that holds it}, `features` {feature: type}, including AGE if the age of the row
+    is used.
     """
 
     group: str
@@ -106,10 +106,10 @@ class StoreInput:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a set of features reads: {row column: type}, keys of the store included, and {use: StoreInput}.
+    """The inputs of a set of features: {row column: type}, with keys of the store, and {use: StoreInput}.
 
-    A use is a group with one choice of keys, named by `store_use`. nullable: the row columns whose null makes no
-    feature null, because each that uses them says what holds then.
+    A use is a group with one choice of keys, named by `store_use`. `nullable` are the row columns whose null makes no
+    feature null, because each feature that uses them handles null.
     """
 
     row: Mapping[str, str]

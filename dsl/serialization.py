@@ -1,9 +1,8 @@
-"""Checked trees to JSON and back; what comes back is checked again, as if written anew.
+"""Checked trees to JSON and back. Trees that are read are checked again, as if newly written.
 
-A node is an object whose first key tells its kind:
-{"constant": value, "type"}, {"row": name, "type"}, {"store": group, "feature", "keys": {entity: row column}, "type"},
-{"call": function, "arguments": [...], "type"}, {"if": node, "then", "else"}, {"and": [...]}, {"or": [...]},
-{"not": node}, {"in": node, "items": [...]}.
+A node is an object whose first key tells its kind: {"constant": value, "type"}, {"row": name, "type"}, {"store": group,
+"feature", "keys": {entity: row column}, "type"}, {"call": function, "arguments": [...], "type"}, {"if": node, "then",
+"else"}, {"and": [...]}, {"or": [...]}, {"not": node}, {"in": node, "items": [...]}.
 """
 
 import math
@@ -26,7 +25,7 @@ PYTHON: dict[Type, type] = {Type.INT: int, Type.FLOAT: float, Type.BOOL: bool, T
 
 
 class Place(NamedTuple):
-    """Where a node stands while it is read: its depth, and the functions of the project that it may call."""
+    """The position of a node while it is read: its depth, and the functions of the project that it may call."""
 
     depth: int = 0
     udfs: "Udfs | None" = None
@@ -66,7 +65,7 @@ def to_json(node: Node) -> dict[str, Any]:
 
 
 def from_json(stored: Any, place: Place = _TOP) -> Node:
-    """The node that was stored. Raises StoredFormError where it is none that the checker could have made."""
+    """The stored node. Raises StoredFormError if the checker could not have produced it."""
     if place.depth > MAX_TREE_DEPTH:
         raise StoredFormError("a stored expression is nested too deep")
     if not isinstance(stored, dict) or not stored:

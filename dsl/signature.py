@@ -1,4 +1,4 @@
-"""What a row of the function table says: signature, documentation and the meanings for one row and for columns."""
+"""An entry of the function table: signature, documentation, and implementations for one row and for columns."""
 
 import ast
 from collections.abc import Callable, Mapping
@@ -14,12 +14,12 @@ VARIABLES: dict[str, tuple[Type, ...]] = {
     "value": SCALARS,
     "anything": tuple(Type),
 }
-"""Words of a signature that stand for one type each per call, and the types they may stand for."""
+"""Type variables of signatures, with the types that each may stand for in a call."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter: kind is a type, a word of VARIABLES, or `zone` (a constant time-zone name)."""
+    """A parameter: `kind` is a type, a type variable of VARIABLES, or `zone` (a constant time-zone name)."""
 
     name: str
     kind: str
@@ -33,7 +33,7 @@ class Parameter:
 class Example:
     """An expression and its value, for given row columns.
 
-    training holds the rows a fitted function learns from, targets their labels for one that learns from these.
+    `training` holds the rows to which a fitted function is fitted, `targets` their labels if it uses them.
     """
 
     expression: str
@@ -44,44 +44,44 @@ class Example:
 
 
 class Fit(Protocol):
-    """How a fitted function learns, in one pass, the same for every partitioning of the rows.
+    """How a function is fitted, in one pass, the same however the rows are partitioned.
 
-    state_types: {name: type} of what it learns: int, float, str, "words" (a tuple of texts) or "floats" (of floats).
+    `state_types` is {name: type} of its state: int, float, str, "words" (a tuple of texts) or "floats" (of floats).
     """
 
     state_types: Mapping[str, str]
 
     def aggregate(self, values: Any) -> dict[str, Any]:
-        """Partial aggregate of a pl.Series, as JSON; of a pl.DataFrame of value and target if it learns from labels."""
+        """Partial aggregate of a pl.Series, as JSON; of a pl.DataFrame of value and target if labels are used."""
 
     def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
         """Aggregate of both parts together."""
 
     def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
-        """What is learned from the aggregate of all rows."""
+        """The state for the aggregate of all rows."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Function:
-    """One meaning of one name for one list of parameter types.
+    """An overload: one meaning of a name for one list of parameter types.
 
-    A function is null when an argument is null, unless handles_null. It means one of three equal things:
-    definition, an expression of this language over the parameters (and what was learned); or row and columns.
+    A function is null when an argument is null, unless `handles_null`. It is implemented in one of two ways: by
+    `definition`, an expression of this language over the parameters (and the fitted state), or by `row` and `columns`.
 
-    row: Python source with {parameter} for each value, which is never null (unless handles_null), and never
-        NaN or infinite unless the parameter is in passes; it may use the names of dsl/scalar.
-    columns: from one Polars expression (constants as Python values) per parameter to a Polars expression.
-    bind: from the constants (a repeated one as a tuple) and what was learned to further named values for row and
-        columns.
-    passes: float parameters that may be handed in NaN or infinite, which makes the result so.
-    may_be_non_finite: the result may come out NaN or infinite on either back end; both stand for null.
-    partial: whether row may come out None though no argument is null, told from the bounds of the arguments.
-    bounds: of the result from those of the arguments, before it is held to 64 bits; None where it always fits.
-    full: names that columns needs as whole columns, because Polars computes otherwise with a scalar.
-    repeats: columns uses an argument more than once, so each is computed beforehand.
-    ranges: {constant parameter: least and greatest value allowed}.
-    checks: {constant parameter: function that tells what is wrong with a value, or None}.
-    learns_target: whether fit learns from the label beside the argument.
+        row: Python source with {parameter} for each value, which is never null (unless handles_null), and never
+            NaN or infinite unless the parameter is in passes; it may use the names of dsl/row/scalar.
+        columns: from one Polars expression (constants as Python values) per parameter to a Polars expression.
+        bind: from the constants (a repeated one as a tuple) and the fitted state to further named values for row and
+            columns.
+        passes: float parameters that may be NaN or infinite, which makes the result so.
+        may_be_non_finite: the result may be NaN or infinite on either back end; both stand for null.
+        partial: whether row may return None for arguments that are not null, given the bounds of the arguments.
+        bounds: of the result from those of the arguments, before it is clipped to 64 bits; None if it always fits.
+        full: names that columns needs as whole columns, because Polars computes differently with a scalar.
+        repeats: columns uses an argument more than once, so each is computed beforehand.
+        ranges: {constant parameter: least and greatest value allowed}.
+        checks: {constant parameter: function that says what is wrong with a value, or None}.
+        learns_target: whether fit uses the label beside the argument.
     """
 
     signature: str
@@ -128,7 +128,7 @@ class Function:
 
     @cached_property
     def returns(self) -> str:
-        """A type, or a word of VARIABLES that a parameter has settled."""
+        """A type, or a type variable that a parameter determines."""
         return ast.unparse(self._parsed.returns) if self._parsed.returns else ""
 
     @cached_property

@@ -20,7 +20,7 @@ _FIELDS = {
 
 @cache
 def parts(written: str) -> tuple[tuple[str, str], ...]:
-    """The pieces of a format: (code, "") or ("", character). Raises ValueError telling what is wrong."""
+    """The pieces of a format: (code, "") or ("", character). Raises ValueError that says what is wrong."""
     if len(written) > MAX_LENGTH:
         raise ValueError(f"a format has at most {MAX_LENGTH} characters")
     found = []
@@ -42,7 +42,7 @@ def parts(written: str) -> tuple[tuple[str, str], ...]:
 
 
 def write_problem(written: str) -> str | None:
-    """What is wrong with a format to write, or None."""
+    """The mistake in a format for writing, or None."""
     try:
         parts(written)
     except ValueError as error:
@@ -51,7 +51,7 @@ def write_problem(written: str) -> str | None:
 
 
 def read_problem(written: str) -> str | None:
-    """What is wrong with a format to read, or None: it needs a whole date, and whole times before fractions."""
+    """The mistake in a format for reading, or None: it needs a whole date, and whole times before fractions."""
     if problem := write_problem(written):
         return problem
     codes = [code for code, _ in parts(written) if code]

@@ -15,7 +15,7 @@ Value = int | float | bool | str | tuple[Any, ...] | None
 
 
 class _Hashed:
-    """Works out a node's hash once: trees share nodes, and every node is looked up many times."""
+    """Computes a node's hash once: trees share nodes, and every node is looked up many times."""
 
     __slots__ = ("_hash",)
     __match_args__: tuple[str, ...] = ()
@@ -50,13 +50,13 @@ class RowColumn(_Hashed):
 
     @property
     def column(self) -> str:
-        """Name under which the value is handed in."""
+        """Name under which the value is passed in."""
         return self.name
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFeature(_Hashed):
-    """`store.group.feature`; keys pairs each entity name of the group with the row column that holds it.
+    """`store.group.feature`; `keys` pairs each entity name of the group with the row column that holds it.
 
     The feature may also be AGE, the age of the row found.
     """
@@ -74,15 +74,15 @@ class StoreFeature(_Hashed):
 
     @property
     def column(self) -> str:
-        """Name under which the value is handed in."""
+        """Name under which the value is passed in."""
         return store_input_name(self.use, self.feature)
 
 
 @dataclass(frozen=True, slots=True)
 class Call(_Hashed):
-    """A function of the table applied; the arguments fill its parameters in order and have exactly their types.
+    """A call of a function of the table; the arguments fill its parameters in order and have exactly their types.
 
-    state is what a fitted function has learned, as (name, value) pairs; trees as written have none.
+    `state` is the state of a fitted function, as (name, value) pairs; it is empty in trees as written.
     """
 
     __hash__ = _Hashed.hash

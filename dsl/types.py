@@ -21,7 +21,7 @@ class Type(StrEnum):
 
     @property
     def item(self) -> "Type | None":
-        """The type of a list's items, None for a type that is no list."""
+        """The type of a list's items, None for a type that is not a list."""
         return Type(self[5:-1]) if self.startswith("list[") else None
 
 
@@ -31,7 +31,7 @@ LISTS = {kind: Type(f"list[{kind}]") for kind in SCALARS}
 
 
 IntBounds = tuple[int, int]
-"""The least and the greatest value that a whole number can have."""
+"""The least and the greatest value of a whole number."""
 
 INT_BOUNDS: IntBounds = (-(2**63), 2**63 - 1)
 
@@ -40,7 +40,7 @@ ORDERED = (Type.INT, Type.FLOAT, Type.STR, Type.TIMESTAMP)
 
 
 def is_text(value: str) -> bool:
-    """Whether a text is made of whole characters: half of a surrogate pair is none."""
+    """Whether a text consists of whole characters: half of a surrogate pair is not one."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 

@@ -31,7 +31,7 @@ from dsl.row import inputs
 from dsl.signature import Function
 from dsl.types import Type
 from dsl.udf_code.allowed_names import BUILTINS, MODULES
-from dsl.udf_code.check import TWIN, findings
+from dsl.udf_code.check import VECTORISED, findings
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,9 +81,9 @@ class Udfs:
         return hashlib.sha256(self.source.encode()).hexdigest()
 
     @property
-    def twins(self) -> tuple[str, ...]:
-        """The functions that have a twin over columns."""
-        return tuple(name for name in self.functions if f"{name}{TWIN}" in self._defined)
+    def vectorised(self) -> tuple[str, ...]:
+        """The functions that also have a vectorised form."""
+        return tuple(name for name in self.functions if f"{name}{VECTORISED}" in self._defined)
 
     @cached_property
     def _defined(self) -> frozenset[str]:
@@ -141,16 +141,16 @@ class Udfs:
         return call
 
     def columns(self, name: str) -> Callable[..., "pl.Expr"]:
-        """The Polars expression of the function: its twin, or a call for each row."""
+        """The Polars expression of the function: its vectorised form, or a call for each row."""
         function = self.functions[name]
         returns = Type(function.returns)
 
-        def by_twin(call: Callable[..., Any], **arguments: "pl.Expr") -> "pl.Expr":
+        def by_column(call: Callable[..., Any], **arguments: "pl.Expr") -> "pl.Expr":
             import polars as pl
 
             from dsl.polars.types import POLARS
 
-            value = self.namespace[f"{name}{TWIN}"](**arguments)
+            value = self.namespace[f"{name}{VECTORISED}"](**arguments)
             needed = [
                 argument.is_not_null()
                 for argument, optional in zip(arguments.values(), function.optional, strict=True)
@@ -164,7 +164,7 @@ class Udfs:
 
             return over_rows(call, list(arguments.values()), returns)
 
-        return by_twin if name in self.twins else by_row
+        return by_column if name in self.vectorised else by_row
 
 
 def _import(name: str, *others: Any) -> ModuleType:
@@ -224,7 +224,7 @@ def parse_udfs(source: str) -> Udfs:
     public = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _is_public(node.name)]
     names = {node.name for node in public}
     for node in public:
-        if node.name.endswith(TWIN) and node.name.removesuffix(TWIN) in names:
+        if node.name.endswith(VECTORISED) and node.name.removesuffix(VECTORISED) in names:
             continue
         found = _function(udfs, node)
         if isinstance(found, UdfFunction):
@@ -232,12 +232,16 @@ def parse_udfs(source: str) -> Udfs:
         else:
             errors += [_error(source, place, message) for place, message in found]
     errors += [
-        _error(source, node, f"the twin does not take the parameters of {node.name.removesuffix(TWIN)}")
+        _error(
+            source,
+            node,
+            f"the vectorised function does not take the parameters of {node.name.removesuffix(VECTORISED)}",
+        )
         for node in public
-        if node.name.removesuffix(TWIN) in functions
-        and node.name.endswith(TWIN)
+        if node.name.removesuffix(VECTORISED) in functions
+        and node.name.endswith(VECTORISED)
         and [argument.arg for argument in node.args.args]
-        != [parameter.name for parameter in functions[node.name.removesuffix(TWIN)].parameters]
+        != [parameter.name for parameter in functions[node.name.removesuffix(VECTORISED)].parameters]
     ]
     if errors:
         raise LanguageErrors(sorted(errors, key=lambda error: (error.line, error.column)))

@@ -23,7 +23,7 @@ import re2
 
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.custom_code import CustomCode
-from giornata.documents.udfs import twin_problems
+from giornata.documents.udfs import vectorised_problems
 from giornata.errors import GiornataError
 from giornata.models import model_type
 
@@ -105,9 +105,9 @@ def _class(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
         yield {"message": str(error), "model": task["model"]}
 
 
-def _twins(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
+def _vectorised(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
     udfs = _documents(folder).udfs
-    for problem in twin_problems(udfs, "udfs.py") if udfs else ():
+    for problem in vectorised_problems(udfs, "udfs.py") if udfs else ():
         yield {"file": "udfs.py", "line": problem.line, "column": problem.column, "message": problem.message}
 
 
@@ -180,7 +180,7 @@ def _documents(folder: Path) -> ProjectDocuments:
 _KINDS: dict[str, Callable[[Path, Mapping[str, Any]], Iterator[Fault]]] = {
     "module": _module,
     "class": _class,
-    "twins": _twins,
+    "vectorised": _vectorised,
     "expectation": _expectation,
 }
 

@@ -31,7 +31,7 @@ from giornata.stores.repository import Repository
 from jobs.features.point_in_time import join
 from jobs.hive.prerequisites import check_groups, check_tables
 from jobs.hive.publish import ensure_table, publish
-from jobs.hive.scan import FILED_DAY, filed_rows
+from jobs.hive.scan import PARTITION_DAY, scan_partitions
 from jobs.hive.schema import SQL_TYPES, input_frame
 from jobs.monitoring.prediction_table import PARTITIONS, inputs_json, prediction_id, predictions_columns
 from jobs.runtime.failures import Failures
@@ -136,11 +136,11 @@ def _asked_rows(
     """The rows that belong to the days of [begin, end), with _DAY: one without an event time was never asked."""
     asked_day = F.date_format(data.event_time, "yyyy-MM-dd")
     return (
-        filed_rows(spark, project, data, [*data.key, *inputs], begin, end)
+        scan_partitions(spark, project, data, [*data.key, *inputs], begin, end)
         .where(F.col(data.event_time).isNotNull())
-        .withColumn(_DAY, F.greatest(asked_day, FILED_DAY))
+        .withColumn(_DAY, F.greatest(asked_day, PARTITION_DAY))
         .where((F.col(_DAY) >= begin.date().isoformat()) & (F.col(_DAY) < end.date().isoformat()))
-        .drop(FILED_DAY)
+        .drop(PARTITION_DAY)
     )
 
 

@@ -1,4 +1,4 @@
-"""Syntax tree to checked tree: names found in the schema, types worked out, every mistake reported with its place."""
+"""Checks one expression: resolves names in the schema, infers types, and reports every mistake with its position."""
 
 import ast
 import math
@@ -53,14 +53,14 @@ WORDS = {
 }
 
 Typed = Node | None
-"""A checked node, or None below which a mistake was already reported."""
+"""A checked node, or None where a mistake has been reported below it."""
 
 
 class Checker:
-    """Checks one expression; errors collects every mistake.
+    """Checks one expression; `errors` collects every mistake.
 
-    names: further names that may be used, with their nodes, None where a mistake in one was already reported.
-    is_definition: whether it is that of a function, which can also call the table's parts.
+    `names` are further names that may be used, with their nodes, None where a mistake in one was already reported.
+    `is_definition` says whether the expression is the definition of a function, which may also call internal functions.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class Checker:
         self.errors: list[LanguageError] = []
 
     def root(self, body: ast.expr) -> Node | None:
-        """The checked tree of a whole expression, or None when errors says why not."""
+        """The checked tree of a whole expression, or None if there are errors."""
         checked = self.node(body)
         if isinstance(checked, Null):
             return self.fail(body, "the value is always null, so it has no type")
         return None if self.errors else checked
 
     def fail(self, node: ast.AST, message: str, suggestion: str | None = None) -> Typed:
-        """Report a mistake; None, which stands for the part where it is."""
+        """Report a mistake and return None, which stands for the part with the mistake."""
         self.errors.append(self.source.error(node, message, suggestion))
         return None
 
@@ -148,7 +148,7 @@ class Checker:
         )
 
     def list_literal(self, node: ast.List) -> Node | None:
-        """[literals]; its items may be null."""
+        """A list literal `[a, b]`; its items may be null."""
         if not node.elts:
             return self.fail(node, "the list is empty, so it has no type")
         items = [self.node(item) for item in node.elts]
@@ -206,7 +206,7 @@ class Checker:
     def store_input(
         self, node: ast.Attribute, named: ast.expr, group: str, call: ast.Call | None = None
     ) -> Node | None:
-        """A feature of the store; call states keys, the others are the row columns of their names."""
+        """A feature of the store. `call` states keys; the others are the row columns of the same names."""
         if group not in self.schema.store:
             near = nearest(group, self.schema.store)
             return self.fail(
@@ -235,7 +235,7 @@ class Checker:
         return StoreFeature(schema.name or group, node.attr, tuple(keys), Type(features[node.attr]))
 
     def key_by_name(self, node: ast.expr, group: str, entity: str, kind: str) -> RowColumn | None:
-        """The row column that has the name and the type of an entity."""
+        """The row column with the name and type of an entity."""
         found = self.schema.row.get(entity)
         if entity in self.schema.barred:
             self.fail(
@@ -257,7 +257,7 @@ class Checker:
     def stated_keys(
         self, call: ast.Call, group: str, entity: Mapping[str, str]
     ) -> dict[str, RowColumn] | None:
-        """The row columns of `store.group(entity=row.name)`, or None where a mistake was reported."""
+        """The row columns of `store.group(entity=row.name)`, or None if a mistake was reported."""
         stated: dict[str, RowColumn] = {}
         form = f"store.{group}({', '.join(f'{name}=row.…' for name in entity)})"
         before = len(self.errors)
@@ -285,7 +285,7 @@ class Checker:
     def stated_key(
         self, node: ast.expr, name: str, group: str, kind: str, stated: dict[str, RowColumn]
     ) -> None:
-        """Put the row column of one stated key into stated, or report why it cannot be one."""
+        """Add the row column of one stated key to `stated`, or report why it cannot be one."""
         value = self.node(node)
         if isinstance(value, RowColumn):
             stated[name] = value
@@ -301,7 +301,7 @@ class Checker:
             )
 
     def name(self, node: ast.Name) -> Node | None:
-        """A bare name: another expression, or a parameter in a definition."""
+        """A bare name: another expression, or a parameter inside a definition."""
         if node.id in self.names:
             return self.names[node.id]
         if node.id in ("row", "store"):
@@ -509,7 +509,7 @@ class Checker:
         return self.apply(node, name, positional, keywords)
 
     def rows(self, name: str) -> tuple[Function, ...]:
-        """The meanings of a name."""
+        """All overloads of a name."""
         return (self.udfs[name],) if name in self.udfs else overloads(name)
 
     def apply(
@@ -519,7 +519,7 @@ class Checker:
         positional: list[Node | Null | None],
         keywords: Mapping[str, Node | Null | None] | None = None,
     ) -> Node | Null | None:
-        """A call of the row of the table that the arguments fit best."""
+        """A call of the overload that fits the arguments best."""
         keywords = keywords or {}
         given = [*positional, *keywords.values()]
         if any(argument is None for argument in given):
@@ -538,7 +538,7 @@ class Checker:
     def make_call(
         self, node: ast.expr, function: Function, bound: list["Node | Null"], variable: Type | None
     ) -> Node | Null | None:
-        """The call, its arguments converted to the parameters' types and its constants checked."""
+        """The call with its arguments converted to the parameters' types and its constants checked."""
         if variable is None and any(parameter.kind in VARIABLES for parameter in function.parameters):
             if function.returns in VARIABLES:
                 return Null()
@@ -566,7 +566,7 @@ class Checker:
         positional: list["Node | Null | None"],
         keywords: Mapping[str, "Node | Null | None"],
     ) -> Typed:
-        """Report that no row of the table takes these arguments."""
+        """Report that no overload takes these arguments."""
         kinds = [_kind(argument) for argument in positional]
         rows = self.rows(name)
         hint = _conversion_hint(

@@ -1,6 +1,6 @@
-"""Checked tree to the plainer tree that both back ends read.
+"""Lowers a checked tree to the simpler tree that both back ends compile.
 
-Definitions are written out, learned state is put in, constants are folded.
+Definitions are expanded, fitted state is inserted, constants are folded.
 """
 
 import ast
@@ -22,18 +22,18 @@ MIRRORED = {"==": "==", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 """The comparison that means the same with its sides exchanged."""
 
 State = Mapping[str, Any]
-"""What one fitted call has learned, by name."""
+"""The state of one fitted call, by name."""
 
 
 class Lowering:
-    """Lowers trees; states holds what each fitted call, by its text, has learned."""
+    """Lowers trees; `states` holds the state of each fitted call, by the call's text."""
 
     def __init__(self, states: Mapping[str, State]) -> None:
         self._states = states
         self._done: dict[Node, Node] = {}
 
     def __call__(self, node: Node) -> Node:
-        """The lowered tree. Raises NotFittedError where a fitted call has learned nothing yet."""
+        """The lowered tree. Raises NotFittedError where a fitted call has no state yet."""
         if node not in self._done:
             lowered = _fold(self._lower(node))
             # A definition is lowered around arguments that are lowered already: those stay as they are.
@@ -87,7 +87,7 @@ class Lowering:
 
 
 def written_out(node: Call) -> Node:
-    """The definition of a function that learns nothing, with the call's arguments in it."""
+    """The definition of a function without state, with the call's arguments inserted."""
     last = node.function.parameters[-1]
     if last.is_repeated and not last.is_constant and len(node.arguments) != 2:
         paired = _pairwise(node)
@@ -129,7 +129,7 @@ def _parsed(definition: str) -> ast.expr:
 
 
 def _fold(node: Node) -> Node:
-    """The value itself of a node that has only constants below."""
+    """The value of a node whose operands are all constants, as a constant."""
     match node:
         case Call() if node.function.section == "udfs":
             return node

@@ -1,7 +1,7 @@
-"""Checks a set of named expressions that may use each other by their bare names, in an order in which that works.
+"""Checks a set of named expressions that may use each other by their bare names, in dependency order.
 
-An expression that is used is put into the tree of the one that uses it; both share the nodes, so that it is computed
-once. Here are only the names: what an expression may say is decided by dsl/checker/check.py.
+An expression that is used is put into the tree of the expression that uses it; both share the nodes, so that it is
+computed once. This module only handles the names: dsl/checker/check.py decides what an expression may contain.
 """
 
 import ast
@@ -16,15 +16,15 @@ from dsl.schema import Schema
 from dsl.tree import Node, children
 
 _Key = tuple[bool, str]
-"""Whether an expression is a feature, and its name: a feature may have the name of an expression beside it."""
+"""Whether an expression is a feature, and its name: a feature and a definition may have the same name."""
 
 
 def check_named(
     features: Mapping[str, str], define: Mapping[str, str], schema: Schema
 ) -> tuple[dict[str, Node], list[LanguageError]]:
-    """The features' trees by name, and every mistake in the features and in the expressions defined beside them.
+    """The features' trees by name, and every mistake in the features and in the definitions.
 
-    A bare name is that of an expression in define or, where there is none, of a feature.
+    A bare name is that of an expression in `define` or, if there is none, of a feature.
     """
     sources = {(False, name): Source(name, text) for name, text in define.items()}
     sources |= {(True, name): Source(name, text) for name, text in features.items()}
@@ -73,7 +73,7 @@ class _Names:
         return found, [error for errors in self._errors.values() for error in errors]
 
     def _in_order(self) -> list[_Key]:
-        """The expressions, each after those it uses; those that are part of a cycle are reported and left out."""
+        """The expressions, each after those it uses; those in a cycle are reported and left out."""
         uses = {key: set(used) for key, used in self._uses.items()}
         broken: set[_Key] = set()
         while True:
@@ -89,7 +89,7 @@ class _Names:
                 return [key for key in ordered if key not in broken]
 
     def _report_cycle(self, cycle: list[_Key]) -> None:
-        """Report expressions of which each uses the next, and the last the first, where the first is written."""
+        """Report a cycle of expressions, at the first one."""
         order = list(self._sources)
         start = cycle.index(min(cycle, key=order.index))
         cycle = cycle[start:] + cycle[:start]
@@ -107,7 +107,7 @@ class _Names:
 
 
 def _references(body: ast.expr, meant: Mapping[str, _Key]) -> dict[_Key, ast.Name]:
-    """The expressions that a syntax tree names, with the place of the first use; a called name is a function."""
+    """The expressions that a syntax tree uses, with the position of the first use. Called names are functions."""
     called = {id(node.func) for node in ast.walk(body) if isinstance(node, ast.Call)}
     accessed = {id(node.value) for node in ast.walk(body) if isinstance(node, ast.Attribute)}
     found: dict[_Key, ast.Name] = {}
@@ -118,7 +118,7 @@ def _references(body: ast.expr, meant: Mapping[str, _Key]) -> dict[_Key, ast.Nam
 
 
 def _measure(node: Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """Parts and levels of a tree with all that was put into it; looks at a shared node once."""
+    """Nodes and levels of a tree, with everything inserted into it; a shared node is visited once."""
     if id(node) not in known:
         below = [_measure(child, known) for child in children(node)]
         size = 1 + sum(parts for parts, _ in below)

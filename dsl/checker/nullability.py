@@ -1,6 +1,6 @@
-"""Which inputs an expression cannot do without: those whose null can make it null.
+"""Finds the inputs whose null can make an expression null.
 
-What an operation does by itself, such as a division by zero, is left aside.
+Nulls that an operation produces by itself, such as a division by zero, do not count.
 """
 
 from dsl.checker.lower import written_out
@@ -11,14 +11,14 @@ Names = frozenset[str]
 
 
 class NullsOf:
-    """Row columns whose null can make a node null, or features of the store; remembers what it worked out."""
+    """Row columns, or store features, whose null can make a node null; caches its results."""
 
     def __init__(self, *, of_store: bool = False) -> None:
         self._of_store = of_store
         self._known: dict[tuple[Node, frozenset[Node]], Names] = {}
 
     def __call__(self, node: Node, present: frozenset[Node] = frozenset()) -> Names:
-        """The columns, or store features as columns, where the nodes in present are known not to be null."""
+        """The columns, or store features as columns, given that the nodes in `present` are not null."""
         key = (node, present)
         if key not in self._known:
             self._known[key] = frozenset() if node in present else self._of(node, present)
@@ -53,7 +53,7 @@ class NullsOf:
 
 
 def _proved(condition: Node) -> frozenset[Node]:
-    """Nodes that are not null where a condition is true."""
+    """Nodes that are not null if a condition is true."""
     match condition:
         case And():
             return frozenset().union(*map(_proved, condition.operands))
@@ -69,7 +69,7 @@ def _proved(condition: Node) -> frozenset[Node]:
 
 
 def _refuted(condition: Node) -> frozenset[Node]:
-    """Nodes that are not null where a condition is not true: it may also be null then."""
+    """Nodes that are not null if a condition is not true, which includes null."""
     match condition:
         case Call() if condition.function.name == "is_null":
             return frozenset(condition.arguments)

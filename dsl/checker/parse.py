@@ -1,6 +1,6 @@
-"""Text to Python's syntax tree, within limits; nothing of it is ever run as Python.
+"""Parses text to Python's syntax tree, within limits. Nothing in it is ever run as Python.
 
-Only parses: what the tree may contain is decided by dsl/checker/check.py.
+Only parses: dsl/checker/check.py decides what the tree may contain.
 """
 
 import ast
@@ -16,7 +16,7 @@ MAX_NODES = 1_000
 MAX_DEPTH = 40
 MAX_TREE_NODES = 5_000
 MAX_TREE_DEPTH = 2 * MAX_DEPTH
-"""Of a checked tree, with all other expressions that were put into it."""
+"""Levels of a checked tree, with all other expressions that were put into it."""
 
 
 _TOKEN = re.compile(
@@ -46,7 +46,7 @@ class Source:
     def error_at(
         self, line: int, column: int, length: int, message: str, suggestion: str | None = None
     ) -> LanguageError:
-        """An error at a place counted from 1 in characters, held inside the text."""
+        """An error at a position counted from 1 in characters, clipped to the text."""
         lines = self.text.split("\n")
         if line > len(lines):
             line, column = len(lines), len(lines[-1]) + 1
@@ -63,7 +63,8 @@ class Source:
         return self.error_at(line, start, length, message, suggestion)
 
     def _place(self, line: int, offset: int) -> tuple[int, int]:
-        """Line and column from those of the tree: one line was put before the text, offsets count UTF-8 bytes."""
+        """Line and column from those of the tree: the parsed text has one line more at its top, and offsets count UTF-8
+        bytes."""
         text = self.text.split("\n")[line - 2]
         return line - 1, len(text.encode()[:offset].decode(errors="ignore")) + 1
 
@@ -100,7 +101,7 @@ def parse(source: Source) -> ast.expr:
 
 
 def _syntax(source: Source) -> ast.expr:
-    """Python's syntax tree of the text in brackets, so that an expression may go over several lines."""
+    """Python's syntax tree of the text in brackets, so that an expression may span several lines."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -148,7 +149,8 @@ def _syntax_error(source: Source, error: SyntaxError) -> LanguageError:
 
 
 def _meant(source: Source) -> Iterator[LanguageError]:
-    """Suggest what to write where a text is not an expression: a broken escape, an operator it lacks, = for ==."""
+    """Suggest a correction for text that is not an expression: a broken escape, an operator of another language, = for
+    ==."""
     tokens = list(_TOKEN.finditer(source.text))
     equals = []
     for place, token in enumerate(tokens):
@@ -212,7 +214,7 @@ def _too_deep(source: Source) -> LanguageError:
 
 
 def _unmatched(text: str) -> tuple[int, int]:
-    """Line and column of the first bracket without its partner, taking quotes as plain characters."""
+    """Line and column of the first unmatched bracket, treating quotes as plain characters."""
     opened: list[tuple[str, int, int]] = []
     partner = {")": "(", "]": "[", "}": "{"}
     for line, content in enumerate(text.split("\n"), start=1):

@@ -1,4 +1,4 @@
-"""Which row of the function table a call means: arguments to parameters, types to types, constants to their limits."""
+"""Overload resolution: binds arguments to parameters, types to types, and checks constants against their limits."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,23 +11,23 @@ from dsl.tree import Call, Constant, Node
 from dsl.types import Type, nearest
 
 PROMOTED = {Type.INT: Type.FLOAT, Type.INT_LIST: Type.FLOAT_LIST}
-"""The type that a value of a type becomes where that is needed."""
+"""The type to which a type is promoted where needed."""
 
 
 class Null:
-    """Marks the literal None, whose type the place where it stands decides."""
+    """Marks the literal None, whose type depends on where it stands."""
 
 
 @cache
 def zones() -> frozenset[str]:
-    """Time zones that can be named: UTC and the Area/Location names of the time-zone database."""
+    """The time zones that can be named: UTC and the Area/Location names of the time-zone database."""
     return frozenset(name for name in available_timezones() if "/" in name or name == "UTC")
 
 
 def constant_problem(
     function: Function, parameter: Parameter, argument: Node
 ) -> tuple[str, str | None] | None:
-    """Why a constant parameter does not allow its argument (message, suggestion), or None where it does."""
+    """Why a constant parameter does not accept its argument (message, suggestion), or None if it does."""
     said = f"{parameter.name} of {function.name}"
     if not isinstance(argument, Constant) or argument.value is None:
         return f"{said} must be a literal", None
@@ -46,7 +46,7 @@ def constant_problem(
 def bind(
     function: Function, positional: list["Node | Null | None"], keywords: Mapping[str, "Node | Null | None"]
 ) -> list["Node | Null"] | None:
-    """The arguments in the order of the parameters, or None where they do not fill them."""
+    """The arguments in the order of the parameters, or None if they do not fill them."""
     bound: list[Node | Null] = []
     parameters = function.parameters
     rest = list(positional)
@@ -72,7 +72,7 @@ def bind(
 
 
 def fit_types(function: Function, arguments: list["Node | Null"]) -> tuple[int, Type | None] | None:
-    """(number of arguments to convert, type that the signature's type word stands for), or None if they do not fit."""
+    """(number of arguments to convert, type of the signature's type variable), or None if the types do not fit."""
     conversions = 0
     variables = []
     allowed: tuple[Type, ...] = ()
@@ -99,7 +99,7 @@ def fit_types(function: Function, arguments: list["Node | Null"]) -> tuple[int, 
 
 
 def convert(node: "Node | Null", kind: Type) -> Node:
-    """The node as the type: null takes it on, an int becomes a float."""
+    """The node converted to a type: null takes any type, an int becomes a float."""
     if isinstance(node, Null):
         return Constant(None, kind)
     if node.type == kind:
@@ -117,12 +117,12 @@ def _as_float(value: Any) -> Any:
 
 @cache
 def to_float(kind: Type) -> Function:
-    """The row of the table that turns an int, or a list of ints, into floats."""
+    """The function that turns an int, or a list of ints, into floats."""
     return next(row for row in overloads("float") if row.parameters[0].kind == kind)
 
 
 def common_type(kinds: set[Type]) -> Type | None:
-    """The type that values of some types meet in: their own, or float for int and float; None where there is none."""
+    """The common type of some types: the same one, or float for int and float, or None."""
     if len(kinds) == 1:
         return next(iter(kinds))
     promoted = {PROMOTED.get(kind, kind) for kind in kinds}
@@ -130,7 +130,7 @@ def common_type(kinds: set[Type]) -> Type | None:
 
 
 def parameter_type(parameter: Parameter, variable: Type | None) -> Type:
-    """The type of a parameter, a word of VARIABLES standing for the given one."""
+    """The type of a parameter, with the type variable replaced."""
     if parameter.kind in VARIABLES:
         assert variable is not None
         return variable

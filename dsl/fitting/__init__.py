@@ -1,1 +1,1 @@
-"""The state of fitted functions: aggregates and quantiles of the training rows that can be merged."""
+"""Fits functions such as `normalize`: aggregates and quantiles of training rows that can be merged."""

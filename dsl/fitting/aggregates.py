@@ -1,9 +1,8 @@
-"""Learning of fitted functions: partial aggregates that merge to the same state for every partitioning of the rows.
+"""Partial aggregates of training rows that merge to the same state however the rows are partitioned.
 
-Aggregates hold whole numbers only, and whole numbers add up the same in any order. A float is a whole number times a
-power of two, so sums of floats and of their squares are kept exactly, as one (large) whole number over a fixed power
-of two, and are rounded once, when the state is made. Aggregates are JSON; an exact sum is written `0x1fp-4`, which is
-31 * 2**-4.
+Aggregates hold whole numbers only, which add up the same in any order. A float is a whole number times a power of two,
+so sums of floats and of their squares are kept exactly, as one (large) whole number over a fixed power of two, and are
+rounded once, when the state is computed. Aggregates are JSON; an exact sum is written `0x1fp-4`, which is 31 * 2**-4.
 """
 
 from collections.abc import Mapping
@@ -56,7 +55,7 @@ class Frequencies:
     state_types: Mapping[str, str] = {"words": "words"}
 
     def aggregate(self, values: "pl.Series") -> dict[str, Any]:
-        """How often each text occurs."""
+        """Number of occurrences of each text."""
         counts = values.drop_nulls().value_counts(sort=False)
         return {"counts": dict(sorted(zip(counts.to_series(0), counts.to_series(1), strict=True)))}
 
@@ -85,7 +84,7 @@ class Mean(Moments):
 
 
 class Shares(Frequencies):
-    """The shares that the most frequent texts have in all that are not null."""
+    """The most frequent texts with their shares of all values that are not null."""
 
     state_types: Mapping[str, str] = {"words": "words", "shares": "floats"}
 
@@ -114,7 +113,7 @@ class IntMode(Frequencies):
     state_types: Mapping[str, str] = {"mode": "int"}
 
     def aggregate(self, values: "pl.Series") -> dict[str, Any]:
-        """How often each int occurs, by its decimal digits."""
+        """Number of occurrences of each int, by its decimal digits."""
         import polars as pl
 
         return super().aggregate(values.cast(pl.String))
@@ -126,7 +125,7 @@ class IntMode(Frequencies):
 
 
 class TargetMeans:
-    """Means of the label by text, drawn towards the mean of all: (sum + weight * mean of all) / (count + weight).
+    """Mean label by text, shrunk to the overall mean: (sum + weight * overall mean) / (count + weight).
 
     After D. Micci-Barreca, A preprocessing scheme for high-cardinality categorical attributes (2001), with the
     m-estimate for the weights.
@@ -163,9 +162,9 @@ class TargetMeans:
         return {"all": _add_sums(left["all"], right["all"]), "words": dict(sorted(words.items()))}
 
     def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
-        """The words, most frequent first, the mean of each and that of all, null when there were no labels.
+        """The words, most frequent first, the mean of each and the overall mean, null if there were no labels.
 
-        constants holds the greatest number of words and the weight.
+        `constants` holds the greatest number of words and the weight.
         """
         size, weight = constants[0], Fraction(constants[1])
         count, total = aggregate["all"]
@@ -212,7 +211,7 @@ class Extremes:
 
 
 class _OfQuantiles:
-    """What all that learn quantiles have in common."""
+    """Base of the functions whose state is quantiles."""
 
     def aggregate(self, values: "pl.Series") -> dict[str, Any]:
         """Counts of groups of neighbouring floats."""
@@ -248,7 +247,7 @@ class Quartiles(_OfQuantiles):
 
 
 class Tails(_OfQuantiles):
-    """The values that cut off a share of the values at either end."""
+    """The values that cut off a share of the values at each end."""
 
     state_types: Mapping[str, str] = {"low": "float", "high": "float"}
 
@@ -259,12 +258,12 @@ class Tails(_OfQuantiles):
 
 
 class Boundaries(_OfQuantiles):
-    """The values that part the values into equally many."""
+    """The values that split the values into bins of equal size."""
 
     state_types: Mapping[str, str] = {"bounds": "floats"}
 
     def state(self, aggregate: dict[str, Any], constants: tuple[Any, ...]) -> dict[str, Any]:
-        """The different bounds, ascending, none when there were no values; constants holds the number of parts."""
+        """The distinct bounds, ascending, none if there were no values; `constants` holds the number of bins."""
         (parts,), quantile = constants, Quantiles(aggregate)
         found = {quantile(Fraction(part, parts)) for part in range(1, parts)}
         return {"bounds": tuple(sorted(bound for bound in found if bound is not None))}
@@ -325,7 +324,7 @@ def _write(number: int, unit: int) -> str:
 
 
 def _read(written: str, unit: int) -> int:
-    """The number whose multiple of 2**unit was written."""
+    """The number that `_write` wrote, as a multiple of 2**unit."""
     number, _, power = written.partition("p")
     return int(number, 16) << (int(power) - unit) if number != "0x0" else 0
 

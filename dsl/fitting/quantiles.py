@@ -1,4 +1,4 @@
-"""Quantiles of floats from a count of groups: bounded in size, and the same for every partitioning of the values.
+"""Quantiles of floats from counts of groups: bounded in size, and the same however the values are partitioned.
 
 The bits of a float, read as a whole number, are in the order of the floats (with the sign turned for negative ones).
 Such keys are counted after dropping their last `depth` bits, and the depth is the least that leaves at most MAX_GROUPS
@@ -84,7 +84,7 @@ class Quantiles:
         self._low, self._high = counted["low"], counted["high"]
 
     def __call__(self, share: Fraction) -> float | None:
-        """The value below which that share of the values lies, between neighbours in proportion; None without any."""
+        """The value below which a share of the values lies, interpolated linearly; None without values."""
         if not self._ends:
             return None
         rank = share * (self._ends[-1] - 1)

@@ -1,7 +1,7 @@
-"""The one table of operators and functions: name, signature, documentation, examples and both meanings.
+"""The table of operators and functions: name, signature, documentation, examples and both implementations.
 
-A new function is a new row in the module of its section. Its examples run as tests on both back ends, the generator of
-the equality test draws calls of it from its signature, and the reference page prints it.
+A new function is a new entry in the module of its section. Its examples run as tests on both back ends, the equality
+test generates calls of it from its signature, and the reference page lists it.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ TABLE: tuple[Function, ...] = (
 
 @cache
 def overloads(name: str) -> tuple[Function, ...]:
-    """The rows of a name, in the table's order; operators go by their symbol."""
+    """The entries of a name, in the table's order; operators go by their symbol."""
     return tuple(function for function in TABLE if function.name == name)
 
 

@@ -1,4 +1,4 @@
-"""Functions that make features of categories, and categories of numbers."""
+"""Functions from numbers to categories and from categories to features."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def bucket_index(x: "pl.Expr", bounds: tuple[float, ...]) -> "pl.Expr":
-    """How many of the ascending bounds are not above x."""
+    """Number of the ascending bounds that are not above x."""
     import polars as pl
 
     index = pl.lit(pl.Series(bounds, dtype=pl.Float64)).search_sorted(x, side="right")

@@ -1,4 +1,4 @@
-"""Functions that learn from the training rows."""
+"""Functions that are fitted to the training rows."""
 
 from typing import TYPE_CHECKING
 

@@ -29,7 +29,7 @@ _ITEMS: dict[Type, tuple[Any, Any]] = {
 
 
 def by_row(function: Callable[..., Any], returns: Type) -> Callable[..., "pl.Expr"]:
-    """The Polars expression that calls a function on each row in which no argument is null."""
+    """The Polars expression that calls a function on each row without a null argument."""
 
     def present(*arguments: Any) -> Any:
         return None if any(argument is None for argument in arguments) else function(*arguments)

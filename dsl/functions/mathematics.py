@@ -1,7 +1,7 @@
 """Roots, exponentials, logarithms and trigonometry.
 
-Python and Polars both call the C library for these (and nothing else in between), so they agree to the last bit. What
-Polars computes in another way (log10, log2, cbrt, atanh) is put together from such calls here, or absent.
+Python and Polars both call the C library for these, so they agree to the last bit. Functions that Polars computes in
+another way (log10, log2, cbrt, atanh) are composed of such calls here, or absent.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Functions of timestamps: what the clock of a zone shows, and time that passes."""
+"""Functions of timestamps: the clock of a time zone, and elapsed time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,8 @@ TIME = datetime(2013, 3, 10, 7, 30, tzinfo=UTC)
 NEW_YEAR = datetime(2013, 1, 1, tzinfo=UTC)
 """An instant for examples, still 2012 in New York."""
 LONGEST_GAP = timedelta(hours=3)
-"""No clock is put forward by more, but where a whole day is left out, and no such day begins a week or month."""
+"""The most by which a clock is put forward, except where a whole day is left out, and no such day begins a week or
+month."""
 
 
 def _calendar(name: str, doc: str, values: tuple[int, int], in_new_york: int, in_utc: int) -> Function:
@@ -107,7 +108,7 @@ def _parse_time(text: "pl.Expr", format: str, zone: str, read: object) -> "pl.Ex
 
 
 def _started(unit: str) -> Callable[..., "pl.Expr"]:
-    """The first instant at which a clock shows the beginning of a unit, or what follows where it never shows that."""
+    """The first instant at which a clock shows the beginning of a unit, or the next one if it never shows that."""
 
     def columns(local: "pl.Expr", zone: str) -> "pl.Expr":
         clock = local.dt.replace_time_zone(None).dt.truncate(unit)
@@ -508,4 +509,4 @@ PARTS = (
         repeats=True,
     ),
 )
-"""What definitions are made of and expressions cannot call; each is computed once for all that use it."""
+"""Internal functions that definitions use and expressions cannot call; each is computed once for all its users."""

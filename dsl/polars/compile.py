@@ -1,7 +1,8 @@
 """Column back end: Polars expressions for a whole set of lowered trees, run in stages.
 
 A stage adds columns that later ones use; every value that more than one expression uses is computed once, in such a
-column. Null is Polars' null. A float may be NaN or infinite, which both mean null, until it is settled (made null).
+column. Null is Polars' null. A float may be NaN or infinite, which both mean null, until it is settled: replaced by
+null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ class Column:
 
 
 class ColumnProgram:
-    """The computation of some trees, by name; made once, run on any number of frames."""
+    """Computes some trees, by name; built once, run on any number of frames."""
 
     def __init__(self, trees: Mapping[str, Node]) -> None:
         self._inputs = {
@@ -110,7 +111,7 @@ def _accept(frame: pl.DataFrame, name: str, kind: Type) -> pl.Series:
 
 
 def _is_accepted(found: pl.DataType, kind: Type) -> bool:
-    """Whether a column of a Polars type may be handed in for another one."""
+    """Whether a column of one Polars type is accepted for another."""
     if kind.item and isinstance(found, pl.List | pl.Array):
         inner = found.inner
         # In the type of a column it is an instance.
@@ -125,7 +126,7 @@ def _is_accepted(found: pl.DataType, kind: Type) -> bool:
 
 
 class Builder:
-    """Builds the expressions of some trees; stages fill as it goes."""
+    """Builds the expressions of some trees, and fills the stages on the way."""
 
     def __init__(self, trees: Sequence[Node]) -> None:
         self.stages: list[list[pl.Expr]] = []
@@ -156,7 +157,7 @@ class Builder:
         return column
 
     def named(self, column: Column) -> Column:
-        """The expression as a column of its own, computed in the stage in which it can be."""
+        """The expression as a column of its own, in the first stage in which it can be computed."""
         if column.is_name:
             return column
         self.count += 1

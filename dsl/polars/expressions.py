@@ -1,4 +1,4 @@
-"""Polars expressions that several functions are made of."""
+"""Polars expressions that several functions share."""
 
 import uuid
 from collections.abc import Callable, Sequence
@@ -15,11 +15,11 @@ _failures: dict[str, UdfError] = {}
 
 
 class RowFailedError(GiornataError):
-    """Of what goes wrong inside it Polars hands on the text alone, so this holds the key of the error itself."""
+    """Carries the key of an error through Polars, which only passes on an error's text."""
 
     @property
     def error(self) -> UdfError:
-        """The error, handed out once."""
+        """The error itself; it can be fetched once."""
         return _failures.pop(str(self).split("\n", 1)[0])
 
 
@@ -36,7 +36,7 @@ def choose(*cases: tuple["pl.Expr", "pl.Expr"]) -> "pl.Expr":
 
 
 def to_int(x: "pl.Expr") -> "pl.Expr":
-    """As Int64, without a fraction; null where it does not fit."""
+    """As Int64, without the fraction; null if it does not fit."""
     import polars as pl
 
     return x.cast(pl.Int64, strict=False)
@@ -50,7 +50,7 @@ def to_float(x: "pl.Expr") -> "pl.Expr":
 
 
 def over_rows(function: Callable[..., Any], arguments: "Sequence[pl.Expr]", returns: Type) -> "pl.Expr":
-    """The values of a Python function called on each row; an error of it names the row."""
+    """The values of a Python function called on each row; its errors name the row."""
     import polars as pl
 
     from dsl.polars.types import ONES, POLARS
@@ -73,7 +73,7 @@ def over_rows(function: Callable[..., Any], arguments: "Sequence[pl.Expr]", retu
 
 
 def by_value(x: "pl.Expr", meaning: Callable[[Any], Any], kind: "pl.DataType") -> "pl.Expr":
-    """A Python function of every value but null, called once for each different value."""
+    """A Python function of all values but null, called once for each distinct value."""
     import polars as pl
 
     def apply(values: pl.Series) -> pl.Series:

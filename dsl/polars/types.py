@@ -1,4 +1,4 @@
-"""The columns of Polars that hold the types of the language."""
+"""Polars types for the types of the language."""
 
 import polars as pl
 
@@ -16,5 +16,6 @@ POLARS |= {listed: pl.List(POLARS[item]) for item, listed in LISTS.items()}
 
 
 ONES = "#ones"
-"""A column of 1.0. With scalars Polars takes short cuts that change the result: it divides by multiplying with the
-reciprocal, has its own powers, and skips zero in sums, with the sign of zero. Such scalars are spread over this one."""
+"""A column of 1.0. With scalars, Polars takes short cuts that change the result: it divides by multiplying with the
+reciprocal, has powers of its own, and skips zero in sums, with the sign of zero. Such scalars are multiplied by this
+column."""

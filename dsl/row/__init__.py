@@ -1,1 +1,1 @@
-"""One row: a generated Python function for a set of expressions, and its inputs."""
+"""Row back end: a generated Python function for a set of expressions, and its inputs."""

@@ -1,11 +1,11 @@
 """Row back end: one straight-line Python function for a whole set of lowered trees.
 
-The source is generated here from the tree alone. Nothing the user wrote is put into it as text: numbers are written
-from int and float objects, names and texts are bound as constants. It runs without builtins.
+The source is generated from the tree alone. Nothing that the user wrote gets into it as text: numbers are written from
+int and float objects, names and texts are bound as constants. It runs without builtins.
 
-Every value that more than one expression uses is computed once, in a local; a value used on one side of an `if` only
-is computed there. Null is None. A float may be NaN or infinite, which both mean null, until it is settled (made None);
-sums and products hand it on as they hand on null, so one check at their end is enough.
+Every value that more than one expression uses is computed once, in a local; a value used on one side of an `if` only is
+computed there. Null is None. A float may be NaN or infinite, which both mean null, until it is settled (made None);
+sums and products pass it on as they pass on null, so one check at their end is enough.
 """
 
 import math
@@ -59,7 +59,7 @@ NAMES: dict[str, object] = {
     },
     **{name: value for name, value in vars(inputs).items() if name.startswith("accept_")},
 }
-"""What generated source can name: the functions that rows of the table use, and the checks of inputs."""
+"""Names for the generated source: the functions of the table, and the checks of inputs."""
 
 UNEXPECTED = {
     Type.INT: f"{{0}}.__class__ is not int or not {INT_BOUNDS[0]} <= {{0}} <= {INT_BOUNDS[1]}",
@@ -68,7 +68,8 @@ UNEXPECTED = {
     Type.STR: "{0}.__class__ is not str or not {0}.isascii()",
     Type.TIMESTAMP: "{0}.__class__ is not datetime or {0}.tzinfo is not UTC",
 }
-"""When a value handed in needs more than a glance: it is of another class, too large, NaN, infinite or not ASCII."""
+"""When a value that was passed in needs a full check: it has another class, or is too large, NaN, infinite or not
+ASCII."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Fragment:
 def compile_row(trees: Sequence[Node]) -> RowFunction:
     """The function from {input name: value} to the list of the trees' values.
 
-    An input that is absent is null. The function raises InputError for a value that is not of its declared type.
+    An absent input is null. The function raises InputError for a value that is not of its declared type.
     """
     writer = Writer(trees)
     source = writer.source()
@@ -108,7 +109,7 @@ def compile_row(trees: Sequence[Node]) -> RowFunction:
 
 
 class Writer:
-    """Writes the source of one function for some trees; names holds what the source refers to."""
+    """Writes the source of one function for some trees; `names` holds the objects that the source refers to."""
 
     def __init__(self, trees: Sequence[Node]) -> None:
         self.trees = trees
@@ -132,7 +133,7 @@ class Writer:
         return "def row(values):\n" + "\n".join("    " + line for line in self.lines) + "\n"
 
     def input(self, node: RowColumn | StoreFeature) -> Fragment:
-        """A local with the value handed in, checked."""
+        """A local with a checked input value."""
         name, key = self.new("i"), self.bind(node.column)
         self.lines += [
             f"{name} = get({key})",
@@ -198,7 +199,7 @@ class Writer:
         raise AssertionError(node)
 
     def call(self, node: Call) -> Fragment:
-        """A function of the table, its source filled in."""
+        """A function of the table, with its source filled in."""
         function = node.function
         guards: frozenset[str] = frozenset()
         filled: dict[str, str] = {}
@@ -238,7 +239,7 @@ class Writer:
         )
 
     def conditional(self, node: If) -> Fragment:
-        """An if, each side computed only where it is taken."""
+        """An if; each side is computed only when it is taken."""
         condition, proved = self.truth(node.condition)
         then_lines, then, then_code = self.side(node.then, proved)
         other_lines, other, other_code = self.side(node.otherwise, frozenset())

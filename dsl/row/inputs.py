@@ -1,4 +1,4 @@
-"""Values handed in for one row, brought to their declared types; a value of another type is an error naming it."""
+"""Converts the input values of one row to their declared types, or raises an error that names the input."""
 
 import math
 import operator

@@ -1,1 +1,1 @@
-"""Around the language: its reference page, traces of a row, checks of vectorised functions."""
+"""Tools around the language: its reference page, traces of a row, checks of vectorised functions."""

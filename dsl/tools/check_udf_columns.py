@@ -1,6 +1,6 @@
-"""Tries out the twins of a project's functions: the same values, bit for bit, on rows drawn for the purpose.
+"""Compares a project's vectorised functions with their scalar ones, bit for bit, on random rows.
 
-The rows are the same in every run, so that a difference is found again.
+The rows are the same in every run, so that a difference is reproducible.
 """
 
 import math
@@ -48,10 +48,12 @@ _EXTREMES: dict[Type, tuple[Any, ...]] = {
 
 
 def differences(udfs: Udfs) -> Iterator[tuple[str, str]]:
-    """(function, what is wrong) for each function whose twin does not mean the same. Raises UdfError for a source
-    that cannot be loaded."""
+    """(function, difference) for each function whose vectorised form gives another value.
+
+    Raises UdfError for a source that cannot be loaded.
+    """
     _ = udfs.namespace
-    for name in udfs.twins:
+    for name in udfs.vectorised:
         problem = _difference(udfs, name)
         if problem:
             yield name, problem
@@ -71,7 +73,7 @@ def _difference(udfs: Udfs, name: str) -> str | None:
         try:
             wanted.append(features.row(row)[0])
         except UdfError:
-            continue  # what raises has no value that the twin could give
+            continue  # there is no value to compare with
         rows.append(row)
     frame = pl.DataFrame(rows, schema={column: POLARS[kind] for column, kind in kinds.items()})
     try:

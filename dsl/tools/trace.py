@@ -1,4 +1,4 @@
-"""Expressions taken apart for people: every step with its type, what it learned, and its value for one row."""
+"""Explains expressions step by step: each step with its type, its fitted state, and its value for one row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from dsl.tree import And, Call, Constant, If, In, Node, Not, Or, RowColumn, Stor
 class Step:
     """One step of a computation.
 
-    says: what it does, without its operands; type: of its value; value: for the row at hand; problem: why there is no
-    value (None where there is one, or no row); state: what a fitted function has learned; operands: the steps before;
-    is_literal: whether it is written in the expression as it is.
+    `says` is what it does, without its operands; `type` is the type of its value and `value` the value for the row;
+    `problem` says why there is no value (None if there is one, or no row); `state` is the state of a fitted function;
+    `operands` are the steps before; `is_literal` says whether it is written in the expression as it is.
     """
 
     says: str
@@ -28,9 +28,9 @@ class Step:
 
 
 def trace(features: CompiledFeatures, row: Mapping[str, Any] | None = None) -> dict[str, Step]:
-    """The last step of each feature, with all before it; values only where a row is given.
+    """The last step of each feature, with all steps before it; with values only if a row is given.
 
-    A row maps inputs to values as CompiledFeatures.row takes it. Raises InputError for a value of another type.
+    A row maps inputs to values as `CompiledFeatures.row` takes it. Raises InputError for a value of another type.
     """
     steps: dict[Node, Step] = {}
 

@@ -1,1 +1,1 @@
-"""What the code of a project's functions may say."""
+"""Checks the code of a project's functions."""

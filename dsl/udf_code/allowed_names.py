@@ -133,11 +133,11 @@ INSTEAD: dict[str, str] = {
     **dict.fromkeys(("format", "format_map"), "write an f-string"),
     **dict.fromkeys(
         ("map_elements", "map_batches", "pipe", "register_plugin_function", "register_plugin"),
-        "leave the twin away: without one the function is called for each row",
+        "remove the vectorised function: without one, the function is called for each row",
     ),
     **dict.fromkeys(
         ("col", "all", "nth", "first", "last", "DataFrame", "LazyFrame", "Series", "select"),
-        "a twin makes its value from the columns that it is given",
+        "a vectorised function computes its value from its parameters only",
     ),
     **dict.fromkeys(
         ("getcontext", "setcontext", "localcontext", "Context"),

@@ -21,8 +21,8 @@ from dsl.udf_code.allowed_names import (
     words,
 )
 
-TWIN = "_columns"
-"""What the name of a function's twin over Polars expressions ends in."""
+VECTORISED = "_columns"
+"""Suffix of a vectorised function's name: `speed_columns` computes `speed` by Polars expressions."""
 
 _FORBIDDEN: dict[type[ast.AST], str] = {
     ast.ClassDef: "a class",
@@ -57,8 +57,8 @@ def findings(tree: ast.Module) -> Iterator[Finding]:
     yield from _structure(tree)
     names = _Names(tree)
     for statement in tree.body:
-        is_twin = isinstance(statement, ast.FunctionDef) and names.is_twin(statement.name)
-        part = _Part(statement, names, EXPRESSION_ATTRIBUTES if is_twin else ATTRIBUTES)
+        is_vectorised = isinstance(statement, ast.FunctionDef) and names.is_vectorised(statement.name)
+        part = _Part(statement, names, EXPRESSION_ATTRIBUTES if is_vectorised else ATTRIBUTES)
         for node in _from_below(statement):
             yield from part.findings(node)
     for node in set_order.places_of_order(tree):
@@ -155,9 +155,9 @@ class _Names:
         )
         self._functions = frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
-    def is_twin(self, function: str) -> bool:
-        """Whether a function is the twin of another."""
-        return function.endswith(TWIN) and function.removesuffix(TWIN) in self._functions
+    def is_vectorised(self, function: str) -> bool:
+        """Whether a function is the vectorised form of another."""
+        return function.endswith(VECTORISED) and function.removesuffix(VECTORISED) in self._functions
 
 
 def _bound(node: ast.AST) -> tuple[str, ...]:
@@ -324,8 +324,8 @@ class _Part:
         if known is None and name in ATTRIBUTES:
             return Finding(
                 node,
-                f"{name} is not for the twin of a function",
-                "a twin gives the value of a row from that row alone, by methods of its columns",
+                f"{name} is not allowed in a vectorised function",
+                "its value for a row must come from that row alone, by methods of its columns",
             )
         near = nearest(name, known or self.attributes)
         return Finding(

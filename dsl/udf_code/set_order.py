@@ -1,9 +1,8 @@
-"""Where a function of a project would depend on the order of a set, which is another in every process.
+"""Finds where a project's function would depend on the order of a set, which differs between processes.
 
-The hash of a text is drawn anew by every Python process. A set may therefore be asked what is in it, how many there
-are and whether it equals another; it may be made of sets, changed, and sorted; it may not be gone through, handed to
-other functions or given back. Which values are sets is told from how they are written and from the names they are
-given within a function.
+The hash of a text is drawn anew by every Python process. So a function may ask a set for membership, size and equality;
+it may build sets, change them and sort them; it must not iterate over one, pass it to other functions or return it.
+Which values are sets is inferred from how they are written and from the names they are assigned to within a function.
 """
 
 import ast
@@ -23,7 +22,7 @@ _ALGEBRA = (ast.BitOr, ast.BitAnd, ast.BitXor, ast.Sub)
 
 
 def places_of_order(tree: ast.Module) -> Iterator[ast.AST]:
-    """The sets of a file that are used in a way in which their order may count."""
+    """The uses of sets in a file where their order may matter."""
     constants = _Scope([node for node in tree.body if not isinstance(node, ast.FunctionDef)], frozenset())
     yield from constants.places()
     for node in tree.body:
@@ -32,7 +31,7 @@ def places_of_order(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 class _Scope:
-    """The sets of some statements; names are those that stand for one."""
+    """The sets of some statements; `names` are those assigned to one."""
 
     def __init__(self, statements: list[ast.stmt], outer: frozenset[str]) -> None:
         self.nodes = [node for statement in statements for node in ast.walk(statement)]
@@ -66,7 +65,7 @@ class _Scope:
                     waiting += uses.get(name, ())
 
     def places(self) -> Iterator[ast.AST]:
-        """The sets whose order may count."""
+        """The sets whose order may matter."""
         for node in self.nodes:
             if id(node) in self.annotations:
                 continue
@@ -83,7 +82,7 @@ class _Scope:
         return [each for each in (holder, around) if each is not None]
 
     def given(self, value: ast.AST) -> Iterator[str]:
-        """The names that are given to a value."""
+        """The names that a value is assigned to."""
         holder = self.parents.get(value)
         match holder:
             case ast.Assign(value=given) if given is value:
@@ -100,7 +99,7 @@ class _Scope:
                         yield element.id
 
     def unpacked(self, values: ast.Tuple) -> list[ast.Tuple]:
-        """The tuples of names to which a tuple of as many values is given; none where it is used in another way."""
+        """The tuples of names that a tuple of as many values is unpacked into; none if it is used in another way."""
         holder = self.parents.get(values)
         if not isinstance(holder, ast.Assign) or holder.value is not values:
             return []
@@ -109,7 +108,7 @@ class _Scope:
         return fitting if len(fitting) == len(holder.targets) else []
 
     def is_made_a_set(self, node: ast.AST) -> bool:
-        """Whether a node can be seen to be a set, from what it holds."""
+        """Whether a node is recognisably a set."""
         match node:
             case ast.Set() | ast.SetComp():
                 return True
@@ -132,7 +131,7 @@ class _Scope:
         return False
 
     def is_unordered_use(self, node: ast.AST) -> bool:
-        """Whether what is done with a set is the same in any order."""
+        """Whether a use of a set gives the same in any order."""
         parent = self.parents.get(node)
         match parent:
             case ast.Compare() | ast.BoolOp() | ast.NamedExpr() | ast.UnaryOp(op=ast.Not()) | ast.Expr():
@@ -174,7 +173,7 @@ class _Scope:
 
 
 def _is_view(node: ast.AST) -> bool:
-    """Whether a node is the view of a dict, of which - | & ^ make sets."""
+    """Whether a node is a view of a dict; - | & ^ of it make sets."""
     match node:
         case ast.Call(func=ast.Attribute(attr="keys" | "items")):
             return True

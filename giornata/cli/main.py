@@ -64,7 +64,7 @@ def check(
 ) -> None:
     """Check the documents of projects and print everything that is wrong in them.
 
-    The Python files of a project are imported, functions that have a twin over columns are tried out on drawn rows,
+    The Python files of a project are imported, vectorised functions are compared with their scalar form on random rows,
     Great Expectations is asked about the arguments of expectations, and the columns of queries are looked up. What
     live versions of the models read must still be there, if Cassandra can be asked which these are; it is told, too,
     which old versions of feature groups none of them reads any more, and which counts of events are null where 0 may

@@ -20,7 +20,7 @@ from giornata.errors import DocumentErrors, NotFoundError, SettingsError
 from giornata.names import check_name, check_project_name, parse_model_name
 from giornata.records.model_version import Metrics, ModelVersion, PartRecord, RecordedWindow, VersionSummary
 from giornata.removal import check_folder_is_gone, check_is_known, fail_runs, remove_project
-from giornata.search.description import about_search
+from giornata.search.description import describe_search
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply_schema, session
 from giornata.stores.deployments import Deployment, Deployments
@@ -224,7 +224,7 @@ def _about(version: ModelVersion) -> Table:
     if version.refit:
         table.add_row("refit", f"{_period(version.refit)}; the metrics are those of the fit before")
     table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in version.parameters.items()))
-    table.add_row("search", about_search(version))
+    table.add_row("search", describe_search(version))
     return table
 
 

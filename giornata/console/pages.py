@@ -22,7 +22,7 @@ from giornata.errors import BundleError, GateError, InvalidNameError, NotFoundEr
 from giornata.example import Example, example
 from giornata.names import check_name, dag_id
 from giornata.records.model_version import ModelVersion, VersionSummary
-from giornata.search.description import about_search
+from giornata.search.description import describe_search
 from giornata.stores.deployments import Deployment
 from giornata.stores.online_history import covered_days
 from giornata.tasks import TASKS
@@ -181,7 +181,7 @@ def version_page(request: Request, source: From, uuid: str) -> Response:
         "configuration": configuration,
         "importances": sorted(version.importances.items(), key=lambda item: -item[1]),
         "trials": _best_first(version),
-        "about_search": about_search(version),
+        "search_summary": describe_search(version),
         "example": _example(source, version, live),
     }
     return page(request, "version.html", values)

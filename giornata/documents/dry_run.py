@@ -97,7 +97,7 @@ def _code(project: ProjectDocuments) -> Iterator[_Task]:
     for name, code in project.classes.items():
         yield _Task(project.name, {**base, "kind": "class", "model": name}, project.folder / code.file)
     if project.udfs:
-        yield _Task(project.name, {**base, "kind": "twins"}, project.folder / "udfs.py")
+        yield _Task(project.name, {**base, "kind": "vectorised"}, project.folder / "udfs.py")
 
 
 def _expectations(project: ProjectDocuments) -> Iterator[_Task]:

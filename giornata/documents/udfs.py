@@ -1,4 +1,4 @@
-"""The file of a project's own functions, `udfs.py`: read, and its mistakes at their places. It is not run here."""
+"""Reads `udfs.py`, a project's own functions, and reports mistakes with their position. The file is not run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +9,11 @@ from giornata.errors import DocumentErrors, Problem
 if TYPE_CHECKING:
     from dsl import Udfs
 
-__all__ = ["read_udfs", "twin_problems"]
+__all__ = ["read_udfs", "vectorised_problems"]
 
 
 def read_udfs(path: Path, shown: str) -> tuple["Udfs | None", list[Problem]]:
-    """The functions of a file, or what is wrong in it; `shown` is how messages name it. Nothing where it is absent."""
+    """The functions in a file, or the problems in it; (None, []) if there is no file. `shown` names it in messages."""
     from dsl import LanguageErrors, parse_udfs
 
     if not path.exists():
@@ -29,8 +29,8 @@ def read_udfs(path: Path, shown: str) -> tuple["Udfs | None", list[Problem]]:
         ]
 
 
-def twin_problems(udfs: "Udfs", shown: str) -> list[Problem]:
-    """The functions whose twins over columns mean something else, tried out on drawn rows: this runs the file."""
+def vectorised_problems(udfs: "Udfs", shown: str) -> list[Problem]:
+    """Vectorised functions that differ from their scalar form on random rows. This runs the file."""
     from dsl import UdfError
     from dsl.tools.check_udf_columns import differences
 

@@ -1,26 +1,26 @@
-"""The trials of a search in words, as the training's log, MLflow, the command line and the console tell them."""
+"""Describes a search in words, for the training's log, MLflow, the command line and the console."""
 
 from collections.abc import Iterable, Mapping
 
 from giornata.documents.model import Scalar, Search
 from giornata.records.model_version import ModelVersion
 
-__all__ = ["OWN", "about_own", "about_search", "begun_grid", "untried"]
+__all__ = ["DOCUMENT_PARAMETERS", "describe_base", "describe_grid", "describe_search", "untried"]
 
-OWN = "the document's own parameters"
+DOCUMENT_PARAMETERS = "the document's own parameters"
 
 
-def about_own(plan: Search | None, own: Mapping[str, Scalar]) -> str:
-    """What the first trial is, and which of its parameters the space does not hold."""
-    outside = plan.outside(own) if plan else {}
+def describe_base(plan: Search | None, base: Mapping[str, Scalar]) -> str:
+    """The first trial in words, with those of its parameters that lie outside the space."""
+    outside = plan.outside(base) if plan else {}
     if not outside:
-        return OWN
+        return DOCUMENT_PARAMETERS
     told = ", ".join(f"{name} {value}" for name, value in outside.items())
-    return f"{OWN}, {told} outside of the space"
+    return f"{DOCUMENT_PARAMETERS}, {told} outside of the space"
 
 
 def untried(plan: Search, tried: Iterable[Mapping[str, Scalar]]) -> int:
-    """How many combinations of a grid are not among these parameters; 0 for another sampler."""
+    """Number of a grid's combinations that are not among the parameters tried; 0 for other samplers."""
     of_grid = {
         tuple(parameters[name] for name in plan.space)
         for parameters in tried
@@ -29,13 +29,13 @@ def untried(plan: Search, tried: Iterable[Mapping[str, Scalar]]) -> int:
     return max(plan.combinations - len(of_grid), 0)
 
 
-def begun_grid(plan: Search, own: Mapping[str, Scalar], trials: int) -> str:
-    """What a search of a grid says before its first trial."""
-    inside = plan.space.keys() <= own.keys() and not plan.outside(own)
+def describe_grid(plan: Search, base: Mapping[str, Scalar], trials: int) -> str:
+    """The size of a grid search in words, for the log before its first trial."""
+    inside = plan.space.keys() <= base.keys() and not plan.outside(base)
     left = max(plan.combinations - trials + (not inside), 0)
     first = "one of them" if inside else "beside them"
     size = f"a grid of {_count(plan.combinations, 'combination')}: {_count(trials, 'trial')}"
-    told = f"{size}, the first with {OWN}, {first}"
+    told = f"{size}, the first with {DOCUMENT_PARAMETERS}, {first}"
     return (
         f"{told}; {_count(left, 'combination')} will not be tried, as trials is {plan.trials}"
         if left
@@ -43,18 +43,18 @@ def begun_grid(plan: Search, own: Mapping[str, Scalar], trials: int) -> str:
     )
 
 
-def about_search(version: ModelVersion) -> str:
-    """How many trials there were, which was the best, and what was not tried."""
+def describe_search(version: ModelVersion) -> str:
+    """The search of a version in words: number of trials, the best one, combinations that were not tried."""
     record, plan = version.search, version.configuration.search
     if record is None:
-        return OWN
+        return DOCUMENT_PARAMETERS
     best = record.trials[record.best]
     value = f"validation {record.metric} {'undefined' if best.value is None else format(best.value, '.4g')}"
     if len(record.trials) == 1:
-        return f"{OWN}, with {value}"
+        return f"{DOCUMENT_PARAMETERS}, with {value}"
     told = (
-        f"{_count(len(record.trials), 'trial')}, the first with {about_own(plan, record.trials[0].parameters)}; the "
-        f"best is trial {best.place} with {value}"
+        f"{_count(len(record.trials), 'trial')}, the first with "
+        f"{describe_base(plan, record.trials[0].parameters)}; the best is trial {best.place} with {value}"
     )
     left = untried(plan, (trial.parameters for trial in record.trials)) if plan else 0
     if left:

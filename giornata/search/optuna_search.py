@@ -60,7 +60,7 @@ Submit = Callable[[dict[str, Scalar], PruningBounds], "Future[TrialResult]"]
 
 @dataclass(frozen=True)
 class _Running:
-    """A trial under way; the document's own parameters may lie outside of the space, so Optuna has none for them."""
+    """A running trial. Optuna does not know the first one, whose parameters may lie outside the space."""
 
     trial: optuna.trial.Trial | None
     number: int
@@ -70,31 +70,32 @@ class _Running:
 
 def search(
     submit: Submit,
-    own: Mapping[str, Scalar],
+    base: Mapping[str, Scalar],
     plan: Search,
     in_flight: int,
-    first: Sequence[Mapping[str, Scalar]] = (),
+    warm_start: Sequence[Mapping[str, Scalar]] = (),
     known: Mapping[int, TrialRecord] | None = None,
     spent: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[TrialRecord]:
     """Run the trials of `plan`, at most `in_flight` at a time, and yield their records in order.
 
-    The first trial is `own`, the document's parameters as they are, wherever they lie; the others draw the parameters
-    of the space, those in `first` before all others as far as they lie in it, and keep the rest of `own`. Of a grid
-    each combination is tried once, that of `own` as the first trial. `known` holds trials by
-    number that an interrupted search of the same rows has finished: they are not run again. A trial that fails is
-    recorded while the others go on. No trial begins after the plan's `time`, in seconds of `clock`, of which `spent`
-    had passed before the interruption: those that wait for their turn are taken back.
+    The first trial uses `base`, the document's parameters, even where they lie outside the space. The others draw the
+    parameters of the space, those of `warm_start` first as far as they lie in it, and take the rest from `base`. A grid
+    tries each combination once, that of `base` as the first trial.
+
+    `known` holds trials, by number, that an interrupted search of the same rows has finished: they are not run again.
+    A trial that fails is recorded and the others continue. No trial begins after the plan's `time`, of which `spent`
+    seconds had passed before the interruption: trials that have not begun by then are cancelled.
     """
     study = new_study(plan, "maximize" if _higher(plan) else "minimize")
     space = distributions(plan.space)
-    count = trial_count(plan, own)
-    earlier = _earlier(first, own, plan)
+    count = trial_count(plan, base)
+    earlier = _earlier(warm_start, base, plan)
     for point in earlier:
         study.enqueue_trial(point)
     if plan.sampler == "grid":
-        for point in grid_points(plan, [own, *earlier], count):
+        for point in grid_points(plan, [base, *earlier], count):
             study.enqueue_trial(point)
     ends = math.inf if plan.time is None else clock() + plan.time.total_seconds() - spent
     told: list[TrialRecord] = []
@@ -114,7 +115,7 @@ def search(
         if len(running) >= in_flight:
             yield from oldest()
         trial = study.ask(space) if number else None
-        parameters = {**own, **(trial.params if trial else {})}
+        parameters = {**base, **(trial.params if trial else {})}
         answer: Future[TrialResult] | TrialRecord | None = (known or {}).get(number)
         if not isinstance(answer, TrialRecord) or answer.parameters != parameters:
             if clock() > ends:
@@ -125,17 +126,19 @@ def search(
         yield from oldest()
 
 
-def trial_count(plan: Search, own: Mapping[str, Scalar]) -> int:
-    """How many trials a search has, unless its time ends it: of a grid, the document's own parameters and all
-    combinations, or `trials` of them, among which `own` counts where it is one."""
+def trial_count(plan: Search, base: Mapping[str, Scalar]) -> int:
+    """Number of trials of a search, if its time does not end it earlier.
+
+    For a grid: all combinations, or `trials` of them, plus the document's parameters if they are not one of these.
+    """
     if plan.sampler != "grid":
         assert plan.trials is not None, "only a grid has a number of its own"
         return plan.trials
-    return 1 + further_trials(plan, [own], plan.combinations if plan.trials is None else plan.trials)
+    return 1 + further_trials(plan, [base], plan.combinations if plan.trials is None else plan.trials)
 
 
 def further_trials(plan: Search, tried: Sequence[Mapping[str, Scalar]], trials: int) -> int:
-    """How many of `trials` are left after those that are `tried`: of a grid only its combinations count."""
+    """How many of `trials` are left after those that are `tried`; for a grid, only its combinations count."""
     if plan.sampler != "grid":
         return max(trials - len(tried), 0)
     points = [point_within(plan.space, parameters) for parameters in tried]
@@ -158,7 +161,7 @@ def _higher(plan: Search) -> bool:
 
 
 def new_study(plan: Search, direction: Literal["maximize", "minimize"]) -> optuna.Study:
-    """A study that draws parameters as the plan asks. The points of a grid are to be enqueued in it."""
+    """A study with the plan's sampler. For a grid, the caller enqueues the points."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(direction=direction, sampler=_sampler(plan))
 
@@ -174,23 +177,23 @@ def _sampler(plan: Search) -> optuna.samplers.BaseSampler:
 
 
 def _earlier(
-    first: Sequence[Mapping[str, Scalar]], own: Mapping[str, Scalar], plan: Search
+    warm_start: Sequence[Mapping[str, Scalar]], base: Mapping[str, Scalar], plan: Search
 ) -> list[dict[str, Scalar]]:
-    """What of earlier parameters lies in the space, which may be another now; each once, and not the document's own.
+    """Earlier parameters as far as they lie in the space, without duplicates and without the document's own.
 
-    Of a grid whole points alone: what is drawn for the rest of one would be tried again in its turn.
+    For a grid, complete points only: the combination that completes a partial one is tried anyway.
     """
     points: list[dict[str, Scalar]] = []
-    for drawn in first:
+    for drawn in warm_start:
         point = point_within(plan.space, drawn)
         enough = len(point) == len(plan.space) if plan.sampler == "grid" else point
-        if enough and point not in points and not point.items() <= own.items():
+        if enough and point not in points and not point.items() <= base.items():
             points.append(point)
     return points
 
 
 def point_within(space: Mapping[str, Dimension], parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """What of the parameters lies in a space."""
+    """The parameters that lie inside a search space."""
     return {
         name: parameters[name]
         for name, dimension in space.items()

@@ -1,4 +1,4 @@
-"""The search that a level or a part makes for itself, beginning with the best parameters for all rows."""
+"""The search for the parameters of one level or part, starting from the best parameters for all rows."""
 
 import math
 from collections import deque
@@ -13,17 +13,16 @@ __all__ = ["PartSearch"]
 
 
 class PartSearch:
-    """Proposes what a level or a part tries next, by the losses of what it has tried.
+    """Proposes parameters for a level or a part, from the losses of those it has tried.
 
-    It draws from the space of `plan` and by its sampler and seed. What the space does not name stays as in the first
-    of `best`, the sets of parameters that it has tried already, with their `losses`: the lower, the better, and
-    infinite where there is none.
+    It draws from the space of `plan` with its sampler and seed. `best` are the parameter sets tried so far, with their
+    `losses` (lower is better, infinite where there is none); parameters outside the space stay as in the first of them.
     """
 
     def __init__(
         self, plan: Search, best: Sequence[Mapping[str, Scalar]], losses: Sequence[float], trials: int
     ):
-        self._own = dict(best[0])
+        self._base = dict(best[0])
         self._space = distributions(plan.space)
         self._study = new_study(plan, "minimize")
         self._asked: list[optuna.trial.Trial] = []
@@ -35,16 +34,16 @@ class PartSearch:
                 self._study.add_trial(told)
 
     def ask(self, count: int) -> list[dict[str, Scalar]]:
-        """So many sets of parameters; fewer, or none, where a grid has no more."""
+        """The next `count` parameter sets; fewer, or none, when a grid is exhausted."""
         if self._grid is not None:
             count = min(count, len(self._grid))
             for _ in range(count):
                 self._study.enqueue_trial(self._grid.popleft())
         self._asked = [self._study.ask(self._space) for _ in range(count)]
-        return [{**self._own, **trial.params} for trial in self._asked]
+        return [{**self._base, **trial.params} for trial in self._asked]
 
     def tell(self, losses: Sequence[float]) -> None:
-        """The losses of the sets that were asked for last, in their order."""
+        """Report the losses of the parameter sets that `ask` gave last, in the same order."""
         for trial, loss in zip(self._asked, losses, strict=True):
             if math.isfinite(loss):
                 self._study.tell(trial, loss)

@@ -12,6 +12,7 @@ import uvicorn
 
 from giornata.errors import GiornataError
 from giornata.serving.application import Application
+from giornata.serving.bundle_checks import BundleChecks
 from giornata.serving.connections import Connections, raise_descriptors, shares
 from giornata.serving.loader import Loader
 from giornata.serving.metrics import Metrics
@@ -20,7 +21,6 @@ from giornata.serving.online_store import OnlineStore
 from giornata.serving.prediction_log import PredictionLog
 from giornata.serving.predictor import Predictor
 from giornata.serving.routing import RoutingTable
-from giornata.serving.trials import Trials
 from giornata.serving.workers import Workers
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import connect
@@ -44,7 +44,10 @@ def build(settings: Settings, metrics: Metrics) -> Application:
 
     workers = Workers(metrics, settings.request_timeout)
     loader = Loader(
-        settings.bundles, partial(open_model, workers=workers), follow, Trials(settings.home / "trials")
+        settings.bundles,
+        partial(open_model, workers=workers),
+        follow,
+        BundleChecks(settings.home / "bundle_checks"),
     )
     metrics.followed.set_function(lambda: float(loader.table.problem is None))
     predictor = Predictor(store, log, metrics)

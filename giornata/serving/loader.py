@@ -4,8 +4,8 @@
 
     {"flights/late": {"tags": {"production": UUID}, "uuids": [UUID, …]}}
 
-A bundle is tried in a process of its own where its content is new (see `giornata.serving.trials`), then verified and
-opened in the loader's thread; then one reference changes, and a request that began before ends with the table it took.
+New content is first opened in another process (`giornata.serving.bundle_checks`), then verified and opened in the
+loader's thread. Then one reference changes; requests that began before end with the table that they began with.
 A bundle that cannot be loaded, whatever it raises, is refused, once per file, and the tags that should move to it keep
 the version they had. What cannot be read now is looked at again soon; nothing ends the loader but `stop`.
 
@@ -30,9 +30,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from giornata.bundle import read_file, told
 from giornata.errors import BundleError
+from giornata.serving.bundle_checks import BundleChecks, NotNowError
 from giornata.serving.model import ServedModel
 from giornata.serving.routing import Refusal, RoutingTable
-from giornata.serving.trials import NotNowError, Trials
 
 logger = logging.getLogger(__name__)
 
@@ -78,16 +78,16 @@ class Loader:
         folder: Path,
         open_model: Callable[[bytes], ServedModel],
         on_change: Callable[[RoutingTable], None],
-        trials: Trials | None = None,
+        checks: BundleChecks | None = None,
     ):
         """`open_model` opens the content of a bundle or raises; `on_change` sees each table.
 
-        `trials` says before whether this process may open a content at all.
+        `checks` opens each new content in another process first.
         """
         self._folder = folder
         self._open_model = open_model
         self._on_change = on_change
-        self._trials = trials
+        self._checks = checks
         self._versions: dict[tuple[str, str], _Version] = {}
         self._deployed: dict[str, _Deployed] = {}
         self._has_garbage = threading.Event()
@@ -103,8 +103,8 @@ class Loader:
     def stop(self) -> None:
         """End the thread after the look that it is taking."""
         self._stopping.set()
-        if self._trials:
-            self._trials.close()
+        if self._checks:
+            self._checks.close()
         self._thread.join(STOP_SECONDS)
 
     def is_alive(self) -> bool:
@@ -204,8 +204,8 @@ class Loader:
             content = read_file(path)
         except FileNotFoundError:
             raise BundleError(f"{path} is missing") from None
-        if self._trials:
-            self._trials.check(path, content)
+        if self._checks:
+            self._checks.check(path, content)
         model = self._open_model(content)
         if (model.name, model.uuid) != (name, version):
             raise BundleError(f"{path} holds version {model.uuid} of {model.name}, not {version} of {name}")

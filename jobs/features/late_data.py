@@ -1,4 +1,4 @@
-"""Which later days are to be computed again when days of a group are, since events may have come late."""
+"""Which published later days must be recomputed because late data changed the days that they look back on."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,9 +12,9 @@ _DAY = timedelta(days=1)
 
 
 def reach(documents: ProjectDocuments, name: str) -> timedelta:
-    """How long after the days of a run a row of a group may still depend on what is filed under them.
+    """How long after a day the rows of a group may still depend on data in that day's partition.
 
-    Of windows that is the longest one, and before it the time that an event may be filed ahead.
+    For windows, that is the longest one plus `filed_ahead` of the events.
     """
     group = documents.group(name)
     if group.events is None:
@@ -25,9 +25,9 @@ def reach(documents: ProjectDocuments, name: str) -> timedelta:
 
 
 def reopened(end: datetime, reach: timedelta, published: Iterable[str]) -> list[tuple[datetime, datetime]]:
-    """The spans of `published` days from `end` on in which a row that looks back for `reach` sees events before `end`.
+    """The ranges of `published` days from `end` on whose rows, looking back by `reach`, see events before `end`.
 
-    Days are written `YYYY-MM-DD`. A row is about events up to `reach` older, itself less than that after `end`.
+    Days are written `YYYY-MM-DD`.
     """
     spans: list[tuple[datetime, datetime]] = []
     known = set(published)

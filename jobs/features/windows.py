@@ -19,7 +19,7 @@ from giornata.documents import FeatureGroup, Table
 from giornata.documents.feature_group import Events
 from giornata.names import data_table
 from jobs.features.window_kernels import slide
-from jobs.hive.scan import FILED_DAY, earliest_filed, filed_rows
+from jobs.hive.scan import PARTITION_DAY, earliest_partition, scan_partitions
 from jobs.hive.schema import SQL_TYPES
 
 __all__ = ["whole_entities", "windows"]
@@ -72,10 +72,10 @@ def _events(
     begin: datetime,
     end: datetime,
 ) -> DataFrame:
-    """The events with begin <= time < end, on whatever day they are filed: `columns` and their time as _TIME.
+    """The events with begin <= time < end, in whichever partition they lie: `columns` and their time as _TIME.
 
-    Which events there are does not depend on the span: one filed so far ahead that some spans would not find it is
-    left out of all.
+    An event that lies in a partition too far ahead for some ranges to find it is left out of all of them, so that the
+    result does not depend on the range.
     """
     moment = F.col(events.event_time)
     if events.event_time == table.event_time:
@@ -84,8 +84,8 @@ def _events(
     else:
         midnight = begin.replace(hour=0, minute=0, second=0, microsecond=0)
         latest = F.date_format(F.date_add(moment, 1), "yyyy-MM-dd")
-        rows = filed_rows(spark, project, events, columns, midnight, end)
-        rows = rows.where(F.col(FILED_DAY).between(earliest_filed(events), latest))
+        rows = scan_partitions(spark, project, events, columns, midnight, end)
+        rows = rows.where(F.col(PARTITION_DAY).between(earliest_partition(events), latest))
     inside = rows.where((moment >= F.lit(begin)) & (moment < F.lit(end)))
     return inside.select(*columns, F.unix_millis(moment).alias(_TIME))
 

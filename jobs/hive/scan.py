@@ -1,4 +1,4 @@
-"""The rows of a table whose moment can lie in a span of time, whatever day they are filed under."""
+"""Scans the day partitions in which rows with an event time in a given range can lie."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,12 +12,12 @@ from giornata.documents.model import Data
 from giornata.names import data_table
 from jobs.runtime.session import say
 
-__all__ = ["FILED_DAY", "earliest_filed", "filed_rows"]
+__all__ = ["PARTITION_DAY", "earliest_partition", "scan_partitions"]
 
-FILED_DAY = "_filed_day"
+PARTITION_DAY = "_partition_day"
 
 
-def filed_rows(
+def scan_partitions(
     spark: SparkSession,
     project: str,
     data: Data | Events,
@@ -25,25 +25,25 @@ def filed_rows(
     begin: datetime,
     end: datetime,
 ) -> DataFrame:
-    """The rows filed from `data.filed_ahead` before `begin` until the day of `end`: `columns` and FILED_DAY.
+    """The rows in partitions from `data.filed_ahead` before `begin` to the day of `end`: `columns` and PARTITION_DAY.
 
-    Says how many of them have their moment so much later than they are filed that no run finds them.
+    Reports how many rows lie in a partition so long before their event time that no run finds them.
     """
     first = begin - data.filed_ahead
     rows = spark.table(data_table(project, data.table)).where(F.col("day").between(_day(first), _day(end)))
-    unreached = rows.where(F.col("day") < earliest_filed(data)).count()
+    unreached = rows.where(F.col("day") < earliest_partition(data)).count()
     if unreached:
         say(
             "rows",
             f"{unreached} rows of {data.table} have their {data.event_time} more than "
-            f"{format_duration(data.filed_ahead)} after the day they are filed under and are left out: "
-            "state a longer filed_ahead",
+            f"{format_duration(data.filed_ahead)} after the day of their partition and are left out: "
+            "set a longer filed_ahead",
         )
-    return rows.select(F.col("day").alias(FILED_DAY), *dict.fromkeys([data.event_time, *columns]))
+    return rows.select(F.col("day").alias(PARTITION_DAY), *dict.fromkeys([data.event_time, *columns]))
 
 
-def earliest_filed(data: Data | Events) -> Column:
-    """The first day that a row can be filed under and be found, as text."""
+def earliest_partition(data: Data | Events) -> Column:
+    """The earliest partition in which a row is found, as text."""
     return F.date_format(F.date_trunc("day", data.event_time) - F.lit(data.filed_ahead), "yyyy-MM-dd")
 
 

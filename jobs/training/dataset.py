@@ -30,7 +30,7 @@ from giornata.scorer import matrix_of_columns
 from giornata.tasks import TASKS
 from jobs.hive.labels import KNOWN_AT, newest_labels
 from jobs.hive.labels import LABEL as KNOWN_LABEL
-from jobs.hive.scan import FILED_DAY, filed_rows
+from jobs.hive.scan import PARTITION_DAY, scan_partitions
 from jobs.hive.schema import SQL_TYPES, input_frame
 
 __all__ = [
@@ -38,10 +38,10 @@ __all__ = [
     "LABEL",
     "LATER",
     "LATER_LABEL",
-    "LEARNED",
     "MAX_CLASSES",
     "ORDER",
     "PARTS",
+    "TRAINING_WINDOWS",
     "WINDOW",
     "FittedFeatures",
     "RowCounts",
@@ -71,7 +71,7 @@ WINDOW = "_window"
 ORDER = "_order"  # hash of the key: an order that does not depend on how Spark moved the rows
 PARTS = "_parts"  # the parts a row lies in, as key texts, the root first
 
-LEARNED = ("train", "validation")
+TRAINING_WINDOWS = ("train", "validation")
 """The windows whose rows the model that is evaluated has learned from."""
 
 LATER = "later"
@@ -170,11 +170,11 @@ def asked_rows(
     """
     event_time = F.col(spec.data.event_time)
     columns = [*spec.data.key, *inputs.row]
-    asked = filed_rows(spark, documents.name, spec.data, columns, when.train, when.end)
+    asked = scan_partitions(spark, documents.name, spec.data, columns, when.train, when.end)
     asked = (
         asked.where((event_time >= F.lit(when.train)) & (event_time < F.lit(when.end)))
         .withColumns({WINDOW: _window(spec, when), ORDER: F.xxhash64(*spec.data.key)})
-        .drop(FILED_DAY)
+        .drop(PARTITION_DAY)
     )
     if spec.label is None:
         return asked.withColumn(LABEL, F.lit(0.0))
@@ -307,7 +307,7 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
         )
     if spec.label and any(row["_not_binary"] for row in counts):
         raise DataError(f"the label {spec.label.value} of a binary model must be 0 or 1 (false or true)")
-    learned = [found[window] for window in LEARNED]
+    learned = [found[window] for window in TRAINING_WINDOWS]
     nullable = frozenset(name for name in inputs.row if any(row[name] for row in learned))
     ahead = {
         name: Ahead(

@@ -1,4 +1,4 @@
-"""Fits the model of every part: candidates to the training rows, then the kept ones to validation rows, too."""
+"""Fits the models of all parts: candidates on the training rows, then the selected ones on validation rows as well."""
 
 import math
 from collections.abc import Mapping, Sequence, Set
@@ -18,25 +18,24 @@ from giornata.records.model_version import PartRecord, SearchRecord, TrialRecord
 from giornata.tasks import TASKS
 from giornata.tasks.metrics import HIGHER_IS_BETTER
 from jobs.runtime.cluster import megabytes
-from jobs.training.dataset import LATER, LEARNED
+from jobs.training.dataset import LATER, TRAINING_WINDOWS
 from jobs.training.distributed import bytes_of_row, learner_of
 from jobs.training.part_fitting import Candidate, FitConfig, FittedPart, fit_parts, fit_together, path_rows
 from jobs.training.part_selection import Chosen, choose, part_order
 from jobs.training.run_status import Progress
 
-__all__ = ["Learned", "learn", "parameter_sets", "plain_parts", "refit"]
+__all__ = ["FittedParts", "fit_model", "parameter_sets", "plain_parts", "refit"]
 
 _TASKS_PER_SLOT = 4
 
 SHARE = 1 / 6
-"""The share of an executor's memory that the rows of a part, as its type learns from them, may take before all
-executors learn it together: while they are read and learned from there are several copies of them."""
+"""Share of an executor's memory that the rows of a part may take before all executors fit it together: during the fit
+there are several copies of the rows."""
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What fitting gave: the models of the kept parts, root first, with the parameters of each, and what was decided
-    about every part."""
+class FittedParts:
+    """The models of the selected parts, root first, with their parameters, and a record of every part."""
 
     parts: tuple[Part, ...]
     records: list[PartRecord]
@@ -44,7 +43,7 @@ class Learned:
 
 
 def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> list[dict[str, Scalar]]:
-    """What parts choose their parameters from: the best of the search, and where they may differ the next best too."""
+    """The parameter sets that parts can choose from: the best of the search and, if parts may differ, the next best."""
     best = found.trials[found.best]
     sign = -1 if found.metric in HIGHER_IS_BETTER else 1
 
@@ -56,88 +55,93 @@ def parameter_sets(spec: ModelSpec, type_: ModelType, found: SearchRecord) -> li
     return [with_rounds(trial.parameters, trial.rounds or 1) for trial in complete[: spec.sets]]
 
 
-def learn(
+def fit_model(
     matrix: DataFrame,
     spec: ModelSpec,
-    recipe: FitConfig,
+    config: FitConfig,
     partition: CompiledFeatures | None,
     progress: Progress,
-) -> Learned:
-    """Fit and choose the parts of a model. Raises DataError when the root cannot be fitted."""
+) -> FittedParts:
+    """Fit and select the parts of a model. Raises DataError when the root cannot be fitted."""
     levels = list(partition.names) if partition else []
     rows, dropped = candidates(path_rows(matrix), spec.partition.min_rows if spec.partition else 1)
     tried = [key for key in rows if key not in dropped]
-    large = frozenset(key for key in tried if is_large(spec.resources, recipe, rows[key].total))
+    large = frozenset(key for key in tried if is_large(spec.resources, config, rows[key].total))
     if large:
         progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
     sizes = {key: rows[key].total for key in tried}
 
-    def fit(asked: Mapping[Candidate, int], recipe: FitConfig) -> dict[Candidate, FittedPart]:
-        return _fit(matrix, asked, ["train"], spec, recipe, large, progress)
+    def fit(asked: Mapping[Candidate, int], config: FitConfig) -> dict[Candidate, FittedPart]:
+        return _fit(matrix, asked, ["train"], spec, config, large, progress)
 
     if spec.partition and tried != [()]:
         error = TASKS[spec.task].error_of
         asked = spec.partition.model_copy(update={"tune": spec.tune})
-        chosen = choose(matrix, asked, spec.search, recipe, sizes, error, fit)
+        chosen = choose(matrix, asked, spec.search, config, sizes, error, fit)
     else:
         alone = Decision(True, "answers where no part does")
-        chosen = Chosen({(): alone}, {(): recipe.sets[0]}, {(): 1})
+        chosen = Chosen({(): alone}, {(): config.parameter_sets[0]}, {(): 1})
     if levels:
         progress.stage(
             f"parts: {len(chosen.kept) - 1} kept of {len(tried) - 1} candidates and {len(rows) - 1} values"
         )
-    own = replace(recipe, sets=[chosen.parameters[key] for key in chosen.kept])
+    chosen_config = replace(config, parameter_sets=[chosen.parameters[key] for key in chosen.kept])
     kept = {(key, number): sizes[key] for number, key in enumerate(chosen.kept)}
     names = part_names(rows, levels)
-    files = _files(_fit(matrix, kept, LEARNED, spec, own, large, progress), names)
+    files = _files(_fit(matrix, kept, TRAINING_WINDOWS, spec, chosen_config, large, progress), names)
     parts = tuple(Part(key, level_of(key, levels), names[key], files[key]) for key in chosen.kept)
     decisions = {**chosen.decisions, **{key: Decision(False, reason) for key, reason in dropped.items()}}
-    records = _records(spec, recipe, rows, names, levels, chosen, decisions, files, large)
-    return Learned(parts, records, own.sets)
+    records = _records(spec, config, rows, names, levels, chosen, decisions, files, large)
+    return FittedParts(parts, records, chosen_config.parameter_sets)
 
 
 def refit(
-    matrix: DataFrame, spec: ModelSpec, recipe: FitConfig, learned: Learned, progress: Progress
-) -> Learned:
-    """The kept parts with their parameters, fitted to the rows of all windows. Raises DataError when one cannot be."""
-    known = {tuple(record.key): record for record in learned.records}
+    matrix: DataFrame, spec: ModelSpec, config: FitConfig, fitted: FittedParts, progress: Progress
+) -> FittedParts:
+    """Fit the selected parts again, with their parameters, on the rows of all periods.
+
+    Raises DataError when one cannot be fitted.
+    """
+    known = {tuple(record.key): record for record in fitted.records}
     large = {key for key, record in known.items() if record.kept and record.distributed}
-    asked = {(part.key, number): known[part.key].rows for number, part in enumerate(learned.parts)}
-    own = replace(recipe, sets=learned.parameters)
-    names = {part.key: part.name for part in learned.parts}
-    files = _files(_fit(matrix, asked, (*LEARNED, LATER, "test"), spec, own, large, progress), names)
-    described = {key: _described(recipe, content) for key, content in files.items()}
-    return Learned(
-        tuple(replace(part, files=files[part.key]) for part in learned.parts),
-        [record.model_copy(update=described.get(tuple(record.key), {})) for record in learned.records],
-        learned.parameters,
+    asked = {(part.key, number): known[part.key].rows for number, part in enumerate(fitted.parts)}
+    chosen_config = replace(config, parameter_sets=fitted.parameters)
+    names = {part.key: part.name for part in fitted.parts}
+    files = _files(
+        _fit(matrix, asked, (*TRAINING_WINDOWS, LATER, "test"), spec, chosen_config, large, progress), names
+    )
+    described = {key: _described(config, content) for key, content in files.items()}
+    return FittedParts(
+        tuple(replace(part, files=files[part.key]) for part in fitted.parts),
+        [record.model_copy(update=described.get(tuple(record.key), {})) for record in fitted.records],
+        fitted.parameters,
     )
 
 
-def _described(recipe: FitConfig, files: Mapping[str, bytes]) -> dict[str, Any]:
-    """What the record of a part says of its model."""
-    model = recipe.type.fitted.from_files(files)
+def _described(config: FitConfig, files: Mapping[str, bytes]) -> dict[str, Any]:
+    """Size and method of a part's model, for the record."""
+    model = config.type.fitted.from_files(files)
     return {"size": model.size(), "method": model.method if isinstance(model, Forecast) else ""}
 
 
 def _files(
     fitted: Mapping[Candidate, FittedPart], names: Mapping[Key, str]
 ) -> dict[Key, Mapping[str, bytes]]:
-    """The files of the models of parts. Raises DataError where one could not be fitted."""
+    """The model files of each part. Raises DataError when one could not be fitted."""
     for (key, _), part in fitted.items():
         if part.problem:
             raise DataError(f"the part {names[key]} cannot be fitted: {part.problem}")
     return {key: part.files for (key, _), part in fitted.items()}
 
 
-def is_large(resources: Resources, recipe: FitConfig, rows: int) -> bool:
-    """Whether so many rows are learned by all executors together: where the type can, and as `resources` say.
+def is_large(resources: Resources, config: FitConfig, rows: int) -> bool:
+    """Whether a part with so many rows is fitted by all executors together, if its type can.
 
-    Automatically where the rows, as the type learns from them, take more than the SHARE of an executor's memory.
+    With `distribute: automatic`, if its rows take more than SHARE of an executor's memory during the fit.
     """
-    if resources.distribute == "never" or learner_of(recipe.type) is None:
+    if resources.distribute == "never" or learner_of(config.type) is None:
         return False
-    taken = rows * bytes_of_row(recipe.type, recipe.features, recipe.categories)
+    taken = rows * bytes_of_row(config.type, config.features, config.categories)
     return resources.distribute == "always" or taken > SHARE * megabytes(resources.memory) * 2**20
 
 
@@ -146,13 +150,13 @@ def _fit(
     asked: Mapping[Candidate, int],
     used: Sequence[str],
     spec: ModelSpec,
-    recipe: FitConfig,
+    config: FitConfig,
     large: Set[Key],
     progress: Progress,
 ) -> dict[Candidate, FittedPart]:
-    """Fit each candidate to the rows of its part that lie in the windows `used`, the `large` ones one by one.
+    """Fit each candidate of `asked`, with its number of rows, to its part's rows in the periods `used`.
 
-    `asked` says how many rows each has.
+    The `large` ones are fitted one by one.
     """
     small = {(key, number): rows for (key, number), rows in asked.items() if key not in large}
     fitted: dict[Candidate, FittedPart] = {}
@@ -166,24 +170,23 @@ def _fit(
     workers = spec.resources.executors * spec.resources.cores
     for key, number in asked:
         if key in large:
-            fitted[key, number] = fit_together(matrix, key, number, used, recipe, workers)
+            fitted[key, number] = fit_together(matrix, key, number, used, config, workers)
             tell(0)
-    return fitted | (fit_parts(matrix, small, used, recipe, _tasks(spec), tell) if small else {})
+    return fitted | (fit_parts(matrix, small, used, config, _tasks(spec), tell) if small else {})
 
 
 def plain_parts(
-    matrix: DataFrame, spec: ModelSpec, recipe: FitConfig, parts: Sequence[Part]
+    matrix: DataFrame, spec: ModelSpec, config: FitConfig, parts: Sequence[Part]
 ) -> tuple[Part, ...]:
-    """The same parts with the baseline parameters of the task, otherwise with the document's own parameters: what
-    the search found for another model, such as a season of 1, would make a straw man of the plainest. Those that
-    cannot be fitted are left out.
+    """The same parts as a baseline: with the baseline parameters of the task on top of the document's own.
 
-    Raises DataError when the root cannot be fitted.
+    Parameters found by the search would make the baseline look worse than it is, such as a season of 1. Parts that
+    cannot be fitted are left out. Raises DataError when the root cannot be fitted.
     """
-    plain = replace(recipe, sets=[{**spec.parameters, **TASKS[spec.task].baseline_parameters}])
+    plain = replace(config, parameter_sets=[{**spec.parameters, **TASKS[spec.task].baseline_parameters}])
     rows, _ = candidates(path_rows(matrix), min_rows=1)
     asked = {(part.key, 0): rows[part.key].total for part in parts}
-    fitted = fit_parts(matrix, asked, LEARNED, plain, _tasks(spec))
+    fitted = fit_parts(matrix, asked, TRAINING_WINDOWS, plain, _tasks(spec))
     if fitted[parts[0].key, 0].problem:
         raise DataError(f"the baseline cannot be fitted: {fitted[parts[0].key, 0].problem}")
     return tuple(
@@ -197,7 +200,7 @@ def _tasks(spec: ModelSpec) -> int:
 
 def _records(
     spec: ModelSpec,
-    recipe: FitConfig,
+    config: FitConfig,
     rows: Mapping[Key, PartRows],
     names: Mapping[Key, str],
     levels: Sequence[str],
@@ -206,7 +209,7 @@ def _records(
     files: Mapping[Key, Mapping[str, bytes]],
     large: Set[Key],
 ) -> list[PartRecord]:
-    described = {key: _described(recipe, content) for key, content in files.items()}
+    described = {key: _described(config, content) for key, content in files.items()}
     error = TASKS[spec.task].error_of
 
     def defined(loss: float | None) -> float | None:
@@ -224,7 +227,7 @@ def _records(
             metric=defined(decisions[key].loss),
             parent_metric=defined(decisions[key].parent_loss),
             distributed=key in large,
-            parameters=_unless_same(chosen.parameters.get(key, {}), recipe.sets[0]),
+            parameters=_unless_same(chosen.parameters.get(key, {}), config.parameter_sets[0]),
             tried=chosen.tried.get(key, 0),
             **described.get(key, {}),
         )
@@ -232,6 +235,6 @@ def _records(
     ]
 
 
-def _unless_same(own: Mapping[str, Scalar], usual: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    """A part's own parameters; none where they are those of the version."""
-    return {} if own == usual else dict(own)
+def _unless_same(chosen_config: Mapping[str, Scalar], usual: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    """The parameters of a part, or {} if they are those of the version."""
+    return {} if chosen_config == usual else dict(chosen_config)

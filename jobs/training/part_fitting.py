@@ -62,7 +62,7 @@ class FitConfig:
 
     type: ModelType
     task: str
-    sets: Sequence[Mapping[str, Scalar]]
+    parameter_sets: Sequence[Mapping[str, Scalar]]
     seed: int
     features: int
     categories: Mapping[int, int]
@@ -105,7 +105,7 @@ def fit_parts(
     matrix: DataFrame,
     candidates: Mapping[Candidate, int],
     used: Sequence[str],
-    recipe: FitConfig,
+    config: FitConfig,
     tasks: int,
     tell: Callable[[int], None] = lambda fitted: None,
 ) -> dict[Candidate, FittedPart]:
@@ -115,23 +115,23 @@ def fit_parts(
     comes back are the models' files. Meanwhile `tell` hears, now and then, how many have been fitted.
     """
     with counting(matrix.sparkSession, tell) as count:
-        return _fit_parts(matrix, candidates, used, recipe, tasks, count)
+        return _fit_parts(matrix, candidates, used, config, tasks, count)
 
 
 def _fit_parts(
     matrix: DataFrame,
     candidates: Mapping[Candidate, int],
     used: Sequence[str],
-    recipe: FitConfig,
+    config: FitConfig,
     tasks: int,
     count: "Accumulator[int]",
 ) -> dict[Candidate, FittedPart]:
     def fit(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part, number, rows in unpacked_rows(batches):
-            learned = examples(rows, recipe.features, recipe.categories, recipe.names, recipe.outputs)
+            learned = examples(rows, config.features, config.categories, config.names, config.outputs)
             count.add(1)
             try:
-                fitted = recipe.type.fit(learned, recipe.task, recipe.sets[number], recipe.seed)
+                fitted = config.type.fit(learned, config.task, config.parameter_sets[number], config.seed)
             except FitError as error:
                 yield _fitted(part, number, {"": b""}, str(error))
                 continue
@@ -139,7 +139,7 @@ def _fit_parts(
         keep_libraries()
 
     rows = packed_rows(
-        matrix.where(F.col(WINDOW).isin(*used)), tasks_of(candidates, tasks), matrix_columns(recipe.features)
+        matrix.where(F.col(WINDOW).isin(*used)), tasks_of(candidates, tasks), matrix_columns(config.features)
     )
     collected = rows.mapInArrow(fit, _FITTED).toArrow().to_pylist()
     files: dict[Candidate, dict[str, bytes]] = {}
@@ -157,34 +157,36 @@ def _fit_parts(
 
 
 def fit_together(
-    matrix: DataFrame, key: Key, number: int, used: Sequence[str], recipe: FitConfig, workers: int
+    matrix: DataFrame, key: Key, number: int, used: Sequence[str], config: FitConfig, workers: int
 ) -> FittedPart:
     """Fit a part, with a set of parameters, by as many workers that learn one model together.
 
     A sample of about SAMPLE of its rows comes to the driver.
     """
-    learner = learner_of(recipe.type)
+    learner = learner_of(config.type)
     assert learner, "the type of the model has a learner for all executors"
-    bound = min(SAMPLE, SAMPLE_BYTES // max(bytes_of_row(recipe.type, recipe.features, recipe.categories), 1))
+    bound = min(SAMPLE, SAMPLE_BYTES // max(bytes_of_row(config.type, config.features, config.categories), 1))
     rows = matrix.where(F.col(WINDOW).isin(*used) & F.array_contains(PARTS, key_text(key)))
-    rows = rows.select(*matrix_columns(recipe.features), LABEL, ORDER)
+    rows = rows.select(*matrix_columns(config.features), LABEL, ORDER)
     drawn = examples(
         sample(rows, rows.count(), bound).toArrow(),
-        recipe.features,
-        recipe.categories,
-        recipe.names,
-        recipe.outputs,
+        config.features,
+        config.categories,
+        config.names,
+        config.outputs,
     )
     try:
         return FittedPart(
-            learner.fit(rows, drawn, recipe.task, recipe.sets[number], recipe.seed, workers).to_files()
+            learner.fit(
+                rows, drawn, config.task, config.parameter_sets[number], config.seed, workers
+            ).to_files()
         )
     except FitError as error:
         return FittedPart({}, str(error))
 
 
 def validation_losses(
-    matrix: DataFrame, fitted: Mapping[Candidate, Mapping[str, bytes]], recipe: FitConfig
+    matrix: DataFrame, fitted: Mapping[Candidate, Mapping[str, bytes]], config: FitConfig
 ) -> dict[Key, CandidateLosses]:
     """For each full path of the validation rows: how many, and the summed loss of each candidate they lie in."""
     models = matrix.sparkSession.sparkContext.broadcast(
@@ -192,21 +194,21 @@ def validation_losses(
     )
 
     def judge(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        read = recipe.type.fitted.from_files
+        read = config.type.fitted.from_files
         loaded: dict[str, list[tuple[int, int, FittedModel]]] = {}
         for part, depth, number, files in models.value:
             loaded.setdefault(part, []).append((depth, number, read(files)))
         for batch in batches:
             table = pa.Table.from_batches([batch])
             parts = np.array(table.column("path").to_pylist(), dtype=object)
-            features, actual = _arrays(table, recipe.features)
+            features, actual = _arrays(table, config.features)
             sums: list[tuple[str, int, int, int, float]] = []
             for path in sorted(set(parts)):
                 inside = np.flatnonzero(parts == path)
                 for part in _prefix_texts(path):
                     for depth, number, model in loaded.get(part, ()):
                         answers = model.predict(features[inside])
-                        loss = TASKS[recipe.task].losses(actual[inside], answers, recipe.outputs)
+                        loss = TASKS[config.task].losses(actual[inside], answers, config.outputs)
                         sums.append((path, depth, number, len(inside), float(loss.sum())))
             yield pa.RecordBatch.from_pydict(
                 {
@@ -220,7 +222,7 @@ def validation_losses(
 
     collected = (
         matrix.where(F.col(WINDOW) == "validation")
-        .select(*matrix_columns(recipe.features), LABEL, path_column("path"))
+        .select(*matrix_columns(config.features), LABEL, path_column("path"))
         .mapInArrow(judge, "path string, depth int, number int, count bigint, loss double")
         .groupBy("path", "depth", "number")
         .agg(F.sum("count").alias("rows"), F.sum("loss").alias("loss"))

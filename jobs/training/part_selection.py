@@ -1,7 +1,7 @@
-"""Chooses the parameters of every part and which parts are kept, by how candidates do on validation rows.
+"""Selects the parts to keep and the parameters of each, by the losses of candidates on the validation rows.
 
-Levels and parts that search for themselves do so all at once, in rounds: in each, every one of them proposes a few sets
-of parameters, all are fitted, and each hears how its own did.
+Levels or parts that search for parameters of their own do so together, in rounds: each proposes a few parameter sets,
+all of these are fitted in one job, and each gets the losses of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +29,12 @@ from jobs.training.part_fitting import Candidate, FitConfig, FittedPart, validat
 __all__ = ["Chosen", "choose", "part_order"]
 
 Fit = Callable[[Mapping[Candidate, int], FitConfig], dict[Candidate, FittedPart]]
-"""Fits candidates, each with so many rows, to the training rows of their parts."""
+"""Fits candidates, given with their numbers of rows, to the training rows of their parts."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is decided about every part, and its parameters, of those that could be fitted, chosen of so many sets."""
+    """The decision about every part; for parts that could be fitted, their parameters and how many sets were tried."""
 
     decisions: Mapping[Key, Decision]
     parameters: Mapping[Key, Mapping[str, Scalar]]
@@ -48,9 +48,9 @@ class Chosen:
 
 @dataclass(frozen=True)
 class _Tried:
-    """The sets of parameters so far, by number, which parts could be fitted with which, and how they did."""
+    """The parameter sets tried so far, by number, with the problems and losses of each candidate."""
 
-    sets: Sequence[Mapping[str, Scalar]]
+    parameter_sets: Sequence[Mapping[str, Scalar]]
     problems: Mapping[Candidate, str]
     losses: Mapping[Key, CandidateLosses]
 
@@ -60,7 +60,7 @@ class _Tried:
 
 
 def part_order(key: Key) -> tuple[int, str]:
-    """By which parts are sorted, coarser ones first."""
+    """Sort key of parts, coarser ones first."""
     return len(key), repr(key)
 
 
@@ -68,62 +68,66 @@ def choose(
     matrix: DataFrame,
     partition: Partition,
     plan: Search | None,
-    recipe: FitConfig,
+    config: FitConfig,
     tried: Mapping[Key, int],
     error: Callable[[float], float],
     fit: Fit,
 ) -> Chosen:
-    """Decide which of the parts that are `tried`, each with so many rows, are kept, and with which parameters.
+    """Select the parts to keep among those `tried` (with their numbers of rows), and the parameters of each.
 
-    `plan` is the search on all rows, whose best sets those of `recipe` are. `error` makes the metric of a mean loss.
-    Raises DataError when the root cannot be fitted.
+    `config` has the best parameter sets of `plan`, the search on all rows. `error` computes the metric from a mean
+    loss. Raises DataError when the root cannot be fitted.
     """
-    # The root keeps the best of the search, which was made on its rows.
+    # The root uses the best parameters of the search, which was made on its rows.
     first = {
-        (key, number): rows for key, rows in tried.items() for number in range(len(recipe.sets) if key else 1)
+        (key, number): rows
+        for key, rows in tried.items()
+        for number in range(len(config.parameter_sets) if key else 1)
     }
-    found = _more(matrix, recipe, _Tried([], {}, {}), recipe.sets, first, fit)
+    found = _more(matrix, config, _Tried([], {}, {}), config.parameter_sets, first, fit)
     if found.problems[(), 0]:
         raise DataError(f"the model cannot be fitted: {found.problems[(), 0]}")
     if plan and partition.trials:
-        found = _searched(matrix, partition, plan, recipe, tried, found, fit)
-    sets = choose_sets(found.fitted, found.losses, partition.tune or "once")
+        found = _searched(matrix, partition, plan, config, tried, found, fit)
+    parameter_sets = choose_sets(found.fitted, found.losses, partition.tune or "once")
     decisions = _unfitted(tried, found) | decide(
-        sets, chosen_losses(found.losses, sets), partition.margin, error
+        parameter_sets, chosen_losses(found.losses, parameter_sets), partition.margin, error
     )
-    counts = {key: sum(of == key for of, _ in found.problems) for key in sets}
-    return Chosen(decisions, {key: found.sets[number] for key, number in sets.items()}, counts)
+    counts = {key: sum(of == key for of, _ in found.problems) for key in parameter_sets}
+    return Chosen(
+        decisions, {key: found.parameter_sets[number] for key, number in parameter_sets.items()}, counts
+    )
 
 
 def _searched(
     matrix: DataFrame,
     partition: Partition,
     plan: Search,
-    recipe: FitConfig,
+    config: FitConfig,
     tried: Mapping[Key, int],
     found: _Tried,
     fit: Fit,
 ) -> _Tried:
-    """What is known when every level or part has had its trials; one that no set could be fitted to has none."""
+    """All results after the trials of every level or part; a part without any fitted candidate gets no trials."""
     assert partition.trials, "the levels or parts search"
     groups = _groups(found, partition.tune or "once")
     sums = candidate_sums(found.losses)
     searches = {
         group: PartSearch(
             plan,
-            recipe.sets,
-            [shared_loss(sums, keys, number) for number in range(len(recipe.sets))],
+            config.parameter_sets,
+            [shared_loss(sums, keys, number) for number in range(len(config.parameter_sets))],
             partition.trials,
         )
         for group, keys in groups.items()
     }
-    left = further_trials(plan, recipe.sets, partition.trials)
+    left = further_trials(plan, config.parameter_sets, partition.trials)
     while left > 0:
         further: list[Mapping[str, Scalar]] = []
         numbers: dict[Key, list[int]] = {}
         for group, search in searches.items():
-            proposed = search.ask(min(left, len(recipe.sets)))
-            start = len(found.sets) + len(further)
+            proposed = search.ask(min(left, len(config.parameter_sets)))
+            start = len(found.parameter_sets) + len(further)
             numbers[group] = [*range(start, start + len(proposed))]
             further += proposed
         if not further:
@@ -134,16 +138,16 @@ def _searched(
             for key in groups[group]
             for number in numbers[group]
         }
-        found = _more(matrix, recipe, found, further, asked, fit)
+        found = _more(matrix, config, found, further, asked, fit)
         sums = candidate_sums(found.losses)
         for group, search in searches.items():
             search.tell([shared_loss(sums, groups[group], number) for number in numbers[group]])
-        left -= len(recipe.sets)
+        left -= len(config.parameter_sets)
     return found
 
 
 def _groups(found: _Tried, tune: str) -> dict[Key, list[Key]]:
-    """The parts that share their parameters, by the first of them: those of a level, or each alone."""
+    """Groups of parts that share parameters, by their first part: the parts of a level, or each part alone."""
     parts = sorted({key for key, _ in found.fitted if key}, key=part_order)
     if tune == "part":
         return {key: [key] for key in parts}
@@ -153,23 +157,23 @@ def _groups(found: _Tried, tune: str) -> dict[Key, list[Key]]:
 
 def _more(
     matrix: DataFrame,
-    recipe: FitConfig,
+    config: FitConfig,
     found: _Tried,
     further: Sequence[Mapping[str, Scalar]],
     asked: Mapping[Candidate, int],
     fit: Fit,
 ) -> _Tried:
-    """What is known after further sets have been tried where they are asked for."""
-    sets = [*found.sets, *further]
-    fitted = fit(asked, replace(recipe, sets=sets))
+    """All results after the candidates of further parameter sets have been fitted."""
+    parameter_sets = [*found.parameter_sets, *further]
+    fitted = fit(asked, replace(config, parameter_sets=parameter_sets))
     files = {candidate: part.files for candidate, part in fitted.items() if not part.problem}
     problems = {candidate: part.problem for candidate, part in fitted.items()}
-    losses = joined_losses(found.losses, validation_losses(matrix, files, recipe))
-    return _Tried(sets, {**found.problems, **problems}, losses)
+    losses = joined_losses(found.losses, validation_losses(matrix, files, config))
+    return _Tried(parameter_sets, {**found.problems, **problems}, losses)
 
 
 def _unfitted(tried: Mapping[Key, int], found: _Tried) -> dict[Key, Decision]:
-    """The parts that no set of parameters could be fitted to, with the first problem."""
+    """The parts that could not be fitted with any parameter set, with the first problem."""
     problems: dict[Key, list[str]] = {key: [] for key in tried}
     for (key, _), problem in found.problems.items():
         problems[key].append(problem)

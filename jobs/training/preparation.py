@@ -22,7 +22,7 @@ from jobs.features.point_in_time import join
 from jobs.hive.prerequisites import check_groups, check_tables
 from jobs.training.dataset import (
     LABEL,
-    LEARNED,
+    TRAINING_WINDOWS,
     WINDOW,
     FittedFeatures,
     RowCounts,
@@ -95,7 +95,9 @@ def prepare(
     counts = row_counts(rows, spec, inputs, when)
     labelled = labelled_rows(rows)
     # Later classes are none that the model could have known.
-    classes = classes_of(labelled.where(F.col(LABEL).isNotNull() & F.col(WINDOW).isin(*LEARNED)), spec)
+    classes = classes_of(
+        labelled.where(F.col(LABEL).isNotNull() & F.col(WINDOW).isin(*TRAINING_WINDOWS)), spec
+    )
     tell(counts, when)
     needs = signature(spec, inputs, counts.nullable, classes)
     columns = input_columns(needs)

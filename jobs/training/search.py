@@ -11,7 +11,7 @@ from giornata.documents.model import ModelSpec, Scalar, Search
 from giornata.models import ModelType
 from giornata.models.custom.model_type import CustomType
 from giornata.records.model_version import ModelVersion, SearchRecord, TrialRecord
-from giornata.search.description import about_own, begun_grid
+from giornata.search.description import describe_base, describe_grid
 from giornata.search.optuna_search import best_trial, search, trial_count
 from giornata.search.report import parameter_importances
 from giornata.tasks import TASKS
@@ -30,8 +30,10 @@ def plan_of(spec: ModelSpec) -> Search:
 
 
 def best_of(earlier: ModelVersion | None, spec: ModelSpec, plan: Search) -> list[dict[str, Scalar]]:
-    """The parameters of the best trials, best first and as many as the plan takes over, of an earlier version whose
-    search asked the same: of another type, or by another metric, there are none."""
+    """Parameters of the best trials of an earlier version's search, best first, as many as `warm_start` says.
+
+    None if that version has another type or its search another metric.
+    """
     record = earlier.search if earlier and earlier.configuration.type == spec.type else None
     if record is None or record.metric != plan.metric:
         return []
@@ -46,27 +48,27 @@ def tune(
     spec: ModelSpec,
     type_: ModelType,
     plan: Search,
-    own: Mapping[str, Scalar],
-    first: Sequence[Mapping[str, Scalar]],
+    base: Mapping[str, Scalar],
+    warm_start: Sequence[Mapping[str, Scalar]],
     data: TrialData,
     tracking: Tracking,
     progress: Progress,
 ) -> SearchRecord:
-    """Run the search: every trial is told, tracked and kept as it finishes. Raises DataError when all fail."""
+    """Run the search; each trial is logged, tracked and saved as it finishes. Raises DataError when all fail."""
     slots = spec.resources.executors * spec.resources.cores
-    of = _digest(spec, type_, plan, own, first, data)
-    # One that failed may have met what has passed since: it is made again.
+    of = _digest(spec, type_, plan, base, warm_start, data)
+    # A trial that failed is run again: the cause may be gone.
     known = {number: trial for number, trial in progress.trials(of).items() if trial.state != "failed"}
     if known:
         progress.stage(f"{len(known)} trials were finished before an interruption")
     # As long as they took on all slots together.
     spent = sum(trial.seconds for trial in known.values()) / slots
     records: list[TrialRecord] = []
-    count, first_trial = trial_count(plan, own), about_own(plan, own)
+    count, first_trial = trial_count(plan, base), describe_base(plan, base)
     if plan.sampler == "grid":
-        progress.stage(begun_grid(plan, own, count))
+        progress.stage(describe_grid(plan, base, count))
     with trial_runner(spark, slots, data, type_, spec.task, plan.metric, plan.seed) as runner:
-        for record in search(runner.submit, own, plan, in_flight(slots), first, known, spent):
+        for record in search(runner.submit, base, plan, in_flight(slots), warm_start, known, spent):
             records.append(record)
             tracking.trial(record, plan.metric, first_trial if record.is_own else "")
             progress.keep(of, record)
@@ -95,18 +97,18 @@ def _digest(
     spec: ModelSpec,
     type_: ModelType,
     plan: Search,
-    own: Mapping[str, Scalar],
-    first: Sequence[Mapping[str, Scalar]],
+    base: Mapping[str, Scalar],
+    warm_start: Sequence[Mapping[str, Scalar]],
     data: TrialData,
 ) -> str:
-    """What an answer to the same proposal depends on: document, code of the project, order and the rows themselves."""
+    """Hash of all that a trial's result depends on: the document, the project's code, the plan and the rows."""
     code = type_.code if isinstance(type_, CustomType) else None
     asked = [
         spec.model_dump(mode="json"),
         code.version if code else "",
         plan.model_dump(mode="json"),
-        dict(own),
-        [dict(one) for one in first],
+        dict(base),
+        [dict(one) for one in warm_start],
     ]
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode())
     for rows in (data.train, data.validation):

@@ -19,11 +19,20 @@ from jobs.runtime.session import say
 from jobs.training import preparation
 from jobs.training.baseline import baseline
 from jobs.training.context import TrainingContext
-from jobs.training.dataset import LABEL, LATER_LABEL, LEARNED, ORDER, WINDOW, RowCounts, Windows, matrix_frame
+from jobs.training.dataset import (
+    LABEL,
+    LATER_LABEL,
+    ORDER,
+    TRAINING_WINDOWS,
+    WINDOW,
+    RowCounts,
+    Windows,
+    matrix_frame,
+)
 from jobs.training.earlier_version import is_comparable, unseen_in_search, unseen_in_training
 from jobs.training.evaluation import Evaluation
 from jobs.training.evaluation import evaluate as evaluate_bundle
-from jobs.training.fitting import Learned, learn, parameter_sets, refit
+from jobs.training.fitting import FittedParts, fit_model, parameter_sets, refit
 from jobs.training.part_fitting import FitConfig
 from jobs.training.search import best_of, plan_of, tune
 from jobs.training.search_data import search_data
@@ -40,7 +49,7 @@ class FittedVersion:
     """The parts of a version as they were fitted, how, and its bundle and record without metrics."""
 
     config: FitConfig
-    learned: Learned
+    fitted_parts: FittedParts
     bundle: Bundle
 
 
@@ -57,7 +66,7 @@ def prepare(context: TrainingContext) -> TrainingData:
     model, as_of = parse_model_name(context.request.model).name, context.request.as_of
     prepared = preparation.prepare(context.spark, context.documents, model, context.spec, as_of, tell)
     features = prepared.fitted.features
-    learning = prepared.timely.where(F.col(WINDOW).isin(*LEARNED))
+    learning = prepared.timely.where(F.col(WINDOW).isin(*TRAINING_WINDOWS))
     matrix = matrix_frame(learning, prepared.fitted, prepared.compiled.partition, prepared.columns)
     matrix = matrix.persist(StorageLevel.MEMORY_AND_DISK)
     categories = {features.names.index(name): codes for name, codes in features.categories.items()}
@@ -105,11 +114,11 @@ def fit(context: TrainingContext, data: TrainingData, found: SearchRecord) -> Fi
         prepared.signature.outputs,
     )
     partition = prepared.compiled.partition
-    learned = learn(data.matrix, spec, config, partition, context.progress)
-    version = unevaluated_version(context, data, found, sets[0], learned)
+    fitted_parts = fit_model(data.matrix, spec, config, partition, context.progress)
+    version = unevaluated_version(context, data, found, sets[0], fitted_parts)
     written = partition.to_json() if partition else None
     return FittedVersion(
-        config, learned, Bundle(version, prepared.fitted.features.to_json(), written, learned.parts)
+        config, fitted_parts, Bundle(version, prepared.fitted.features.to_json(), written, fitted_parts.parts)
     )
 
 
@@ -138,9 +147,9 @@ def record(
     version = with_metrics(fitted.bundle.version, measured, earlier, context.now())
     bundle = fitted.bundle
     if context.spec.is_refitted:
-        version, learned = _refitted(context, data, fitted, version)
+        version, fitted_parts = _refitted(context, data, fitted, version)
         version = version.model_copy(update={"finished_at": context.now()})
-        bundle = dataclasses.replace(bundle, parts=learned.parts)
+        bundle = dataclasses.replace(bundle, parts=fitted_parts.parts)
     report(version)
     rows = _self_test_rows(data.test, data.prepared.columns)
     return version, write_bundle(with_self_test(dataclasses.replace(bundle, version=version), rows))
@@ -154,7 +163,7 @@ def warn(sentences: Sequence[str]) -> None:
 
 def _refitted(
     context: TrainingContext, data: TrainingData, fitted: FittedVersion, version: ModelVersion
-) -> tuple[ModelVersion, Learned]:
+) -> tuple[ModelVersion, FittedParts]:
     """The kept parts, fitted with their parameters to the rows of all windows, and the record that says so.
 
     Labels are those known at the end. Those of a class that came up in the test period are left out: it is none of the
@@ -168,7 +177,7 @@ def _refitted(
     matrix = matrix.persist(StorageLevel.MEMORY_AND_DISK)
     count = matrix.count()
     context.progress.stage(f"fitting once more, to the {count} rows of all periods")
-    again = refit(matrix, version.configuration, fitted.config, fitted.learned, context.progress)
+    again = refit(matrix, version.configuration, fitted.config, fitted.fitted_parts, context.progress)
     matrix.unpersist()
     sizes = {part.name: part.size for part in again.records}
     window = RecordedWindow(

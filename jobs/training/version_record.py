@@ -22,7 +22,7 @@ from giornata.tasks import TASKS
 from jobs.runtime.session import say
 from jobs.training.context import TrainingContext
 from jobs.training.evaluation import Evaluation, Measured
-from jobs.training.fitting import Learned
+from jobs.training.fitting import FittedParts
 from jobs.training.training_data import TrainingData
 
 __all__ = ["combined_importances", "report", "unevaluated_version", "with_metrics"]
@@ -33,7 +33,7 @@ def unevaluated_version(
     data: TrainingData,
     found: SearchRecord,
     parameters: dict[str, Scalar],
-    learned: Learned,
+    fitted_parts: FittedParts,
 ) -> ModelVersion:
     """The record of a version that has been fitted: all but its metrics and the moment it is finished at."""
     documents, spec, prepared = context.documents, context.spec, data.prepared
@@ -65,8 +65,8 @@ def unevaluated_version(
         baseline_metrics={},
         warnings=data.warnings,
         part_metric=TASKS[spec.task].loss,
-        parts=learned.records,
-        importances=combined_importances(context.type, prepared.fitted.features, learned),
+        parts=fitted_parts.records,
+        importances=combined_importances(context.type, prepared.fitted.features, fitted_parts),
         mlflow_run=context.tracking.run_id,
         search=found,
         distributions=distributions(prepared.fitted.features.names, data.searched.train.matrix),
@@ -107,17 +107,19 @@ def _part_with_metrics(record: PartRecord, found: Measured | None) -> PartRecord
     return record.model_copy(update={"test_rows": found.rows, "test": found.metrics, "beside": found.beside})
 
 
-def combined_importances(type_: ModelType, features: CompiledFeatures, learned: Learned) -> dict[str, float]:
+def combined_importances(
+    type_: ModelType, features: CompiledFeatures, fitted_parts: FittedParts
+) -> dict[str, float]:
     """The importances of features over all parts, weighted by the rows that each model answers for: a part's rows less
     those of the kept parts inside it."""
-    kept: dict[Key, int] = {tuple(record.key): record.rows for record in learned.records if record.kept}
+    kept: dict[Key, int] = {tuple(record.key): record.rows for record in fitted_parts.records if record.kept}
     answered = dict(kept)
     for key, rows in kept.items():
         if key:
             parent = next(key[:depth] for depth in range(len(key) - 1, -1, -1) if key[:depth] in kept)
             answered[parent] -= rows
-    shares = [type_.fitted.from_files(part.files).importance() for part in learned.parts]
-    return combined_importance(features.names, shares, [answered[part.key] for part in learned.parts])
+    shares = [type_.fitted.from_files(part.files).importance() for part in fitted_parts.parts]
+    return combined_importance(features.names, shares, [answered[part.key] for part in fitted_parts.parts])
 
 
 def report(version: ModelVersion) -> None:

@@ -358,10 +358,10 @@ PROMISES = {
         "udf_code/test_check.py::test_from_nothing_that_is_allowed_does_one_reach_a_module_a_frame_or_the_builtins"
     ],
     "under its SHA-256": ["test_udfs.py::test_the_source_travels_with_the_features_under_its_hash"],
-    "is its twin: the same from Polars expressions": [
-        "test_udfs.py::test_a_twin_that_means_something_else_is_found",
-        "udf_code/test_check.py::test_a_twin_sees_no_other_row",
-        "../giornata/cli/test_main.py::test_check_tries_out_the_twins_of_functions",
+    "is its vectorised form: it computes the same by Polars expressions": [
+        "test_udfs.py::test_a_vectorised_function_that_means_something_else_is_found",
+        "udf_code/test_check.py::test_a_vectorised_function_sees_no_other_row",
+        "../giornata/cli/test_main.py::test_check_tries_out_the_vectorised_functions",
     ],
     "is an error naming the function, its arguments and the row": [
         "test_udfs.py::test_a_function_that_fails_is_named_with_its_arguments_and_the_row",

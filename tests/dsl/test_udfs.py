@@ -1,4 +1,4 @@
-"""Functions of a project: their signatures, what they may say, null, errors, twins, and how they are stored."""
+"""Functions of a project: signatures, allowed code, null, errors, vectorised functions, storage."""
 
 import copy
 import re
@@ -98,7 +98,7 @@ def test_types_and_nulls_come_from_the_annotations():
     features = compile_features({"f": "udfs.speed(row.x, row.y)", "g": "udfs.first(row.l)"}, SCHEMA)
     assert features.types == {"f": "float", "g": "str"}
     assert features.inputs.nullable == {"y"}
-    assert UDFS.twins == ("speed",)
+    assert UDFS.vectorised == ("speed",)
     assert list(UDFS.functions) == ["speed", "root", "first", "later", "wrong", "endless"]
 
 
@@ -174,7 +174,7 @@ def test_mistakes_in_calls(written, message, suggestion):
         (
             "def f(x: float) -> float: return x\ndef f_columns(y): return y",
             2,
-            "the twin does not take the parameters of f",
+            "the vectorised function does not take the parameters of f",
         ),
     ],
 )
@@ -221,12 +221,12 @@ def test_a_fitted_function_learns_from_a_function_of_the_project():
     assert fitted.row({"x": 9.0}) == [1.0], "mean 2, deviation 1"
 
 
-def test_a_twin_that_means_the_same_is_found_to():
+def test_a_vectorised_function_that_means_the_same_is_found_to():
     assert list(differences(UDFS)) == []
 
 
 @pytest.mark.parametrize(
-    ("body", "twin", "message"),
+    ("body", "vectorised", "message"),
     [
         ("max(x, 0.0)", "x", "f_columns gives"),
         ("x / 3.0", "x * (1 / 3.0)", "f_columns gives"),
@@ -234,10 +234,8 @@ def test_a_twin_that_means_the_same_is_found_to():
         ("x", "x.str.len_chars()", "f_columns raises"),
     ],
 )
-def test_a_twin_that_means_something_else_is_found(body, twin, message):
-    source = (
-        f"import polars as pl\ndef f(x: float) -> float: return {body}\ndef f_columns(x): return {twin}\n"
-    )
+def test_a_vectorised_function_that_means_something_else_is_found(body, vectorised, message):
+    source = f"import polars as pl\ndef f(x: float) -> float: return {body}\ndef f_columns(x): return {vectorised}\n"
     ((name, problem),) = differences(parse_udfs(source))
     assert name == "f"
     assert problem.startswith(message)

@@ -1,4 +1,5 @@
-"""Python meanings of functions for one row that are more than an expression; generated rows call them by name."""
+"""Python implementations of functions for one row that are more than an expression; generated rows call them by
+name."""
 
 import math
 from bisect import bisect_right
@@ -25,4 +26,4 @@ NAMES: dict[str, object] = {
         )
     },
 }
-"""Names available to the generated row functions, beside those that dsl/row/compile.py adds."""
+"""Names for the generated row functions, in addition to those of dsl/row/compile.py."""

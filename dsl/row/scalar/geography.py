@@ -1,4 +1,4 @@
-"""Places on Earth: Python meanings for one row. Arithmetic is in the order of dsl/functions/geography.py."""
+"""Places on Earth: Python implementations for one row. Arithmetic is in the order of dsl/functions/geography.py."""
 
 from math import asin, atan2, cos, floor, sin, sqrt
 

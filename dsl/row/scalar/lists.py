@@ -1,4 +1,4 @@
-"""Python meanings of functions of lists. A list is a tuple; its items may be None, and floats in it are finite.
+"""Lists: Python implementations for one row. A list is a tuple; its items may be None, and floats in it are finite.
 
 Sums of floats are exact and rounded once, so that they do not depend on the order of the items.
 """

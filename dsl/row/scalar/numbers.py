@@ -1,4 +1,4 @@
-"""Numbers: Python meanings for one row."""
+"""Numbers: Python implementations for one row."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Text: Python meanings for one row."""
+"""Text: Python implementations for one row."""
 
 import re
 from hashlib import blake2b
@@ -25,7 +25,8 @@ WHITESPACE = "".join(
 
 
 MAX_TEXT = 2**16
-"""Characters of the longest text that a function makes; a longer one is null, so that texts cannot grow without end."""
+"""Characters of the longest text that a function returns; a longer one is null, so that texts cannot grow without
+end."""
 
 INTEGER = r"[+-]?[0-9]+"
 DECIMAL = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"

@@ -1,4 +1,4 @@
-"""Time: Python meanings for one row. A local time is a datetime in a ZoneInfo."""
+"""Time: Python implementations for one row. A local time is a datetime in a ZoneInfo."""
 
 import re
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def start_of_year(local: datetime) -> datetime:
 
 
 def _instant(local: datetime) -> datetime:
-    """The first instant at which the clock shows a time or, where it leaves that out, a later one."""
+    """The first instant at which the clock shows a time, or a later one if the clock skips it."""
     return local.astimezone(UTC)
 
 
@@ -82,7 +82,7 @@ def reader(written: str) -> Callable[[str], datetime | None]:
 
 
 def parsed(read: Callable[[str], datetime | None], zone: ZoneInfo, text: str) -> datetime | None:
-    """The instant at which the clock of the zone first shows what text writes, or None far outside 1970 to 2099."""
+    """The first instant at which the clock of the zone shows a written time, or None far outside 1970 to 2099."""
     clock = read(text)
     if clock is None or not 1969 <= clock.year <= 2100:
         return None

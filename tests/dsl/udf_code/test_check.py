@@ -292,19 +292,18 @@ def test_constants_that_cannot_change_are_allowed_and_run():
 
 
 @pytest.mark.parametrize(
-    ("twin", "told"),
+    ("vectorised", "told"),
     [
-        ("x - x.mean()", "mean is not for the twin of a function"),
-        ("x.sort()", "sort is not for the twin of a function"),
+        ("x - x.mean()", "mean is not allowed in a vectorised function"),
+        ("x.sort()", "sort is not allowed in a vectorised function"),
         ("x.shift(1)", f"shift {NOT}"),
         ("x.over('a')", f"over {NOT}"),
         ("pl.col('a')", f"polars.col {NOT}"),
     ],
 )
-def test_a_twin_sees_no_other_row(twin, told):
-    source = (
-        f"import polars as pl\ndef f(x: float) -> float: return x\ndef f_columns(x: pl.Expr): return {twin}\n"
-    )
+def test_a_vectorised_function_sees_no_other_row(vectorised, told):
+    scalar = "import polars as pl\ndef f(x: float) -> float: return x\n"
+    source = f"{scalar}def f_columns(x: pl.Expr): return {vectorised}\n"
     assert [found[2] for found in said(source)] == [told]
 
 

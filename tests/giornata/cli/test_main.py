@@ -164,7 +164,7 @@ def test_check_tells_which_old_versions_of_groups_may_go(root, monkeypatch):
     )
 
 
-def test_check_tries_out_the_twins_of_functions(root):
+def test_check_tries_out_the_vectorised_functions(root):
     shutil.rmtree(root / "projects" / "broken")
     file = root / "projects" / "flights" / "udfs.py"
     file.write_text(file.read_text().replace("nearness > 0.0", "nearness > 0.5"))

@@ -4,7 +4,7 @@ import pytest
 
 from giornata.documents.model import Search
 from giornata.records.model_version import ModelVersion, SearchRecord, TrialRecord
-from giornata.search.description import about_own, about_search
+from giornata.search.description import describe_base, describe_search
 
 PLAN = Search.model_validate(
     {
@@ -48,10 +48,10 @@ def searched(version: ModelVersion, plan: Search | None, *depths: int) -> ModelV
     ],
 )
 def test_a_search_is_told_with_trials_that_count_from_one(trained, depths, said):
-    assert about_search(searched(trained.bundle.version, PLAN, *depths)) == said
+    assert describe_search(searched(trained.bundle.version, PLAN, *depths)) == said
 
 
 def test_without_a_search_the_parameters_are_the_documents(trained):
-    said = about_search(searched(trained.bundle.version, None, 7))
+    said = describe_search(searched(trained.bundle.version, None, 7))
     assert said == "the document's own parameters, with validation rmse 2"
-    assert about_own(None, {"max_depth": 7}) == "the document's own parameters"
+    assert describe_base(None, {"max_depth": 7}) == "the document's own parameters"

@@ -10,7 +10,7 @@ import pytest
 from giornata.documents.model import Dimension, Search
 from giornata.errors import DataError
 from giornata.models.base import FitError, PrunedError
-from giornata.search.description import begun_grid, untried
+from giornata.search.description import describe_grid, untried
 from giornata.search.optuna_search import TrialResult, best_trial, search, trial_count
 from giornata.search.pruning import CurveWatch
 from giornata.search.report import parameter_importances
@@ -177,7 +177,7 @@ def test_a_grid_is_tried_whole_and_no_point_twice():
     assert [trial.parameters for trial in some] == [trial.parameters for trial in trials[:5]]
     # The document's own point is the first trial, and one of an earlier search comes before the rest.
     own, earlier = {**OWN, "max_depth": 4}, {"max_depth": 6, "grow_policy": "lossguide"}
-    trials = list(search(at_once, own, plan(50, sampler="grid", space=space), 2, first=[earlier]))
+    trials = list(search(at_once, own, plan(50, sampler="grid", space=space), 2, warm_start=[earlier]))
     drawn = [(trial.parameters["max_depth"], trial.parameters["grow_policy"]) for trial in trials]
     assert drawn[:2] == [(4, "depthwise"), (6, "lossguide")]
     assert sorted(drawn) == sorted((d, g) for d in (2, 4, 6) for g in ("depthwise", "lossguide"))
@@ -218,7 +218,7 @@ def test_of_a_grid_with_fewer_trials_it_is_told_how_many_combinations_are_not_tr
     depths = [trial.parameters["max_depth"] for trial in trials]
     assert (len(depths), len({3, 4, 5, 6} - {*depths})) == (tried, left)
     assert untried(asked, [trial.parameters for trial in trials]) == left
-    assert f"{left} combinations will not be tried, as trials is 2" in begun_grid(asked, own, len(trials))
+    assert f"{left} combinations will not be tried, as trials is 2" in describe_grid(asked, own, len(trials))
 
 
 def test_cmaes_finds_the_planted_optimum():
@@ -279,7 +279,7 @@ def test_the_best_of_an_earlier_search_come_first():
         {"max_depth": 6, "learning_rate": 0.1, "grow_policy": "lossguide", "gone": 3},
         {"max_depth": 7},
     ]
-    trials = list(search(at_once, OWN, plan(4), 1, first=earlier))
+    trials = list(search(at_once, OWN, plan(4), 1, warm_start=earlier))
     assert trials[0].parameters == OWN
     assert trials[1].parameters == {**OWN, "max_depth": 6, "learning_rate": 0.1, "grow_policy": "lossguide"}
     assert trials[2].parameters["max_depth"] == 7
@@ -301,7 +301,7 @@ def test_of_an_earlier_search_in_another_space_only_what_lies_in_this_one_is_tak
         {**good, "n_estimators": 3},
         {"max_depth": "deep", "learning_rate": 0.3, "grow_policy": 1},
     ]
-    trials = list(search(at_once, OWN, plan(4, space=space), 1, first=earlier))
+    trials = list(search(at_once, OWN, plan(4, space=space), 1, warm_start=earlier))
     assert [trial.number for trial in trials] == [0, 1, 2, 3]
     assert trials[1].parameters == {**OWN, **good}
     assert trials[2].parameters["learning_rate"] == 0.3
@@ -318,7 +318,7 @@ def test_of_a_grid_no_point_is_tried_twice_after_an_earlier_search_of_fewer_para
     earlier = [{"max_depth": 3}, {"max_depth": 4, "learning_rate": 0.2}]
     for seed in range(5):
         asked = plan(20, sampler="grid", space=space, seed=seed)
-        trials = list(search(at_once, own, asked, 1, first=earlier))
+        trials = list(search(at_once, own, asked, 1, warm_start=earlier))
         points = [(trial.parameters["max_depth"], trial.parameters["learning_rate"]) for trial in trials]
         assert points[:2] == [(2, 0.1), (4, 0.2)]
         assert len(points) == len(set(points)) == 6

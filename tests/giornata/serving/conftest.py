@@ -40,7 +40,7 @@ from giornata.records.model_version import (
     Signature,
 )
 from giornata.scorer import with_self_test
-from giornata.serving.trials import Trials
+from giornata.serving.bundle_checks import BundleChecks
 
 DAY = datetime(2013, 11, 1, tzinfo=UTC)
 SECONDS = 60
@@ -330,11 +330,11 @@ def make_gale(model: str, seed: int, online: Mapping[str, object]) -> Truth:
 
 
 @pytest.fixture(scope="session")
-def trials(tmp_path_factory):
+def bundle_checks(tmp_path_factory):
     """What tries bundles in a process of its own, with a memory that no server shares."""
-    trials = Trials(tmp_path_factory.mktemp("trials"))
-    yield trials
-    trials.close()
+    bundle_checks = BundleChecks(tmp_path_factory.mktemp("bundle_checks"))
+    yield bundle_checks
+    bundle_checks.close()
 
 
 def _of_class(truth: Truth, source: str) -> bytes:
@@ -365,7 +365,7 @@ def of_class():
 @cache
 def known_bundles() -> Path:
     """The folder in which all servers of the tests remember the bundles that they tried."""
-    folder = tempfile.mkdtemp(prefix="giornata-trials-")
+    folder = tempfile.mkdtemp(prefix="giornata-checks-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
@@ -382,7 +382,7 @@ class Server:
     def __post_init__(self):
         self.bundles, self.log = self.home / "bundles", self.home / "log"
         self.bundles.mkdir(parents=True)
-        (self.home / "trials").symlink_to(known_bundles(), target_is_directory=True)
+        (self.home / "bundle_checks").symlink_to(known_bundles(), target_is_directory=True)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]

@@ -20,9 +20,9 @@ from giornata.models.deep_net.initialization import Plan, first_net
 from giornata.models.trees.arrays import Nodes
 from giornata.models.trees.decision_trees import DecisionTrees
 from giornata.scorer import with_self_test
-from giornata.serving import trials as module
+from giornata.serving import bundle_checks as module
+from giornata.serving.bundle_checks import NotNowError
 from giornata.serving.model import open_model
-from giornata.serving.trials import NotNowError
 
 EXAMPLES = 1_500 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 100
 NUMBERS = np.random.default_rng(15)
@@ -254,7 +254,7 @@ def mutations(draw, contents):
 
 
 def test_a_changed_bundle_answers_or_is_refused_with_its_reason(
-    bundles, trials, tmp_path_factory, monkeypatch
+    bundles, bundle_checks, tmp_path_factory, monkeypatch
 ):
     monkeypatch.setattr(module, "SECONDS", 5.0)
     path = tmp_path_factory.mktemp("changed") / "bundle.zip"
@@ -267,7 +267,7 @@ def test_a_changed_bundle_answers_or_is_refused_with_its_reason(
         content, changed = mutation
         path.write_bytes(changed)
         try:
-            trials.check(path, changed)
+            bundle_checks.check(path, changed)
         except (BundleError, NotNowError) as refusal:
             outcomes["refused"] += bool(str(refusal).strip())
             outcomes["silent"] += not str(refusal).strip()

@@ -1,14 +1,14 @@
-"""Rows are found on whatever day they are filed, as far ahead as the model says; the others are told."""
+"""Rows are found in partitions up to `filed_ahead` before their event time; the others are counted and reported."""
 
 from datetime import UTC, datetime
 
 import pytest
 
 from giornata.documents.model import Data
-from jobs.hive.scan import FILED_DAY, filed_rows
+from jobs.hive.scan import PARTITION_DAY, scan_partitions
 
 BEGIN, END = datetime(2013, 4, 7, tzinfo=UTC), datetime(2013, 4, 9, tzinfo=UTC)
-ROWS = {  # id: filed under, asked about
+ROWS = {  # id: partition, event time
     1: ("2013-04-03", "2013-04-07 10:00:00"),
     2: ("2013-04-04", "2013-04-07 10:00:00"),
     3: ("2013-04-05", "2013-04-07 23:59:59"),
@@ -38,8 +38,8 @@ def test_rows_filed_ahead(spark, project, capsys, ahead, found, said):
         f"SELECT * FROM VALUES {values} AS t(id, left_at, day)"
     )
     data = Data(table="trips", key=["id"], event_time="left_at", filed_ahead=ahead)
-    rows = filed_rows(spark, project, data, ["id"], BEGIN, END)
-    assert rows.columns == [FILED_DAY, "left_at", "id"]
+    rows = scan_partitions(spark, project, data, ["id"], BEGIN, END)
+    assert rows.columns == [PARTITION_DAY, "left_at", "id"]
     assert {row.id for row in rows.collect()} == found
     printed = capsys.readouterr().out
     assert said in printed if said else printed == ""

@@ -54,17 +54,17 @@ def matrix(spark, rows):
 
 
 def chosen(matrix, tune, trials, parameters=SETS, space=SPACE, **more):
-    recipe = FitConfig(model_type("linear"), "regression", parameters, 0, FEATURES, {})
+    config = FitConfig(model_type("linear"), "regression", parameters, 0, FEATURES, {})
     partition = Partition(by=["row.part"], min_rows=1, tune=tune, sets=len(parameters), trials=trials)
     sizes = {(): sum(ROWS.values()), **{(part,): count for part, count in ROWS.items()}}
     fits = []
 
-    def fit(asked, recipe):
+    def fit(asked, config):
         fits.append(dict(asked))
-        return fit_parts(matrix, asked, ["train"], recipe, 4)
+        return fit_parts(matrix, asked, ["train"], config, 4)
 
     plan = Search(trials=1, metric="rmse", space=space, **more)
-    return choose(matrix, partition, plan, recipe, sizes, math.sqrt, fit), fits
+    return choose(matrix, partition, plan, config, sizes, math.sqrt, fit), fits
 
 
 def error(rows, parts, parameters):

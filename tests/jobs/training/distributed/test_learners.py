@@ -87,17 +87,17 @@ def labelled(table: pa.Table, task: str) -> pa.Table:
 def test_as_good_as_one_process(spark, table, name, task, parameters):
     rows = labelled(table, task)
     outputs = TASKS[task].outputs(["a", "b", "c"], [0.1, 0.5, 0.9])
-    recipe = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
+    config = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
     matrix = spark.createDataFrame(rows).repartition(4)
     # The workers of a net take their time to start.
     for key in ((),) if name == "deep_net" else ((), ("a",)):
-        together = fit_together(matrix, key, 0, ["train"], recipe, 2)
-        (alone,) = fit_parts(matrix, {(key, 0): rows.num_rows}, ["train"], recipe, 2).values()
+        together = fit_together(matrix, key, 0, ["train"], config, 2)
+        (alone,) = fit_parts(matrix, {(key, 0): rows.num_rows}, ["train"], config, 2).values()
         assert not together.problem
         assert together.files.keys() == alone.files.keys()
         judged = rows.filter(pa.array(rows[WINDOW].to_numpy(zero_copy_only=False) == "validation"))
-        held = examples(judged, 4, recipe.categories, recipe.names, outputs)
-        read = recipe.type.fitted.from_files
+        held = examples(judged, 4, config.categories, config.names, outputs)
+        read = config.type.fitted.from_files
         losses = [
             TASKS[task].measure(held.target, read(part.files).predict(held.matrix), outputs)[TASKS[task].loss]
             for part in (together, alone)
@@ -116,14 +116,14 @@ def test_labels_far_from_0(spark, table, name, task):
     """Such as moments in seconds, of which single precision keeps two minutes."""
     outputs = TASKS[task].outputs((), [0.1, 0.5, 0.9])
     parameters = {"n_estimators": 20, "max_depth": 3} if name == "xgboost" else {}
-    recipe = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
-    held = examples(table, 4, recipe.categories, recipe.names, outputs)
+    config = FitConfig(model_type(name), task, [parameters], 0, 4, {2: 3}, ("x", "y", "code", "one"), outputs)
+    held = examples(table, 4, config.categories, config.names, outputs)
     label = table[LABEL].to_numpy()
     answers = []
     for offset in (0.0, 1.6e9):
         moved = table.set_column(table.column_names.index(LABEL), LABEL, pa.array(label + offset))
-        together = fit_together(spark.createDataFrame(moved).repartition(4), (), 0, ["train"], recipe, 2)
-        answers.append(recipe.type.fitted.from_files(together.files).predict(held.matrix) - offset)
+        together = fit_together(spark.createDataFrame(moved).repartition(4), (), 0, ["train"], config, 2)
+        answers.append(config.type.fitted.from_files(together.files).predict(held.matrix) - offset)
     assert np.sqrt(np.mean((answers[1] - answers[0]) ** 2)) < 1
     assert np.std(answers[1]) > 5
 
@@ -131,22 +131,22 @@ def test_labels_far_from_0(spark, table, name, task):
 def test_logistic_is_scikit_learns(spark, table):
     """Without a penalty nothing depends on how columns are scaled."""
     rows = labelled(table, "binary").drop_columns(["x1"]).append_column("x1", table["x0"])
-    recipe = FitConfig(model_type("logistic"), "binary", [{"penalty": "none"}], 0, 1, {})
-    together = fit_together(spark.createDataFrame(rows), (), 0, ["train", "validation"], recipe, 2)
+    config = FitConfig(model_type("logistic"), "binary", [{"penalty": "none"}], 0, 1, {})
+    together = fit_together(spark.createDataFrame(rows), (), 0, ["train", "validation"], config, 2)
     x, label = table["x0"].to_numpy()[:, None], rows[LABEL].to_numpy()
     expected = LogisticRegression(C=np.inf, tol=1e-8).fit(x, label).predict_proba(x)[:, 1]
-    found = recipe.type.fitted.from_files(together.files).predict(x.astype(np.float32))
+    found = config.type.fitted.from_files(together.files).predict(x.astype(np.float32))
     assert found == pytest.approx(expected, abs=1e-3)
 
 
-def both(matrix, recipe, columns):
+def both(matrix, config, columns):
     """The answers of all executors together and of one, to rows that differ in every column."""
-    (alone,) = fit_parts(matrix, {((), 0): ROWS}, ["train"], recipe, 2).values()
-    together = fit_together(matrix, (), 0, ["train"], recipe, 3)
+    (alone,) = fit_parts(matrix, {((), 0): ROWS}, ["train"], config, 2).values()
+    together = fit_together(matrix, (), 0, ["train"], config, 3)
     assert not alone.problem
     assert not together.problem
     asked = np.array([[value] * columns for value in (0, 1, 2, 7.5, np.nan)], np.float32)
-    read = recipe.type.fitted.from_files
+    read = config.type.fitted.from_files
     return [read(part.files).predict(asked) for part in (together, alone)]
 
 
@@ -163,8 +163,8 @@ def both(matrix, recipe, columns):
 )
 def test_constant_columns_answer_as_of_one_process(spark, table, name, task, parameters):
     rows = labelled(table, task).drop_columns(["x0"]).append_column("x0", table["x3"])
-    recipe = FitConfig(model_type(name), task, [parameters], 0, 1, {}, (), TASKS[task].outputs("abcd", []))
-    together, alone = both(spark.createDataFrame(rows), recipe, 1)
+    config = FitConfig(model_type(name), task, [parameters], 0, 1, {}, (), TASKS[task].outputs("abcd", []))
+    together, alone = both(spark.createDataFrame(rows), config, 1)
     assert together == pytest.approx(alone, rel=1e-12)
 
 
@@ -179,8 +179,8 @@ def test_constant_columns_answer_as_of_one_process(spark, table, name, task, par
 )
 def test_one_label_answers_as_of_one_process(spark, table, name, task, labels):
     rows = table.set_column(4, LABEL, pa.array(np.resize(labels, ROWS).astype(float)))
-    recipe = FitConfig(model_type(name), task, [{}], 0, 4, {2: 3}, (), TASKS[task].outputs("abcd", []))
-    together, alone = both(spark.createDataFrame(rows), recipe, 4)
+    config = FitConfig(model_type(name), task, [{}], 0, 4, {2: 3}, (), TASKS[task].outputs("abcd", []))
+    together, alone = both(spark.createDataFrame(rows), config, 4)
     assert together == pytest.approx(alone, rel=1e-12)
 
 
@@ -191,8 +191,8 @@ def test_classes_without_rows_answer_as_of_one_process(spark, table, found, weig
     places = np.digitize(table[LABEL].to_numpy(), [0, 8][: len(found) - 1])
     rows = table.set_column(4, LABEL, pa.array(np.array(found, float)[places]))
     parameters = {"class_weight": weight, "tolerance": 1e-8}
-    recipe = FitConfig(model_type("logistic"), "multiclass", [parameters], 0, 4, {2: 3}, (), "abcdef")
-    together, alone = both(spark.createDataFrame(rows), recipe, 4)
+    config = FitConfig(model_type("logistic"), "multiclass", [parameters], 0, 4, {2: 3}, (), "abcdef")
+    together, alone = both(spark.createDataFrame(rows), config, 4)
     assert together == pytest.approx(alone, abs=1e-3)
     lacking = [place for place in range(6) if place not in found]
     # A fifth of the rows are held out.
@@ -203,8 +203,8 @@ def test_fewer_kinds_than_clusters_have_a_centre_each(spark, table):
     rows = table.select(["x2", LABEL, WINDOW, ORDER, PARTS]).rename_columns(
         ["x0", LABEL, WINDOW, ORDER, PARTS]
     )
-    recipe = FitConfig(model_type("k_means"), "clustering", [{"clusters": 8}], 0, 1, {0: 3})
-    together, alone = both(spark.createDataFrame(rows), recipe, 1)
+    config = FitConfig(model_type("k_means"), "clustering", [{"clusters": 8}], 0, 1, {0: 3})
+    together, alone = both(spark.createDataFrame(rows), config, 1)
     # The others are as far from each of the centres.
     assert together[:3] == pytest.approx(alone[:3], abs=1e-12)
     assert set(together[:3, 0]) == {0, 1, 2}
@@ -220,9 +220,9 @@ def grid():
 
 
 def clustered(spark, points, rows, **parameters):
-    recipe = {"clusters": 16, **parameters}
+    config = {"clusters": 16, **parameters}
     return learner_of(model_type("k_means")).fit(
-        spark.createDataFrame(rows), Dataset(points, np.zeros(len(points))), "clustering", recipe, 1, 2
+        spark.createDataFrame(rows), Dataset(points, np.zeros(len(points))), "clustering", config, 1, 2
     )
 
 
@@ -256,8 +256,8 @@ def test_what_xgboost_refuses_is_told(spark, table):
     # More than a number of four bytes can be.
     far = F.when(F.col(ORDER) == 0, 1e39).otherwise(F.col(LABEL))
     matrix = spark.createDataFrame(table).withColumn(LABEL, far)
-    recipe = FitConfig(model_type("xgboost"), "regression", [{}], 0, 4, {2: 3})
-    problem = fit_together(matrix, (), 0, ["train", "validation"], recipe, 2).problem
+    config = FitConfig(model_type("xgboost"), "regression", [{}], 0, 4, {2: 3})
+    problem = fit_together(matrix, (), 0, ["train", "validation"], config, 2).problem
     said = (
         r"(/\S+ Check failed: valid: Label contains NaN, infinity or a value too large\."
         # The other worker, which waited for this one, may be heard first.
@@ -318,16 +318,16 @@ def test_the_end_of_spark_is_no_fault_of_the_fit():
 )
 def test_the_same_rows_give_the_same_model(spark, table, name, task, parameters):
     """However Spark has moved them."""
-    recipe = FitConfig(model_type(name), task, [parameters], 7, 4, {2: 3}, (), TASKS[task].outputs("abc", []))
+    config = FitConfig(model_type(name), task, [parameters], 7, 4, {2: 3}, (), TASKS[task].outputs("abc", []))
     rows = spark.createDataFrame(labelled(table, task))
     moved = rows.repartition(3), rows.repartition(5, "x0").sortWithinPartitions("x1")
-    fitted = [fit_together(matrix, (), 0, ["train", "validation"], recipe, 2) for matrix in moved]
+    fitted = [fit_together(matrix, (), 0, ["train", "validation"], config, 2) for matrix in moved]
     if name in ("xgboost", "k_means"):
         assert fitted[0].files
         assert fitted[0] == fitted[1]
         return
     asked = np.column_stack([table[column].to_numpy() for column in ("x0", "x1", "x2", "x3")])
-    answers = [recipe.type.fitted.from_files(part.files).predict(asked) for part in fitted]
+    answers = [config.type.fitted.from_files(part.files).predict(asked) for part in fitted]
     assert answers[0] == pytest.approx(answers[1], rel=1e-9, abs=1e-9)
 
 
@@ -368,13 +368,13 @@ def test_on_gpus_each_worker_has_one():
 
 
 def test_what_is_learned_together():
-    recipe = FitConfig(model_type("xgboost"), "regression", [{}], 0, 10, {})
+    config = FitConfig(model_type("xgboost"), "regression", [{}], 0, 10, {})
     # A sixth of a gibibyte holds 44.7 million numbers of four bytes.
-    assert not is_large(Resources(memory="1g"), recipe, 4_400_000)
-    assert is_large(Resources(memory="1g"), recipe, 4_500_000)
-    assert not is_large(Resources(memory="2g"), recipe, 4_500_000)
-    assert is_large(Resources(distribute="always"), recipe, 1)
-    assert not is_large(Resources(distribute="never"), recipe, 10**9)
+    assert not is_large(Resources(memory="1g"), config, 4_400_000)
+    assert is_large(Resources(memory="1g"), config, 4_500_000)
+    assert not is_large(Resources(memory="2g"), config, 4_500_000)
+    assert is_large(Resources(distribute="always"), config, 1)
+    assert not is_large(Resources(distribute="never"), config, 10**9)
     tree = FitConfig(model_type("decision_tree"), "regression", [{}], 0, 10, {})
     assert not is_large(Resources(distribute="always"), tree, 10**9)
     assert {learner_of(model_type(name)) for name, _, _ in CASES} == set(LEARNERS.values())
@@ -393,11 +393,11 @@ def test_what_a_row_takes_counts_its_codes(name, task):
     )
     taken = Design.of(Dataset(matrix, np.zeros(1000), codes)).values.nbytes
     assert bytes_of_row(model_type(name), 3, codes) == taken / 1000
-    recipe = FitConfig(model_type(name), task, [{}], 0, 3, codes)
-    assert is_large(Resources(memory="1g"), recipe, 14_000_000)
-    assert not is_large(Resources(memory="1g"), recipe, 2**30 // 6 // 16008)
-    assert is_large(Resources(memory="1g"), recipe, 2**30 // 6 // 16008 + 1)
-    assert not is_large(Resources(memory="1g"), replace(recipe, type=model_type("xgboost")), 14_000_000)
+    config = FitConfig(model_type(name), task, [{}], 0, 3, codes)
+    assert is_large(Resources(memory="1g"), config, 14_000_000)
+    assert not is_large(Resources(memory="1g"), config, 2**30 // 6 // 16008)
+    assert is_large(Resources(memory="1g"), config, 2**30 // 6 // 16008 + 1)
+    assert not is_large(Resources(memory="1g"), replace(config, type=model_type("xgboost")), 14_000_000)
     assert most_searched(model_type(name), 3, codes) == 2**28 // 16008
     assert most_searched(model_type(name), 3, {0: 100}) == 250_000
     assert most_searched(model_type("xgboost"), 3, codes) == 250_000
@@ -416,6 +416,6 @@ def test_a_sample_of_wide_rows_is_bounded_by_bytes(spark, table, monkeypatch):
     monkeypatch.setattr(part_fitting, "learner_of", lambda _: Learner("Spark ML", learn))
     moved = spark.createDataFrame(table).withColumn(ORDER, F.xxhash64(ORDER))
     for codes, expected in (({2: 3}, ROWS), ({2: 1000}, ROWS / 2)):
-        recipe = FitConfig(model_type("linear"), "regression", [{}], 0, 4, codes)
-        assert fit_together(moved, (), 0, ["train", "validation"], recipe, 2).problem == "no need"
+        config = FitConfig(model_type("linear"), "regression", [{}], 0, 4, codes)
+        assert fit_together(moved, (), 0, ["train", "validation"], config, 2).problem == "no need"
         assert drawn.pop() == pytest.approx(expected, rel=0.1)

@@ -1,6 +1,6 @@
-"""What became of bundles that were tried, by the hash of their content: it lies on disk and outlives the server.
+"""Results of bundle checks on disk, by the hash of the bundle's content, so that they outlive the server.
 
-A verdict holds for the releases of Giornata and of the libraries that it was made with: another one tries anew.
+A result is valid for the releases of Giornata and its libraries that it was made with; other releases check again.
 """
 
 import json
@@ -19,15 +19,15 @@ from pydantic.dataclasses import dataclass as checked
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Verdict", "Verdicts"]
+__all__ = ["CheckResult", "CheckResults"]
 
-MOST = 1000  # verdicts that are kept, those asked for last
+MOST = 1000  # results that are kept, the most recently used ones
 _LIBRARIES = ("giornata", "numpy", "pydantic", "safetensors", "xgboost", "xgboost-cpu")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`reason` says why the content is refused, None where it is good; it holds until Unix time `until`, if any."""
+class CheckResult:
+    """Why a content is refused (`reason`, None if it is good), and until which Unix time that is valid, if limited."""
 
     reason: str | None
     until: float | None = None
@@ -43,14 +43,14 @@ class _File:
 _FILES = TypeAdapter(_File)
 
 
-class Verdicts:
-    """The verdicts in a folder, a file each. Several processes may share it."""
+class CheckResults:
+    """Results of checks in a folder, one file each. Several processes may share it."""
 
     def __init__(self, folder: Path):
         self._folder = folder
 
-    def get(self, digest: str) -> Verdict | None:
-        """What is known of the content with this SHA-256; None where nothing is, or it holds no longer."""
+    def get(self, digest: str) -> CheckResult | None:
+        """The result for the content with this SHA-256, or None if there is none that is still valid."""
         path = self._path(digest)
         try:
             file = _FILES.validate_json(path.read_bytes())
@@ -59,11 +59,11 @@ class Verdicts:
             return None
         if file.by != self._by or (file.until is not None and file.until < time.time()):
             return None
-        return Verdict(file.reason, file.until)
+        return CheckResult(file.reason, file.until)
 
-    def put(self, digest: str, verdict: Verdict) -> None:
-        """Keep a verdict. Where the disk does not take it, the content is tried again by the next server."""
-        content = {"by": self._by, "reason": verdict.reason, "until": verdict.until}
+    def put(self, digest: str, result: CheckResult) -> None:
+        """Keep a result. If it cannot be written, the next server checks the content again."""
+        content = {"by": self._by, "reason": result.reason, "until": result.until}
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle, written = tempfile.mkstemp(dir=self._folder, prefix=".new-")
@@ -75,7 +75,7 @@ class Verdicts:
                 Path(written).unlink(missing_ok=True)
             self._prune()
         except OSError as error:
-            logger.warning("a verdict on a bundle is not kept: sha256=%s reason=%s", digest, error)
+            logger.warning("the result of a bundle check was not kept: sha256=%s reason=%s", digest, error)
 
     def _prune(self) -> None:
         found = list(self._folder.glob("*.json"))

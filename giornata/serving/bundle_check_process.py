@@ -1,9 +1,8 @@
-"""The process in which bundles are tried: `python -m giornata.serving.trial`, which `giornata.serving.trials` starts.
+"""The process that opens bundles before the server does; `giornata.serving.bundle_checks` starts it.
 
-A bundle may hold code that loops, and trees that lead XGBoost out of its memory. Each is opened in a fork of its own,
-with bounded time and memory, so that whatever it does ends that fork alone. What is asked comes as a line of JSON on
-standard input, what is answered goes as a line to standard output; the process ends with its input, or when nothing
-was asked for a while.
+A bundle may hold code that loops, or trees that make XGBoost read outside its memory. So each bundle is opened in a
+fork with bounded time and memory: whatever it does ends only that fork. Requests are lines of JSON on standard input,
+results are lines of JSON on standard output. The process ends when its input ends, or after a while without requests.
 """
 
 import contextlib
@@ -23,37 +22,37 @@ from giornata.serving.forks import forget_xgboost, import_xgboost, limit
 from giornata.serving.model import open_model
 
 IDLE_SECONDS = 120.0
-SOON_SECONDS = 5.0  # what could not be read now may be readable then
-LATER_SECONDS = 3600.0  # the machine may have time and memory then
-MOST_WORDS = 2000  # characters of a reason
+SOON_SECONDS = 5.0  # until a file that could not be read is read again
+LATER_SECONDS = 3600.0  # until a bundle that ran out of time or memory is checked again
+LONGEST_REASON = 2000  # characters
 
-# Of a fork: how a bundle may end it that is no fault for ever.
+# Signals from outside: the bundle itself may be good.
 _KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
 
 def main() -> int:
-    """Answer what is asked until the input ends or nothing is asked for `IDLE_SECONDS`."""
+    """Answer requests until the input ends or there is none for `IDLE_SECONDS`."""
     import_xgboost()
     answers = os.dup(1)
-    os.dup2(2, 1)  # what a project's code prints is no answer
+    os.dup2(2, 1)  # a project's code may print
     lines = sys.stdin.buffer
     while select.select([lines], [], [], IDLE_SECONDS)[0]:
         line = lines.readline()
         if not line:
             break
-        asked = json.loads(line)
-        answer = _tried(asked["path"], asked["sha256"], asked["seconds"], asked["bytes"])
+        request = json.loads(line)
+        answer = _check(request["path"], request["sha256"], request["seconds"], request["bytes"])
         os.write(answers, _line(answer))
     return 0
 
 
-def _tried(path: str, sha256: str, seconds: float, memory: int) -> dict[str, Any]:
-    """What became of a bundle: `reason` is None where it is good, `again` after how many seconds to try it again."""
+def _check(path: str, sha256: str, seconds: float, memory: int) -> dict[str, Any]:
+    """Check a bundle: `reason` is None if it is good, `again` the seconds after which to check it again, if at all."""
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
         os.close(reading)
-        _try(path, sha256, memory, writing)
+        _check_in_fork(path, sha256, memory, writing)
     os.close(writing)
     try:
         content, is_late = _read(reading, time.monotonic() + seconds)
@@ -68,11 +67,11 @@ def _tried(path: str, sha256: str, seconds: float, memory: int) -> dict[str, Any
     try:
         return dict(json.loads(content))
     except ValueError:
-        return _end(status)
+        return _killed_by(status)
 
 
-def _end(status: int) -> dict[str, Any]:
-    """What is said of a fork that ended without an answer."""
+def _killed_by(status: int) -> dict[str, Any]:
+    """The result for a fork that ended without one."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         name = signal.Signals(number).name if number in list(signal.Signals) else f"signal {number}"
@@ -86,11 +85,11 @@ def _line(answer: dict[str, Any]) -> bytes:
 
 
 def _answer(reason: str | None, again: float | None = None) -> dict[str, Any]:
-    return {"reason": reason if reason is None else reason[:MOST_WORDS], "again": again}
+    return {"reason": reason if reason is None else reason[:LONGEST_REASON], "again": again}
 
 
 def _read(reading: int, deadline: float) -> tuple[bytes, bool]:
-    """All that comes until the pipe's other end is closed, and whether that took too long."""
+    """The content of a pipe up to a line's end or its closing, and whether the deadline passed before."""
     chunks: list[bytes] = []
     while (left := deadline - time.monotonic()) > 0 and select.select([reading], [], [], left)[0]:
         chunk = os.read(reading, 65536)
@@ -102,8 +101,8 @@ def _read(reading: int, deadline: float) -> tuple[bytes, bool]:
     return b"", True
 
 
-def _try(path: str, sha256: str, memory: int, writing: int) -> None:
-    """Open a bundle in this fork, say what became of it, and end."""
+def _check_in_fork(path: str, sha256: str, memory: int, writing: int) -> None:
+    """Open a bundle in this fork, write the result to a pipe, and end."""
     status = 1
     try:
         os.setsid()
@@ -132,7 +131,7 @@ def _opened(path: Path, sha256: str) -> dict[str, Any]:
         return _answer(told(error), SOON_SECONDS)
     except MemoryError:
         return _answer("opening it takes more memory than a bundle of its size may have", LATER_SECONDS)
-    except BaseException as error:  # noqa: BLE001 - what code and libraries raise over a bundle ends this fork alone
+    except BaseException as error:  # noqa: BLE001 - code and libraries may raise anything, and only this fork ends
         return _answer(told(error))
     return _answer(None)
 

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from giornata.errors import BundleError
-from giornata.serving import trials as module
-from giornata.serving import verdicts
+from giornata.serving import bundle_checks as module
+from giornata.serving import check_results
+from giornata.serving.bundle_checks import BundleChecks, NotNowError
 from giornata.serving.loader import Loader
 from giornata.serving.model import open_model
-from giornata.serving.trials import NotNowError, Trials
 
 CLASS = """
 class Odd:
@@ -33,8 +33,8 @@ ENDS = {
 
 
 @pytest.fixture
-def check(trials, tmp_path):
-    def check(content, by=trials):
+def check(bundle_checks, tmp_path):
+    def check(content, by=bundle_checks):
         path = tmp_path / "bundle.zip"
         path.write_bytes(content)
         by.check(path, content)
@@ -42,12 +42,12 @@ def check(trials, tmp_path):
     return check
 
 
-def test_good_bundles_are_good(of_class, check, trials, versions, rooted):
+def test_good_bundles_are_good(of_class, check, bundle_checks, versions, rooted):
     for truth in (*versions, rooted):
         check(truth.content)
-    first = trials._process.pid
+    first = bundle_checks._process.pid
     check(of_class(versions[0], CLASS))
-    assert trials._process.pid == first
+    assert bundle_checks._process.pid == first
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -72,58 +72,61 @@ def test_code_that_takes_all_memory_is_refused(of_class, check, versions):
 
 
 def test_what_is_known_needs_no_process_and_survives_the_server(
-    of_class, check, trials, versions, monkeypatch
+    of_class, check, bundle_checks, versions, monkeypatch
 ):
     bad = of_class(versions[0], "import os\nos.abort()\n" + CLASS)
     check(versions[0].content)
     with pytest.raises(BundleError, match="SIGABRT"):
         check(bad)
-    later = Trials(trials._verdicts._folder)
+    later = BundleChecks(bundle_checks._results._folder)
     check(versions[0].content, later)
     with pytest.raises(BundleError, match="SIGABRT"):
         check(bad, later)
     assert later._process is None
-    monkeypatch.setattr(verdicts.Verdicts, "_by", {"giornata": "another release"})
-    assert verdicts.Verdicts(trials._verdicts._folder).get(hashlib.sha256(bad).hexdigest()) is None
+    monkeypatch.setattr(check_results.CheckResults, "_by", {"giornata": "another release"})
+    assert (
+        check_results.CheckResults(bundle_checks._results._folder).get(hashlib.sha256(bad).hexdigest())
+        is None
+    )
 
 
-def test_a_process_that_was_killed_is_replaced(of_class, check, trials, versions):
+def test_a_process_that_was_killed_is_replaced(of_class, check, bundle_checks, versions):
     check(of_class(versions[1], CLASS + "# first"))
-    process = trials._process
+    process = bundle_checks._process
     os.kill(process.pid, signal.SIGKILL)
     check(of_class(versions[1], CLASS + "# second"))
-    assert trials._process.pid != process.pid
+    assert bundle_checks._process.pid != process.pid
     assert not psutil.pid_exists(process.pid)
 
 
-def test_a_file_that_is_another_by_then_is_tried_again(of_class, trials, versions, tmp_path):
+def test_a_file_that_is_another_by_then_is_tried_again(of_class, bundle_checks, versions, tmp_path):
     (tmp_path / "bundle.zip").write_bytes(versions[1].content)
     content = of_class(versions[0], CLASS + "# another")
     with pytest.raises(NotNowError, match="has changed"):
-        trials.check(tmp_path / "bundle.zip", content)
+        bundle_checks.check(tmp_path / "bundle.zip", content)
 
 
 def test_closing_ends_a_trial_that_is_under_way(of_class, versions, tmp_path):
-    trials = Trials(tmp_path / "trials")
+    bundle_checks = BundleChecks(tmp_path / "bundle_checks")
     path = tmp_path / "bundle.zip"
     path.write_bytes(of_class(versions[0], "import time\ntime.sleep(600)\n" + CLASS))
     raised = []
 
     def check():
         try:
-            trials.check(path, path.read_bytes())
+            bundle_checks.check(path, path.read_bytes())
         except NotNowError as error:
             raised.append(error)
 
     thread = threading.Thread(target=check)
     thread.start()
-    trials.close()
+    bundle_checks.close()
     thread.join(30)
     assert not thread.is_alive()
     assert raised
 
 
-def test_a_crashing_bundle_leaves_the_others_served(of_class, trials, versions, tmp_path):
+def test_a_crashing_bundle_leaves_the_others_served(of_class, bundle_checks, versions, tmp_path):
     """Also by the next server, which knows it."""
     good, bad = versions
     (tmp_path / f"{good.uuid}.zip").write_bytes(good.content)
@@ -131,7 +134,7 @@ def test_a_crashing_bundle_leaves_the_others_served(of_class, trials, versions, 
     deployed = {"flights/minutes": {"tags": {"bad": bad.uuid, "good": good.uuid}, "uuids": []}}
     (tmp_path / "deployments.json").write_text(json.dumps(deployed))
     for _ in range(2):
-        loader = Loader(tmp_path, open_model, lambda table: None, trials)
+        loader = Loader(tmp_path, open_model, lambda table: None, bundle_checks)
         loader.look()
         assert loader.table.route("/models/flights/minutes/good/predict").model.uuid == good.uuid
         (refusal,) = loader.table.refusals
