@@ -1,4 +1,4 @@
-"""Why an answer has nothing of a feature group: the reasons, as the server, its log and the monitor say them."""
+"""Reasons why a prediction lacks a feature group, as named by the server, its log and the monitor."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -7,14 +7,14 @@ from typing import NamedTuple
 __all__ = ["LOGGED", "Missing", "Reason"]
 
 LOGGED = "_missing"
-"""Among the logged inputs of an answer, which no document can name so: the reasons, by use of a group."""
+"""Key of the reasons, by use of a group, among the logged inputs of a prediction; no document can use this name."""
 
 
 class Reason(StrEnum):
-    """Why a row has nothing of a feature group.
+    """Why a row has no values of a feature group.
 
-    no_row: none is known of the entity. too_old: the newest is older than the group's ttl. before_history: days that
-    its moment sees are published and not online. not_read: the group could not be read.
+    `no_row`: the entity has no row. `too_old`: the newest row is older than the group's ttl. `before_history`: days
+    that the row's moment sees are published but not online. `not_read`: the group could not be read.
     """
 
     NO_ROW = "no_row"
@@ -24,9 +24,9 @@ class Reason(StrEnum):
 
 
 class Missing(NamedTuple):
-    """A use of a feature group (see `dsl.types.store_use`) that a row has nothing of, and why.
+    """A use of a feature group (see `dsl.schema.store_use`) without values for a row, and why.
 
-    `begin` is when what is online of it begins, where some of what is published is not.
+    `begin` is the first moment that is online, if some published days are not.
     """
 
     use: str

@@ -1,4 +1,4 @@
-"""Talks to Airflow's REST API: starts DAG runs, waits for them, tells what they are doing."""
+"""A client of Airflow's REST API: starts DAG runs, waits for them, reports their progress."""
 
 import time
 from collections.abc import Callable
@@ -15,12 +15,12 @@ FINISHED = {"success", "failed"}
 
 
 class AirflowError(GiornataError):
-    """Airflow does not answer, refuses a request, or a run failed."""
+    """Airflow does not answer or refuses a request, or a run failed."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One DAG run as the API tells it."""
+    """A DAG run as the API reports it."""
 
     dag_id: str
     run_id: str
@@ -54,8 +54,8 @@ class AirflowApi:
         self._http.close()
 
     def call(self, method: str, path: str, **arguments: Any) -> Any:
-        """Answer of one API call as plain data. A call that is refused raises AirflowError; a server that is
-        busy (503) or a connection that breaks is tried again for up to a minute."""
+        """The answer of an API call as plain data. A refused call raises AirflowError; a busy server (503) or a broken
+        connection is retried for up to a minute."""
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -71,7 +71,7 @@ class AirflowApi:
             time.sleep(2)
 
     def dags(self) -> list[dict[str, Any]]:
-        """Every DAG that the scheduler knows, as the API tells it."""
+        """Every DAG that the scheduler knows, as the API reports it."""
         found: list[dict[str, Any]] = []
         while True:
             page = self.call("GET", "/dags", params={"limit": 100, "offset": len(found)})
@@ -80,7 +80,7 @@ class AirflowApi:
                 return found
 
     def import_errors(self) -> list[dict[str, Any]]:
-        """Which DAG files cannot be read, and why."""
+        """The DAG files that cannot be read, and why."""
         errors: list[dict[str, Any]] = self.call("GET", "/importErrors")["import_errors"]
         return errors
 
@@ -89,7 +89,7 @@ class AirflowApi:
         return f"{self.url}/dags/{run.dag_id}/runs/{quote(run.run_id, safe='')}"
 
     def wait_for_dags(self, dag_ids: list[str], timeout: float = 180) -> None:
-        """Return once the scheduler knows all `dag_ids`; AirflowError with the import errors if it does not."""
+        """Return once the scheduler knows all `dag_ids`. Raises AirflowError with the import errors if it does not."""
         deadline = time.monotonic() + timeout
         while True:
             known = {dag["dag_id"] for dag in self.dags()}
@@ -104,7 +104,7 @@ class AirflowApi:
             time.sleep(2)
 
     def set_pool(self, name: str, slots: int, description: str) -> None:
-        """Make a pool, or give the one of that name so many slots."""
+        """Create a pool, or set the number of slots of the pool with this name."""
         body = {"name": name, "slots": slots, "description": description, "include_deferred": False}
         known = self.call("GET", "/pools", params={"pool_name_pattern": name})["pools"]
         if any(pool["name"] == name for pool in known):
@@ -113,7 +113,7 @@ class AirflowApi:
             self.call("POST", "/pools", json=body)
 
     def run(self, dag_id: str, run_id: str) -> Run | None:
-        """The run, or None where there is none of that name."""
+        """The run with this name, or None."""
         return next((run for run in self.runs(dag_id) if run.run_id == run_id), None)
 
     def runs(self, dag_id: str) -> list[Run]:
@@ -132,7 +132,7 @@ class AirflowApi:
         ]
 
     def start(self, dag_id: str, run_id: str, conf: dict[str, Any]) -> Run:
-        """Start a run, or return the one of that name; one that failed is cleared, so that it runs again."""
+        """Start a run, or return the run with this name; a failed one is cleared, so that it runs again."""
         known = self.run(dag_id, run_id)
         if known is None:
             body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
@@ -145,13 +145,13 @@ class AirflowApi:
         return started
 
     def repair(self, run: Run) -> None:
-        """Let the failed tasks of a failed run, and what comes after them, run again."""
+        """Run the failed tasks of a failed run, and those after them, again."""
         if run.state == "failed":
             path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/clear"
             self.call("POST", path, json={"dry_run": False, "only_failed": True})
 
     def started_by(self, source: Run, dag_id: str, key: str, timeout: float = 120) -> Run:
-        """The run of `dag_id` for the partition `key` that `source` has set off; waits up to `timeout` s for it."""
+        """The run of `dag_id` for the partition `key` that `source` has started; waits up to `timeout` s for it."""
         deadline = time.monotonic() + timeout
         while True:
             for run in self.runs(dag_id):
@@ -164,13 +164,13 @@ class AirflowApi:
             time.sleep(2)
 
     def tasks(self, run: Run) -> list[dict[str, Any]]:
-        """Task instances of a run as the API tells them."""
+        """Task instances of a run as the API reports them."""
         path = f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances"
         instances: list[dict[str, Any]] = self.call("GET", path)["task_instances"]
         return instances
 
     def log(self, run: Run, task: dict[str, Any]) -> list[str]:
-        """Lines that the latest try of a task has logged so far."""
+        """The lines that the latest try of a task has logged so far."""
         path = (
             f"/dags/{run.dag_id}/dagRuns/{quote(run.run_id, safe='')}/taskInstances/{task['task_id']}"
             f"/logs/{max(task['try_number'], 1)}"
@@ -179,7 +179,7 @@ class AirflowApi:
         return [str(entry.get("event", "")) if isinstance(entry, dict) else str(entry) for entry in content]
 
     def wait(self, run: Run, progress: Callable[[str], None], timeout: float) -> Run:
-        """Follow a run to its end, telling `progress` which task runs and the last line it reported.
+        """Follow a run to its end; `progress` is called with the running task and the last line that it reported.
 
         Raises AirflowError with the end of the failed task's log, or when `timeout` seconds have passed.
         """

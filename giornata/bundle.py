@@ -1,18 +1,18 @@
-"""The bundle of a model version: one ZIP with everything a prediction needs, written alike for the same content.
+"""The bundle of a model version: one ZIP with everything a prediction needs, the same bytes for the same content.
 
     manifest.json          format, uuid, model; size and SHA-256 of every other file
     record.json            the version's record without its reports (search, distributions) and sources
-    features.json          the compiled features with their fitted state, and the source of the functions of the
-                           project (UDFs) that they call, under its hash
-    partition.json         the compiled partition expressions, where the model has parts
+    features.json          the compiled features with their fitted state, and the source of the project's functions
+                           (UDFs) that they call, under its hash
+    partition.json         the compiled partition expressions, if the model has parts
     parts.json             key, level and name of each part, and the files of its model
-    parts/00000/<file>     the learned parameters of part 0 (the root), in an open format
-    self_test.json         rows of inputs and the answers that the version gives to them
+    parts/00000/<file>     the fitted parameters of part 0 (the root), in an open format
+    self_test.json         rows of inputs and the version's predictions for them
 
-Opening verifies names, sizes and hashes and runs nothing: all of it is data. What a scorer made of it runs is the
-project's own functions, which `dsl/udf_code/check.py` holds to a list of what they may name, and, where the type of the
-model is custom, the project's own class, which may do what the process may: make scorers of bundles from your own
-repository alone.
+Opening verifies names, sizes and hashes and runs nothing: all of it is data. A scorer made from it runs the project's
+own functions, which `dsl/udf_code/check.py` restricts to a list of names, and, for a model of type custom, the
+project's own class, which may do anything that the process may: create scorers only from bundles out of your own
+repository.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ class Part:
 
 @dataclass(frozen=True)
 class SelfTestRow:
-    """Inputs as JSON (times as ISO text) and the answer that they must get, bit for bit."""
+    """Inputs as JSON (times as ISO text) and the prediction for them, which must be the same bit for bit."""
 
     inputs: Mapping[str, Any]
     prediction: float | str
@@ -70,7 +70,7 @@ class SelfTestRow:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What `parts.json` says of a part."""
+    """The entry of a part in `parts.json`."""
 
     key: list[KeyValue]
     level: str
@@ -86,7 +86,7 @@ _SELF_TEST = TypeAdapter(list[SelfTestRow])
 
 @dataclass(frozen=True)
 class Bundle:
-    """The content of a bundle. `parts` begins with the root, which answers where no part does."""
+    """The content of a bundle. `parts` begins with the root, which predicts where no other part does."""
 
     version: ModelVersion
     features: Mapping[str, Any]
@@ -123,8 +123,8 @@ def write_bundle(bundle: Bundle) -> bytes:
 def open_bundle(source: bytes | Path) -> Bundle:
     """Read and verify a bundle, given as bytes or as the path of a file.
 
-    Raises BundleError, which names the file at fault, when anything is missing, added, altered, too large, badly
-    named or not readable as what it should be.
+    Raises BundleError, which names the file, if anything is missing, added, altered, too large, badly named or not
+    readable as what it should be.
     """
     where = str(source) if isinstance(source, Path) else "bundle"
     try:
@@ -142,7 +142,7 @@ def open_bundle(source: bytes | Path) -> Bundle:
 
 
 def read_file(path: Path) -> bytes:
-    """The content of a bundle's file. Raises OSError, and BundleError when it is too large to be a bundle."""
+    """The content of a bundle's file. Raises OSError, and BundleError if it is too large for a bundle."""
     with path.open("rb") as file:
         content = file.read(MAX_ARCHIVE_BYTES + 1)
     if len(content) > MAX_ARCHIVE_BYTES:
@@ -151,7 +151,7 @@ def read_file(path: Path) -> bytes:
 
 
 def told(error: BaseException) -> str:
-    """An error of any kind in one line: what it is and what it says."""
+    """An error of any kind in one line: its type and its message."""
     said = " ".join(str(error).split())
     if isinstance(error, GiornataError):
         return said
@@ -276,7 +276,7 @@ def _bundle(files: dict[str, bytes]) -> Bundle:
 
 
 def _parsed(content: bytes) -> Any:
-    """JSON as it is written by `_json`. Raises ValueError."""
+    """JSON as `_json` writes it. Raises ValueError."""
     try:
         return json.loads(content, parse_constant=_no_number)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""Rows as models learn from them and answer them: arrays of features, labels and predictions."""
+"""Rows as arrays: features, labels and predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,24 +9,23 @@ from numpy.typing import NDArray
 __all__ = ["Dataset", "Matrix", "Predictions", "Vector"]
 
 Matrix = NDArray[np.float32]
-"""One row a request, one column a feature; NaN is missing, infinity does not occur."""
+"""One row per prediction, one column per feature; NaN is missing, infinity does not occur."""
 
 Vector = NDArray[np.float64]
 
 Predictions = NDArray[np.float64]
-"""One row a request: a number each, or a column for each of the outputs of the dataset."""
+"""One row per prediction: a number each, or a column for each of the outputs of the dataset."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Rows to learn from: a matrix of features and the label of each row. Equal to nothing but themselves.
+    """Rows to fit a model to: a matrix of features and the label of each row. Datasets compare by identity.
 
-    `categories` maps the columns that hold codes of categories, not amounts, to how many codes there are: codes
-    are 0, 1, … (whole numbers as floats), or NaN. Columns that it lacks are amounts. `names` are those of the
-    columns, where they are known.
+    `categories` maps columns that hold codes to the number of codes: codes are 0, 1, … (whole numbers as floats), or
+    NaN. All other columns are numbers. `names` are the names of the columns, if known.
 
-    `outputs` names the numbers of an answer, where these are several (see `giornata.tasks`): the classes of
-    the task multiclass, whose target holds their places 0, 1, …, and the shares of the task quantile, "0.1" ….
+    `outputs` names the numbers of a prediction that has several (see `giornata.tasks`): the classes of the task
+    multiclass, whose labels are their positions 0, 1, …, or the quantiles "0.1" … of the task quantile.
     """
 
     matrix: Matrix

@@ -7,15 +7,15 @@ from typing import NamedTuple
 from giornata.errors import GiornataError
 
 FIRST_DATE, LAST_DATE = date(1900, 1, 1), date(2199, 12, 31)
-"""The dates that may be written: periods counted back or on from one of them end at dates, too."""
+"""The earliest and the latest date that may be written: periods counted from one of them stay within dates, too."""
 
 
 class DaysError(GiornataError):
-    """A range of days is missing, or is none."""
+    """A range of days is missing or invalid."""
 
 
 class Days(NamedTuple):
-    """UTC days from `start`, `end` not included; as text and partition key `2013-11-01/2013-11-04`."""
+    """UTC days from `start`, `end` excluded; as text and partition key `2013-11-01/2013-11-04`."""
 
     start: date
     end: date
@@ -29,8 +29,7 @@ class Days(NamedTuple):
 
 
 def parse_date(text: str) -> date:
-    """A date written YYYY-MM-DD. Raises ValueError, in words, for what is none or outside of the dates that may be
-    written."""
+    """A date written YYYY-MM-DD. Raises ValueError, in words, if it is invalid or outside FIRST_DATE to LAST_DATE."""
     try:
         found = date.fromisoformat(text)
     except ValueError:
@@ -41,7 +40,7 @@ def parse_date(text: str) -> date:
 
 
 def days(first: str, last: str) -> Days:
-    """The days from `first`, `last` not included, both written YYYY-MM-DD. Raises DaysError."""
+    """The days from `first`, `last` excluded, both written YYYY-MM-DD. Raises DaysError."""
     try:
         found = Days(parse_date(first), parse_date(last))
     except ValueError as error:
@@ -52,7 +51,7 @@ def days(first: str, last: str) -> Days:
 
 
 def days_of_key(key: str) -> Days:
-    """The days that a partition key stands for. Raises DaysError."""
+    """The days of a partition key. Raises DaysError."""
     first, slash, last = key.partition("/")
     if not slash:
         raise DaysError(f"the partition key {key!r} is not a range of days such as 2013-11-01/2013-11-04")
@@ -60,9 +59,9 @@ def days_of_key(key: str) -> Days:
 
 
 def spans(days: Iterable[str], most: int = 5) -> str:
-    """Days written YYYY-MM-DD for people, at most `most` pieces of them: `2013-01-02, 2013-02-01 to 2013-02-28`.
+    """Days written YYYY-MM-DD in short, in at most `most` pieces: `2013-01-02, 2013-02-01 to 2013-02-28`.
 
-    Three or more days that follow one another are one piece.
+    Three or more consecutive days are one piece.
     """
     found: list[list[date]] = []
     for day in sorted(map(date.fromisoformat, set(days))):

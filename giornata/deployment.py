@@ -1,4 +1,4 @@
-"""Putting a version live: past its gate, with a signature that callers can keep, into the timeline and onto disk."""
+"""Deployments: a version passes its gate and keeps callers' signature, then goes into the timeline and to disk."""
 
 import fcntl
 import json
@@ -58,12 +58,12 @@ def deploy(
 ) -> Deployment:
     """Put a version under a tag and, for online use, into the bundle folder that servers watch.
 
-    Tag and modes are those of the version's own document unless given. The timeline is the truth and is written
-    first; a run that dies before the folder is written is mended by running it again, which adds no second row: what
-    is live for these modes already is returned as it was deployed. `kind` is what the timeline calls it.
+    Tag and modes default to those of the version's own document. The timeline is the source of truth and is written
+    first; after a crash before the folder is written, running it again completes it without a second row: a deployment
+    that is live for these modes already is returned as it is. `kind` is the timeline's name for it.
 
-    Raises NotFoundError, GateError when a metric misses its bound, SignatureError when callers of the tag could
-    not stay as they are or features that the version reads are gone, and StoreError.
+    Raises NotFoundError, GateError if a metric misses its bound, SignatureError if callers of the tag would have to
+    change or features that the version reads are gone, and StoreError.
     """
     repository, deployments = Repository(session), Deployments(session)
     version = repository.get(uuid)
@@ -100,9 +100,9 @@ def deploy(
 def rollback(
     settings: Settings, session: Session, model: str, tag: str, by: str, reason: str, at: datetime
 ) -> Deployment:
-    """Put back what was under the tag before the version that is there now. Raises as `deploy` does.
+    """Restore the version that was under a tag before the present one. Raises as `deploy` does.
 
-    Doing it again goes further back: what was rolled back is not what came before.
+    Doing it again goes further back: versions that were rolled back do not count.
     """
     timeline = Deployments(session).timeline(model, tag)
     if not timeline:
@@ -120,7 +120,8 @@ def rollback(
 
 
 def _standing(timeline: Sequence[Deployment]) -> list[Deployment]:
-    """What is live and what came before it, newest first: `timeline`, which is so too, without what was rolled back."""
+    """The live deployment and those before it, newest first, without the ones that were rolled back. `timeline` has the
+    same order."""
     standing: list[Deployment] = []
     for entry in reversed(timeline):
         if entry.kind == ROLLED_BACK:
@@ -131,7 +132,7 @@ def _standing(timeline: Sequence[Deployment]) -> list[Deployment]:
 
 
 def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
-    """Raise GateError, listing every bound that a test metric misses; a metric that is not there misses it too."""
+    """Raise GateError with every bound that a test metric misses; a missing metric misses it too."""
     missed = []
     for name, bounds in gate.items():
         value = metrics.get(name)
@@ -151,10 +152,10 @@ def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
 
 
 def check_signature(live: Signature, new: Signature, where: str) -> None:
-    """Raise SignatureError when a caller of `live` could not call `new` without a change.
+    """Raise SignatureError if a caller of `live` could not call `new` without a change.
 
-    `new` may need fewer columns, and may do without a value where `live` does not; it may not need more, another
-    type, or answer another kind of question. What it reads from the feature store is its own affair.
+    `new` may need fewer columns, and may do without a value where `live` does not. It must not need more columns,
+    another type, or have another task. What it reads from the feature store is not part of the signature.
     """
     problems = []
     if live.task != new.task:
@@ -176,11 +177,10 @@ def check_signature(live: Signature, new: Signature, where: str) -> None:
 
 
 def check_features(settings: Settings, session: Session, version: ModelVersion) -> None:
-    """Raise SignatureError, listing every reason, when features that a version reads are gone.
+    """Raise SignatureError with every reason if features that a version reads are gone.
 
-    They are when the project's documents no longer have them as they were at training, or when their columns were
-    dropped from Cassandra. Documents that are not here or in disorder, and a group that was never pushed, say
-    nothing of this.
+    That is the case if the project's documents no longer have them as they were at training, or if their columns were
+    dropped from Cassandra. Documents that are missing or invalid here, and a group that was never pushed, do not count.
     """
     project = parse_model_name(version.model).project
     problems = []
@@ -202,12 +202,13 @@ def check_features(settings: Settings, session: Session, version: ModelVersion) 
 
 
 def project_to_disk(session: Session, folder: Path) -> dict[str, str]:
-    """Make the bundle folder what the timeline says: the versions that are live online, and which tag means which.
+    """Write the bundle folder according to the timeline: the versions that are live online, and the version of each
+    tag.
 
-    `deployments.json` maps each model to `{"tags": {tag: uuid}, "uuids": [uuid, …]}`; `<uuid>.zip` are the
-    bundles. Files appear by rename, bundles before the list that names them and away only after it.
-    Returns the versions that had to be left out because the repository has no sound bundle of them, with the
-    reason: they do not keep the others from being served. Raises StoreError.
+    `deployments.json` maps each model to `{"tags": {tag: uuid}, "uuids": [uuid, …]}`; `<uuid>.zip` are the bundles.
+    Files appear by rename, bundles before the list that names them, and are removed after it. Returns the versions that
+    had to be left out because the repository has no valid bundle of them, with the reason; the others are served.
+    Raises StoreError.
     """
     left_out: dict[str, str] = {}
     try:
@@ -242,7 +243,7 @@ def _routes(live: Sequence[Deployment]) -> dict[str, dict[str, object]]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep out another process that would write an older state of the timeline over this one."""
+    """Keep other processes from writing an older state of the timeline over this one."""
     attempts = Retrying(
         retry=retry_if_exception_type(BlockingIOError),
         stop=stop_after_delay(LOCK_TIMEOUT),
@@ -260,7 +261,7 @@ def _put_bundle(repository: Repository, path: Path, uuid: str) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write a file that readers see whole or not at all."""
+    """Write a file atomically: readers see the old content or the new one."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_NEW)
     try:
         with os.fdopen(handle, "wb") as file:

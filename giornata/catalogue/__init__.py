@@ -1,4 +1,4 @@
-"""The catalogue of features: what the documents say of each, what is published of it, and which models use it.
+"""The catalogue of features: their documents, their published data, and the models that use them.
 
-Pure: documents, statistics and records come in, plain data goes out; `live` alone asks a store.
+Pure functions from documents, statistics and records to plain data; only `live` queries a store.
 """

@@ -1,4 +1,4 @@
-"""What versions that are live read, against what the documents still have: a feature in use cannot silently go."""
+"""Compares the features that live versions read with the documents, so that no feature in use disappears unnoticed."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -17,17 +17,18 @@ RENAME = "leave it as it is and give the new column another name"
 
 
 class Lack(NamedTuple):
-    """What a version reads and the documents do not have as it knows it: `reads …, which …`, and what to do."""
+    """A feature that a version reads and the documents no longer have in this form: `reads …, which …`, and what to
+    do."""
 
     what: str
     remedy: str
 
 
 def deployed_problems(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list[str]:
-    """What live versions of a project's models read and its documents no longer have, a sentence each.
+    """Everything that live versions of a project's models read and its documents no longer have, one sentence each.
 
-    That is a feature group, one of its features with its type and meaning, its entity, and, of a version that scores in
-    batch, the columns of its table: the rows of online requests are the caller's affair.
+    That is a feature group, one of its features with type and meaning, its entity, and, for a version that scores in
+    batch, the columns of its table. Columns of online requests are up to the caller.
     """
     sources = _sources(documents)
     return [
@@ -45,8 +46,11 @@ def group_problems(
     source: GroupSource | None,
     live: Iterable[LiveVersion],
 ) -> list[str]:
-    """What live versions read of one group and its document (None: there is none) does not have as they know it, a
-    sentence each; where no source is given, its rows are not compared."""
+    """Everything that live versions read of a group and its document (None: it is gone) no longer has, one sentence
+    each.
+
+    Without a source, the meaning of its rows is not compared.
+    """
     groups = {name: group} if group else {}
     return [
         _sentence(each, lack)
@@ -57,7 +61,7 @@ def group_problems(
 
 
 def superseded(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list[str]:
-    """Of each version of a group that has a newer one, what live versions still read it or that none does."""
+    """For each group version that has a newer one: which live versions still read it, or that none does."""
     readers: dict[str, list[str]] = {}
     for each in live:
         if each.project == documents.name:
@@ -77,7 +81,7 @@ def superseded(documents: ProjectDocuments, live: Iterable[LiveVersion]) -> list
 
 
 def version_lacks(documents: ProjectDocuments, version: ModelVersion) -> list[Lack]:
-    """What a version reads of feature groups and the documents of its project do not have."""
+    """The feature groups and features that a version reads and the documents of its project lack."""
     return list(_store_lacks(documents.groups, _sources(documents), version))
 
 
@@ -124,8 +128,10 @@ def _meaning_lacks(
     source: GroupSource | None,
     remedy: str,
 ) -> Iterator[Lack]:
-    """What a group of a version says of it that its document now says otherwise; records from before these held groups
-    or sources say nothing."""
+    """Differences between the meaning of a group in a version's record and in its document.
+
+    Records from before groups or sources were recorded have none.
+    """
     known, then = version.groups.get(read.group), version.sources.get(read.group)
     if known is None:
         return
@@ -165,7 +171,7 @@ def _ttl(group: FeatureGroup) -> str:
 
 
 def _events(group: FeatureGroup, source: GroupSource | None) -> str:
-    """Where the rows of a group come from, its events told in full."""
+    """The source of a group's rows in words, with all settings of its events."""
     if group.events is None:
         return f"a {source.kind}" if source else "a query or function"
     told = group.events
@@ -173,7 +179,7 @@ def _events(group: FeatureGroup, source: GroupSource | None) -> str:
 
 
 def _entity(version: ModelVersion, read: RecordedStoreInput) -> dict[str, str]:
-    """The entity that a version knows a group by; its types are not in records from before these held groups."""
+    """The entity by which a version knows a group, without types in records from before groups were recorded."""
     group = version.groups.get(read.group)
     return dict(group.entity) if group else dict.fromkeys(read.keys, "")
 

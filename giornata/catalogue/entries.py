@@ -1,4 +1,4 @@
-"""The entries of the catalogue: each group with all that is known of it, and how people find one."""
+"""The entries of the catalogue: each group with everything known about it, and the search over groups."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from giornata.records.feature_statistics import FeatureStatistics
 
 @dataclass(frozen=True)
 class FeatureEntry:
-    """A feature: its document, how it was on the newest day (None: not known), who uses it."""
+    """A feature: its document, its statistics on the newest day (None: unknown), the models that use it."""
 
     name: str
     type: str
@@ -27,9 +27,9 @@ class FeatureEntry:
 
 @dataclass(frozen=True)
 class GroupEntry:
-    """A feature group. `newest` and `rows` are the newest day published and its rows, None where there is none.
+    """A feature group. `newest` is the newest published day and `rows` its number of rows, None if there is none.
 
-    `cadence` says in words when it is computed; `late_since` since when its next day is late (None: it is not).
+    `cadence` says in words when it is computed, `late_since` since when its next day is late (None: it is not).
     """
 
     project: str
@@ -61,21 +61,21 @@ class GroupEntry:
 
     @property
     def history(self) -> str:
-        """How far back the past can be asked about online, in words."""
+        """How far back the past can be read online, in words."""
         if self.document.ttl is None:
             return "the whole past can be asked about"
         return f"the last {format_duration(self.document.history)} before the newest day can be asked about"
 
     @property
     def sla(self) -> str:
-        """When a day must be there, in words; empty where nothing is said."""
+        """When a day must be published, in words; empty if the document does not say."""
         sla = self.document.sla
         return f"each day due {format_duration(sla)} after its end" if sla else ""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What computes a group: its `kind` (SQL, Python or document) and the text of that file."""
+    """The source of a group: its `kind` (SQL, Python or document) and the text of that file."""
 
     kind: str
     text: str
@@ -89,8 +89,8 @@ def entries(
 ) -> list[GroupEntry]:
     """An entry for every group of a project, by name.
 
-    `newest` holds the statistics of the newest day of each group that has any, None where the store could not be
-    asked: then nothing is said of late days. `now` is the moment at which they are late.
+    `newest` holds the statistics of the newest day of each group that has any, None if the store did not answer: then
+    no day is reported as late. `now` is the moment for which that is decided.
     """
     uses = Uses(documents, live)
     found = []
@@ -132,9 +132,9 @@ def _cadence(documents: ProjectDocuments, group: FeatureGroup) -> str:
 
 
 def search(found: Iterable[GroupEntry], text: str) -> list[GroupEntry]:
-    """The groups in which every word of `text` is found, in any case: in names, descriptions, owners, entities.
+    """The groups in which every word of `text` occurs, in any case, in names, descriptions, owners or entities.
 
-    A group in which a word is found in some of its features only is given with these features alone.
+    A group in which a word occurs only in some of its features is returned with these features only.
     """
     words = text.lower().split()
     results = []
@@ -152,7 +152,7 @@ def search(found: Iterable[GroupEntry], text: str) -> list[GroupEntry]:
 
 
 def source_of(documents: ProjectDocuments, group: str) -> Source:
-    """What computes a group: the file beside its document, or, where there is none, the document itself.
+    """The source of a group: the file next to its document or, if there is none, the document itself.
 
     Raises NotFoundError for a group that the project does not have.
     """

@@ -8,9 +8,9 @@ _DAY = timedelta(days=1)
 
 
 def due(group: FeatureGroup, newest: date | None, start: date) -> datetime | None:
-    """When the day after `newest` must be there, by the group's `sla`; None where the group has none.
+    """When the day after `newest` must be published, by the group's `sla`; None if the group has none.
 
-    `newest` is the newest day published, `start` the first day of the project's data: due first where none is.
+    `newest` is the newest published day, or None; then `start`, the first day of the project's data, must be first.
     """
     if group.sla is None:
         return None
@@ -19,6 +19,6 @@ def due(group: FeatureGroup, newest: date | None, start: date) -> datetime | Non
 
 
 def late_since(group: FeatureGroup, newest: date | None, start: date, now: datetime) -> datetime | None:
-    """Since when the day after `newest` is late at the moment `now`; None where it is not."""
+    """Since when the day after `newest` is late at the moment `now`; None if it is not."""
     moment = due(group, newest, start)
     return moment if moment and now > moment else None

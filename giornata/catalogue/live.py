@@ -1,4 +1,4 @@
-"""The versions that are live, with their records: what is deployed decides which features are in use."""
+"""The live versions with their records: the deployments decide which features are in use."""
 
 from collections.abc import Collection
 
@@ -13,7 +13,7 @@ from giornata.stores.repository import Repository
 def live_versions(session: Session, projects: Collection[str]) -> list[LiveVersion]:
     """Every version of these projects that is live under some tag, by model and uuid. Raises StoreError.
 
-    One that is deployed and has no record any more is left out: nothing is known of what it reads.
+    A deployed version without a record is left out: nothing is known about what it reads.
     """
     deployed: dict[tuple[str, str], list[Deployment]] = {}
     for entry in Deployments(session).all_current():

@@ -1,6 +1,7 @@
-"""Whether the rows of a feature group mean what they meant when a version learned from them: the source, compared.
+"""Compares sources of a feature group: whether its rows still mean what they meant when a version was trained.
 
-Comments, white space and docstrings say nothing; neither do columns of a query that the version does not read.
+Comments, white space and docstrings make no difference, and neither do columns of a query that the version does not
+read.
 """
 
 import ast
@@ -19,13 +20,13 @@ _PARAMETER = re.compile(r":(from|to)\b", re.IGNORECASE)
 
 
 def digest(source: GroupSource) -> str:
-    """A short name of what a source says, `query-3f2a9c1b8d04`."""
+    """A short hash of the meaning of a source, `query-3f2a9c1b8d04`."""
     text = "\0".join(_normalised(source, None))
     return f"{source.kind}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
 
 def group_digest(group: FeatureGroup, source: GroupSource) -> str:
-    """A short name of all that a group and its source say of what its rows mean."""
+    """A short hash of everything in a group's document and source that defines the meaning of its rows."""
     features = {name: [one.type, str(one.window or "")] for name, one in sorted(group.features.items())}
     events = group.events.model_dump(mode="json") if group.events else None
     told = [group.entity, str(group.ttl), events, features, digest(source)]
@@ -33,7 +34,7 @@ def group_digest(group: FeatureGroup, source: GroupSource) -> str:
 
 
 def is_same(then: GroupSource, now: GroupSource, columns: Collection[str]) -> bool:
-    """Whether two sources say the same of these columns, as far as it can be seen without running them."""
+    """Whether two sources define these columns in the same way, as far as that can be seen without running them."""
     if then.kind != now.kind:
         return False
     return sorted(then.files.values()) == sorted(now.files.values()) or _normalised(
@@ -42,7 +43,7 @@ def is_same(then: GroupSource, now: GroupSource, columns: Collection[str]) -> bo
 
 
 def _normalised(source: GroupSource, columns: Collection[str] | None) -> list[str]:
-    """What the files of a source say, about `columns` alone where it is a query and these are given."""
+    """The files of a source in normal form; for a query, if `columns` are given, as far as these depend on it."""
     if source.kind == "query":
         return [_query(text, columns) for text in source.files.values()]
     return [_code(text) for _, text in sorted(source.files.items())]
@@ -68,7 +69,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _query(text: str, columns: Collection[str] | None) -> str:
-    """A query without comments and hints, its words in one case; where it cannot be parsed, its words as they are."""
+    """A query without comments and hints, its words in one case; a query that cannot be parsed stays as it is."""
     try:
         from sqlglot import exp, parse_one
         from sqlglot.errors import SqlglotError
@@ -87,7 +88,7 @@ def _query(text: str, columns: Collection[str] | None) -> str:
 
 
 def _leave_out(tree: Any, columns: Collection[str]) -> None:
-    """Remove the expressions of the outermost SELECT that give none of `columns`, and on which nothing else depends."""
+    """Remove from the outermost SELECT the expressions that give none of `columns` and that nothing else depends on."""
     from sqlglot import exp
 
     counts = tree.args.get("group")

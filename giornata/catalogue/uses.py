@@ -1,4 +1,4 @@
-"""Which models use a feature: by their documents, and by the versions of them that are live."""
+"""The models that use a feature: by their documents, and by their live versions."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from giornata.documents import ProjectDocuments, compile_model
 
 @dataclass(frozen=True, order=True)
 class Use:
-    """A model (its name inside the project) that uses a feature.
+    """A model (by its name inside the project) that uses a feature.
 
-    `documented` says whether its document does; `tags` are those under which a version that does is live.
+    `documented` says whether its document does; `tags` are those of live versions that do.
     """
 
     model: str
@@ -29,7 +29,7 @@ class Uses:
     """The uses of all features of a project."""
 
     def __init__(self, documents: ProjectDocuments, live: Iterable[LiveVersion]):
-        """`live` may hold versions of other projects, which use none of these features."""
+        """`live` may include versions of other projects, which use none of these features."""
         self._documented = {(name, *read) for name in documents.models for read in _reads(documents, name)}
         self._live: dict[tuple[str, str, str], set[str]] = {}
         for each in live:

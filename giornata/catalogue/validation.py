@@ -1,6 +1,6 @@
-"""What expectations found in the rows of a group: of each the newest result, and how it went in the last days.
+"""Results of a group's expectations: the newest of each, and a summary of the last days.
 
-Rows are validated by ranges of days, and ranges may overlap: of what was said of a day, the newest holds.
+Rows are validated by ranges of days, and ranges may overlap: for each day, the newest result counts.
 """
 
 from collections import Counter
@@ -24,10 +24,10 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Judged:
-    """An expectation of a document, as it is stated now, and what was found by it on the newest day it was judged on.
+    """An expectation as the document states it now, with its newest result.
 
-    `result` is of the rows from `first_day` to `last_day`, found `at` this moment; all None where it was not judged
-    yet. `days` counts, of the LATELY days up to the last that was validated, those of each verdict.
+    `result` is for the rows from `first_day` to `last_day` and was found `at` a moment; all are None if it was not
+    checked yet. `days` counts the verdicts of the LATELY days up to the last validated one.
     """
 
     expectation: Expectation
@@ -39,13 +39,13 @@ class Judged:
 
     @property
     def arguments(self) -> str:
-        """The arguments as one writes them in a document, on one line: `{column: temp, min_value: -40}`."""
+        """The arguments as written in a document, on one line: `{column: temp, min_value: -40}`."""
         arguments = self.expectation.arguments
         return yaml.safe_dump(arguments, default_flow_style=True, sort_keys=False, width=10_000).strip()
 
     @property
     def found(self) -> str:
-        """What was found, in words: `3 of 72 rows do not meet it, such as -4, -3`."""
+        """The result in words: `3 of 72 rows do not meet it, such as -4, -3`."""
         result = self.result
         if result is None:
             return ""
@@ -56,13 +56,13 @@ class Judged:
 
     @property
     def lately(self) -> str:
-        """The days on which it was not met, in words, worst first: `1 day failed, 3 days warned`."""
+        """The days on which it was not met in words, worst first: `1 day failed, 3 days warned`."""
         unmet = [(self.days[verdict], verdict) for verdict in _WORST_FIRST if self.days.get(verdict)]
         return ", ".join(f"{count} day{'' if count == 1 else 's'} {verdict}" for count, verdict in unmet)
 
 
 def judged(group: FeatureGroup, validations: Iterable[Validation]) -> list[Judged]:
-    """The expectations of a group in the order of its document, with what `validations` of it say of each."""
+    """The expectations of a group in the order of its document, with their results in `validations`."""
     newest = _newest_by_day(validations)
     return [_judged(expectation, newest) for expectation in group.expect]
 
@@ -78,7 +78,7 @@ def _judged(expectation: Expectation, newest: Mapping[date, Validation]) -> Judg
 
 
 def _newest_by_day(validations: Iterable[Validation]) -> dict[date, Validation]:
-    """The validation that holds for each of the last days, counted back from the last that was validated."""
+    """The newest validation of each of the last days, counted back from the last validated one."""
     by_age = sorted(validations, key=lambda each: each.at)
     end = max((each.end for each in by_age), default=date.min)
     found: dict[date, Validation] = {}

@@ -1,4 +1,4 @@
-"""A version that is live: what the catalogue and `giornata check` know of it."""
+"""A live version, as the catalogue and `giornata check` know it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from giornata.records.model_version import ModelVersion
 
 @dataclass(frozen=True)
 class LiveVersion:
-    """A version with the tags it is live under, in order, and the modes (batch, online) that it answers in."""
+    """A version with the tags under which it is live, in order, and the modes (batch, online) that it serves."""
 
     version: ModelVersion
     tags: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The command `giornata run`: starts a part of a project's chain in Airflow, and follows it if wanted."""
+"""The command `giornata run`: starts a stage of a project's chain in Airflow, and follows it with `--wait`."""
 
 import difflib
 import enum
@@ -24,7 +24,7 @@ LIMIT_HOURS = 24.0
 
 
 class Stage(enum.StrEnum):
-    """The parts of a project's chain, in their order."""
+    """The stages of a project's chain, in order."""
 
     ingest = "ingest"
     features = "features"
@@ -72,8 +72,8 @@ def run_stage(
 
 
 def _known_groups(settings: Settings, project: str, names: str) -> list[str]:
-    """The feature groups that a text names. Raises NotFoundError for one that the project, where it lies here and is in
-    order, does not have."""
+    """The feature groups named in a text. Raises NotFoundError for one that the project lacks, if its documents are
+    here."""
     groups = [name for name in names.split(",") if name]
     folder = settings.projects / project
     documents = load_or_problems(folder) if folder.is_dir() else None
@@ -84,7 +84,7 @@ def _known_groups(settings: Settings, project: str, names: str) -> list[str]:
 
 
 def _check(airflow: AirflowApi, dag: str) -> None:
-    """Raise where Airflow has no such DAG, with the reason why if it knows one, or would not run it."""
+    """Raise if Airflow has no such DAG, with the reason if it has one, or if it would not run it."""
     known = {found["dag_id"]: found for found in airflow.dags()}
     if dag in known:
         if known[dag]["is_paused"]:
@@ -110,7 +110,7 @@ def _check(airflow: AirflowApi, dag: str) -> None:
 
 
 def _follow(airflow: AirflowApi, run: Run, seconds: float) -> None:
-    """Show how far a run is until it ends. Raises AirflowError with the end of the log where it fails."""
+    """Show the progress of a run until it ends. Raises AirflowError with the end of the log if it fails."""
     console = Console(highlight=False)
     shown = ""
 

@@ -74,7 +74,7 @@ def features(
 
 
 def _documents(project: str) -> list[ProjectDocuments]:
-    """The documents of one project or of all; of those whose documents are wrong the name is told."""
+    """The documents of one project or of all; the names of projects with errors are printed."""
     root = Path(os.environ.get("GIORNATA_PROJECTS", "projects"))
     if project:
         return [load_project(root / project)]
@@ -90,8 +90,9 @@ def _documents(project: str) -> list[ProjectDocuments]:
 def _asked(
     documents: Sequence[ProjectDocuments], group: str
 ) -> tuple[Published | None, "list[LiveVersion]", list[Validation] | None, str]:
-    """The newest statistics by project and group, the live versions, what was lately found in the rows of `group` (None
-    where none is meant), and why all of it is not there.
+    """The newest statistics by project and group, the live versions, and the recent validations of `group`.
+
+    Validations are None without a group. The last item says why some of it is missing.
     """
     try:
         with reached_session() as session:
@@ -129,7 +130,7 @@ def _print_indented(console: Console, what: Table | Text) -> None:
 
 
 def freshness(entry: GroupEntry) -> list[str]:
-    """The newest day of a group and since when the next one is late, a line each."""
+    """The newest day of a group, and since when the next one is late, one line each."""
     if entry.newest is None:
         lines = ["no day is published yet"]
     else:
@@ -155,9 +156,9 @@ def _print_rest(
     documents: ProjectDocuments,
     validations: Sequence[Validation] | None,
 ) -> None:
-    """What is shown of a group that was asked for by its name: values, expectations, what computes it.
+    """Details of a single group: values, expectations, source.
 
-    `validations` is what was lately found in its rows, None where that is not known.
+    `validations` are the recent results of its expectations, None if unknown.
     """
     group = entry.document
     known = [feature for feature in entry.features if feature.statistics]
@@ -181,7 +182,7 @@ def _print_rest(
 
 
 def found_by(each: Judged) -> str:
-    """What was found by an expectation, on one line."""
+    """The result of an expectation on one line."""
     if each.result is None:
         return "not judged yet as it is stated now"
     first, last = each.first_day, each.last_day
@@ -196,7 +197,7 @@ def _print_title(console: Console, title: str) -> None:
 
 
 def _values(found: Sequence[FeatureEntry]) -> Table:
-    """How each feature was on the newest day: of numbers their range, of bool and text what there is to say."""
+    """The values of each feature on the newest day: the range of numbers, the shares of bool and text."""
     table = _table("Feature", "Least", "5%", "Median", "Mean", "95%", "Greatest")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -221,7 +222,7 @@ def _table(*columns: str) -> Table:
 
 
 def _percent(share: float | None) -> str:
-    """A share as a percentage that says 0% and 100% only where it is exactly that."""
+    """A share as a percentage; 0% and 100% only if it is exactly that."""
     if share is None:
         return "-"
     if share in (0, 1):

@@ -1,4 +1,4 @@
-"""What the command line asks Cassandra where it can do without: a reason, within seconds, instead of an error."""
+"""Queries of Cassandra whose failure a command survives: they give a reason, within seconds, instead of an error."""
 
 import importlib.util
 import logging
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 class NotReachedError(StoreError):
-    """Cassandra cannot be asked: no stack is set up here, or it does not answer. The message says which."""
+    """Cassandra cannot be reached: no stack is set up here, or it does not answer. The message says which."""
 
 
 @contextmanager
 def reached_session() -> Iterator["Session"]:
-    """A session to the Cassandra of the settings. Raises NotReachedError, also for what fails in the `with` block."""
+    """A session with the Cassandra of the settings. Raises NotReachedError, also for failures inside the `with`
+    block."""
     try:
         settings = load_settings()
         settings.cassandra  # noqa: B018 (says now whether it is set)

@@ -1,4 +1,4 @@
-"""The command line `giornata`: checks documents, and mounts the commands that ask the stores."""
+"""The command line `giornata`: checks documents, and adds the commands that query the stores."""
 
 import importlib.util
 import os
@@ -50,7 +50,7 @@ def _group(
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version and end.")
     ] = False,
 ) -> None:
-    """Keeps `check` a command of its own even where no other command is installed."""
+    """Keeps `check` a subcommand even if no other command is installed."""
 
 
 @app.command()
@@ -141,7 +141,7 @@ def _load(folders: list[Path] | None) -> dict[str, ProjectDocuments | DocumentEr
 
 
 def _live(projects: list[str]) -> tuple[list[LiveVersion], str]:
-    """The live versions of projects, and why they are not known."""
+    """The live versions of projects, and why they are unknown, if they are."""
     try:
         return (live_now(projects) if projects else []), ""
     except NotReachedError as error:
@@ -149,13 +149,13 @@ def _live(projects: list[str]) -> tuple[list[LiveVersion], str]:
 
 
 def _memory() -> Path | None:
-    """The file that remembers between checks, in the state folder of this installation, if it has one."""
+    """The file in this installation's state folder that remembers results between checks, if there is such a folder."""
     home = os.environ.get(HOME)
     return Path(home).absolute() / "checked_expectations.json" if home else None
 
 
 def _parameter_problems(documents: ProjectDocuments) -> Iterator[Problem]:
-    """What the models' types say of their parameters and search spaces; classes of a project are asked elsewhere."""
+    """Mistakes in the models' parameters and search spaces; classes of a project are checked elsewhere."""
     for name, model in documents.models.items():
         if not model.class_:
             path = documents.folder / "models" / f"{name}.yaml"
@@ -165,7 +165,7 @@ def _parameter_problems(documents: ProjectDocuments) -> Iterator[Problem]:
 
 
 def _wrong_parameters(model: ModelSpec) -> Iterator[tuple[Place, str]]:
-    """What a model's type says of each parameter and dimension for itself; if nothing, of all of them together."""
+    """Mistakes in each parameter and dimension by itself; if there are none, in all of them together."""
     from giornata.models import model_type
     from giornata.models.base import ParameterError
 
@@ -203,7 +203,7 @@ def _report(name: str, problems: Sequence[object]) -> str:
 
 
 def _mount_model_commands() -> None:
-    """Add the commands about models where their libraries are installed; the others need none of them."""
+    """Add the commands about models if their libraries are installed; the other commands need none of them."""
     if importlib.util.find_spec("cassandra") and importlib.util.find_spec("giornata.cli.models"):
         from giornata.cli import example, models, runs
 

@@ -1,4 +1,4 @@
-"""The commands `giornata models|show|deploy|rollback|timeline|remove`: look into the repository, move tags, tidy up."""
+"""The commands `giornata models|show|deploy|rollback|timeline|remove`: show versions, move tags, remove projects."""
 
 import getpass
 from collections.abc import Iterator, Mapping
@@ -81,7 +81,7 @@ def models(
 
 
 def _versions(repository: Repository, wanted: str | None) -> list[VersionSummary]:
-    """All versions, those of a model, or those of all models of a project, newest first."""
+    """Versions of all models, of a model, or of all models of a project, newest first."""
     if wanted is None or "/" in wanted:
         return repository.list(wanted and str(parse_model_name(wanted)))
     check_project_name(wanted)
@@ -199,7 +199,7 @@ def remove(
 
 @contextmanager
 def _airflow(settings: Settings) -> Iterator[AirflowApi | None]:
-    """Airflow, logged in; None where it cannot be asked, and the reason is told."""
+    """A logged-in client of Airflow; None if it does not answer, after printing the reason."""
     try:
         api = AirflowApi.of(settings)
     except (AirflowError, SettingsError) as error:
@@ -282,7 +282,7 @@ def _parts(version: ModelVersion) -> Table:
 
 
 def _reason(part: PartRecord, version: ModelVersion) -> str:
-    """Why a part was kept or not, and the parameters that it has found for itself."""
+    """Why a part was kept or not, and its own parameters."""
     own = ", ".join(
         f"{name} {value:.6g}"
         if isinstance(value, float)
@@ -304,7 +304,7 @@ def _announce(entry: Deployment) -> None:
 
 
 def _modes(text: str | None) -> list[str] | None:
-    """The modes written as `batch,online`."""
+    """The modes in a text such as `batch,online`."""
     if text is None:
         return None
     modes = [mode.strip() for mode in text.split(",")]
@@ -314,7 +314,7 @@ def _modes(text: str | None) -> list[str] | None:
 
 
 def _without_dag(settings: Settings, entry: Deployment) -> list[str]:
-    """The modes of a deployment that the project's DAGs are not made for, by the documents there are."""
+    """The modes of a deployment for which the project's documents generate no DAG."""
     try:
         documents = load_project(settings.projects / parse_model_name(entry.model).project)
     except (NotFoundError, DocumentErrors, SettingsError):

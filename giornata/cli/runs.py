@@ -1,4 +1,4 @@
-"""The command `giornata runs`: the runs of training, also those that made no version."""
+"""The command `giornata runs`: training runs, including those that produced no version."""
 
 import sys
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def runs(
 
 
 def print_run(console: Console, run: TrainingRun, now: datetime) -> None:
-    """A run in a few lines; `now` tells whether it has been silent for long."""
+    """A run in a few lines; `now` is the moment for which to decide whether it has been silent for too long."""
     console.print(Text.assemble((run.model, "bold"), "  ", state(run, now)), overflow="fold")
     about = [f"{run.uuid}  started {_moment(run.started_at)} by {run.trained_by}", run.stage, run.reason]
     for line in filter(None, about):
@@ -52,7 +52,7 @@ def print_run(console: Console, run: TrainingRun, now: datetime) -> None:
 
 
 def state(run: TrainingRun, now: datetime) -> str:
-    """The state of a run in words, with a doubt where nothing was heard of it for long."""
+    """The state of a run in words, with a remark if it has been silent for too long."""
     if not run.silent(now):
         return run.state
     return f"running?  no news since {_moment(run.updated_at)}"

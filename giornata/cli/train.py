@@ -1,4 +1,4 @@
-"""The command `giornata train`: the job of a training DAG, run from here."""
+"""The command `giornata train`: the job of a training DAG, run from the command line."""
 
 import getpass
 import json
@@ -105,7 +105,7 @@ def training_data(
 
 
 def _copied(settings: Settings, model: str) -> Path:
-    """The folder of projects that the job reads: a copy of the model's project as it is now."""
+    """The folder of projects for the job to read: a copy of the model's project as it is now."""
     folder = settings.projects / parse_model_name(model).project
     if not (folder / "project.yaml").is_file():
         return settings.projects  # the check of the order says what is missing
@@ -113,7 +113,7 @@ def _copied(settings: Settings, model: str) -> Path:
 
 
 def _environment(settings: Settings, projects: Path) -> dict[str, str]:
-    """What a job of this installation needs to find its servers, its code and its Python, from any folder."""
+    """The environment variables that a job needs to find its servers, its code and its Python, from any folder."""
     folders = {"SPARK_CONF_DIR": settings.home / "conf", "HADOOP_CONF_DIR": settings.home / "conf" / "hadoop"}
     local = {"SPARK_LOCAL_IP": "127.0.0.1"} if settings.spark_master.startswith("local") else {}
     return {
@@ -129,10 +129,10 @@ def _environment(settings: Settings, projects: Path) -> dict[str, str]:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run a command in the installation's folder to its end and give its exit code.
+    """Run a command in the installation's folder to its end and return its exit code.
 
-    A signal that ends us ends it first, in order: its group of processes is sent SIGINT, which all in it ignore but
-    the job itself. So the JVM that runs the job is there until the job has recorded its end.
+    A signal that ends this process ends the command first: its process group gets SIGINT, which all its processes
+    except the job itself ignore. So the JVM that runs the job exists until the job has recorded its end.
     """
     told: list[int] = []
     heard = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""What the pages show of a tag's live accuracy: charts of its series, and how its alerts stand."""
+"""A tag's live accuracy on its page: charts of the series, and the state of the alerts."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ SHOWN_DAYS = 120
 
 @dataclass(frozen=True)
 class LiveAccuracy:
-    """The charts of a tag for one window, and the windows there are."""
+    """The charts of a tag for one window, and the windows to choose from."""
 
     window: str
     windows: tuple[str, ...]
@@ -29,7 +29,7 @@ class LiveAccuracy:
 
 @dataclass(frozen=True)
 class AlertView:
-    """A rule, how it stands, and its latest transitions."""
+    """An alert rule with its state and latest transitions."""
 
     alert_state: AlertState
     events: tuple[AlertEvent, ...]
@@ -38,7 +38,7 @@ class AlertView:
 def live_accuracy(
     stores: Stores, model: str, tag: str, spec: ModelSpec | None, window: str | None
 ) -> LiveAccuracy | None:
-    """The accuracy of a tag on the last SHOWN_DAYS days that have any; None when nothing was measured."""
+    """The accuracy of a tag on the last SHOWN_DAYS days that have any; None if there is none."""
     keys = [key for key in stores.series.keys(model) if key[1] == tag and key[3] not in SERIES]
     windows = sorted({key[4] for key in keys}, key=lambda text: int(text.removesuffix("d")))
     if not windows:
@@ -62,14 +62,15 @@ def live_accuracy(
 
 
 def _place(metric: str, known: Sequence[str]) -> tuple[int, int, str]:
-    """Known metrics in their order, then the others, by the number that their names end with if they have one."""
+    """Sort key: known metrics in their order, then the others, by the number at the end of their names if they have
+    one."""
     number = re.search(r"\d+$", metric)
     place = known.index(metric) if metric in known else len(known)
     return place, int(number[0]) if number else -1, metric
 
 
 def bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float, str]]:
-    """The bounds of a document's alerts over a metric and window, and what each of them says."""
+    """The bounds of a document's alerts over a metric and window, with their labels."""
     alerts = spec.monitor.alerts if spec else []
     return [
         (bound, f"mail when {word} {bound:g}")
@@ -81,7 +82,7 @@ def bounds(spec: ModelSpec | None, metric: str, window: str) -> list[tuple[float
 
 
 def alerts_of(stores: Stores, model: str, tag: str | None = None, latest: int = 5) -> Sequence[AlertView]:
-    """How the rules of a model (at one tag) stand: those that are firing first, those that others replaced last."""
+    """The state of a model's alert rules (at one tag): firing ones first, replaced ones last."""
     alert_states = [s for s in stores.alerts.alert_states(model) if tag is None or s.key.tag == tag]
     views = [
         AlertView(alert_state, tuple(stores.alerts.events(alert_state.key)[:latest]))

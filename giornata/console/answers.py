@@ -1,4 +1,4 @@
-"""JSON that every reader takes, whatever stands in the stores or came with a request."""
+"""JSON that every client can parse, whatever is in the stores or in a request."""
 
 import json
 import math
@@ -10,7 +10,7 @@ __all__ = ["JsonAnswer"]
 
 
 class JsonAnswer(JSONResponse):
-    """What is no finite number is null; texts are written in ASCII, so that half a surrogate pair is no fault."""
+    """JSON with null for numbers that are not finite, in ASCII, so that half a surrogate pair is not an error."""
 
     def render(self, content: Any) -> bytes:
         """The body."""

@@ -27,7 +27,7 @@ From = Annotated[Sources, Depends(sources)]
 
 
 class DeploymentRequest(BaseModel):
-    """What POST /deployments takes; tag and modes default to those of the version's own document."""
+    """Body of POST /deployments; tag and modes default to those of the version's own document."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -89,7 +89,7 @@ def models(source: From) -> list[dict[str, Any]]:
 
 
 def model_versions(source: From, project: str, model: str) -> dict[str, Any]:
-    """The versions of a model, newest first, and what is live under its tags."""
+    """The versions of a model, newest first, and the live ones of its tags."""
     name = f"{project}/{model}"
     versions = source.stores.repository.list(name)
     if not versions:
@@ -99,7 +99,7 @@ def model_versions(source: From, project: str, model: str) -> dict[str, Any]:
 
 
 def runs(source: From, project: str, model: str) -> list[dict[str, Any]]:
-    """The runs of training of a model, newest first; `silent`: one that runs, but was not heard of for long."""
+    """Training runs of a model, newest first; `silent` marks a running one that has not reported for too long."""
     now = datetime.now(UTC)
     found = source.stores.runs.list(f"{project}/{model}")
     return [{**asdict(run), "silent": run.silent(now)} for run in found]
@@ -111,7 +111,7 @@ def version(source: From, uuid: str) -> ModelVersion:
 
 
 def deployments(source: From, model: str | None = None, tag: str | None = None) -> list[Deployment]:
-    """The timeline of a model's tag, newest first; without both, what is live under every tag."""
+    """The timeline of a model's tag, newest first; without model and tag, the live deployments of every tag."""
     if model and tag:
         return source.stores.deployments.timeline(model, tag)
     current = source.stores.deployments.all_current()
@@ -135,12 +135,12 @@ def metrics(
 
 
 def all_features(source: From, search: str = "") -> list[dict[str, Any]]:
-    """Every feature group, or those in which all words of `search` are found, with the features and their uses."""
+    """Every feature group, or those that match all words of `search`, with features and uses."""
     return [_group(entry) for entry in catalogue(source, search)]
 
 
 def feature_group(source: From, project: str, group: str) -> dict[str, Any]:
-    """One feature group: its document, its newest day, its features and their uses, and what its expectations found."""
+    """One feature group: document, newest day, features and their uses, results of expectations."""
     entry = group_entry(source, documents_of(source, project, group), group)
     return {**_group(entry), "document": entry.document, "expectations": expectations_of(source, entry)}
 
@@ -148,7 +148,7 @@ def feature_group(source: From, project: str, group: str) -> dict[str, Any]:
 def feature_statistics(
     source: From, project: str, group: str, start: date = EVER[0], end: date = EVER[1]
 ) -> list[FeatureStatistics]:
-    """What was measured of a group's features on the days with `start` <= day < `end`, oldest first."""
+    """Statistics of a group's features on the days with `start` <= day < `end`, oldest first."""
     documents_of(source, project, group)
     return source.stores.statistics.read(project, group, start, end)
 
@@ -156,7 +156,7 @@ def feature_statistics(
 def validations(
     source: From, project: str, group: str, start: date = EVER[0], end: date = EVER[1]
 ) -> list[Validation]:
-    """What expectations found in the ranges that have days with `start` <= day < `end`, oldest first."""
+    """Results of expectations for ranges that have days with `start` <= day < `end`, oldest first."""
     documents_of(source, project, group)
     return source.stores.validations.read(project, group, start, end)
 

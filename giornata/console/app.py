@@ -1,4 +1,4 @@
-"""Put the console together: routes, the check of who asks, answers for what goes wrong."""
+"""Assembles the console: routes, authorisation, error responses."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -53,10 +53,10 @@ Dependency = Callable[..., Any]
 def create_app(settings: Settings, current_user: Dependency, require_editor: Dependency) -> FastAPI:
     """The console of one installation.
 
-    `current_user` is a FastAPI dependency that gives the name of who asks, or raises HTTPException 401;
-    `require_editor` gives the name of who may deploy, or raises 401 or 403. Every route but the static files
-    depends on the first, every change on the second. Cassandra is reached for when the first page is asked
-    for, and a page that needs it while it is away says so with status 503.
+    `current_user` is a FastAPI dependency that returns the name of the user, or raises HTTPException 401;
+    `require_editor` returns the name of a user who may deploy, or raises 401 or 403. Every route but the static files
+    depends on the first, every change on the second. Cassandra is connected at the first request; a page that needs it
+    while it is away answers with status 503.
     """
     app = FastAPI(title="Giornata", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.sources = Sources(settings)

@@ -1,4 +1,4 @@
-"""Geometry of the small line charts: from points in time to coordinates that a template writes as SVG."""
+"""Geometry of small line charts: from points in time to coordinates that a template writes as SVG."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 46, 10, 12, 24
 
 @dataclass(frozen=True)
 class Dot:
-    """One measurement on a chart and what to say about it."""
+    """One measurement on a chart, with its label."""
 
     x: float
     y: float
@@ -32,7 +32,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: where, and its label."""
+    """A mark on an axis: position and label."""
 
     at: float
     label: str
@@ -48,7 +48,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Day:
-    """A value on a day and, where it has a spread, the band around it; None where there is no value."""
+    """The value of a day, with a band around it if there is one; None if there is no value."""
 
     at: date
     value: float | None
@@ -76,11 +76,8 @@ class Chart:
 
 
 def chart(metric: str, points: Iterable[Point], bounds: Sequence[tuple[float, str]] = ()) -> Chart | None:
-    """The chart of one metric and window: a line for each mode and version, and the bounds (value, label) of
-    its rules.
-
-    None when there is no point.
-    """
+    """The chart of one metric and window: a line for each mode and version, and the bounds (value, label) of its alert
+    rules. None without points."""
     points = sorted(points, key=lambda point: (point.mode, point.uuid, point.at))
     if not points:
         return None
@@ -104,9 +101,9 @@ def chart(metric: str, points: Iterable[Point], bounds: Sequence[tuple[float, st
 
 
 def day_chart(title: str, days: Sequence[Day], ends: Sequence[float] = ()) -> Chart | None:
-    """The chart of one value a day with its band; a line breaks where days or values are missing.
+    """The chart of one value per day with its band; a line breaks where days or values are missing.
 
-    The vertical axis reaches at least to `ends`. None when there is no value.
+    The vertical axis covers at least `ends`. None without values.
     """
     known = [day for day in sorted(days, key=lambda day: day.at) if day.value is not None]
     if not known:
@@ -135,7 +132,7 @@ def day_chart(title: str, days: Sequence[Day], ends: Sequence[float] = ()) -> Ch
 
 
 def _runs(days: Sequence[Day]) -> list[list[Day]]:
-    """Days in order, divided where one or more are missing in between."""
+    """Days in order, split where one or more are missing in between."""
     runs: list[list[Day]] = []
     for day in days:
         if runs and (day.at - runs[-1][-1].at).days == 1:
@@ -148,7 +145,7 @@ def _runs(days: Sequence[Day]) -> list[list[Day]]:
 def _scales(
     first: date, last: date, ticks: Sequence[float]
 ) -> tuple[Callable[[date], float], Callable[[float], float]]:
-    """From a day and from a value to the coordinates of a chart."""
+    """Functions from a day and from a value to the coordinates of a chart."""
 
     def x(day: date) -> float:
         span = (last - first).days
@@ -168,7 +165,7 @@ def _said(point: Point) -> str:
 
 
 def _ticks(values: Sequence[float], wanted: int = 3) -> list[float]:
-    """Round numbers, evenly apart, from at most the least to at least the greatest value."""
+    """Round numbers at equal distances that cover the range from the least to the greatest value."""
     low, high = min(values), max(values)
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-3):  # all the same, as far as a chart can tell
         low, high = low - abs(low) / 100 - 1e-9, high + abs(high) / 100 + 1e-9

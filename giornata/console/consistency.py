@@ -1,5 +1,5 @@
-"""What a tag's page shows of feature values: the share served as recomputed, and the newest day feature by feature,
-with how much of it was null for want of a row."""
+"""The consistency of a tag's feature values on its page: the share that equals the recomputed values over time, and the
+newest day by feature, with the shares that were null because the group had no row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,9 +35,9 @@ HINTS = {
 
 @dataclass(frozen=True)
 class FeatureShare:
-    """A feature of a version on one day: shares of its values, the answers behind them, and what to look at.
+    """A feature of a version on one day: shares of its values, number of predictions, and differences to look at.
 
-    `absent` is the share that was null because the group had no row, by metric (see `ABSENT`).
+    `absent` are the shares that were null because the group had no row, by metric (see `ABSENT`).
     """
 
     feature: str
@@ -53,7 +53,7 @@ class FeatureShare:
 
 @dataclass(frozen=True)
 class LiveConsistency:
-    """The share of equal values over time, and the newest day's features, the worst first."""
+    """The share of equal values over time, and the features of the newest day, the worst first."""
 
     drawn: Chart
     day: date
@@ -61,7 +61,7 @@ class LiveConsistency:
 
 
 def live_consistency(stores: Stores, model: str, tag: str, spec: ModelSpec | None) -> LiveConsistency | None:
-    """The feature values that were served under a tag beside the recomputed ones; None where none were checked."""
+    """The consistency of the feature values served under a tag; None if none were checked."""
     points = stores.series.read(model, tag, ONLINE, CONSISTENCY, WINDOW, *EVER)
     if not points:
         return None

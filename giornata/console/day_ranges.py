@@ -1,7 +1,7 @@
-"""Refuses, where a DAG run is asked for, a range of days that holds none: an ASGI layer around Airflow's API.
+"""An ASGI layer around Airflow's API that refuses DAG runs for an empty range of days.
 
-A trigger form checks each of its fields by a JSON schema, which cannot compare two of them: without this a run whose
-`from` comes after its `to` is accepted, queued and failed.
+A trigger form checks each field by a JSON schema, which cannot compare two fields: without this layer, a run whose
+`from` is after its `to` is accepted, queued and fails.
 """
 
 import re
@@ -23,10 +23,10 @@ _LONGEST = 1024 * 1024
 
 
 class DayRanges:
-    """Passes every request on to `app`, but for the start of a run of one of our DAGs with days that are none."""
+    """Passes every request on to `app`, except the start of a run of a Giornata DAG with an invalid range of days."""
 
     def __init__(self, app: App, projects: Path):
-        """`projects` is the folder of projects: other DAGs may mean something else by `from` and `to`."""
+        """`projects` is the folder of projects: in other DAGs, `from` and `to` may mean something else."""
         self._app = app
         self._projects = projects
 
@@ -59,7 +59,7 @@ class DayRanges:
 
 
 def _problem(body: bytes) -> str | None:
-    """What is wrong with the days that a request states, if anything; what is no such request Airflow refuses."""
+    """The mistake in a request's days, or None. Airflow itself refuses what is not such a request."""
     try:
         conf = orjson.loads(body)["conf"]
         first, last = conf["from"], conf["to"]

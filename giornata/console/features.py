@@ -32,7 +32,7 @@ def router() -> APIRouter:
 
 
 def features_page(request: Request, source: From, search: str = "") -> Response:
-    """Every feature group of every project, or those in which all words of `search` are found."""
+    """Every feature group of every project, or those that match all words of `search`."""
     projects = source.projects()
     broken = {name: found for name, found in projects.items() if not isinstance(found, ProjectDocuments)}
     values = {"groups": catalogue(source, search), "broken": broken, "search": search.strip()}
@@ -40,7 +40,7 @@ def features_page(request: Request, source: From, search: str = "") -> Response:
 
 
 def group_page(request: Request, source: From, project: str, group: str) -> Response:
-    """A group: what its document says, how fresh it is, how its features were day by day."""
+    """A group: its document, its freshness, and its features by day."""
     documents = documents_of(source, project, group)
     entry = group_entry(source, documents, group)
     statistics = recent(source, entry)
@@ -61,7 +61,7 @@ def group_page(request: Request, source: From, project: str, group: str) -> Resp
 
 
 def catalogue(source: Sources, text: str) -> list[GroupEntry]:
-    """The entries of all groups whose documents are right, or of those in which all words of `text` are found."""
+    """The entries of all groups with valid documents, or of those that match all words of `text`."""
     projects = [found for found in source.projects().values() if isinstance(found, ProjectDocuments)]
     live = live_versions(source.stores.session, [documents.name for documents in projects])
     statistics = source.stores.statistics
@@ -73,7 +73,7 @@ def catalogue(source: Sources, text: str) -> list[GroupEntry]:
 
 
 def documents_of(source: Sources, project: str, group: str) -> ProjectDocuments:
-    """The documents of the project of a group. Raises NotFoundError when there is no such group."""
+    """The documents of a group's project. Raises NotFoundError if there is no such group."""
     documents = source.projects().get(project)
     if not isinstance(documents, ProjectDocuments):
         raise NotFoundError(f"there is no project {project}, or its documents have mistakes.")
@@ -97,7 +97,7 @@ def recent(source: Sources, entry: GroupEntry) -> list[FeatureStatistics]:
 
 
 def expectations_of(source: Sources, entry: GroupEntry) -> list[Judged]:
-    """What is expected of a group's rows, with what was found lately."""
+    """The expectations of a group, with their recent results."""
     return judged(entry.document, source.stores.validations.lately(entry.project, entry.name))
 
 
@@ -108,7 +108,7 @@ def _rows_chart(statistics: list[FeatureStatistics]) -> Chart | None:
 
 
 def _charts(statistics: list[FeatureStatistics]) -> list[Chart]:
-    """The charts of one feature: its values, and how many are missing."""
+    """The charts of one feature: its values, and the share of missing ones."""
     charts = [
         _value_chart(statistics),
         day_chart("missing, %", [_missing(found) for found in statistics], (0, 1)),

@@ -1,4 +1,4 @@
-"""The HTML pages: what a request needs is gathered here, how it looks is in the templates."""
+"""The HTML pages: gathers the data of a page; the templates render it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ From = Annotated[Sources, Depends(sources)]
 
 @dataclass(frozen=True)
 class ModelView:
-    """A model as lists show it: its document (None where it is gone), its versions, what is live."""
+    """A model in a list: its document (None if it is gone), its versions, the live ones."""
 
     project: str
     name: str
@@ -52,7 +52,7 @@ class ModelView:
 
     @property
     def metric_names(self) -> list[str]:
-        """Metrics in the order of the model's task; those of its versions where the document is gone."""
+        """Metrics in the order of the model's task; those of its versions if the document is gone."""
         if self.spec:
             return list(TASKS[self.spec.task].metrics)
         return sorted({name for version in self.versions for name in version.metrics})
@@ -60,7 +60,7 @@ class ModelView:
 
 @dataclass(frozen=True)
 class Entries:
-    """What was entered in the form of a deployment."""
+    """The fields of the deployment form."""
 
     tag: str
     reason: str
@@ -68,7 +68,7 @@ class Entries:
 
     @property
     def wrong(self) -> str:
-        """What is missing, in words; empty when nothing is."""
+        """The missing fields, in words; empty if none is."""
         if not self.tag:
             return "Name the tag to deploy to."
         try:
@@ -135,7 +135,7 @@ def router(require_editor: Callable[..., Any]) -> APIRouter:
 
 
 def models_page(request: Request, source: From) -> Response:
-    """Every model of every project, trained or not, and the projects whose documents are wrong."""
+    """Every model of every project, trained or not, and the projects with mistakes in their documents."""
     projects = source.projects()
     views = _models(source, projects)
     broken = {name: found for name, found in projects.items() if not isinstance(found, ProjectDocuments)}
@@ -156,11 +156,11 @@ def model_page(request: Request, source: From, project: str, model: str) -> Resp
 
 
 EXAMPLE_BYTES = 32 * 2**20
-"""A bundle up to this size is read for the example on its version's page."""
+"""Bundles up to this size are read for the example on a version's page."""
 
 
 def version_page(request: Request, source: From, uuid: str) -> Response:
-    """A version: everything its record says."""
+    """A version, with its whole record."""
     version = source.stores.repository.get(uuid)
     project, model = version.model.split("/")
     live = [entry for entry in source.stores.deployments.all_current() if entry.uuid == uuid]
@@ -188,7 +188,7 @@ def version_page(request: Request, source: From, uuid: str) -> Response:
 
 
 def _example(source: Sources, version: ModelVersion, live: list[Deployment]) -> Example | None:
-    """A request that the version answers; None where its bundle is too large to be read for a page, or damaged."""
+    """A request that the version answers; None if its bundle is too large to be read for a page, or damaged."""
     repository = source.stores.repository
     tag = next((entry.tag for entry in live if "online" in entry.modes), None)
     try:
@@ -211,7 +211,7 @@ def tag_page(
     deployed: str = "",
     unchanged: str = "",
 ) -> Response:
-    """A tag: its timeline, the accuracy measured of its answers, the features they were given, its alerts."""
+    """A tag: timeline, live accuracy, consistency of features, alerts."""
     view = _model(source, project, model)
     timeline = source.stores.deployments.timeline(view.full_name, tag)
     if not timeline:
@@ -264,7 +264,7 @@ def _model(source: Sources, project: str, model: str) -> ModelView:
 
 
 def _best_first(version: ModelVersion) -> list[Any]:
-    """The trials of the search, the best one first, then in the order they were made."""
+    """The trials of the search: the best one first, then in the order in which they were made."""
     if version.search is None:
         return []
     best = version.search.best

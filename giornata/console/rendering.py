@@ -1,4 +1,4 @@
-"""HTML from templates: escaping, links that hold wherever the app is mounted, how numbers and times read."""
+"""Renders HTML from templates: escaping, links that work wherever the app is mounted, format of numbers and times."""
 
 import math
 from datetime import datetime
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 
 def number(value: float | int | None) -> str:
-    """A number for a column of numbers: a float with about four digits that matter, `–` for nothing."""
+    """A number for a table: a float with about four significant digits, `–` for None."""
     if value is None or math.isnan(value):
         return "–"
     if isinstance(value, int) or abs(value) >= 10_000:
@@ -22,7 +22,7 @@ def number(value: float | int | None) -> str:
 
 
 def parameter(value: float | int | bool | str | None) -> str:
-    """A parameter as one writes it in a document, with at most six significant digits; None: it is left to the type."""
+    """A parameter as written in a document, with at most six significant digits; None means the type's default."""
     if value is None:
         return "unstated"
     return (
@@ -56,9 +56,8 @@ _templates = Jinja2Templates(env=_environment)
 
 
 def page(request: Request, template: str, values: dict[str, Any], status: int = 200) -> Response:
-    """A rendered page. In it `path(route, **parameters)` is the address of a route below wherever the app is
-    mounted.
-    """
+    """A rendered page. In templates, `path(route, **parameters)` is the address of a route below wherever the app is
+    mounted."""
 
     def path(name: str, **parameters: str) -> str:
         return request.url_for(name, **parameters).path

@@ -1,4 +1,4 @@
-"""Where the console reads from: the project documents on disk and, over one connection, Giornata's tables."""
+"""The data sources of the console: the project documents on disk and, over one connection, Giornata's tables."""
 
 import threading
 from dataclasses import dataclass
@@ -32,24 +32,23 @@ class Stores:
 
     @cached_property
     def statistics(self) -> Statistics:
-        """Statistics of features, prepared when they are first asked for: the pages of models do without them."""
+        """Statistics of features; prepared at first use, since pages of models do not need them."""
         return Statistics(self.session)
 
     @cached_property
     def validations(self) -> Validations:
-        """What expectations found, prepared when it is first asked for."""
+        """Results of expectations; prepared at first use."""
         return Validations(self.session)
 
     @cached_property
     def runs(self) -> TrainingRuns:
-        """The runs of training, prepared when they are first asked for."""
+        """Training runs; prepared at first use."""
         return TrainingRuns(self.session)
 
 
 class Sources:
-    """What a page is made from. The connection is opened at first use and kept; so no process carries it over
-    a fork.
-    """
+    """The sources of a page. The connection is opened at first use and kept, so that no process inherits it by a
+    fork."""
 
     def __init__(self, settings: Settings):
         self.settings = settings
@@ -58,19 +57,19 @@ class Sources:
 
     @property
     def stores(self) -> Stores:
-        """The stores. Raises StoreError when Cassandra does not answer, and tries again when asked again."""
+        """The stores. Raises StoreError if Cassandra does not answer; the next call tries again."""
         with self._opening:
             if self._stores is None:
                 self._stores = _open(self.settings)
             return self._stores
 
     def projects(self) -> dict[str, ProjectDocuments | DocumentErrors]:
-        """The projects as their documents are on disk now, or what is wrong in them. Raises NotFoundError."""
+        """The projects as their documents are on disk now, or the mistakes in them. Raises NotFoundError."""
         return load_projects(self.settings.projects)
 
     @cached_property
     def airflow(self) -> str | None:
-        """Airflow's address for links to DAGs; None where this installation names none."""
+        """Airflow's address for links to DAGs; None if this installation has none."""
         try:
             return self.settings.airflow
         except SettingsError:
@@ -78,7 +77,7 @@ class Sources:
 
     @cached_property
     def serving(self) -> str | None:
-        """The prediction server's address, for examples; None where this installation names none."""
+        """The prediction server's address for examples; None if this installation has none."""
         try:
             return self.settings.serving
         except SettingsError:
