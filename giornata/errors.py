@@ -1,28 +1,28 @@
-"""Every error that Giornata raises: one tree, with messages made for people.
+"""All errors that Giornata raises, in one tree; their messages are written for the user.
 
-Those that do not live here have their module behind them:
+The module in brackets defines the error; errors without one are defined here:
 
-    GiornataError: every error that is raised on purpose (dsl.errors)
-        AirflowError: Airflow does not answer, refuses, or a run failed (giornata.airflow_api)
-        BundleError: a bundle is damaged, altered or none
-        DataError: data breaks a rule that is stated for it
-        DaysError: a range of days is missing or none (giornata.days)
-        DocumentErrors: all that is wrong with a project's documents
+    GiornataError: base of every error that is raised on purpose (dsl.errors)
+        AirflowError: Airflow does not answer or refuses, or a run failed (giornata.airflow_api)
+        BundleError: a bundle is damaged or altered, or a file is not a bundle
+        DataError: data breaks a stated rule
+        DaysError: a range of days is missing or invalid (giornata.days)
+        DocumentErrors: all mistakes in a project's documents
         FitError: a model cannot be fitted (giornata.models.base)
-            EvaluationError: a project's own class has no metrics of some answers (giornata.models.base)
+            EvaluationError: a project's own class failed to evaluate predictions (giornata.models.base)
         GateError: a version does not meet the bounds of its deployment
         InputError: a value or column is not of the type that features declare (dsl.errors)
-        InvalidNameError: a name is not legal everywhere
+        InvalidNameError: a name is not legal in every system
         LanguageError: one mistake in one expression (dsl.errors)
         LanguageErrors: all mistakes in a set of features (dsl.errors)
         MailError: a mail was not delivered (giornata.monitoring.mail)
         MisplacedError: a validator names the part of a document that is wrong (giornata.documents.base)
-        NotFittedError: fitted functions have not learned their state (dsl.errors)
-        NotFoundError: what was asked for does not exist
-        NotNowError: a bundle cannot be opened for now (giornata.serving.trials)
-        ParameterError: a type of model has no such parameter, or not with that value (giornata.models.base)
-        PatternError: a pattern of text is none (dsl.regex)
-        PredictionError: a project's own class has no answer to a row (giornata.models.base)
+        NotFittedError: features are used before their fitted functions have a state (dsl.errors)
+        NotFoundError: a project, model, version or the like does not exist
+        NotNowError: a bundle cannot be opened for now (giornata.serving.bundle_checks)
+        ParameterError: a model type has no such parameter, or not with that value (giornata.models.base)
+        PatternError: a regular expression is invalid (dsl.regex)
+        PredictionError: a project's own class has no prediction for a row (giornata.models.base)
         PrunedError: a search ends a fit that does worse than others (giornata.models.base)
         RequestError: a prediction request is wrong
             RefusedError: a request gets no prediction, with its HTTP status (giornata.serving.requests)
@@ -40,16 +40,16 @@ Those that do not live here have their module behind them:
         StillThereError: a project to be removed has its folder still (giornata.removal)
         StoreError: Cassandra, Hive or the disk does not answer or refuses
             NotReachedError: the command line finds no Cassandra (giornata.cli.live)
-            WriteRefusedError: Cassandra refuses a write, which no second try mends (jobs.online.writer)
+            WriteRefusedError: Cassandra refuses a write, which no retry can fix (jobs.online.writer)
         StoredFormError: stored features cannot be read (dsl.errors)
         UdfError: a function of a project failed (dsl.errors)
 
-Not errors but ends of what runs, which no `except Exception` holds up:
+Exceptions that end a task or a job, and that no `except Exception` catches:
 
     BaseException
         _Late: Spark has not started in time (jobs.runtime.executors)
-        _TooLongError: code that is tried out takes too long (jobs.check_code)
-        Cancelled: somebody wants a job to end, a KeyboardInterrupt (jobs.runtime.cancellation)
+        _TooLongError: project code takes too long in a check (jobs.check_code)
+        Cancelled: a job is cancelled, a KeyboardInterrupt (jobs.runtime.cancellation)
 """
 
 import os
@@ -76,7 +76,7 @@ __all__ = [
 
 
 FINAL_EXIT = os.EX_DATAERR
-"""Exit code of a job that failed over what no second try mends: documents, data or the request itself."""
+"""Exit code of a job whose failure no retry can fix: wrong documents, data or request."""
 
 
 @dataclass(frozen=True, order=True)
