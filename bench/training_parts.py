@@ -15,9 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from bench.figures import show
 from bench.training_rows import FEATURES, LEVELS, flights_matrix, write_matrix
 from giornata.dataset import Dataset
-from giornata.documents.model import Scalar
 from giornata.models import model_type
 from giornata.partitions import Key
+from giornata.schema import Scalar
 from jobs.training.part_fitting import FitConfig, fit_parts
 
 TYPE = model_type("xgboost")

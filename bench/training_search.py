@@ -17,8 +17,9 @@ from pyspark.sql import SparkSession
 
 from bench.figures import show
 from bench.training_rows import flights_matrix, split
-from giornata.documents.model import Dimension, Search
+from giornata.documents.model import Search
 from giornata.models import model_type
+from giornata.models.search_space import Dimension
 from giornata.search.optuna_search import best_trial, search
 from jobs.training.search_data import MAX_SEARCH_ROWS
 from jobs.training.trials import TrialData, in_flight, trial_runner

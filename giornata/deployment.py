@@ -17,7 +17,6 @@ from dsl.schema import AGE
 from giornata.bundle import digest
 from giornata.catalogue.deployed import version_lacks
 from giornata.documents import load_project
-from giornata.documents.model import Bounds
 from giornata.errors import (
     BundleError,
     DocumentErrors,
@@ -29,6 +28,7 @@ from giornata.errors import (
 )
 from giornata.names import parse_model_name
 from giornata.records.model_version import Metrics, ModelVersion, Signature
+from giornata.schema import Bounds
 from giornata.settings import Settings
 from giornata.stores.deployments import DEPLOYED, ROLLED_BACK, Deployment, Deployments
 from giornata.stores.features import features_online

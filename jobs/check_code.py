@@ -22,10 +22,10 @@ from typing import Any
 import re2
 
 from giornata.documents import ProjectDocuments, load_project
-from giornata.documents.custom_code import CustomCode
 from giornata.documents.udfs import vectorised_problems
 from giornata.errors import GiornataError
 from giornata.models import model_type
+from giornata.models.custom.code import CustomCode
 
 WAIT = 60.0
 
@@ -100,7 +100,7 @@ def _class(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
         yield _told(error, folder, "")
         return
     try:
-        model_type("custom", code).check(model.parameters, model.search.space if model.search else {})
+        model_type(model.type, code).check(model.parameters, model.search.space if model.search else {})
     except GiornataError as error:
         yield {"message": str(error), "model": task["model"]}
 

@@ -8,10 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
-    Field,
     PlainSerializer,
     ValidationInfo,
 )
@@ -24,14 +21,11 @@ __all__ = [
     "ColumnType",
     "Date",
     "Deadline",
-    "Document",
     "Duration",
     "MailAddress",
     "MisplacedError",
     "NameText",
-    "Percentage",
     "Schedule",
-    "Share",
     "TableColumnType",
     "Text",
 ]
@@ -57,14 +51,6 @@ _CRON_RANGES = {
 _CRON_ITEM = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", re.ASCII)
 _LONGEST = {month: 29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31 for month in range(1, 13)}
 """How many days each month has at most."""
-
-
-class Document(BaseModel):
-    """A part of a document: unknown keys and values of another type are errors, and it cannot change."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, validate_by_name=True, serialize_by_alias=True
-    )
 
 
 WRITTEN = {"written": True}
@@ -137,24 +123,6 @@ def format_deadline(deadline: timedelta) -> str:
     """The shortest text that `parse_deadline` reads as `deadline`, which is a whole number of milliseconds."""
     unit = next(unit for unit, length in _SHORT_UNITS.items() if not deadline % length)
     return f"{deadline // _SHORT_UNITS[unit]}{unit}"
-
-
-def parse_share(text: str) -> float:
-    """The share, from 0 to 1, that a percentage such as `12.5%` stands for."""
-    match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,15})?)%", text, re.ASCII)
-    if not match or float(match[1]) > 100:
-        raise ValueError(f"{text!r} is not a percentage from 0% to 100%, such as 5%")
-    # The number that has the same digits: 0.07, where 7 / 100 might be its neighbour.
-    return float(f"{match[1]}e-2")
-
-
-def percentages(value: object) -> object:
-    """A value as it is, or the number that it is where it is a percentage written as text."""
-    return parse_share(value) if isinstance(value, str) and re.fullmatch(r"[\d.]+%", value) else value
-
-
-def _read_share(value: object) -> object:
-    return parse_share(value) if isinstance(value, str) and value.endswith("%") else value
 
 
 def check_schedule(text: str) -> str:
@@ -242,6 +210,3 @@ Duration = Annotated[
 Deadline = Annotated[
     timedelta, _parse(timedelta, parse_deadline), PlainSerializer(format_deadline, when_used="json")
 ]
-Percentage = BeforeValidator(_read_share)
-"""Lets a number be written as a percentage, too: `0.2` or `20%`."""
-Share = Annotated[float, Percentage, Field(ge=0, le=1)]

@@ -1,42 +1,14 @@
 """The source of a model's own class, `models/<module>.py`: read, with its mistakes at their places. Not run here."""
 
 import ast
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from giornata.documents.text_files import parse_python, read_text, shown_path
 from giornata.errors import DocumentErrors, Problem
+from giornata.models.custom.code import METHODS, CustomCode
 
-__all__ = ["METHODS", "CustomCode", "code_file", "code_problems"]
-
-METHODS = ("fit", "predict", "save", "load")
-"""What a class must have; see `giornata.models.custom.model_type.CustomModel`."""
-
-
-@dataclass(frozen=True)
-class CustomCode:
-    """A class of a project: the file it is in, as people know it (`models/usual.py`), and the text of that file."""
-
-    class_name: str
-    file: str
-    source: str
-
-    @classmethod
-    def read(cls, folder: Path, path: str) -> "CustomCode":
-        """The class that a document in the project `folder` calls `module.Class`.
-
-        Raises DocumentErrors when its file is no text.
-        """
-        file = code_file(path)
-        return cls(path.partition(".")[2], file, read_text(folder / file, shown_path(folder / file)))
-
-    @cached_property
-    def version(self) -> str:
-        """SHA-256 of the source."""
-        return hashlib.sha256(self.source.encode()).hexdigest()
+__all__ = ["code_file", "code_problems", "read_code"]
 
 
 def code_file(path: str) -> str:
@@ -44,10 +16,19 @@ def code_file(path: str) -> str:
     return f"models/{path.partition('.')[0]}.py"
 
 
+def read_code(folder: Path, path: str) -> CustomCode:
+    """The class that a document in the project `folder` calls `module.Class`.
+
+    Raises DocumentErrors when its file is no text.
+    """
+    file = code_file(path)
+    return CustomCode(path.partition(".")[2], file, read_text(folder / file, shown_path(folder / file)))
+
+
 def code_problems(folder: Path, path: str, shown: str) -> Iterator[Problem]:
     """What is wrong with the file of the class `module.Class`, which is there; `shown` is how messages name it."""
     try:
-        code = CustomCode.read(folder, path)
+        code = read_code(folder, path)
         tree = parse_python(code.source, shown)
     except DocumentErrors as errors:
         yield from errors.problems

@@ -12,16 +12,14 @@ from pydantic import Field, model_serializer, model_validator
 
 from giornata.documents.base import (
     ColumnType,
-    Document,
     Duration,
     MisplacedError,
     NameText,
     Schedule,
-    Share,
     Text,
     format_duration,
-    percentages,
 )
+from giornata.schema import Document, Share, percentages
 
 ENTITY_TYPES = frozenset({"str", "int"})
 """Types that the columns of an entity may have."""

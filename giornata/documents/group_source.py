@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from giornata import names
-from giornata.documents.base import Document
 from giornata.documents.feature_group import Source
+from giornata.schema import Document
 
 if TYPE_CHECKING:
     from giornata.documents.project_documents import ProjectDocuments

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from giornata import names
 from giornata.documents.compile import compile_problems
-from giornata.documents.custom_code import CustomCode
+from giornata.documents.custom_code import read_code
 from giornata.documents.feature_group import FeatureGroup
 from giornata.documents.files import Documents, Drafts
 from giornata.documents.model import ModelSpec
@@ -21,9 +21,6 @@ from giornata.documents.udfs import read_udfs
 from giornata.documents.validate import validate
 from giornata.documents.yaml_positions import YamlFile
 from giornata.errors import DocumentErrors, InvalidNameError, NotFoundError, Problem
-
-if TYPE_CHECKING:
-    pass
 
 D = TypeVar("D", bound=BaseModel)
 
@@ -84,9 +81,7 @@ def load_project(folder: Path) -> ProjectDocuments:
         models=models.valid,
         udfs=udfs,
         classes={
-            name: CustomCode.read(folder, model.class_)
-            for name, model in models.valid.items()
-            if model.class_
+            name: read_code(folder, model.class_) for name, model in models.valid.items() if model.class_
         },
     )
 

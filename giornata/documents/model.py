@@ -10,7 +10,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    FiniteFloat,
     StringConstraints,
     ValidationInfo,
     model_validator,
@@ -19,32 +18,18 @@ from pydantic import (
 from giornata.documents.base import (
     WRITTEN,
     Deadline,
-    Document,
     Duration,
     MailAddress,
     MisplacedError,
     NameText,
-    Percentage,
     Schedule,
-    Share,
     Text,
-    percentages,
 )
+from giornata.models import MODEL_TYPES
+from giornata.models.search_space import Dimension
+from giornata.schema import Bound, Bounds, Document, Percentage, Scalar, Share
 from giornata.tasks import TASKS
 from giornata.tasks.metrics import HIGHER_IS_BETTER, METRICS, NO_GOAL
-
-TYPES: dict[str, tuple[str, ...]] = {
-    "xgboost": ("regression", "binary", "multiclass", "quantile"),
-    "linear": ("regression",),
-    "logistic": ("binary", "multiclass"),
-    "decision_tree": ("regression", "binary", "multiclass"),
-    "random_forest": ("regression", "binary", "multiclass"),
-    "deep_net": ("regression", "binary", "multiclass"),
-    "k_means": ("clustering",),
-    "forecast": ("forecasting",),
-    "custom": ("regression", "binary"),
-}
-"""The types of models, and the tasks that each may be given."""
 
 CONSISTENCY = "consistency"
 """Share of the feature values served online that the offline join computes alike."""
@@ -71,22 +56,12 @@ RANGES: dict[str, tuple[float, float]] = {
 # The names come from where tasks are registered; type checkers take but names that are written here.
 if TYPE_CHECKING:
     TaskName = str
+    TypeName = str
 else:
     TaskName = Literal[tuple(TASKS)]
+    TypeName = Literal[tuple(MODEL_TYPES)]
 
 Number = int | float
-
-
-def _finite(value: bool | int | float | str) -> bool | int | float | str:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"expected a finite number, found {value!r}")
-    return value
-
-
-Scalar = Annotated[bool | int | float | str, BeforeValidator(percentages), AfterValidator(_finite)]
-"""A value of a parameter; a percentage is the number that it is, `80%` 0.8."""
-Bound = Annotated[FiniteFloat, Percentage]
-"""A number that a metric is held against."""
 
 
 def _null_is_a_word(value: object) -> object:
@@ -184,41 +159,6 @@ def level_name(text: str, place: int) -> str:
     return match[1] if match else f"level_{place + 1}"
 
 
-class Dimension(Document):
-    """One parameter of a search space: `int: [2, 8]`, `float: [0.02, 0.3]` (with `log`) or `choice: […]`."""
-
-    integers: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
-        default=None, alias="int"
-    )
-    floats: Annotated[list[Bound], Field(min_length=2, max_length=2)] | None = Field(
-        default=None, alias="float"
-    )
-    choice: Annotated[list[Scalar], Field(min_length=1)] | None = None
-    log: bool = False
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        kinds = [kind for kind in (self.integers, self.floats, self.choice) if kind is not None]
-        if len(kinds) != 1:
-            raise ValueError("write exactly one of int: [low, high], float: [low, high] or choice: [values]")
-        if len({(type(value), value) for value in self.choice or ()}) < len(self.choice or ()):
-            raise ValueError(f"the choice {self.choice} has a value twice")
-        bounds = self.integers or self.floats
-        if bounds and not bounds[0] < bounds[1]:
-            raise ValueError(f"the range {bounds} is empty: its first number must be the smaller")
-        if self.log and not (bounds and bounds[0] > 0):
-            raise ValueError("log: true needs a range of numbers above zero")
-        return self
-
-    def holds(self, value: Scalar) -> bool:
-        """Whether a value of the parameter can be drawn."""
-        if self.choice is not None:
-            return value in self.choice
-        low, high = self.integers or self.floats or (math.inf, -math.inf)
-        number = int if self.integers else (int, float)
-        return isinstance(value, number) and not isinstance(value, bool) and low <= value <= high
-
-
 MOST_COMBINATIONS = 10_000
 """Combinations of a grid of which all can be tried."""
 
@@ -314,22 +254,6 @@ class Resources(Document):
                 f"{self.gpus} gpus cannot be shared by {self.cores} cores, each with as many whole GPUs: ask for "
                 f"gpus: {less} or gpus: {less + self.cores}, or for cores: {self.gpus}"
             )
-        return self
-
-
-class Bounds(Document):
-    """The values that a metric of a version may have for it to be deployed, or that answers may have: at least `min`,
-    at most `max`."""
-
-    min: Bound | None = None
-    max: Bound | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError("min is greater than max: no value could be between them")
         return self
 
 
@@ -439,17 +363,7 @@ class ModelSpec(Document):
     description: Text
     owner: Text
     schedule: Schedule | None = None
-    type: Literal[
-        "xgboost",
-        "linear",
-        "logistic",
-        "decision_tree",
-        "random_forest",
-        "deep_net",
-        "k_means",
-        "forecast",
-        "custom",
-    ]
+    type: TypeName
     class_: ClassPath | None = Field(default=None, alias="class")
     task: TaskName
     quantiles: (

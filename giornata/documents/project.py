@@ -1,6 +1,7 @@
 """The document `project.yaml`: whose the project is and when its data begins."""
 
-from giornata.documents.base import Date, Document, Schedule, Text
+from giornata.documents.base import Date, Schedule, Text
+from giornata.schema import Document
 
 
 class Project(Document):

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel
 
 from giornata import names
-from giornata.documents.custom_code import CustomCode
 from giornata.documents.feature_group import FeatureGroup, Source
 from giornata.documents.model import ModelSpec
 from giornata.documents.project import Project
@@ -16,6 +15,7 @@ from giornata.documents.suggestions import did_you_mean
 from giornata.documents.table import Table
 from giornata.documents.text_files import read_text, shown_path
 from giornata.errors import NotFoundError
+from giornata.models.custom.code import CustomCode
 
 if TYPE_CHECKING:
     from dsl import Udfs

@@ -13,7 +13,6 @@ from giornata.documents.files import Drafts
 from giornata.documents.model import (
     RANGES,
     SERVED,
-    TYPES,
     Alert,
     ModelSpec,
     level_name,
@@ -23,6 +22,7 @@ from giornata.documents.table import Table
 from giornata.documents.text_files import parse_python, read_text
 from giornata.documents.yaml_positions import YamlFile
 from giornata.errors import DocumentErrors, Problem
+from giornata.models import MODEL_TYPES, types_for
 from giornata.tasks import TASKS
 from giornata.tasks.base import LABEL_TYPES
 from giornata.tasks.metrics import NO_GOAL
@@ -271,12 +271,11 @@ def _expectation_problems(
 
 
 def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
-    if model.task not in TYPES[model.type]:
-        fitting = [type_ for type_, tasks in TYPES.items() if model.task in tasks]
+    if model.task not in MODEL_TYPES[model.type].tasks:
         yield file.value_problem(
             ("type",),
             f"type {model.type} cannot be used for task {model.task}",
-            f"use {' or '.join(fitting)}",
+            f"use {' or '.join(types_for(model.task))}",
         )
     yield from _data_problems(model, file, drafts)
     yield from _label_problems(model, file, drafts)
@@ -289,13 +288,15 @@ def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
 
 
 def _class_problems(model: ModelSpec, file: YamlFile, folder: Path) -> Iterator[Problem]:
-    """A model of type custom has a class, in a file of the project; no other has one."""
+    """A model of a type that has a class has it in a file of the project; no other has one."""
     if model.class_ is None:
-        if model.type == "custom":
-            yield file.key_problem(("type",), "a model of type custom needs its class", "class: module.Class")
+        if MODEL_TYPES[model.type].has_class:
+            message = f"a model of type {model.type} needs its class"
+            yield file.key_problem(("type",), message, "class: module.Class")
         return
-    if model.type != "custom":
-        yield file.key_problem(("class",), "only a model of type custom has a class", "type: custom")
+    if not MODEL_TYPES[model.type].has_class:
+        having = " or ".join(name for name, type_ in MODEL_TYPES.items() if type_.has_class)
+        yield file.key_problem(("class",), f"only a model of type {having} has a class", f"type: {having}")
         return
     path = code_file(model.class_)
     if not (folder / path).is_file():

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from giornata.documents.base import Document, NameText, TableColumnType, Text
+from giornata.documents.base import NameText, TableColumnType, Text
+from giornata.schema import Document
 
 
 class Table(Document):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from giornata.dataset import Dataset
-from giornata.documents.model import TYPES
+from giornata.models import ModelType, types_for
 from giornata.models.base import FitError
 from giornata.models.classes import places_of
 from giornata.tasks import TASKS
@@ -11,12 +11,12 @@ from giornata.tasks import TASKS
 __all__ = ["check_labels", "check_task"]
 
 
-def check_task(name: str, task: str) -> None:
-    """Raise FitError, which says what types to use, unless the model type `name` has the task."""
-    if task not in TYPES[name]:
-        others = [type_ for type_, tasks in TYPES.items() if task in tasks]
+def check_task(type_: ModelType, task: str) -> None:
+    """Raise FitError, which says what types to use, unless the model type has the task."""
+    if task not in type_.tasks:
+        others = types_for(task)
         hint = f": use {' or '.join(others)}" if others else ""
-        raise FitError(f"type {name} cannot be used for task {task}{hint}")
+        raise FitError(f"type {type_.name} cannot be used for task {task}{hint}")
 
 
 def check_labels(examples: Dataset, task: str) -> None:
@@ -28,6 +28,8 @@ def check_labels(examples: Dataset, task: str) -> None:
     target = examples.target
     if not len(target):
         raise FitError("there are no rows to learn from")
+    if label is None:
+        return
     if label == "truth" and not np.isin(target, (0, 1)).all():
         raise FitError("the labels of a binary model must be 0 or 1 (false or true); others were found")
     wrong = target[~np.isfinite(target)]

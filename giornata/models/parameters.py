@@ -1,67 +1,106 @@
-"""The parameters that a model type takes, with the values each may have."""
+"""The parameters that a model type takes: what each may be, and what it is unless stated."""
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from giornata.documents.model import Dimension, Scalar
-from giornata.models.base import ParameterError, Parameters
+from giornata.models.search_space import Dimension
+from giornata.schema import Scalar
 
-__all__ = ["ParameterTable"]
+__all__ = ["Choice", "Parameter", "ParameterTable", "Parameters", "Real", "Whole"]
 
-Range = tuple[float, float | None]
-"""Lowest and highest value, both allowed; None is open."""
+Parameters = Mapping[str, Scalar]
+
+
+class Parameter(ABC):
+    """One parameter. Where `default` is None it has no value unless stated, or the library's own."""
+
+    default: Scalar | None
+
+    @abstractmethod
+    def problem(self, value: Scalar) -> str:
+        """What the parameter is, "at least 1", where that is not so of a value; empty where it is."""
 
 
 @dataclass(frozen=True)
-class ParameterTable:
-    """Every parameter of a model type: whole numbers and real numbers by range, words by choice, and truth values."""
+class Whole(Parameter):
+    """A whole number from `low` to `high`, both allowed; None is open."""
 
-    type: str
-    whole: Mapping[str, Range] = field(default_factory=dict)
-    real: Mapping[str, Range] = field(default_factory=dict)
-    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    flags: frozenset[str] = frozenset()
+    low: int
+    high: int | None = None
+    default: int | None = None
 
-    @property
-    def names(self) -> list[str]:
-        """All parameters there are."""
-        return [*self.whole, *self.real, *self.choices, *sorted(self.flags)]
+    def problem(self, value: Scalar) -> str:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return "a whole number"
+        return _range_problem(value, self.low, self.high)
 
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        """Raise ParameterError when a parameter, or a dimension of a search space, is not in the table."""
-        for name, value in parameters.items():
-            self._check_value(name, value)
+
+@dataclass(frozen=True)
+class Real(Parameter):
+    """A number from `low` to `high`, both allowed; None is open."""
+
+    low: float
+    high: float | None = None
+    default: float | None = None
+
+    def problem(self, value: Scalar) -> str:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            return "a number"
+        return _range_problem(value, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Choice(Parameter):
+    """One of some words."""
+
+    words: tuple[str, ...]
+    default: str | None = None
+
+    def problem(self, value: Scalar) -> str:
+        return "" if value in self.words else f"one of {', '.join(self.words)}"
+
+
+class ParameterTable(Mapping[str, Parameter]):
+    """The parameters of a model type, by name."""
+
+    def __init__(self, parameters: Mapping[str, Parameter]):
+        self._parameters = dict(parameters)
+        self._defaults = {name: each.default for name, each in parameters.items() if each.default is not None}
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._parameters[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def filled(self, parameters: Parameters) -> dict[str, Scalar]:
+        """The parameters with the defaults of those that they do not state."""
+        return {**self._defaults, **parameters}
+
+    def problem(self, type_: str, parameters: Parameters, space: Mapping[str, Dimension]) -> str:
+        """What is wrong with parameters and the dimensions of a search space, of the type that documents call `type_`;
+        empty where nothing is."""
+        stated = [*parameters.items()]
         for name, dimension in space.items():
-            for value in dimension.choice or dimension.integers or dimension.floats or ():
-                self._check_value(name, value)
+            stated += [(name, value) for value in dimension.values]
+        return next(filter(None, (self._problem(type_, name, value) for name, value in stated)), "")
 
-    def _check_value(self, name: str, value: Scalar) -> None:
-        if name in self.choices:
-            if value not in self.choices[name]:
-                raise ParameterError(
-                    f"parameter {name} is one of {', '.join(self.choices[name])}, not {value!r}"
-                )
-        elif name in self.flags:
-            if not isinstance(value, bool):
-                raise ParameterError(f"parameter {name} is true or false, not {value!r}")
-        elif name in self.whole:
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ParameterError(f"parameter {name} is a whole number, not {value!r}")
-            _check_range(name, value, self.whole[name])
-        elif name in self.real:
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ParameterError(f"parameter {name} is a number, not {value!r}")
-            _check_range(name, value, self.real[name])
-        else:
-            near = difflib.get_close_matches(name, self.names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self.names)}"
-            raise ParameterError(f"{self.type} has no parameter {name!r}; {hint}")
+    def _problem(self, type_: str, name: str, value: Scalar) -> str:
+        if name in self._parameters:
+            expected = self._parameters[name].problem(value)
+            return f"parameter {name} is {expected}, not {value!r}" if expected else ""
+        near = difflib.get_close_matches(name, self._parameters, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._parameters)}"
+        return f"{type_} has no parameter {name!r}; {hint}"
 
 
-def _check_range(name: str, value: float, bounds: Range) -> None:
-    low, high = bounds
-    if not (low <= value and (high is None or value <= high)):
-        limits = f"at least {low:g}" + (f" and at most {high:g}" if high is not None else "")
-        raise ParameterError(f"parameter {name} is {limits}, not {value!r}")
+def _range_problem(value: float, low: float, high: float | None) -> str:
+    if low <= value and (high is None or value <= high):
+        return ""
+    return f"at least {low:g}" + (f" and at most {high:g}" if high is not None else "")

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from giornata.documents.base import ColumnType, Document, TableColumnType
+from giornata.documents.base import ColumnType, TableColumnType
 from giornata.documents.feature_group import FeatureGroup
 from giornata.documents.group_source import GroupSource
-from giornata.documents.model import ModelSpec, Scalar, TaskName
+from giornata.documents.model import ModelSpec, TaskName
 from giornata.documents.table import Table
+from giornata.schema import Document, Scalar
 
 __all__ = [
     "Distribution",

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from giornata.documents.model import Scalar, Search
+from giornata.documents.model import Search
 from giornata.records.model_version import ModelVersion
+from giornata.schema import Scalar
 
 __all__ = ["DOCUMENT_PARAMETERS", "describe_base", "describe_grid", "describe_search", "untried"]
 

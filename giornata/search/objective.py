@@ -2,7 +2,6 @@
 
 from giornata.dataset import Dataset
 from giornata.models.base import FittedModel
-from giornata.models.k_means import KMeans
 from giornata.tasks import TASKS
 
 __all__ = ["searched_metric", "usual_metric"]
@@ -19,6 +18,6 @@ def usual_metric(task: str) -> str:
 
 def searched_metric(metric: str, fitted: FittedModel, task: str, rows: Dataset) -> float:
     """A metric of a model on rows; NaN where it is not defined. Raises DataError."""
-    if metric == "silhouette" and isinstance(fitted, KMeans):
-        return fitted.silhouette(rows.matrix)
+    if metric in TASKS[task].searched:
+        return fitted.searched(metric, rows.matrix)
     return TASKS[task].measure(rows.target, fitted.predict(rows.matrix), rows.outputs)[metric]

@@ -22,10 +22,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from giornata.documents.model import Dimension, Scalar, Search
+from giornata.documents.model import Search
 from giornata.errors import DataError
 from giornata.models.base import FitError
+from giornata.models.search_space import Dimension
 from giornata.records.model_version import TrialRecord
+from giornata.schema import Scalar
 from giornata.search.pruning import Curve, PruningBounds, bounds
 from giornata.tasks.metrics import HIGHER_IS_BETTER
 

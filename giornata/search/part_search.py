@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import optuna
 
-from giornata.documents.model import Scalar, Search
+from giornata.documents.model import Search
+from giornata.schema import Scalar
 from giornata.search.optuna_search import distributions, grid_points, new_study, point_within
 
 __all__ = ["PartSearch"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import optuna
 
-from giornata.documents.model import Dimension
+from giornata.models.search_space import Dimension
 from giornata.records.model_version import TrialRecord
 
 __all__ = ["LEAST_TRIALS", "parameter_importances"]

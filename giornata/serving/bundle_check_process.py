@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from giornata.bundle import digest, open_bundle, read_file, told
-from giornata.models.trees.xgboost import BoostedTrees
+from giornata.models import model_type
 from giornata.scorer import Scorer
-from giornata.serving.forks import forget_xgboost, import_xgboost, limit
+from giornata.serving.forks import forget_xgboost, import_models, import_xgboost, limit
 from giornata.serving.model import open_model
 
 IDLE_SECONDS = 120.0
@@ -33,6 +33,7 @@ _KILLED = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 def main() -> int:
     """Answer requests until the input ends or there is none for `IDLE_SECONDS`."""
     import_xgboost()
+    import_models()
     answers = os.dup(1)
     os.dup2(2, 1)  # a project's code may print
     lines = sys.stdin.buffer
@@ -119,11 +120,11 @@ def _opened(path: Path, sha256: str) -> dict[str, Any]:
         if digest(content) != sha256:
             return _answer("the file has changed while it was read", SOON_SECONDS)
         bundle = open_bundle(content)
-        if bundle.version.configuration.type == "custom":
+        type_ = model_type(bundle.version.configuration.type)
+        if type_.has_class:
             forget_xgboost()
-        elif bundle.version.configuration.type == "xgboost":
-            for part in bundle.parts:
-                BoostedTrees.check_files(part.files)
+        for part in bundle.parts:
+            type_.fitted.check_files(part.files)
         scorer = open_model(content).scorer
         assert isinstance(scorer, Scorer)  # since no other process was asked for
         scorer.check_parts()

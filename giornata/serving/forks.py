@@ -5,6 +5,8 @@ import resource
 import sys
 from pathlib import Path
 
+from giornata.models import MODEL_TYPES
+
 
 def import_xgboost() -> None:
     """Forks share what was imported. Without scikit-learn, whose import takes many times as long as XGBoost's own."""
@@ -14,6 +16,12 @@ def import_xgboost() -> None:
             import xgboost  # noqa: F401
     finally:
         del sys.modules["sklearn"]
+
+
+def import_models() -> None:
+    """The classes of all model types' models, which import what they answer with."""
+    for type_ in MODEL_TYPES.values():
+        _ = type_.fitted
 
 
 def forget_xgboost() -> None:

@@ -20,9 +20,10 @@ import orjson
 
 from dsl import UdfError
 from giornata.bundle import open_bundle, told
+from giornata.models import model_type
 from giornata.models.base import PredictionError
 from giornata.scorer import Scorer
-from giornata.serving.forks import forget_xgboost, import_xgboost, limit
+from giornata.serving.forks import forget_xgboost, import_models, import_xgboost, limit
 
 MEMORY = 4 * 2**30  # bytes that a process of a model may take beyond what the base has
 MEMORY_PER_BYTE = 8  # and for each byte of its bundle
@@ -36,6 +37,7 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)  # the server ends this process, after its requests
     os.dup2(2, 1)  # what code prints is no answer of the server's
     import_xgboost()
+    import_models()
     children: set[int] = set()
     while True:
         line, given, _, _ = socket.recv_fds(control, 100, 2)
@@ -92,7 +94,7 @@ def _answer_opening(questions: socket.socket, content: bytes) -> Scorer | None:
     """The scorer of a bundle that was tried, after the word that it is ready, or the reason why it is not."""
     try:
         bundle = open_bundle(content)
-        if bundle.version.configuration.type == "custom":
+        if model_type(bundle.version.configuration.type).has_class:
             forget_xgboost()
         scorer = Scorer(bundle)
         scorer.check_self_test()

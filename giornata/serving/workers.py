@@ -24,6 +24,7 @@ import orjson
 from dsl import parse_udfs
 from giornata.bundle import Bundle
 from giornata.errors import BundleError, GiornataError
+from giornata.models import model_type
 from giornata.models.base import PredictionError
 from giornata.scorer import Prediction, input_columns
 from giornata.serving.metrics import Metrics
@@ -59,7 +60,7 @@ def own_code(bundle: Bundle) -> tuple[str, ...]:
         if "udfs" in stored:
             functions = parse_udfs(str(stored["udfs"]["source"])).functions
             names += [f"udfs.{name}" for name in functions]
-    if bundle.version.configuration.type == "custom":
+    if model_type(bundle.version.configuration.type).has_class:
         names.append(f"class {bundle.version.configuration.class_}")
     return tuple(dict.fromkeys(names))
 

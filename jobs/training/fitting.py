@@ -9,17 +9,16 @@ from pyspark.sql import DataFrame
 
 from dsl import CompiledFeatures
 from giornata.bundle import Part
-from giornata.documents.model import ModelSpec, Resources, Scalar
+from giornata.documents.model import ModelSpec, Resources
 from giornata.errors import DataError
 from giornata.models import ModelType
-from giornata.models.forecast.model_type import Forecast
 from giornata.partitions import Decision, Key, PartRows, candidates, level_of, part_names
 from giornata.records.model_version import PartRecord, SearchRecord, TrialRecord
+from giornata.schema import Scalar
 from giornata.tasks import TASKS
 from giornata.tasks.metrics import HIGHER_IS_BETTER
 from jobs.runtime.cluster import megabytes
 from jobs.training.dataset import LATER, TRAINING_WINDOWS
-from jobs.training.distributed import bytes_of_row, learner_of
 from jobs.training.part_fitting import Candidate, FitConfig, FittedPart, fit_parts, fit_together, path_rows
 from jobs.training.part_selection import Chosen, choose, part_order
 from jobs.training.run_status import Progress
@@ -121,7 +120,7 @@ def refit(
 def _described(config: FitConfig, files: Mapping[str, bytes]) -> dict[str, Any]:
     """Size and method of a part's model, for the record."""
     model = config.type.fitted.from_files(files)
-    return {"size": model.size(), "method": model.method if isinstance(model, Forecast) else ""}
+    return {"size": model.size(), "method": model.method}
 
 
 def _files(
@@ -139,9 +138,9 @@ def is_large(resources: Resources, config: FitConfig, rows: int) -> bool:
 
     With `distribute: automatic`, if its rows take more than SHARE of an executor's memory during the fit.
     """
-    if resources.distribute == "never" or learner_of(config.type) is None:
+    if resources.distribute == "never" or config.type.distributed is None:
         return False
-    taken = rows * bytes_of_row(config.type, config.features, config.categories)
+    taken = rows * config.type.bytes_of_row(config.features, config.categories)
     return resources.distribute == "always" or taken > SHARE * megabytes(resources.memory) * 2**20
 
 

@@ -16,9 +16,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
-from giornata.documents.model import Scalar
 from giornata.errors import StoreError
 from giornata.records.model_version import TrialRecord
+from giornata.schema import Scalar
 from jobs.runtime.session import say
 
 __all__ = ["Tracking"]

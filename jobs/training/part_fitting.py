@@ -9,16 +9,16 @@ from pyspark.accumulators import Accumulator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from giornata.documents.model import Scalar
 from giornata.errors import DataError
 from giornata.models import ModelType
 from giornata.models.base import FitError, FittedModel
 from giornata.partitions import CandidateLosses, Key, PartRows, key_text, parse_key
+from giornata.schema import Scalar
 from giornata.tasks import TASKS
 from jobs.runtime.live_counter import counting
 from jobs.runtime.reused_worker import keep_libraries
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples, matrix_columns, sample
-from jobs.training.distributed import bytes_of_row, learner_of
+from jobs.training.distributed import learner_of
 from jobs.training.part_shuffle import Candidate, packed_rows, path_column, tasks_of, unpacked_rows
 
 __all__ = [
@@ -165,7 +165,7 @@ def fit_together(
     """
     learner = learner_of(config.type)
     assert learner, "the type of the model has a learner for all executors"
-    bound = min(SAMPLE, SAMPLE_BYTES // max(bytes_of_row(config.type, config.features, config.categories), 1))
+    bound = min(SAMPLE, SAMPLE_BYTES // max(config.type.bytes_of_row(config.features, config.categories), 1))
     rows = matrix.where(F.col(WINDOW).isin(*used) & F.array_contains(PARTS, key_text(key)))
     rows = rows.select(*matrix_columns(config.features), LABEL, ORDER)
     drawn = examples(

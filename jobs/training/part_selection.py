@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from pyspark.sql import DataFrame
 
-from giornata.documents.model import Partition, Scalar, Search
+from giornata.documents.model import Partition, Search
 from giornata.errors import DataError
 from giornata.partitions import (
     CandidateLosses,
@@ -22,6 +22,7 @@ from giornata.partitions import (
     joined_losses,
     shared_loss,
 )
+from giornata.schema import Scalar
 from giornata.search.optuna_search import further_trials
 from giornata.search.part_search import PartSearch
 from jobs.training.part_fitting import Candidate, FitConfig, FittedPart, validation_losses

@@ -18,11 +18,12 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import ValidationError
 
 from giornata.documents import ProjectDocuments, load_project
-from giornata.documents.model import ModelSpec, Resources, Scalar, Search
+from giornata.documents.model import ModelSpec, Resources, Search
 from giornata.documents.suggestions import did_you_mean
 from giornata.errors import SettingsError
 from giornata.models import ModelType, model_type
 from giornata.names import parse_model_name
+from giornata.schema import Scalar
 from giornata.search.objective import usual_metric
 from giornata.settings import Settings, load_settings
 from jobs.runtime.cluster import check_resources
@@ -100,7 +101,7 @@ def apply_overrides(documents: ProjectDocuments, training: TrainingRequest) -> M
     type_ = model_type(spec.type, documents.classes.get(name))
     type_.check(parameters, spec.search.space if spec.search else {})
     resources = _resources(spec.resources, training.resources)
-    if resources.gpus and spec.type not in ("deep_net", "custom"):
+    if resources.gpus and not type_.learns_on_gpus:
         raise SettingsError(
             f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
         )
@@ -133,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _search(spec: ModelSpec, type_: ModelType, training: TrainingRequest) -> Search | None:
     """The search to make; None where there is nothing to search."""
     stated = spec.search
-    if stated is None and (training.trials or 1) > 1 and (space := type_.default_space()):
+    if stated is None and (training.trials or 1) > 1 and (space := dict(type_.default_space)):
         stated = Search(trials=1, metric=usual_metric(spec.task), space=space)
     space = (
         {name: one for name, one in stated.space.items() if name not in training.parameters} if stated else {}

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pyspark.sql import SparkSession
 
-from giornata.documents.model import ModelSpec, Scalar, Search
+from giornata.documents.model import ModelSpec, Search
 from giornata.models import ModelType
-from giornata.models.custom.model_type import CustomType
 from giornata.records.model_version import ModelVersion, SearchRecord, TrialRecord
+from giornata.schema import Scalar
 from giornata.search.description import describe_base, describe_grid
 from giornata.search.optuna_search import best_trial, search, trial_count
 from giornata.search.report import parameter_importances
@@ -102,10 +102,9 @@ def _digest(
     data: TrialData,
 ) -> str:
     """Hash of all that a trial's result depends on: the document, the project's code, the plan and the rows."""
-    code = type_.code if isinstance(type_, CustomType) else None
     asked = [
         spec.model_dump(mode="json"),
-        code.version if code else "",
+        type_.code_version,
         plan.model_dump(mode="json"),
         dict(base),
         [dict(one) for one in warm_start],

@@ -7,7 +7,6 @@ from pyspark.sql import functions as F
 
 from giornata.models import ModelType
 from jobs.training.dataset import WINDOW, RowCounts, examples, sample
-from jobs.training.distributed import bytes_of_row
 from jobs.training.trials import TrialData
 
 __all__ = ["MAX_SEARCH_ROWS", "most_searched", "search_data"]
@@ -40,5 +39,5 @@ def search_data(
 def most_searched(type_: ModelType, features: int, categories: Mapping[int, int]) -> int:
     """How many rows a search sees at most, of so many features; `categories` maps those that are codes to how many
     codes there are."""
-    taken = max(4 * features, bytes_of_row(type_, features, categories))
+    taken = max(4 * features, type_.bytes_of_row(features, categories))
     return min(MAX_SEARCH_ROWS, MAX_SEARCH_BYTES // taken)

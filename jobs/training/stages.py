@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from giornata.bundle import Bundle, write_bundle
-from giornata.models.custom.model_type import CustomType
 from giornata.names import parse_model_name
 from giornata.records.model_version import ModelVersion, RecordedWindow, SearchRecord
 from giornata.scorer import with_self_test
@@ -134,7 +133,7 @@ def evaluate(context: TrainingContext, data: TrainingData, fitted: FittedVersion
         columns,
         baseline(data.matrix, context.spec, fitted.config, fitted.bundle),
         comparable.bundle if comparable else None,
-        context.type.evaluate if isinstance(context.type, CustomType) else None,
+        context.type.evaluate,
     )
 
 

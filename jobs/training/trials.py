@@ -10,10 +10,10 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Scalar
 from giornata.errors import GiornataError
 from giornata.models import ModelType
 from giornata.models.base import FitError, PrunedError
+from giornata.schema import Scalar
 from giornata.search.objective import searched_metric
 from giornata.search.optuna_search import TrialResult
 from giornata.search.pruning import CurveWatch, PruningBounds

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from dsl import CompiledFeatures
 from giornata.documents.group_source import read_source
-from giornata.documents.model import Scalar
 from giornata.evaluation.distributions import distributions
 from giornata.evaluation.importance import combined_importance
 from giornata.models import ModelType
@@ -18,6 +17,7 @@ from giornata.records.model_version import (
     RecordedWindow,
     SearchRecord,
 )
+from giornata.schema import Scalar
 from giornata.tasks import TASKS
 from jobs.runtime.session import say
 from jobs.training.context import TrainingContext

@@ -11,9 +11,9 @@ import pytest
 
 from giornata import deployment as module
 from giornata.deployment import check_gate, check_signature, deploy, project_to_disk, rollback
-from giornata.documents.model import Bounds
 from giornata.errors import BundleError, GateError, NotFoundError, SignatureError, StoreError
 from giornata.records.model_version import InputColumn
+from giornata.schema import Bounds
 from giornata.stores import cassandra
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository

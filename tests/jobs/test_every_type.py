@@ -25,8 +25,7 @@ from sklearn import metrics as sk
 from giornata.bundle import open_bundle
 from giornata.dataset import Dataset
 from giornata.deployment import deploy
-from giornata.documents.model import TYPES
-from giornata.models import model_type
+from giornata.models import MODEL_TYPES, model_type
 from giornata.models.base import FittedModel
 from giornata.records.model_version import ModelVersion
 from giornata.scorer import Scorer
@@ -76,7 +75,7 @@ SHARE = {
     "clustering": 0.8,
 }
 # The project's own class, the example's, is for numbers.
-CASES = [(type_, task) for type_, tasks in TYPES.items() for task in tasks if type_ != "custom"]
+CASES = [(type_, task) for type_, known in MODEL_TYPES.items() for task in known.tasks if type_ != "custom"]
 CASES += [("custom", "regression")]
 # Beside forecasts, which are unless their document says otherwise.
 REFITTED = [("decision_tree", "multiclass"), ("k_means", "clustering")]
@@ -88,7 +87,7 @@ def space(type_: str) -> dict[str, dict]:
     """The type's own space; of the project's class, which has none, one of its parameter."""
     if type_ == "custom":
         return {"min_rows": {"choice": [5, 20]}}
-    default = model_type(type_).default_space()
+    default = MODEL_TYPES[type_].default_space
     return {name: one.model_dump(by_alias=True, exclude_none=True) for name, one in default.items()}
 
 

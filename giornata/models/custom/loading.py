@@ -11,8 +11,8 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-from giornata.documents.custom_code import METHODS, CustomCode
 from giornata.errors import GiornataError
+from giornata.models.custom.code import METHODS, CustomCode
 
 __all__ = ["load_class", "told_as"]
 

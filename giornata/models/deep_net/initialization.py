@@ -11,6 +11,7 @@ from giornata.dataset import Dataset, Matrix, Vector
 from giornata.models.base import FitError, Parameters
 from giornata.models.classes import class_shares, places_of
 from giornata.models.deep_net.inputs import LIMIT, NetInputs
+from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.deep_net.network import DeepNet, Layer
 
 __all__ = ["Plan", "diverged", "finished", "first_net"]
@@ -23,22 +24,22 @@ _LARGEST = 1e30  # what a layer may say at most, far from where float32 ends
 
 @dataclass(frozen=True)
 class Plan:
-    """The parameters of a fit, with what they are unless stated."""
+    """The parameters of a fit."""
 
-    hidden_layers: int = 2
-    hidden_units: int = 64
-    dropout: float = 0.0
+    hidden_layers: int
+    hidden_units: int
+    dropout: float
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    epochs: int
     embedding_size: int | None = None
-    batch_size: int = 256
-    learning_rate: float = 0.001
-    weight_decay: float = 0.01
-    epochs: int = 20
     early_stopping_rounds: int | None = None
 
     @classmethod
     def of(cls, parameters: Parameters) -> Self:
-        """The plan that parameters state; they are checked before."""
-        return cls(**dict(parameters))  # type: ignore[arg-type]  # each has the type that its check asks for
+        """The plan that parameters state, with the defaults of the others; they are checked before."""
+        return cls(**DeepNetType.parameters.filled(parameters))  # type: ignore[arg-type]  # each has the type that its check asks for
 
     def size_of(self, codes: int) -> int:
         """Numbers in the embedding of a column with so many codes."""

@@ -1,68 +1,55 @@
 """The model type of deep nets (multi-layer perceptrons), for regression and classes, two or more: PyTorch fits them."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
-from giornata.dataset import Dataset
-from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import Callback, FitError, Parameters
-from giornata.models.deep_net.network import DeepNet
-from giornata.models.label_checks import check_labels, check_task
-from giornata.models.parameters import ParameterTable
+from giornata.models.base import DistributedFit, FitError, FitRequest, FittedModel, ModelType
+from giornata.models.parameters import ParameterTable, Real, Whole
+from giornata.models.search_space import Dimension
 
 __all__ = ["DeepNetType"]
 
-_PARAMETERS = ParameterTable(
-    "deep_net",
-    whole={
-        "hidden_layers": (0, 16),
-        "hidden_units": (1, 4096),
-        "embedding_size": (1, 256),
-        "batch_size": (1, None),
-        "epochs": (1, None),
-        "early_stopping_rounds": (1, None),
-    },
-    real={"dropout": (0, 0.9), "learning_rate": (1e-7, 1), "weight_decay": (0, 10)},
-)
 
-
-class DeepNetType:
+class DeepNetType(ModelType):
     """Multi-layer perceptrons trained by AdamW on standardised values; see `giornata.models.deep_net.training`.
 
     A column of n codes has an embedding of size √n, rounded up, of at most 32, unless `embedding_size` says another
     for all of them.
     """
 
-    tasks = TYPES["deep_net"]
-    fitted = DeepNet
-
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _PARAMETERS.check(parameters, space)
-
-    def default_space(self) -> dict[str, Dimension]:
-        return {
-            "hidden_layers": Dimension(int=[1, 3]),
-            "hidden_units": Dimension(int=[16, 128], log=True),
-            "dropout": Dimension(float=[0, 0.4]),
-            "learning_rate": Dimension(float=[0.0003, 0.01], log=True),
-            "weight_decay": Dimension(float=[0.0001, 0.1], log=True),
+    name = "deep_net"
+    tasks = ("regression", "binary", "multiclass")
+    parameters = ParameterTable(
+        {
+            "hidden_layers": Whole(0, 16, default=2),
+            "hidden_units": Whole(1, 4096, default=64),
+            "embedding_size": Whole(1, 256),
+            "batch_size": Whole(1, default=256),
+            "epochs": Whole(1, default=20),
+            "early_stopping_rounds": Whole(1),
+            "dropout": Real(0, 0.9, default=0.0),
+            "learning_rate": Real(1e-7, 1, default=0.001),
+            "weight_decay": Real(0, 10, default=0.01),
         }
+    )
+    default_space: ClassVar[Mapping[str, Dimension]] = {
+        "hidden_layers": Dimension(int=[1, 3]),
+        "hidden_units": Dimension(int=[16, 128], log=True),
+        "dropout": Dimension(float=[0, 0.4]),
+        "learning_rate": Dimension(float=[0.0003, 0.01], log=True),
+        "weight_decay": Dimension(float=[0.0001, 0.1], log=True),
+    }
+    rounds_parameter = "epochs"
+    learns_on_gpus = True
+    distributed = DistributedFit("jobs.training.distributed.deep_net:fit", "PyTorch")
 
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return {k: v for k, v in parameters.items() if k != "early_stopping_rounds"} | {"epochs": rounds}
+    @property
+    def fitted(self) -> type[FittedModel]:
+        from giornata.models.deep_net.network import DeepNet
 
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> DeepNet:
-        check_task("deep_net", task)
-        self.check(parameters, {})
-        check_labels(examples, task)
+        return DeepNet
+
+    def learn(self, request: FitRequest) -> FittedModel:
         try:
             from giornata.models.deep_net.initialization import Plan
             from giornata.models.deep_net.training import train
@@ -70,4 +57,12 @@ class DeepNetType:
             raise FitError(
                 f"a deep_net is trained by PyTorch, which is not installed here: {error}"
             ) from error
-        return train(examples, task, Plan.of(parameters), seed, threads, validation, watch)
+        return train(
+            request.examples,
+            request.task,
+            Plan.of(request.parameters),
+            request.seed,
+            request.threads,
+            request.validation,
+            request.watch,
+        )

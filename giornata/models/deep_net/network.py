@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giornata.dataset import Matrix, Predictions, Vector
-from giornata.documents.model import TYPES
 from giornata.errors import BundleError
+from giornata.models.base import FittedModel
 from giornata.models.classes import softmax
 from giornata.models.deep_net.inputs import NetInputs
+from giornata.models.deep_net.model_type import DeepNetType
+from giornata.models.files import check_names
 
 __all__ = ["DeepNet", "Layer"]
 
@@ -65,7 +67,7 @@ class Layer:
 
 
 @dataclass(frozen=True, eq=False)
-class DeepNet:
+class DeepNet(FittedModel):
     """A fitted net. Its answer is `mean` + `scale` * output, through the logistic function for the task `binary`.
 
     For the task `multiclass` the output is a number for each class, `mean` a vector, and the answer the softmax.
@@ -133,10 +135,7 @@ class DeepNet:
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        if set(files) != {_TENSORS, _FACTS}:
-            raise BundleError(
-                f"a deep net is kept in {_TENSORS} and {_FACTS}, not in {', '.join(files) or 'no file'}"
-            )
+        check_names(files, [_TENSORS, _FACTS], "a deep net is")
         try:
             return cls._read(load(files[_TENSORS]), json.loads(files[_FACTS]))
         except (
@@ -186,7 +185,7 @@ class DeepNet:
             Layer(tensors[f"layers.{place}.weight"], tensors[f"layers.{place}.bias"])
             for place in range(facts["layers"])
         )
-        if facts["task"] not in TYPES["deep_net"]:
+        if facts["task"] not in DeepNetType.tasks:
             raise ValueError(f"there is no task {facts['task']!r}")
         if mean.ndim != (facts["task"] == "multiclass") or not mean.size:
             raise ValueError(f"its mean is of shape {mean.shape}")

@@ -16,9 +16,8 @@ import numpy as np
 
 from giornata.dataset import Predictions, Vector
 
-__all__ = ["MEAN", "METHODS", "Course", "carry_on"]
+__all__ = ["MEAN", "Course", "carry_on"]
 
-METHODS = ("auto_ets", "auto_arima", "theta", "seasonal_naive")
 MEAN = "mean"
 _NAIVE = "seasonal_naive"
 _MORE = 6  # steps beside two seasons: fewer than that leave AutoETS no model to choose

@@ -1,222 +1,53 @@
-"""Forecasts of one series by its step, a whole number such as the day: statsforecast fits, NumPy alone answers.
+"""The model type of forecasts of one series by its step, a whole number such as the day."""
 
-The label is the value of the series at the row's step. Several rows of a step count as their mean, so that the root of
-a partitioned model carries on the typical series of its parts; steps between the first and the last that no row has
-lie on a straight line. Rows without a step are left out.
-
-What the model knows is written down when it is fitted, for each step of the series and of the horizon after it (see
-`forecast_methods`); to answer is to look it up:
-
-- before the first step, as at the first;
-- after the horizon, as a season before, with bounds as far away as at the horizon's end: a trend is not carried
-  further, and the bounds are too narrow the later it gets;
-- between two steps, as at the earlier one;
-- without a step, the mean of the series.
-
-Where the answers have bounds, those beyond are on them.
-"""
-
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import ClassVar
 
-import numpy as np
-from pydantic import Field, FiniteFloat, ValidationError, model_validator
+from giornata.models.base import FitRequest, FittedModel, ModelType
+from giornata.models.custom.code import CustomCode
+from giornata.models.parameters import Choice, ParameterTable, Real, Whole
+from giornata.models.search_space import Dimension
+from giornata.schema import Bounds
 
-from giornata.dataset import Dataset, Matrix, Predictions, Vector
-from giornata.documents.base import Document
-from giornata.documents.model import Bounds, Dimension, Scalar
-from giornata.errors import BundleError, DataError
-from giornata.models.base import Callback, FitError, Parameters
-from giornata.models.forecast.methods import METHODS, carry_on
-from giornata.models.label_checks import check_labels
-from giornata.models.parameters import ParameterTable
+__all__ = ["METHODS", "ForecastType"]
 
-__all__ = ["Forecast", "ForecastType"]
-
-_FILE = "forecast.json"
-_MOST_STEPS = 100_000  # of a series: more take minutes to fit
-_LARGEST = 1e100  # value, whose square is a number too
-_EXACT = 2**24  # the largest step that float32 tells from the next
-
-_PARAMETERS = ParameterTable(
-    "forecast",
-    whole={"season": (1, 10_000), "horizon": (1, 10_000)},
-    real={"level": (0.001, 0.999)},
-    choices={"method": METHODS},
-)
-
-Bounded = Annotated[list[FiniteFloat], Field(min_length=3, max_length=3)]
-"""A forecast, and the bounds below and above it."""
-
-
-class _File(Document):
-    """What is forecast from the step `first` on, in the steps of the series and in those after it; by which method."""
-
-    asked: Literal["auto_ets", "auto_arima", "theta", "seasonal_naive"]
-    method: Literal["auto_ets", "auto_arima", "theta", "seasonal_naive", "mean"]
-    season: Annotated[int, Field(ge=1, le=10_000)]
-    first: Annotated[int, Field(ge=-_EXACT, le=_EXACT)]
-    past: Annotated[list[Bounded], Field(min_length=1)]
-    future: Annotated[list[Bounded], Field(min_length=1)]
-    mean: Bounded
-    least: FiniteFloat | None = None
-    greatest: FiniteFloat | None = None
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if len(self.future) < self.season:
-            raise ValueError(f"the future has {len(self.future)} steps, fewer than a season")
-        if any(not low <= value <= high for value, low, high in [*self.past, *self.future, self.mean]):
-            raise ValueError("a forecast does not lie between its bounds")
-        return self
-
-
-class Forecast:
-    """A fitted series. An answer has three numbers: the forecast, and the bounds below and above it."""
-
-    rounds = 1
-
-    def __init__(self, file: _File):
-        self._file = file
-        future = np.array(file.future, np.float64)
-        repeated = future[-file.season :, :1] + (future[-1] - future[-1, 0])
-        self._known = len(file.past) + len(file.future)
-        table = np.concatenate([np.array(file.past, np.float64), future, repeated, [file.mean]])
-        self._table = np.maximum(np.minimum(table, _or(file.greatest, np.inf)), _or(file.least, -np.inf))
-
-    def predict(self, matrix: Matrix) -> Predictions:
-        """Shape (rows, 3). Raises DataError unless the step is the only column."""
-        if matrix.shape[1] != 1:
-            raise DataError(f"the model takes 1 feature, the step, and rows have {matrix.shape[1]}")
-        steps = np.maximum(np.floor(matrix[:, 0].astype(np.float64)) - self._file.first, 0)
-        after = steps - self._known
-        places = np.where(after < 0, steps, self._known + after % self._file.season)
-        answers: Predictions = self._table[
-            np.where(np.isnan(places), len(self._table) - 1, places).astype(np.intp)
-        ]
-        return answers
-
-    def to_files(self) -> dict[str, bytes]:
-        content = json.dumps(self._file.model_dump(exclude_none=True), separators=(",", ":"), allow_nan=False)
-        return {_FILE: content.encode()}
-
-    @classmethod
-    def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        if set(files) != {_FILE}:
-            raise BundleError(f"the model is kept in {_FILE}, not in {', '.join(files) or 'no file'}")
-        try:
-            return cls(_File.model_validate_json(files[_FILE]))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(step) for step in problem["loc"])
-            raise BundleError(f"{_FILE} holds no forecast: {where} {problem['msg']}".strip()) from error
-
-    def importance(self) -> dict[int, float]:
-        return {0: 1.0} if np.ptp(self._table[:, 0]) else {}
-
-    @property
-    def method(self) -> str:
-        """The method that is used: the one asked for, or what took its place where the series is short or constant."""
-        return self._file.method
-
-    def size(self) -> dict[str, int]:
-        """Steps of the series and after it; and that another method than the one asked for took its place."""
-        sizes = {"steps": len(self._file.past), "forecasts": len(self._file.future)}
-        return sizes if self._file.method == self._file.asked else sizes | {"fallbacks": 1}
+METHODS = ("auto_ets", "auto_arima", "theta", "seasonal_naive")
 
 
 @dataclass(frozen=True)
-class ForecastType:
-    """Forecasts by statsforecast, which are kept within `bounds`; its parameters are explained in the reference of the
-    documents."""
+class ForecastType(ModelType):
+    """Forecasts by statsforecast, which are kept within `bounds`; see `giornata.models.forecast.series`."""
 
     bounds: Bounds | None = None
 
+    name = "forecast"
     tasks = ("forecasting",)
-    fitted = Forecast
-
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _PARAMETERS.check(parameters, space)
-
-    def default_space(self) -> dict[str, Dimension]:
-        # Without auto_arima, which takes a hundred times as long.
-        return {
-            "method": Dimension(choice=["auto_ets", "theta", "seasonal_naive"]),
-            "season": Dimension(choice=[1, 7]),
+    parameters = ParameterTable(
+        {
+            "season": Whole(1, 10_000, default=7),
+            "horizon": Whole(1, 10_000, default=30),
+            "level": Real(0.001, 0.999, default=0.9),
+            "method": Choice(METHODS, default="auto_ets"),
         }
+    )
+    # Without auto_arima, which takes a hundred times as long.
+    default_space: ClassVar[Mapping[str, Dimension]] = {
+        "method": Dimension(choice=["auto_ets", "theta", "seasonal_naive"]),
+        "season": Dimension(choice=[1, 7]),
+    }
 
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return dict(parameters)
+    @property
+    def fitted(self) -> type[FittedModel]:
+        from giornata.models.forecast.series import Forecast
 
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> Forecast:
-        """Learn one series. Raises FitError for features that are not a step alone."""
-        if task != "forecasting":
-            raise FitError(f"type forecast cannot be used for task {task}: its task is forecasting")
-        self.check(parameters, {})
-        check_labels(examples, task)
-        first, series = _series(examples)
-        asked = str(parameters.get("method", "auto_ets"))
-        season = int(parameters.get("season", 7))
-        # A season at least, which is repeated after the horizon.
-        steps = max(int(parameters.get("horizon", 30)), season)
-        course = carry_on(series, asked, season, steps, float(parameters.get("level", 0.9)), threads)
-        tables = {"past": course.past, "future": course.future, "mean": course.mean}
-        about = {"asked": asked, "method": course.method, "season": season, "first": first}
-        if self.bounds:
-            about |= {"least": self.bounds.min, "greatest": self.bounds.max}
-        return Forecast(
-            _File.model_validate(about | {name: table.tolist() for name, table in tables.items()})
-        )
+        return Forecast
 
+    def learn(self, request: FitRequest) -> FittedModel:
+        from giornata.models.forecast.series import fit
 
-def _or(bound: float | None, otherwise: float) -> float:
-    return otherwise if bound is None else bound
+        return fit(request, self.bounds)
 
-
-def _series(examples: Dataset) -> tuple[int, Vector]:
-    """The first step and the value at each step from it to the last; where no row has a step, the mean alone."""
-    columns = examples.matrix.shape[1]
-    if columns != 1 or examples.categories:
-        named = f" ({', '.join(examples.names)})" if examples.names else ""
-        raise FitError(
-            f"a forecast model has one feature, the step, such as the number of the day; it has {columns} features"
-            f"{named}{', codes among them' if examples.categories else ''}: leave out the others, or use another type"
-        )
-    if np.abs(examples.target).max() > _LARGEST:
-        raise FitError(f"the label has a value beyond {_LARGEST:g}, which is too large to be forecast")
-    steps = examples.matrix[:, 0].astype(np.float64)
-    there = ~np.isnan(steps)
-    if not there.any():
-        return 0, examples.target.mean(keepdims=True)
-    steps, values = steps[there], examples.target[there]
-    broken = steps[steps != np.floor(steps)]
-    if broken.size:
-        raise FitError(
-            f"the step of a forecast model is a whole number, such as a day: {broken[0]:g} is none"
-        )
-    numbers, places, count = np.unique(steps, return_inverse=True, return_counts=True)
-    if max(-numbers[0], numbers[-1]) > _EXACT:
-        raise FitError(
-            f"steps reach from {numbers[0]:.0f} to {numbers[-1]:.0f}, and features tell whole numbers apart up to "
-            f"{_EXACT:,}: count steps from a later start, or in longer steps"
-        )
-    reach = int(numbers[-1] - numbers[0]) + 1
-    if reach > _MOST_STEPS:
-        raise FitError(
-            f"steps reach from {numbers[0]:.0f} to {numbers[-1]:.0f}: a series has at most {_MOST_STEPS:,} steps; "
-            "use longer steps, or train on less time"
-        )
-    # The differences from one of them, so that the mean of equal values is that value to the last bit.
-    means = values[0] + np.bincount(places, weights=values - values[0]) / count
-    return int(numbers[0]), np.interp(np.arange(reach), numbers - numbers[0], means)
+    def of(self, code: CustomCode | None = None, bounds: Bounds | None = None) -> "ForecastType":
+        """Forecasts within these bounds."""
+        return ForecastType(bounds)

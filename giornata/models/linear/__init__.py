@@ -1,1 +1,1 @@
-"""Linear and logistic regression."""
+"""Linear regression, and the columns and sums that it shares with logistic regression."""

@@ -3,12 +3,18 @@
 from dataclasses import dataclass
 from typing import Self
 
-from giornata.documents.model import Dimension
-from giornata.models.base import Parameters
+from giornata.models.parameters import Choice, Parameter, Parameters, Real, Whole
+from giornata.models.search_space import Dimension
 
-__all__ = ["DEFAULT_SPACE", "PENALTIES", "Penalty"]
+__all__ = ["DEFAULT_SPACE", "PARAMETERS", "Penalty"]
 
-PENALTIES = ("none", "l2", "l1", "elasticnet")
+PARAMETERS: dict[str, Parameter] = {
+    "max_iterations": Whole(1, default=1000),
+    "alpha": Real(0, default=0.01),
+    "l1_ratio": Real(0, 1, default=0.5),
+    "tolerance": Real(0, default=1e-4),
+    "penalty": Choice(("none", "l2", "l1", "elasticnet"), default="l2"),
+}
 
 DEFAULT_SPACE = {
     "penalty": Dimension(choice=["l2", "l1"]),
@@ -29,11 +35,12 @@ class Penalty:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Self:
-        """The penalty that checked parameters ask for; those that the chosen penalty has no use for are ignored."""
-        kind = str(parameters.get("penalty", "l2"))
+        """The penalty that parameters with their defaults ask for; those that the chosen penalty has no use for are
+        ignored."""
+        kind = str(parameters["penalty"])
         return cls(
-            alpha=0.0 if kind == "none" else float(parameters.get("alpha", 0.01)),
-            l1_ratio=_RATIOS.get(kind, float(parameters.get("l1_ratio", 0.5))),
-            max_iterations=int(parameters.get("max_iterations", 1000)),
-            tolerance=float(parameters.get("tolerance", 1e-4)),
+            alpha=0.0 if kind == "none" else float(parameters["alpha"]),
+            l1_ratio=_RATIOS.get(kind, float(parameters["l1_ratio"])),
+            max_iterations=int(parameters["max_iterations"]),
+            tolerance=float(parameters["tolerance"]),
         )

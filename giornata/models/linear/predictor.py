@@ -6,18 +6,20 @@ Few rows are added up by a loop over Python's numbers, which takes less time tha
 same bits.
 """
 
-import json
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Generic, Protocol, Self, TypeVar
 
 import numpy as np
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import Field, FiniteFloat
 
 from giornata.dataset import Matrix, Vector
-from giornata.documents.base import Document
-from giornata.errors import BundleError, DataError
+from giornata.errors import DataError
+from giornata.models.base import FittedModel
+from giornata.models.files import read_document, write_json
+from giornata.schema import Document
 
-__all__ = ["Amount", "Codes", "Column", "LinearScore", "Share", "Terms", "read_json"]
+__all__ = ["Amount", "Codes", "Column", "LinearModel", "LinearScore", "Share", "Terms"]
 
 _BLOCK = 4096  # rows at a time: their terms stay in the processor's cache
 _FEW = 512  # cells that the loop adds up faster than NumPy
@@ -53,21 +55,6 @@ class Terms(Document):
 
     intercept: FiniteFloat
     columns: list[Column]
-
-
-_File = TypeVar("_File", bound=Document)
-
-
-def read_json(kind: type[_File], files: Mapping[str, bytes], name: str) -> _File:
-    """What file `name`, the only one, holds. Raises BundleError when there are others, or it is no such document."""
-    if set(files) != {name}:
-        raise BundleError(f"the model is kept in {name}, not in {', '.join(files) or 'no file'}")
-    try:
-        return kind.model_validate_json(files[name])
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(step) for step in problem["loc"])
-        raise BundleError(f"{name} holds no linear model: {where} {problem['msg']}".strip()) from error
 
 
 class LinearScore:
@@ -143,10 +130,43 @@ class LinearScore:
 
     def to_json(self) -> bytes:
         """The sum as JSON, with every bit of its numbers."""
-        return json.dumps(self.terms.model_dump(), separators=(",", ":"), allow_nan=False).encode()
+        return write_json(self.terms.model_dump())
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], name: str) -> Self:
         """The sum that `to_json` wrote, the only file `name`. Raises BundleError when it holds something else."""
-        terms = read_json(Terms, files, name)
+        terms = read_document(Terms, files, name, "linear model")
         return cls(terms.intercept, terms.columns)
+
+
+class Score(Protocol):
+    """What a linear model answers with, alone or by way of a function."""
+
+    def importance(self) -> dict[int, float]: ...
+
+    def coefficients(self) -> int: ...
+
+    def to_json(self) -> bytes: ...
+
+
+_Score = TypeVar("_Score", bound=Score)
+
+
+class LinearModel(FittedModel, Generic[_Score]):
+    """A model that is one score, and the file that holds it."""
+
+    def __init__(self, score: _Score):
+        self._score = score
+
+    @property
+    @abstractmethod
+    def _file(self) -> str: ...
+
+    def to_files(self) -> dict[str, bytes]:
+        return {self._file: self._score.to_json()}
+
+    def importance(self) -> dict[int, float]:
+        return self._score.importance()
+
+    def size(self) -> dict[str, int]:
+        return {"coefficients": self._score.coefficients()}

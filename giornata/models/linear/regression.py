@@ -13,96 +13,50 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from giornata.dataset import Dataset, Matrix, Vector
-from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import Callback, Parameters
-from giornata.models.label_checks import check_labels, check_task
+from giornata.dataset import Matrix, Vector
+from giornata.models.base import FitRequest
 from giornata.models.linear.design_matrix import Design
-from giornata.models.linear.penalty import DEFAULT_SPACE, PENALTIES, Penalty
-from giornata.models.linear.predictor import LinearScore
-from giornata.models.parameters import ParameterTable
+from giornata.models.linear.penalty import Penalty
+from giornata.models.linear.predictor import LinearModel, LinearScore
 from giornata.models.scikit_learn import fitting
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-__all__ = ["Linear", "LinearType"]
+__all__ = ["Linear", "fit"]
 
 _FILE = "linear.json"
 
-_PARAMETERS = ParameterTable(
-    "linear",
-    whole={"max_iterations": (1, None)},
-    real={"alpha": (0, None), "l1_ratio": (0, 1), "tolerance": (0, None)},
-    choices={"penalty": PENALTIES},
-)
 
-
-class Linear:
+class Linear(LinearModel[LinearScore]):
     """A fitted linear regression."""
-
-    rounds = 1
-
-    def __init__(self, score: LinearScore):
-        self._score = score
 
     def predict(self, matrix: Matrix) -> Vector:
         return self._score(matrix)
-
-    def to_files(self) -> dict[str, bytes]:
-        return {_FILE: self._score.to_json()}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         return cls(LinearScore.from_files(files, _FILE))
 
-    def importance(self) -> dict[int, float]:
-        return self._score.importance()
-
-    def size(self) -> dict[str, int]:
-        return {"coefficients": self._score.coefficients()}
+    @property
+    def _file(self) -> str:
+        return _FILE
 
 
-class LinearType:
-    """Linear regression; its parameters are explained above and in the reference of the documents."""
-
-    tasks = TYPES["linear"]
-    fitted = Linear
-
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _PARAMETERS.check(parameters, space)
-
-    def default_space(self) -> dict[str, Dimension]:
-        return dict(DEFAULT_SPACE)
-
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return dict(parameters)
-
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> Linear:
-        check_task("linear", task)
-        self.check(parameters, {})
-        check_labels(examples, task)
-        design = Design.of(examples)
-        target = examples.target
-        rows, columns = design.values.shape
-        if target.min() == target.max() or not columns:
-            return Linear(design.score(float(target.mean()), np.zeros(columns)))
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, scale = float(target.mean()), float(target.std())
-        estimator = _estimator(Penalty.of(parameters), rows, columns)
-        with fitting(rows, threads):
-            estimator.fit(design.values, (target - mean) / scale)
-        with np.errstate(over="ignore", invalid="ignore"):
-            return Linear(design.score(estimator.intercept_ * scale + mean, estimator.coef_ * scale))
+def fit(request: FitRequest) -> Linear:
+    """Linear regression of checked rows; the mean where the label or all features are constant."""
+    design = Design.of(request.examples)
+    target = request.examples.target
+    rows, columns = design.values.shape
+    if target.min() == target.max() or not columns:
+        return Linear(design.score(float(target.mean()), np.zeros(columns)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, scale = float(target.mean()), float(target.std())
+    estimator = _estimator(Penalty.of(request.parameters), rows, columns)
+    with fitting(rows, request.threads):
+        estimator.fit(design.values, (target - mean) / scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return Linear(design.score(estimator.intercept_ * scale + mean, estimator.coef_ * scale))
 
 
 def _estimator(penalty: Penalty, rows: int, columns: int) -> "BaseEstimator":

@@ -9,7 +9,6 @@ Of the task multiclass it is the share of each class in the leaf, as if one more
 by its share of all training rows (see `class_shares`): a class that a small leaf happens to lack is not impossible.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Self
 
@@ -18,46 +17,28 @@ from numpy.typing import NDArray
 from pydantic import Field, FiniteFloat, ValidationError
 
 from giornata.dataset import Dataset, Matrix, Predictions, Vector
-from giornata.documents.base import Document
-from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import Callback, FitError, Parameters
+from giornata.models.base import Callback, FitError, FitRequest, FittedModel, Parameters
 from giornata.models.classes import class_shares, places_of, scaled_to_one
-from giornata.models.label_checks import check_labels, check_task
-from giornata.models.parameters import ParameterTable
+from giornata.models.files import check_names, write_json
 from giornata.models.scikit_learn import fitting, random_state
 from giornata.models.trees.arrays import NODE_FILES, Nodes, Walk, read_nodes
 from giornata.models.trees.label_offset import offset_of
+from giornata.schema import Document
 from giornata.tasks import TASKS
 
-__all__ = ["DecisionTreeType", "DecisionTrees", "RandomForestType"]
+__all__ = ["DecisionTrees", "fit_forest", "fit_tree"]
 
 _FILE = "trees.json"
 _MOST_NODES = 20_000_000  # of 21 bytes, 8 of which are an answer of one number: what a bundle has room for
 _FLOAT32_MAX = np.finfo(np.float32).max
-
-_WHOLE = {
-    "max_depth": (1, None),
-    "max_leaf_nodes": (2, None),
-    "min_samples_leaf": (1, None),
-    "min_samples_split": (2, None),
-}
-_REAL = {"max_features": (0.001, 1), "min_impurity_decrease": (0, None), "ccp_alpha": (0, None)}
-_TREE = ParameterTable("decision_tree", whole=_WHOLE, real=_REAL)
-_FOREST = ParameterTable(
-    "random_forest",
-    whole={"n_estimators": (1, None), **_WHOLE},
-    real={**_REAL, "max_samples": (0.001, 1)},
-)
-_TREE_DEFAULTS = {"max_depth": 8, "min_samples_leaf": 20}
-_FOREST_DEFAULTS = {"n_estimators": 100, "max_depth": 12, "min_samples_leaf": 5, "max_features": 1 / 3}
 
 
 class _File(Document):
     importance: Annotated[list[Annotated[FiniteFloat, Field(ge=0, le=1)]], Field(min_length=1)]
 
 
-class DecisionTrees:
+class DecisionTrees(FittedModel):
     """One fitted tree or more."""
 
     def __init__(self, nodes: Nodes, importance: Sequence[float]):
@@ -74,16 +55,11 @@ class DecisionTrees:
         return self._walk(matrix)
 
     def to_files(self) -> dict[str, bytes]:
-        content = json.dumps({"importance": self._importance}, separators=(",", ":"), allow_nan=False)
-        return {_FILE: content.encode(), **self._nodes.to_files()}
+        return {_FILE: write_json({"importance": self._importance}), **self._nodes.to_files()}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        expected = {_FILE, *NODE_FILES}
-        if set(files) != expected:
-            raise BundleError(
-                f"trees are kept in {', '.join(sorted(expected))}, not in {', '.join(sorted(files)) or 'no file'}"
-            )
+        check_names(files, sorted([_FILE, *NODE_FILES]), "trees are")
         try:
             importance = _File.model_validate_json(files[_FILE]).importance
         except ValidationError as error:
@@ -97,98 +73,42 @@ class DecisionTrees:
         return {"trees": len(self._nodes.roots), "nodes": len(self._nodes.left)}
 
 
-class DecisionTreeType:
-    """One tree, by the names that scikit-learn gives the parameters."""
+def fit_tree(request: FitRequest) -> DecisionTrees:
+    """One tree that learned from checked rows."""
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    tasks = TYPES["decision_tree"]
-    fitted = DecisionTrees
+    examples, task = request.examples, request.task
+    kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
+    tree = kind(**_options(request.parameters, request.seed))
+    target, offset = _shifted(examples, task)
+    with fitting(len(target), request.threads):
+        tree.fit(examples.matrix, target)
+    return _fitted([_nodes(tree.tree_, _leaf_answers(examples, task, tree, offset))], tree)
 
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _TREE.check(parameters, space)
 
-    def default_space(self) -> dict[str, Dimension]:
-        return {"max_depth": Dimension(int=[2, 12]), "min_samples_leaf": Dimension(int=[5, 200], log=True)}
+def fit_forest(request: FitRequest) -> DecisionTrees:
+    """A forest that learned from checked rows; who watches hears of each tree."""
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return dict(parameters)
-
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> DecisionTrees:
-        from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-        check_task("decision_tree", task)
-        self.check(parameters, {})
-        check_labels(examples, task)
-        kind = DecisionTreeRegressor if task == "regression" else DecisionTreeClassifier
-        tree = kind(**_options(parameters, _TREE_DEFAULTS, seed))
-        target, offset = _shifted(examples, task)
+    examples, task, threads = request.examples, request.task, request.threads
+    options = _options(request.parameters, request.seed)
+    trees = int(options.pop("n_estimators"))
+    kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
+    forest = kind(**options, n_estimators=0, n_jobs=threads, warm_start=True)
+    validation, watch = request.validation, request.watch
+    progress = _Progress(task, validation, watch) if validation and watch else None
+    target, offset = _shifted(examples, task)
+    grown: list[Nodes] = []
+    while len(grown) < trees:
+        forest.n_estimators = min(len(grown) + threads, trees) if progress else trees
         with fitting(len(target), threads):
-            tree.fit(examples.matrix, target)
-        return _fitted([_nodes(tree.tree_, _leaf_answers(examples, task, tree, offset))], tree)
-
-
-class RandomForestType:
-    """Trees on rows that are drawn with replacement, by the names that scikit-learn gives the parameters.
-
-    The rounds are the trees. A watch hears of each of them; a fit that is watched grows `threads` trees at a time.
-    """
-
-    tasks = TYPES["random_forest"]
-    fitted = DecisionTrees
-
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _FOREST.check(parameters, space)
-
-    def default_space(self) -> dict[str, Dimension]:
-        return {
-            "max_depth": Dimension(int=[4, 14]),
-            "min_samples_leaf": Dimension(int=[2, 50], log=True),
-            "max_features": Dimension(float=[0.1, 1]),
-        }
-
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return {**parameters, "n_estimators": rounds}
-
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> DecisionTrees:
-        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-
-        check_task("random_forest", task)
-        self.check(parameters, {})
-        check_labels(examples, task)
-        options = _options(parameters, _FOREST_DEFAULTS, seed)
-        trees = int(options.pop("n_estimators"))
-        kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
-        forest = kind(**options, n_estimators=0, n_jobs=threads, warm_start=True)
-        progress = _Progress(task, validation, watch) if validation and watch else None
-        target, offset = _shifted(examples, task)
-        grown: list[Nodes] = []
-        while len(grown) < trees:
-            forest.n_estimators = min(len(grown) + threads, trees) if progress else trees
-            with fitting(len(target), threads):
-                forest.fit(examples.matrix, target)
-            answers = _leaf_answers(examples, task, forest, offset)
-            for tree in forest.estimators_[len(grown) :]:
-                grown.append(_nodes(tree.tree_, answers))
-                if progress:
-                    progress.tell(Walk(grown[-1], examples.matrix.shape[1]))
-        return _fitted(grown, forest)
+            forest.fit(examples.matrix, target)
+        answers = _leaf_answers(examples, task, forest, offset)
+        for tree in forest.estimators_[len(grown) :]:
+            grown.append(_nodes(tree.tree_, answers))
+            if progress:
+                progress.tell(Walk(grown[-1], examples.matrix.shape[1]))
+    return _fitted(grown, forest)
 
 
 class _Progress:
@@ -207,13 +127,12 @@ class _Progress:
         self._watch(self._trees, loss)
 
 
-def _options(parameters: Parameters, defaults: Parameters, seed: int) -> dict[str, Any]:
+def _options(parameters: Parameters, seed: int) -> dict[str, Any]:
     """Parameters as scikit-learn takes them: a share must be a float, as 1 would be one feature or row."""
-    chosen = {**defaults, **parameters}
     shares: dict[str, Any] = {
-        name: float(chosen[name]) for name in ("max_features", "max_samples") if name in chosen
+        name: float(parameters[name]) for name in ("max_features", "max_samples") if name in parameters
     }
-    return {**chosen, **shares, "random_state": random_state(seed)}
+    return {**parameters, **shares, "random_state": random_state(seed)}
 
 
 def _shifted(examples: Dataset, task: str) -> tuple[Vector, float]:

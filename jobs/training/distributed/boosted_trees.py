@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 
 from giornata.dataset import Dataset
 from giornata.models.base import FitError, Parameters
-from giornata.models.trees.xgboost import BoostedTrees, options_of, shift_of
+from giornata.models.xgboost.boosted_trees import BoostedTrees, options_of, shift_of
 from jobs.runtime.spark_errors import SPARK_ERRORS, cause, is_shut_down
 from jobs.training.dataset import LABEL, matrix_columns
 from jobs.training.distributed.sharding import shares, workers_for

@@ -18,11 +18,11 @@ import torch.distributed as together
 from torch.nn.parallel import DistributedDataParallel
 
 from giornata.dataset import Matrix
-from giornata.documents.model import Scalar
 from giornata.models.base import FitError
 from giornata.models.deep_net.initialization import Plan
 from giornata.models.deep_net.network import DeepNet
 from giornata.models.deep_net.training import Alone, Learner, Rows, best, device, repeatable
+from giornata.schema import Scalar
 
 __all__ = ["learn"]
 

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 
 from giornata.dataset import Dataset
 from giornata.models.base import Parameters
-from giornata.models.k_means import KMeans, clusters_of, columns_of, points_of
+from giornata.models.k_means.clusters import KMeans, clusters_of, columns_of, points_of
 from jobs.training.distributed.vectors import FEATURES, vectors
 
 __all__ = ["fit"]
@@ -25,17 +25,15 @@ def fit(
     if not columns:
         return clusters_of(sample, columns, np.zeros((1, 0)), [rows.count()])
     points = vectors(rows, sample.matrix.shape[1], partial(points_of, columns=columns), workers).persist()
-    clusters = int(parameters.get("clusters", 8))
+    clusters = int(parameters["clusters"])
     estimator = Estimator(
         featuresCol=FEATURES,
         k=clusters,
-        maxIter=int(parameters.get("max_iterations", 300)),
-        tol=_farthest(points, float(parameters.get("tolerance", 1e-4)), clusters),
+        maxIter=int(parameters["max_iterations"]),
+        tol=_farthest(points, float(parameters["tolerance"]), clusters),
     )
     try:
-        starts = (
-            estimator.setSeed(seed + start).fit(points) for start in range(int(parameters.get("starts", 10)))
-        )
+        starts = (estimator.setSeed(seed + start).fit(points) for start in range(int(parameters["starts"])))
         best = min(starts, key=_cost)
         return clusters_of(sample, columns, best.clusterCenters(), best.summary.clusterSizes)
     finally:

@@ -1,7 +1,7 @@
 """Linear and logistic regression that all executors fit together, by Spark ML.
 
 The columns are made as in `giornata.models.linear.design_matrix`, scaled by the sample; the loss and its penalty are
-those of `giornata.models.linear.regression` and `giornata.models.linear.logistic`, so that the same parameters mean
+those of `giornata.models.linear.regression` and `giornata.models.logistic.regression`, so that the same parameters mean
 the same.
 """
 
@@ -18,9 +18,9 @@ from pyspark.sql import functions as F
 from giornata.dataset import Dataset, Matrix, Vector
 from giornata.models.base import Parameters
 from giornata.models.linear.design_matrix import Design, Made
-from giornata.models.linear.logistic import Logistic, is_balanced, score_of_true, scores_of_classes
 from giornata.models.linear.penalty import Penalty
 from giornata.models.linear.regression import Linear
+from giornata.models.logistic.regression import Logistic, is_balanced, score_of_true, scores_of_classes
 from jobs.training.dataset import LABEL
 from jobs.training.distributed.vectors import FEATURES, vectors
 

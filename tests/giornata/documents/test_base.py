@@ -15,8 +15,8 @@ from giornata.documents.base import (
     format_duration,
     parse_deadline,
     parse_duration,
-    parse_share,
 )
+from giornata.schema import parse_share
 
 
 @pytest.mark.parametrize(

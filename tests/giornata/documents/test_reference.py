@@ -12,6 +12,8 @@ from pydantic.fields import FieldInfo
 from giornata.documents import FeatureGroup, ModelSpec, Project, Table, model
 from giornata.documents import feature_group as group
 from giornata.documents.base import WRITTEN
+from giornata.models.search_space import Dimension
+from giornata.schema import Bounds
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "documents.md").read_text()
 SECTIONS = {
@@ -29,10 +31,10 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "data": model.Data,
     "label": model.Label,
     "split": model.Split,
-    "bounds": model.Bounds,
+    "bounds": Bounds,
     "partition": model.Partition,
     "search": model.Search,
-    "A dimension of the search space": model.Dimension,
+    "A dimension of the search space": Dimension,
     "resources": model.Resources,
     "deploy": model.Deploy,
     "online": model.Online,

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from giornata.dataset import Dataset
-from giornata.documents.custom_code import CustomCode
-from giornata.documents.model import TYPES
-from giornata.models import model_type
+from giornata.models import MODEL_TYPES, model_type
 from giornata.models.base import FitError
+from giornata.models.custom.code import CustomCode
 from giornata.tasks import TASKS
 
 NAN = np.nan
-CASES = [(type_, task) for type_, tasks in TYPES.items() for task in tasks]
+CASES = [(type_, task) for type_, known in MODEL_TYPES.items() for task in known.tasks]
 LABELLED = [case for case in CASES if case[1] != "clustering"]
 CODES = 3
 

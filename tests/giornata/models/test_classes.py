@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from giornata.models import MODEL_TYPES
 from giornata.models.base import FitError
 from giornata.models.classes import class_shares, scaled_to_one, softmax
 from giornata.models.label_checks import check_task
@@ -41,8 +42,8 @@ def test_the_same_bits_beside_any_rows(classes):
 
 
 def test_tasks_that_a_type_does_not_have():
-    check_task("logistic", "multiclass")
+    check_task(MODEL_TYPES["logistic"], "multiclass")
     with pytest.raises(FitError, match=r"type linear cannot be used for task quantile: use xgboost$"):
-        check_task("linear", "quantile")
+        check_task(MODEL_TYPES["linear"], "quantile")
     with pytest.raises(FitError, match=r"type linear cannot be used for task ranking$"):
-        check_task("linear", "ranking")
+        check_task(MODEL_TYPES["linear"], "ranking")

@@ -13,28 +13,28 @@ import pytest
 import yaml
 
 from giornata.dataset import Dataset
-from giornata.documents.model import TYPES, ModelSpec
+from giornata.documents.model import ModelSpec
 from giornata.errors import NotFoundError
-from giornata.models import _TYPES, model_type
+from giornata.models import MODEL_TYPES, model_type
 from giornata.models.base import ParameterError
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "model_types.md").read_text()
+TASKS_OF = {name: type_.tasks for name, type_ in MODEL_TYPES.items()}
 
 
-def test_documents_know_the_types_and_their_tasks():
-    assert {name: type_.tasks for name, type_ in _TYPES.items()} == TYPES
-    assert list(get_args(ModelSpec.model_fields["type"].annotation)) == list(TYPES)
+def test_documents_know_the_types():
+    assert list(get_args(ModelSpec.model_fields["type"].annotation)) == list(MODEL_TYPES)
     with pytest.raises(NotFoundError, match="there are: xgboost, linear, logistic"):
         model_type("guess")
 
 
 def test_the_reference_names_the_types_and_their_tasks():
     rows = re.findall(r"^\| `(\w+)` \| ([a-z, ]+) \|", PAGE.split("\n## ")[0], re.MULTILINE)
-    assert {name: tuple(tasks.split(", ")) for name, tasks in rows} == TYPES
+    assert {name: tuple(tasks.split(", ")) for name, tasks in rows} == TASKS_OF
 
 
 # What a custom model takes is its class's to say.
-@pytest.mark.parametrize("name", [name for name in TYPES if name != "custom"])
+@pytest.mark.parametrize("name", [name for name in MODEL_TYPES if name != "custom"])
 def test_the_reference_names_every_parameter(name):
     with pytest.raises(ParameterError) as caught:
         model_type(name).check({"?": 1}, {})
@@ -50,12 +50,18 @@ def test_the_reference_names_every_parameter(name):
     assert {word for word in rows if name in only.get(word, {name})} == parameters
 
 
-@pytest.mark.parametrize("name", [name for name in TYPES if name != "custom"])
-def test_the_defaults_and_the_ends_of_ranges_in_the_reference_are_accepted(name):
+def rows_of(name):
+    """Parameter, range and default, as the reference has them for a type."""
     listed = re.search(rf"^## [^\n]*`{name}`[^\n]*\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)[1]
     found = re.findall(r"^\| `(\w+)` \| (.*?) \| (.*?) \|", listed, re.MULTILINE)
     rows = [row for row in found if f"only `{name}`" in row[1] or "(only" not in row[1]]
     assert rows
+    return rows
+
+
+@pytest.mark.parametrize("name", [name for name in MODEL_TYPES if name != "custom"])
+def test_the_defaults_and_the_ends_of_ranges_in_the_reference_are_accepted(name):
+    rows = rows_of(name)
     for parameter, span, default in rows:
         ends = re.findall(r"(?<![\w`])[\d.,]+\b", span.partition(" (only")[0])
         values = re.findall(r"`([^`]+)`", span.partition(" (only")[0])
@@ -64,6 +70,15 @@ def test_the_defaults_and_the_ends_of_ranges_in_the_reference_are_accepted(name)
         for end, beyond in zip(ends, (-1, 1), strict=False):
             with pytest.raises(ParameterError, match=rf"parameter {parameter} is at least"):
                 model_type(name).check({parameter: yaml.safe_load(end.replace(",", "")) + beyond}, {})
+
+
+@pytest.mark.parametrize("name", [name for name in MODEL_TYPES if name != "custom"])
+def test_the_defaults_are_those_of_the_reference(name):
+    known = {parameter: each.default for parameter, each in MODEL_TYPES[name].parameters.items()}
+    for parameter, _, shown in rows_of(name):
+        written = [yaml.safe_load(text) for text in re.findall(r"`([^`]+)`", shown)]
+        default = known[parameter]
+        assert default is None or default in written or (default == 1 / 3 and "a third" in shown)
 
 
 ANSWER = """
@@ -81,7 +96,7 @@ print(json.dumps([answers, heavy]))
 
 @pytest.mark.parametrize(
     ("name", "task"),
-    [(name, tasks[-1]) for name, tasks in TYPES.items() if name not in ("xgboost", "custom")],
+    [(name, tasks[-1]) for name, tasks in TASKS_OF.items() if name not in ("xgboost", "custom")],
 )
 def test_answering_takes_no_library_that_fits(name, task):
     random = np.random.default_rng(0)

@@ -8,8 +8,9 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Dimension, Search
+from giornata.documents.model import Search
 from giornata.models import model_type
+from giornata.models.search_space import Dimension
 from giornata.search.objective import searched_metric, usual_metric
 from giornata.search.optuna_search import TrialResult, best_trial, search
 from giornata.tasks import TASKS

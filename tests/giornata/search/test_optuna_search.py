@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from giornata.documents.model import Dimension, Search
+from giornata.documents.model import Search
 from giornata.errors import DataError
 from giornata.models.base import FitError, PrunedError
+from giornata.models.search_space import Dimension
 from giornata.search.description import describe_grid, untried
 from giornata.search.optuna_search import TrialResult, best_trial, search, trial_count
 from giornata.search.pruning import CurveWatch

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from giornata.documents.model import Dimension, Search
+from giornata.documents.model import Search
+from giornata.models.search_space import Dimension
 from giornata.search.optuna_search import further_trials
 from giornata.search.part_search import PartSearch
 

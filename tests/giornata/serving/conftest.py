@@ -29,7 +29,7 @@ from dsl import GroupSchema, Schema, compile_features, parse_udfs
 from giornata.bundle import Bundle, Part, open_bundle, write_bundle
 from giornata.dataset import Dataset
 from giornata.documents import FeatureGroup, ModelSpec, Table
-from giornata.documents.custom_code import CustomCode
+from giornata.models.custom.code import CustomCode
 from giornata.models.custom.model_type import CustomType
 from giornata.records.model_version import (
     InputColumn,

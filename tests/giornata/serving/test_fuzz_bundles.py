@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from giornata.bundle import digest, open_bundle, write_bundle
 from giornata.dataset import Dataset
-from giornata.documents.model import TYPES
 from giornata.errors import BundleError, GiornataError
+from giornata.models import MODEL_TYPES
 from giornata.models.deep_net.initialization import Plan, first_net
 from giornata.models.trees.arrays import Nodes
 from giornata.models.trees.decision_trees import DecisionTrees
@@ -86,7 +86,9 @@ def deep_net():
     matrix = NUMBERS.normal(size=(40, 3)).astype(np.float32)
     matrix[:, 1] = NUMBERS.integers(0, 4, 40)
     target = NUMBERS.normal(size=40)
-    return first_net(Dataset(matrix, target, {1: 4}), "regression", Plan(hidden_units=4), 1).to_files()
+    return first_net(
+        Dataset(matrix, target, {1: 4}), "regression", Plan.of({"hidden_units": 4}), 1
+    ).to_files()
 
 
 def made(truth, type_, task, files, outputs=(), features=None):
@@ -132,7 +134,7 @@ def bundles(versions, rooted):
             ["distance"],
         ),
     }
-    assert found.keys() == {*TYPES, "function"} - {"random_forest", "custom"}
+    assert found.keys() == {*MODEL_TYPES, "function"} - {"random_forest", "custom"}
     return found
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from giornata.models.base import PredictionError
-from giornata.models.trees.xgboost import BoostedTrees
+from giornata.models.xgboost.boosted_trees import BoostedTrees
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import open_model
 from giornata.serving.online_store import OnlineStore

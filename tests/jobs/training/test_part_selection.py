@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Dimension, Partition, Search
+from giornata.documents.model import Partition, Search
 from giornata.models import model_type
+from giornata.models.search_space import Dimension
 from giornata.partitions import key_text
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW
 from jobs.training.part_fitting import FitConfig, fit_parts

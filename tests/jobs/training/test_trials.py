@@ -6,7 +6,7 @@ import xgboost
 
 from giornata.dataset import Dataset
 from giornata.models.base import FitError
-from giornata.models.trees.xgboost import BoostedTreesType
+from giornata.models.xgboost.model_type import BoostedTreesType
 from jobs.training.trials import TrialData, run_trial, trial_runner
 
 

@@ -12,12 +12,12 @@ import torch
 from safetensors.numpy import load, save
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Dimension
 from giornata.errors import BundleError
 from giornata.models.base import DEVICE, FitError, ParameterError, PrunedError
 from giornata.models.deep_net.inputs import LIMIT, NetInputs
 from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.deep_net.network import DeepNet, Layer
+from giornata.models.search_space import Dimension
 
 TYPE = DeepNetType()
 CODES = 6
@@ -486,7 +486,7 @@ def test_wrong_parameters(parameters, message):
 
 
 def test_wrong_space():
-    TYPE.check({}, TYPE.default_space())
+    TYPE.check({}, TYPE.default_space)
     with pytest.raises(ParameterError, match="dropout"):
         TYPE.check({}, {"dropout": Dimension(float=[0.5, 2.0])})
 

@@ -12,10 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Dimension
 from giornata.errors import BundleError, DataError
 from giornata.models.base import FitError, ParameterError
-from giornata.models.linear.regression import Linear, LinearType
+from giornata.models.linear.model_type import LinearType
+from giornata.models.linear.regression import Linear
+from giornata.models.search_space import Dimension
 
 TYPE = LinearType()
 ROWS, CODES = 500, 4
@@ -208,7 +209,7 @@ def test_wrong_parameters(examples, parameters, message):
 
 
 def test_spaces_and_rounds():
-    TYPE.check({}, TYPE.default_space())
+    TYPE.check({}, TYPE.default_space)
     with pytest.raises(ParameterError, match="l1_ratio"):
         TYPE.check({}, {"l1_ratio": Dimension(float=[0.5, 2.0])})
     assert TYPE.with_rounds({"alpha": 2}, 7) == {"alpha": 2}

@@ -11,7 +11,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from giornata.dataset import Dataset
 from giornata.errors import BundleError
 from giornata.models.base import FitError, ParameterError, PrunedError
-from giornata.models.trees.decision_trees import DecisionTrees, DecisionTreeType, RandomForestType
+from giornata.models.decision_tree.model_type import DecisionTreeType
+from giornata.models.random_forest.model_type import RandomForestType
+from giornata.models.trees.decision_trees import DecisionTrees
 
 TREE, FOREST = DecisionTreeType(), RandomForestType()
 BOTH = pytest.mark.parametrize(
@@ -409,7 +411,7 @@ def test_every_parameter_reaches_scikit_learn(data, parameters):
 
 def test_spaces_and_rounds():
     for type_ in (TREE, FOREST):
-        type_.check({}, type_.default_space())
+        type_.check({}, type_.default_space)
     assert TREE.with_rounds({"max_depth": 2}, 7) == {"max_depth": 2}
     assert FOREST.with_rounds({"max_depth": 2, "n_estimators": 3}, 7) == {"max_depth": 2, "n_estimators": 7}
 

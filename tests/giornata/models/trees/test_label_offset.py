@@ -8,16 +8,15 @@ import xgboost
 from sklearn.tree import DecisionTreeRegressor
 
 from giornata.dataset import Dataset
-from giornata.documents.model import TYPES
 from giornata.errors import BundleError
-from giornata.models import model_type
+from giornata.models import model_type, types_for
 from giornata.models.trees.label_offset import offset_of
-from giornata.models.trees.xgboost import BoostedTrees, shift_of
+from giornata.models.xgboost.boosted_trees import BoostedTrees, shift_of
 
 ROWS = 2000
 SHARES = ("0.1", "0.5", "0.9")
 TASKS = [
-    *((name, "regression") for name, tasks in TYPES.items() if "regression" in tasks and name != "custom"),
+    *((name, "regression") for name in types_for("regression") if name != "custom"),
     ("xgboost", "quantile"),
 ]
 FEW = {

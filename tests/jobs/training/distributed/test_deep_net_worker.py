@@ -67,7 +67,7 @@ def start(
 ) -> list[subprocess.Popen]:
     """A process for each share of the rows, that runs the code `before` first."""
     (folder / "first").mkdir()
-    for name, content in first_net(rows, "regression", Plan(**parameters), 0).to_files().items():
+    for name, content in first_net(rows, "regression", Plan.of(parameters), 0).to_files().items():
         (folder / "first" / name).write_bytes(content)
     (folder / "parameters.json").write_text(json.dumps(parameters))
     with socket.create_server(("127.0.0.1", 0)) as listener:

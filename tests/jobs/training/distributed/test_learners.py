@@ -15,14 +15,14 @@ from xgboost.spark import SparkXGBRegressor
 
 from giornata.dataset import Dataset
 from giornata.documents.model import Resources
-from giornata.models import model_type
+from giornata.models import MODEL_TYPES, model_type
 from giornata.models.base import FitError
 from giornata.models.deep_net.initialization import Plan, first_net
 from giornata.models.linear.design_matrix import Design
 from giornata.tasks import TASKS
 from jobs.training import part_fitting
 from jobs.training.dataset import LABEL, ORDER, PARTS, WINDOW, examples
-from jobs.training.distributed import LEARNERS, Learner, bytes_of_row, deep_net, learner_of
+from jobs.training.distributed import Learner, deep_net, learner_of
 from jobs.training.fitting import is_large
 from jobs.training.part_fitting import FitConfig, fit_parts, fit_together
 from jobs.training.search_data import most_searched
@@ -350,7 +350,7 @@ def test_what_a_net_cannot_learn_is_told(spark, table, monkeypatch):
 
 
 def test_a_worker_that_dies_is_told(spark):
-    first = first_net(Dataset(np.eye(2, dtype=np.float32), np.arange(2.0)), "regression", Plan(), 0)
+    first = first_net(Dataset(np.eye(2, dtype=np.float32), np.arange(2.0)), "regression", Plan.of({}), 0)
     shares = spark.createDataFrame(pa.table({"x0": [1.0, 2.0], LABEL: [1.0, 2.0]}))
     with pytest.raises(FitError, match=r"^PyTorch cannot fit on 1 workers: a worker ended before .*$"):
         deep_net._run(shares.repartition(1), 1, ["x0", "x1"], first, {}, 0)
@@ -377,7 +377,9 @@ def test_what_is_learned_together():
     assert not is_large(Resources(distribute="never"), config, 10**9)
     tree = FitConfig(model_type("decision_tree"), "regression", [{}], 0, 10, {})
     assert not is_large(Resources(distribute="always"), tree, 10**9)
-    assert {learner_of(model_type(name)) for name, _, _ in CASES} == set(LEARNERS.values())
+    assert {name for name, _, _ in CASES} == {
+        name for name, type_ in MODEL_TYPES.items() if type_.distributed
+    }
 
 
 @pytest.mark.parametrize(
@@ -392,7 +394,7 @@ def test_what_a_row_takes_counts_its_codes(name, task):
         np.float32
     )
     taken = Design.of(Dataset(matrix, np.zeros(1000), codes)).values.nbytes
-    assert bytes_of_row(model_type(name), 3, codes) == taken / 1000
+    assert model_type(name).bytes_of_row(3, codes) == taken / 1000
     config = FitConfig(model_type(name), task, [{}], 0, 3, codes)
     assert is_large(Resources(memory="1g"), config, 14_000_000)
     assert not is_large(Resources(memory="1g"), config, 2**30 // 6 // 16008)

@@ -21,22 +21,19 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from giornata.dataset import Dataset, Matrix, Predictions, Vector
-from giornata.documents.model import TYPES, Dimension, Scalar
-from giornata.models.base import Callback, Parameters
+from giornata.dataset import Matrix, Predictions, Vector
+from giornata.models.base import FitRequest, Parameters
 from giornata.models.classes import places_of, shares_of_counts
-from giornata.models.label_checks import check_labels, check_task
 from giornata.models.linear.design_matrix import Design
-from giornata.models.linear.multiclass_predictor import ClassScores
-from giornata.models.linear.penalty import DEFAULT_SPACE, PENALTIES, Penalty
-from giornata.models.linear.predictor import LinearScore
-from giornata.models.parameters import ParameterTable
+from giornata.models.linear.penalty import Penalty
+from giornata.models.linear.predictor import LinearModel, LinearScore
+from giornata.models.logistic.multiclass_predictor import ClassScores
 from giornata.models.scikit_learn import fitting, random_state
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
-__all__ = ["Logistic", "LogisticType", "is_balanced", "score_of_true", "scores_of_classes"]
+__all__ = ["Logistic", "fit", "is_balanced", "score_of_true", "scores_of_classes"]
 
 Weigh = Callable[[], tuple[Vector, NDArray[np.float64]]]
 """Fits: intercepts, and coefficients of the design's columns, of each label that rows have; of two, of the second
@@ -45,22 +42,9 @@ alone."""
 _FILE = "logistic.json"
 _CLASSES_FILE = "classes.json"
 
-_PARAMETERS = ParameterTable(
-    "logistic",
-    whole={"max_iterations": (1, None)},
-    real={"alpha": (0, None), "l1_ratio": (0, 1), "tolerance": (0, None)},
-    choices={"penalty": PENALTIES, "class_weight": ("none", "balanced")},
-)
 
-
-class Logistic:
-    """A fitted logistic regression."""
-
-    rounds = 1
-
-    def __init__(self, score: LinearScore | ClassScores):
-        """Of the score of true, or those of several classes."""
-        self._score = score
+class Logistic(LinearModel[LinearScore | ClassScores]):
+    """A fitted logistic regression, of the score of true, or those of several classes."""
 
     def predict(self, matrix: Matrix) -> Predictions:
         answers = self._score(matrix)
@@ -69,63 +53,32 @@ class Logistic:
         # Not NumPy's exp: which of its versions runs, and so the last bit, depends on the processor.
         return np.array([_chance(score) for score in answers.tolist()], np.float64)
 
-    def to_files(self) -> dict[str, bytes]:
-        name = _CLASSES_FILE if isinstance(self._score, ClassScores) else _FILE
-        return {name: self._score.to_json()}
-
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         if _CLASSES_FILE in files:
             return cls(ClassScores.from_files(files, _CLASSES_FILE))
         return cls(LinearScore.from_files(files, _FILE))
 
-    def importance(self) -> dict[int, float]:
-        return self._score.importance()
-
-    def size(self) -> dict[str, int]:
-        return {"coefficients": self._score.coefficients()}
+    @property
+    def _file(self) -> str:
+        return _CLASSES_FILE if isinstance(self._score, ClassScores) else _FILE
 
 
-class LogisticType:
-    """Logistic regression; its parameters are explained above and in the reference of the documents."""
-
-    tasks = TYPES["logistic"]
-    fitted = Logistic
-
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _PARAMETERS.check(parameters, space)
-
-    def default_space(self) -> dict[str, Dimension]:
-        return dict(DEFAULT_SPACE)
-
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return dict(parameters)
-
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> Logistic:
-        check_task("logistic", task)
-        self.check(parameters, {})
-        check_labels(examples, task)
-        design = Design.of(examples)
-        several = task == "multiclass"
-        labels = places_of(examples) if several else examples.target
-        counts = np.bincount(labels.astype(np.intp), minlength=len(examples.outputs) if several else 2)
-        weigh = partial(_weights, design, labels, parameters, seed, threads)
-        scored = scores_of_classes if several else score_of_true
-        return Logistic(scored(design, counts, is_balanced(parameters), weigh))
+def fit(request: FitRequest) -> Logistic:
+    """Logistic regression of checked rows."""
+    examples, parameters = request.examples, request.parameters
+    design = Design.of(examples)
+    several = request.task == "multiclass"
+    labels = places_of(examples) if several else examples.target
+    counts = np.bincount(labels.astype(np.intp), minlength=len(examples.outputs) if several else 2)
+    weigh = partial(_weights, design, labels, parameters, request.seed, request.threads)
+    scored = scores_of_classes if several else score_of_true
+    return Logistic(scored(design, counts, is_balanced(parameters), weigh))
 
 
 def is_balanced(parameters: Parameters) -> bool:
     """Whether all labels weigh as much, however rare one of them is."""
-    return parameters.get("class_weight") == "balanced"
+    return parameters["class_weight"] == "balanced"
 
 
 def score_of_true(design: Design, counts: NDArray[np.intp], balanced: bool, weigh: Weigh) -> LinearScore:

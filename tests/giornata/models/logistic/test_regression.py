@@ -13,7 +13,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from giornata.dataset import Dataset
 from giornata.errors import BundleError
 from giornata.models.base import FitError, ParameterError
-from giornata.models.linear.logistic import Logistic, LogisticType
+from giornata.models.logistic.model_type import LogisticType
+from giornata.models.logistic.regression import Logistic
 
 TYPE = LogisticType()
 ROWS = 400
@@ -328,7 +329,7 @@ def test_wrong_parameters(parameters, message):
 
 
 def test_spaces_and_rounds():
-    TYPE.check({}, TYPE.default_space())
+    TYPE.check({}, TYPE.default_space)
     assert TYPE.with_rounds({"alpha": 2}, 7) == {"alpha": 2}
 
 

@@ -12,10 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Dimension
 from giornata.errors import BundleError, DataError
 from giornata.models.base import FitError, ParameterError
-from giornata.models.k_means import KMeans, KMeansType
+from giornata.models.k_means.clusters import KMeans
+from giornata.models.k_means.model_type import KMeansType
+from giornata.models.search_space import Dimension
 
 TYPE = KMeansType()
 ROWS = 500
@@ -83,7 +84,7 @@ def test_silhouette_by_hand():
 
 
 def test_silhouette_is_that_of_scikit_learns_distances(examples, monkeypatch):
-    monkeypatch.setattr("giornata.models.k_means._CELLS", 1000)  # several blocks
+    monkeypatch.setattr("giornata.models.k_means.clusters._CELLS", 1000)  # several blocks
     fitted = TYPE.fit(examples, "clustering", {"clusters": 5}, seed=4)
     matrix = examples.matrix.astype(np.float64)
     nearest, second = np.sort(pipeline(5, 4).fit(matrix).transform(matrix), axis=1)[:, :2].T
@@ -225,8 +226,8 @@ def test_wrong_parameters(parameters, message):
 
 
 def test_spaces_and_rounds():
-    TYPE.check({}, TYPE.default_space())
-    assert TYPE.default_space() == {"clusters": Dimension(int=[2, 12])}
+    TYPE.check({}, TYPE.default_space)
+    assert TYPE.default_space == {"clusters": Dimension(int=[2, 12])}
     assert TYPE.with_rounds({"clusters": 3}, 7) == {"clusters": 3}
 
 

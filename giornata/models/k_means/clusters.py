@@ -8,34 +8,26 @@ amount is missing is no column: rows would come together because of what nobody 
 Clusters are numbered by their training rows, the largest first, so that the numbers of two fits can be compared.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, FiniteFloat, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from giornata.dataset import Dataset, Matrix, Predictions
-from giornata.documents.base import Document
-from giornata.documents.model import Dimension, Scalar
-from giornata.errors import BundleError, DataError
-from giornata.models.base import Callback, FitError, Parameters
+from giornata.errors import DataError
+from giornata.models.base import FitRequest, FittedModel, Parameters
+from giornata.models.files import read_document, write_json
 from giornata.models.linear.design_matrix import Design
-from giornata.models.parameters import ParameterTable
 from giornata.models.scikit_learn import fitting, random_state
+from giornata.schema import Document
 
-__all__ = ["KMeans", "KMeansType", "clusters_of", "columns_of", "points_of"]
+__all__ = ["KMeans", "clusters_of", "columns_of", "fit", "points_of"]
 
 _FILE = "k_means.json"
 _CELLS = 2**18  # differences at a time: they stay in the processor's cache
-
-_PARAMETERS = ParameterTable(
-    "k_means",
-    whole={"clusters": (1, None), "starts": (1, None), "max_iterations": (1, None)},
-    real={"tolerance": (0, None)},
-)
 
 
 class _Column(Document):
@@ -65,10 +57,8 @@ class _File(Document):
         return self
 
 
-class KMeans:
+class KMeans(FittedModel):
     """Fitted clusters. An answer has two numbers: that of the nearest centre, 0, 1 …, and the distance to it."""
-
-    rounds = 1
 
     def __init__(self, file: _File):
         self._file = file
@@ -79,6 +69,10 @@ class KMeans:
     def predict(self, matrix: Matrix) -> Predictions:
         """Shape (rows, 2); of centres that are equally near, the first. Raises DataError for other columns."""
         return _nearest(self._points(matrix), self._centres)
+
+    def searched(self, metric: str, matrix: Matrix) -> float:
+        """The silhouette."""
+        return self.silhouette(matrix) if metric == "silhouette" else super().searched(metric, matrix)
 
     def silhouette(self, matrix: Matrix) -> float:
         """The simplified silhouette (Hruschka 2004), from 0 to 1: the mean over the rows of 1 - a / b, of the distances
@@ -99,19 +93,11 @@ class KMeans:
         return apart / len(points)
 
     def to_files(self) -> dict[str, bytes]:
-        content = self._file.model_dump(exclude_defaults=True)
-        return {_FILE: json.dumps(content, separators=(",", ":"), allow_nan=False).encode()}
+        return {_FILE: write_json(self._file.model_dump(exclude_defaults=True))}
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        if set(files) != {_FILE}:
-            raise BundleError(f"the model is kept in {_FILE}, not in {', '.join(files) or 'no file'}")
-        try:
-            return cls(_File.model_validate_json(files[_FILE]))
-        except ValidationError as error:
-            problem = error.errors()[0]
-            where = ".".join(str(step) for step in problem["loc"])
-            raise BundleError(f"{_FILE} holds no clusters: {where} {problem['msg']}".strip()) from error
+        return cls(read_document(_File, files, _FILE, "clusters"))
 
     def importance(self) -> dict[int, float]:
         """The share of each feature in the variance between the centres, each of which weighs as its rows do."""
@@ -137,40 +123,13 @@ class KMeans:
         return points_of(matrix, self._file.columns)
 
 
-class KMeansType:
-    """Clusters by k-means; its parameters are explained in the reference of the documents."""
-
-    tasks = ("clustering",)
-    fitted = KMeans
-
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _PARAMETERS.check(parameters, space)
-
-    def default_space(self) -> dict[str, Dimension]:
-        return {"clusters": Dimension(int=[2, 12])}
-
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return dict(parameters)
-
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> KMeans:
-        """`examples.target` is not looked at. Rows of fewer kinds than clusters get a centre for each kind."""
-        if task != "clustering":
-            raise FitError(f"type k_means cannot be used for task {task}: its task is clustering")
-        self.check(parameters, {})
-        columns = columns_of(examples)
-        points = points_of(examples.matrix, columns)
-        centres = _centres(points, parameters, seed)
-        rows = np.bincount(_nearest(points, centres)[:, 0].astype(np.intp), minlength=len(centres))
-        return clusters_of(examples, columns, centres, rows)
+def fit(request: FitRequest) -> KMeans:
+    """The clusters of rows, whose target is not looked at."""
+    columns = columns_of(request.examples)
+    points = points_of(request.examples.matrix, columns)
+    centres = _centres(points, request.parameters, request.seed)
+    rows = np.bincount(_nearest(points, centres)[:, 0].astype(np.intp), minlength=len(centres))
+    return clusters_of(request.examples, columns, centres, rows)
 
 
 def columns_of(examples: Dataset) -> list[_Column]:
@@ -216,16 +175,16 @@ def points_of(matrix: Matrix, columns: Sequence[_Column]) -> NDArray[np.float64]
 
 def _centres(points: NDArray[np.float64], parameters: Parameters, seed: int) -> NDArray[np.float64]:
     """As many centres as there are clusters, or kinds of points where these are fewer, in no order."""
-    kinds = _kinds(points, int(parameters.get("clusters", 8)))
+    kinds = _kinds(points, int(parameters["clusters"]))
     if not points.shape[1]:
         return np.zeros((1, 0))
     from sklearn.cluster import KMeans as Estimator
 
     estimator = Estimator(
         n_clusters=kinds,
-        n_init=int(parameters.get("starts", 10)),
-        max_iter=int(parameters.get("max_iterations", 300)),
-        tol=float(parameters.get("tolerance", 1e-4)),
+        n_init=int(parameters["starts"]),
+        max_iter=int(parameters["max_iterations"]),
+        tol=float(parameters["tolerance"]),
         random_state=random_state(seed),
     )
     # One thread: several add up the points of a centre in the order in which they come to their ends.

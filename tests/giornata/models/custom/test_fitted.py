@@ -11,12 +11,13 @@ import pytest
 
 from giornata.bundle import open_bundle, write_bundle
 from giornata.dataset import Dataset
-from giornata.documents.custom_code import CustomCode
-from giornata.documents.model import Dimension
 from giornata.errors import BundleError
 from giornata.models import model_type
 from giornata.models.base import FitError, ParameterError, PredictionError
-from giornata.models.custom.model_type import Custom, CustomType
+from giornata.models.custom.code import CustomCode
+from giornata.models.custom.fitted import Custom
+from giornata.models.custom.model_type import CustomType
+from giornata.models.search_space import Dimension
 from giornata.scorer import Scorer, with_self_test
 
 ROOT = Path(__file__).parents[4]
@@ -105,7 +106,7 @@ def test_what_a_class_may_have_it_may_lack():
     type_ = CustomType(code(MEANS))
     type_.check({"anything": 1}, {"extra": Dimension(float=[-1, 1])})
     assert type_.evaluate(TARGET, TARGET) == {}
-    assert (type_.default_space(), type_.with_rounds({"extra": 1}, 9)) == ({}, {"extra": 1})
+    assert (type_.default_space, type_.with_rounds({"extra": 1}, 9)) == ({}, {"extra": 1})
     assert type_.tasks == ("regression", "binary")
 
 

@@ -3,7 +3,6 @@
 It needs NumPy alone.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
 
@@ -11,10 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from giornata.dataset import Matrix, Predictions
-from giornata.documents.base import Document
 from giornata.errors import BundleError
 from giornata.models.classes import softmax
-from giornata.models.linear.predictor import LinearScore, Share, Terms, read_json
+from giornata.models.files import read_document, write_json
+from giornata.models.linear.predictor import LinearScore, Share, Terms
+from giornata.schema import Document
 
 __all__ = ["ClassScores"]
 
@@ -63,12 +63,12 @@ class ClassScores:
             each.terms.model_dump() if isinstance(each, LinearScore) else {"chance": each}
             for each in self._classes
         ]
-        return json.dumps({"classes": classes}, separators=(",", ":"), allow_nan=False).encode()
+        return write_json({"classes": classes})
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], name: str) -> Self:
         """The scores that `to_json` wrote, the only file `name`. Raises BundleError when it holds something else."""
-        classes = read_json(_File, files, name).classes
+        classes = read_document(_File, files, name, "linear model").classes
         widths = {len(each.columns) for each in classes if isinstance(each, Terms)}
         if len(widths) != 1:
             raise BundleError(f"{name} holds no classes with scores over the same columns")

@@ -18,58 +18,23 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from giornata.dataset import Dataset, Matrix, Predictions
-from giornata.documents.model import TYPES, Dimension, Scalar
 from giornata.errors import BundleError
-from giornata.models.base import Callback, FitError, Parameters
+from giornata.models.base import Callback, FitError, FitRequest, FittedModel, Parameters
 from giornata.models.classes import places_of, scaled_to_one
-from giornata.models.label_checks import check_labels, check_task
-from giornata.models.parameters import ParameterTable
+from giornata.models.files import check_names
 from giornata.models.trees.label_offset import offset_of
-from giornata.models.trees.xgboost_file import check_trees
+from giornata.models.xgboost.file_check import check_trees
+from giornata.models.xgboost.model_type import OBJECTIVES
+from giornata.tasks import TASKS
 
 if TYPE_CHECKING:
     from xgboost import Booster, DMatrix
     from xgboost.callback import TrainingCallback
 
-__all__ = ["BoostedTrees", "BoostedTreesType", "options_of", "shift_of"]
+__all__ = ["BoostedTrees", "fit", "options_of", "shift_of"]
 
 _FILE, _OFFSET = "model.ubj", "offset"
-_CLASSES, _QUANTILES = "multi:softprob", "reg:quantileerror"
-_OBJECTIVES = {
-    "regression": "reg:squarederror",
-    "binary": "binary:logistic",
-    "multiclass": _CLASSES,
-    "quantile": _QUANTILES,
-}
-_STOP_METRICS = {"regression": "rmse", "binary": "logloss", "multiclass": "mlogloss", "quantile": "quantile"}
-_DEFAULT_ROUNDS = 100
-
-# XGBoost itself only warns of a misspelt parameter.
-_PARAMETERS = ParameterTable(
-    "xgboost",
-    whole={
-        "n_estimators": (1, None),
-        "max_depth": (0, None),
-        "max_leaves": (0, None),
-        "max_bin": (2, None),
-        "num_parallel_tree": (1, None),
-        "early_stopping_rounds": (1, None),
-    },
-    real={
-        "learning_rate": (0, 1),
-        "min_child_weight": (0, None),
-        "min_split_loss": (0, None),
-        "max_delta_step": (0, None),
-        "subsample": (0, 1),
-        "colsample_bytree": (0, 1),
-        "colsample_bylevel": (0, 1),
-        "colsample_bynode": (0, 1),
-        "reg_alpha": (0, None),
-        "reg_lambda": (0, None),
-        "scale_pos_weight": (0, None),
-    },
-    choices={"grow_policy": ("depthwise", "lossguide")},
-)
+_CLASSES, _QUANTILES = OBJECTIVES["multiclass"].name, OBJECTIVES["quantile"].name
 
 
 class _Prepared(threading.local):
@@ -84,7 +49,7 @@ class _Prepared(threading.local):
 _PREPARED = _Prepared()
 
 
-class BoostedTrees:
+class BoostedTrees(FittedModel):
     """A fitted ensemble, trimmed to the trees that it answers with, which answers on one thread."""
 
     def __init__(self, booster: "Booster", offset: float = 0.0):
@@ -118,8 +83,7 @@ class BoostedTrees:
         from xgboost import Booster
         from xgboost.core import XGBoostError
 
-        if set(files) != {_FILE}:
-            raise BundleError(f"boosted trees are kept in {_FILE}, not in {', '.join(files) or 'no file'}")
+        check_names(files, [_FILE], "boosted trees are")
         booster = Booster()
         try:
             booster.load_model(bytearray(files[_FILE]))
@@ -131,7 +95,7 @@ class BoostedTrees:
     def check_files(cls, files: Mapping[str, bytes]) -> None:
         """Look at what XGBoost would read. Raises BundleError for what could lead it out of its memory."""
         for content in files.values():
-            check_trees(content, _OBJECTIVES)
+            check_trees(content, {task: objective.name for task, objective in OBJECTIVES.items()})
 
     def importance(self) -> dict[int, float]:
         gains = {int(name[1:]): float(gain) for name, gain in self._gains().items()}
@@ -146,69 +110,36 @@ class BoostedTrees:
         return self._booster.get_score(importance_type="total_gain")
 
 
-class BoostedTreesType:
-    """XGBoost's histogram method, by the names that its scikit-learn interface gives the parameters."""
+def fit(request: FitRequest) -> BoostedTrees:
+    """Trees that learned from checked rows."""
+    import xgboost
+    from xgboost.core import XGBoostError
 
-    tasks = TYPES["xgboost"]
-    fitted = BoostedTrees
-
-    def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        _PARAMETERS.check(parameters, space)
-
-    def default_space(self) -> dict[str, Dimension]:
-        return {
-            "max_depth": Dimension(int=[2, 8]),
-            "learning_rate": Dimension(float=[0.02, 0.3], log=True),
-            "min_child_weight": Dimension(float=[1, 50], log=True),
-            "subsample": Dimension(float=[0.5, 1]),
-            "colsample_bytree": Dimension(float=[0.5, 1]),
-            "reg_lambda": Dimension(float=[0.1, 10], log=True),
-        }
-
-    def with_rounds(self, parameters: Parameters, rounds: int) -> dict[str, Scalar]:
-        return {k: v for k, v in parameters.items() if k != "early_stopping_rounds"} | {
-            "n_estimators": rounds
-        }
-
-    def fit(
-        self,
-        examples: Dataset,
-        task: str,
-        parameters: Parameters,
-        seed: int,
-        threads: int = 1,
-        validation: Dataset | None = None,
-        watch: Callback | None = None,
-    ) -> BoostedTrees:
-        import xgboost
-        from xgboost.core import XGBoostError
-
-        check_task("xgboost", task)
-        self.check(parameters, {})
-        check_labels(examples, task)
-        patience = parameters.get("early_stopping_rounds")
-        if patience is not None and validation is None:
-            raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
-        options, rounds = options_of(examples, task, parameters, seed)
-        options["nthread"] = threads
-        offset = shift_of(examples, task)
-        try:
-            data = _prepared(examples, offset, threads)
-            if validation is None:
-                return BoostedTrees(xgboost.train(options, data, rounds), offset)
-            booster = xgboost.train(
-                options,
-                data,
-                rounds,
-                evals=[(_prepared(validation, offset, threads), "validation")],
-                early_stopping_rounds=None if patience is None else int(patience),
-                callbacks=[_telling(watch)] if watch else None,
-                verbose_eval=False,
-            )
-        except XGBoostError as error:
-            raise FitError(f"XGBoost cannot fit {len(examples.target)} rows: {_first_line(error)}") from error
-        # XGBoost predicts with the trees after the best one too, unless they are cut off.
-        return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1], offset)
+    examples, task, parameters, threads = request.examples, request.task, request.parameters, request.threads
+    validation, watch = request.validation, request.watch
+    patience = parameters.get("early_stopping_rounds")
+    if patience is not None and validation is None:
+        raise FitError("early_stopping_rounds needs validation rows to stop by, and there are none")
+    options, rounds = options_of(examples, task, parameters, request.seed)
+    options["nthread"] = threads
+    offset = shift_of(examples, task)
+    try:
+        data = _prepared(examples, offset, threads)
+        if validation is None:
+            return BoostedTrees(xgboost.train(options, data, rounds), offset)
+        booster = xgboost.train(
+            options,
+            data,
+            rounds,
+            evals=[(_prepared(validation, offset, threads), "validation")],
+            early_stopping_rounds=None if patience is None else int(patience),
+            callbacks=[_telling(watch)] if watch else None,
+            verbose_eval=False,
+        )
+    except XGBoostError as error:
+        raise FitError(f"XGBoost cannot fit {len(examples.target)} rows: {_first_line(error)}") from error
+    # XGBoost predicts with the trees after the best one too, unless they are cut off.
+    return BoostedTrees(booster if patience is None else booster[: booster.best_iteration + 1], offset)
 
 
 def _prepared(examples: Dataset, offset: float, threads: int) -> "DMatrix":
@@ -242,7 +173,7 @@ def _offset(booster: "Booster") -> float:
 
 def shift_of(examples: Dataset, task: str) -> float:
     """The offset that labels are learned without: only squared and pinball errors are the same without one."""
-    return offset_of(examples.target) if task in ("regression", "quantile") else 0.0
+    return offset_of(examples.target) if TASKS[task].label == "number" else 0.0
 
 
 def options_of(examples: Dataset, task: str, parameters: Parameters, seed: int) -> tuple[dict[str, Any], int]:
@@ -254,17 +185,17 @@ def options_of(examples: Dataset, task: str, parameters: Parameters, seed: int) 
     }
     options |= {
         **_objective(examples, task),
-        "eval_metric": _STOP_METRICS[task],
+        "eval_metric": OBJECTIVES[task].stop_metric,
         "tree_method": "hist",
         "seed": seed,
         "verbosity": 1,
     }
-    return options, int(parameters.get("n_estimators", _DEFAULT_ROUNDS))
+    return options, int(parameters["n_estimators"])
 
 
 def _objective(examples: Dataset, task: str) -> dict[str, Any]:
     """What XGBoost is to minimise, and how many numbers it is to answer."""
-    objective: dict[str, Any] = {"objective": _OBJECTIVES[task]}
+    objective: dict[str, Any] = {"objective": OBJECTIVES[task].name}
     if task == "multiclass":
         places_of(examples)
         objective["num_class"] = len(examples.outputs)

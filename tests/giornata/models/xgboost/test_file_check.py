@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from giornata.errors import BundleError
-from giornata.models.trees.ubjson import read_ubjson
-from giornata.models.trees.xgboost import BoostedTrees
+from giornata.models.xgboost.boosted_trees import BoostedTrees
+from giornata.models.xgboost.ubjson import read_ubjson
 
 NOISE = np.random.default_rng(3)
 MATRIX = NOISE.normal(size=(300, 4)).astype(np.float32)

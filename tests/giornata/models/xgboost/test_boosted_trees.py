@@ -8,11 +8,12 @@ import pytest
 import xgboost
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Dimension
 from giornata.errors import BundleError
 from giornata.models.base import FitError, ParameterError, PrunedError
-from giornata.models.trees import xgboost as boosted_trees
-from giornata.models.trees.xgboost import BoostedTrees, BoostedTreesType
+from giornata.models.search_space import Dimension
+from giornata.models.xgboost import boosted_trees
+from giornata.models.xgboost.boosted_trees import BoostedTrees
+from giornata.models.xgboost.model_type import BoostedTreesType
 
 TYPE = BoostedTreesType()
 
@@ -314,7 +315,7 @@ def test_wrong_parameters(parameters, message):
 
 
 def test_wrong_space():
-    TYPE.check({}, TYPE.default_space())
+    TYPE.check({}, TYPE.default_space)
     with pytest.raises(ParameterError, match="subsample"):
         TYPE.check({}, {"subsample": Dimension(float=[0.5, 2.0])})
     with pytest.raises(ParameterError, match="whole number"):

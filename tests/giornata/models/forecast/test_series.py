@@ -9,11 +9,12 @@ import pytest
 from statsforecast.models import AutoARIMA, AutoETS, SeasonalNaive, Theta
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Bounds, Dimension
 from giornata.errors import BundleError, DataError
 from giornata.models.base import FitError, ParameterError
-from giornata.models.forecast import methods as forecast_methods
-from giornata.models.forecast.model_type import Forecast, ForecastType
+from giornata.models.forecast.model_type import METHODS, ForecastType
+from giornata.models.forecast.series import Forecast
+from giornata.models.search_space import Dimension
+from giornata.schema import Bounds
 
 TYPE = ForecastType()
 FIRST = 15_700
@@ -284,13 +285,13 @@ def test_wrong_parameters(parameters, message):
 
 
 def test_spaces_and_rounds():
-    TYPE.check({}, TYPE.default_space())
-    assert TYPE.default_space() == {
+    TYPE.check({}, TYPE.default_space)
+    assert TYPE.default_space == {
         "method": Dimension(choice=["auto_ets", "theta", "seasonal_naive"]),
         "season": Dimension(choice=[1, 7]),
     }
     assert TYPE.with_rounds({"season": 3}, 7) == {"season": 3}
-    assert set(forecast_methods.METHODS) == set(MODELS)
+    assert set(METHODS) == set(MODELS)
 
 
 WHOLE = {

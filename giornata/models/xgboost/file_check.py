@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from giornata.errors import BundleError
-from giornata.models.trees.ubjson import read_ubjson
+from giornata.models.xgboost.ubjson import read_ubjson
 
 __all__ = ["check_trees"]
 
