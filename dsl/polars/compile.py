@@ -2,11 +2,12 @@
 
 A stage adds columns that later ones use; every value that more than one expression uses is computed once, in such a
 column. Null is Polars' null. A float may be NaN or infinite, which both mean null, until it is settled: replaced by
-null.
+null. Inputs and the columns of a stage are, as soon as they are there.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 import polars as pl
@@ -31,6 +32,8 @@ from dsl.tree import (
 )
 from dsl.types import Type
 
+ONE = pl.Series(ONES, [1.0])
+
 
 @dataclass(frozen=True)
 class Column:
@@ -47,6 +50,14 @@ class Column:
     is_settled: bool = True
 
 
+@dataclass
+class Stage:
+    """Named expressions that are computed at once; the columns in `unsettled` are then settled."""
+
+    expressions: list[pl.Expr] = field(default_factory=list)
+    unsettled: list[str] = field(default_factory=list)
+
+
 class ColumnProgram:
     """Computes some trees, by name; built once, run on any number of frames."""
 
@@ -56,31 +67,62 @@ class ColumnProgram:
             for node in distinct(trees.values())
             if isinstance(node, RowColumn | StoreFeature)
         }
+        self._floats = [name for name, kind in self._inputs.items() if kind == Type.FLOAT]
         builder = Builder(list(trees.values()))
-        outputs = [
-            builder.settled(tree).expression.cast(POLARS[tree.type]).alias(name)
-            for name, tree in trees.items()
-        ]
-        self._stages = [*builder.stages, outputs]
-        self._names = list(trees)
+        outputs = {name: builder.emit(tree) for name, tree in trees.items()}
+        last = Stage(
+            [column.expression.alias(name) for name, column in outputs.items()],
+            [name for name, column in outputs.items() if not column.is_settled],
+        )
+        self._stages = [*builder.stages, last]
+        self._ready: tuple[list[str], list[pl.DataType]] | None = None
+        self._types = {name: POLARS[tree.type] for name, tree in trees.items()}
+        # A frame of scalars alone has one row, whatever they are computed beside.
+        self._beside = [] if all(column.is_full for column in outputs.values()) else [ONES]
 
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         """One column per tree, rows in the frame's order.
 
         Raises InputError for a column that is missing or not of its declared type, UdfError for a function that fails.
         """
-        inputs = [_accept(frame, name, kind) for name, kind in self._inputs.items()]
+        inputs = self._accepted(frame)
         # Polars takes columns of one row for scalars, so a single row is computed as two.
         height = max(frame.height, 2) if frame.height else 0
         if frame.height == 1:
             inputs = [series.new_from_index(0, 2) for series in inputs]
-        work = pl.DataFrame([pl.repeat(1.0, height, dtype=pl.Float64, eager=True).alias(ONES), *inputs])
+        work = _settled(pl.DataFrame([ONE.new_from_index(0, height), *inputs]), self._floats)
+        *before, last = self._stages
         try:
-            for stage in self._stages:
-                work = work.with_columns(stage)
+            for stage in before:
+                work = _settled(work.with_columns(stage.expressions), stage.unsettled)
+            found = work.select(*last.expressions, *self._beside)
         except RowFailedError as failed:
             raise failed.error from None
-        return work.select(self._names).head(frame.height)
+        if self._beside:
+            found = found.drop(self._beside)
+        if found.dtypes != list(self._types.values()):
+            found = found.cast(pl.Schema(self._types))
+        found = _settled(found, last.unsettled)
+        return found.head(frame.height) if height != frame.height else found
+
+    def _accepted(self, frame: pl.DataFrame) -> list[pl.Series]:
+        """The inputs in their Polars types; a frame like the one before is not looked at again."""
+        columns = (frame.columns, frame.dtypes)
+        if columns == self._ready:
+            return [frame.get_column(name) for name in self._inputs]
+        inputs = [_accept(frame, name, kind) for name, kind in self._inputs.items()]
+        if all(series is given for series, given in inputs):
+            self._ready = columns
+        return [series for series, _ in inputs]
+
+
+def _settled(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """The frame with null for NaN and infinity in these columns."""
+    # Few columns have either, and a sum shows it; that of finite numbers is looked at again where it is too large.
+    others = [name for name in names if not isfinite(frame.get_column(name).sum())]
+    if not others:
+        return frame
+    return frame.with_columns(pl.when(pl.col(name).is_finite()).then(pl.col(name)) for name in others)
 
 
 def _spread(expression: pl.Expr, kind: Type) -> pl.Expr:
@@ -90,12 +132,12 @@ def _spread(expression: pl.Expr, kind: Type) -> pl.Expr:
     return pl.when(pl.col(ONES).is_not_null()).then(expression)
 
 
-def _accept(frame: pl.DataFrame, name: str, kind: Type) -> pl.Series:
-    """The column of an input in its Polars type."""
+def _accept(frame: pl.DataFrame, name: str, kind: Type) -> tuple[pl.Series, pl.Series]:
+    """The column of an input in its Polars type, and as it was given."""
     if name not in frame.columns:
         raise InputError(name, f"the frame has no such column; it has {', '.join(frame.columns) or 'none'}")
-    series, wanted = frame[name], POLARS[kind]
-    found = series.dtype
+    given, wanted = frame[name], POLARS[kind]
+    series, found = given, given.dtype
     if found != wanted:
         if not _is_accepted(found, kind):
             raise InputError(name, f"expected a column of type {wanted}, got {found}")
@@ -106,8 +148,8 @@ def _accept(frame: pl.DataFrame, name: str, kind: Type) -> pl.Series:
     if kind == Type.FLOAT_LIST:
         # Null for NaN and infinity: no function meets them.
         finite = pl.when(pl.element().is_finite()).then(pl.element())
-        return series.list.eval(finite).cast(wanted)
-    return series
+        return series.list.eval(finite).cast(wanted), given
+    return series, given
 
 
 def _is_accepted(found: pl.DataType, kind: Type) -> bool:
@@ -129,11 +171,10 @@ class Builder:
     """Builds the expressions of some trees, and fills the stages on the way."""
 
     def __init__(self, trees: Sequence[Node]) -> None:
-        self.stages: list[list[pl.Expr]] = []
+        self.stages: list[Stage] = []
         self.shared = shared_nodes(trees)
         self.bounds = BoundsOf()
         self.done: dict[Node, Column] = {}
-        self.done_settled: dict[Node, Column] = {}
         self.count = 0
 
     def emit(self, node: Node) -> Column:
@@ -146,26 +187,22 @@ class Builder:
 
     def settled(self, node: Node) -> Column:
         """The expression of a node without NaN and infinity."""
-        if node in self.done_settled:
-            return self.done_settled[node]
         column = self.emit(node)
-        if not column.is_settled:
-            name = self.named(column)
-            finite = pl.when(name.expression.is_finite()).then(name.expression)
-            column = self.done_settled[node] = self.named(replace(name, expression=finite, is_name=False))
-            column = self.done_settled[node] = replace(column, is_settled=True)
-        return column
+        return column if column.is_settled else self.named(column)
 
     def named(self, column: Column) -> Column:
-        """The expression as a column of its own, in the first stage in which it can be computed."""
+        """The expression as a settled column of its own, in the first stage in which it can be computed."""
         if column.is_name:
             return column
         self.count += 1
         name = f"#{self.count}"
         while len(self.stages) <= column.stage:
-            self.stages.append([])
-        self.stages[column.stage].append(column.expression.alias(name))
-        return replace(column, expression=pl.col(name), stage=column.stage + 1, is_name=True)
+            self.stages.append(Stage())
+        stage = self.stages[column.stage]
+        stage.expressions.append(column.expression.alias(name))
+        if not column.is_settled:
+            stage.unsettled.append(name)
+        return Column(pl.col(name), column.stage + 1, True, column.is_full)
 
     def build(self, node: Node) -> Column:
         """The expression of a node."""
@@ -176,7 +213,7 @@ class Builder:
             case Constant():
                 return Column(pl.lit(node.value, dtype=POLARS[node.type]), is_full=False)
             case RowColumn() | StoreFeature():
-                return Column(pl.col(node.column), is_name=True, is_settled=node.type != Type.FLOAT)
+                return Column(pl.col(node.column), is_name=True)
             case Call():
                 return self.call(node)
             case If():
