@@ -137,6 +137,13 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
 
+.PHONY: release
+release: install jars ## Build wheel and sdist into dist/, train and score with what is installed from the wheel
+	@rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist .
+	$(BIN)/python -m stack.release dist/*.whl
+	@ls dist
+
 .PHONY: clean
 clean: down ## Stop the stack; delete its data, the jars and all caches
-	rm -rf "$(GIORNATA_HOME)" build .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf "$(GIORNATA_HOME)" build dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from giornata.errors import SettingsError
 
-__all__ = ["CONFIGURATION", "JOBS", "LOG4J", "SHORT_LIVED_JVM", "command", "job_file"]
+__all__ = ["CONFIGURATION", "JOBS", "LOG4J", "SHORT_LIVED_JVM", "check_program", "command", "job_file"]
 
 JOBS = Path(__file__).resolve().parents[1] / "jobs"
 LOG4J = JOBS / "runtime" / "log4j2.properties"
@@ -29,8 +29,16 @@ def job_file(job: str) -> Path:
     """The file of a job. Raises SettingsError where jobs are not installed."""
     file = JOBS / f"{job}.py"
     if not file.is_file():
-        raise SettingsError(f"there is no {file}: jobs run from a checkout of Giornata")
+        raise SettingsError(f"there is no {file}: this installation of Giornata lacks its jobs")
     return file
+
+
+def check_program() -> None:
+    """Raise SettingsError where Spark is not installed beside this Python."""
+    if not Path(PROGRAM).is_file():
+        raise SettingsError(
+            f"there is no {PROGRAM}: jobs need Spark and what they train with, `pip install 'giornata[jobs]'`"
+        )
 
 
 def command(job: str, arguments: Sequence[str], name: str) -> list[str]:

@@ -19,7 +19,7 @@ from giornata.documents.snapshots import snapshot
 from giornata.errors import SettingsError
 from giornata.names import parse_model_name
 from giornata.settings import Settings, load_settings
-from giornata.spark_submit import command, job_file
+from giornata.spark_submit import check_program, command
 
 __all__ = ["app"]
 
@@ -53,7 +53,7 @@ def train(
     Nothing is deployed. What is wrong with the order is said before Spark is started. The documents are read as they
     are now, whatever is edited meanwhile.
     """
-    job_file("train")
+    check_program()
     version = str(uuid.uuid4())
     asked = {"executors": executors, "cores": cores, "memory": memory, "gpus": gpus}
     resources = {name: value for name, value in asked.items() if value is not None}
@@ -86,7 +86,7 @@ def training_data(
 
     The rows are those of a training as of that day; nothing is trained.
     """
-    job_file("export_training_data")
+    check_program()
     if not out.absolute().parent.is_dir():
         raise SettingsError(f"there is no folder {out.absolute().parent} to write {out.name} into")
     asked = [

@@ -62,7 +62,7 @@ def try_out(projects: Sequence[ProjectDocuments], memory: Path | None) -> Trials
     """Try out what there is in projects; what expectations take is remembered in the file `memory`, if any."""
     findings: dict[str, list[Finding]] = {project.name: [] for project in projects}
     if not JOB.is_file():
-        return Trials(findings, [f"there is no {JOB}: this works in a checkout of Giornata"])
+        return Trials(findings, [f"there is no {JOB}: this installation of Giornata lacks its jobs"])
     skipped: list[str] = []
     tasks = [task for project in projects for task in _code(project)]
     stated = [task for project in projects for task in _expectations(project)]

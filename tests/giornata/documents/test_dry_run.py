@@ -127,8 +127,8 @@ def test_without_great_expectations_it_is_said_that_nobody_asked_it(tried, monke
     assert tried() == ([], ["arguments of expectations: Great Expectations is not installed here"])
 
 
-def test_outside_of_a_checkout_nothing_is_tried_out(tried, monkeypatch, tmp_path):
+def test_without_jobs_nothing_is_tried_out(tried, monkeypatch, tmp_path):
     monkeypatch.setattr(trials, "JOB", tmp_path / "jobs" / "check_code.py")
     found, (skipped,) = tried()
     assert found == []
-    assert "works in a checkout" in skipped
+    assert "lacks its jobs" in skipped
