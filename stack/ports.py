@@ -73,7 +73,8 @@ def _lines(file: Path) -> Iterator[tuple[str, int]]:
 def free_ports() -> Ports:
     """Choose ports that nothing listens on at this moment."""
     chosen: dict[str, int] = {}
-    candidates = iter(random.sample(_FREE_RANGE, k=1000))
+    # Not from a seed, which another process may share.
+    candidates = iter(random.SystemRandom().sample(_FREE_RANGE, k=1000))
     for field in fields(Ports):
         chosen[field.name] = next(port for port in candidates if not is_taken(port))
     return Ports(**chosen)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
 from rich.console import Console
@@ -33,7 +34,7 @@ ROW = {"distance": 60.0, "minutes": 10.0, "origin": "EWR", "t": "2013-11-01T08:3
 
 
 def shown(*arguments):
-    console = Console(width=80, highlight=False, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=80, highlight=False, record=True, file=StringIO())
     console.print(explained("flights/test", *arguments))
     lines = [line.rstrip() for line in console.export_text().split("\n")]
     assert max(map(len, lines)) <= 80
