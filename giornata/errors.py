@@ -101,7 +101,7 @@ class Problem:
 
 
 class DocumentErrors(GiornataError):
-    """The documents of a project are wrong; `problems` holds every one, in order of file and line."""
+    """The documents of a project have mistakes; `problems` holds all of them, in order of file and line."""
 
     def __init__(self, problems: Iterable[Problem]):
         self.problems = tuple(sorted(problems))
@@ -125,7 +125,7 @@ class BundleError(GiornataError):
 
 
 class SignatureError(GiornataError):
-    """A model's inputs or output do not fit what is deployed or asked."""
+    """A model's inputs or output do not match what is deployed or requested."""
 
 
 class GateError(GiornataError):
@@ -137,7 +137,7 @@ class StoreError(GiornataError):
 
 
 class DataError(GiornataError):
-    """Data breaks a rule that is stated for it."""
+    """Data breaks a stated rule."""
 
 
 class RequestError(GiornataError):

@@ -1,5 +1,4 @@
-"""A request that a version answers, to be sent as it is: a row of its training data, typed, about a moment that is
-online."""
+"""Builds an example request for a version: a typed row of its training data, about a moment that is online."""
 
 import json
 import shlex
@@ -24,7 +23,8 @@ _MADE_UP: dict[str, object] = {"int": 1, "float": 1.0, "bool": True, "str": "exa
 
 @dataclass(frozen=True)
 class Example:
-    """A request to a version, under a tag or by its uuid: `address` is the server's, `path` the version's there."""
+    """A request to a version, under a tag or by its uuid: `address` is the server's, `path` the version's path
+    there."""
 
     address: str
     path: str
@@ -32,17 +32,17 @@ class Example:
 
     @property
     def url(self) -> str:
-        """Where the body is posted to."""
+        """The URL to post the body to."""
         return f"{self.address}/models/{self.path}/predict"
 
     @property
     def curl(self) -> str:
-        """The request as a command of a shell."""
+        """The request as a shell command with curl."""
         return f"curl -s {self.url} -d {shlex.quote(json.dumps(self.body, ensure_ascii=False))}"
 
     @property
     def python(self) -> str:
-        """The request as a script that takes Python alone."""
+        """The request as a Python script with the standard library."""
         return f"""\
 import json
 import urllib.request
@@ -58,9 +58,9 @@ def example(
 ) -> Example:
     """A request to the version of a bundle, under `tag` or by its uuid, to the server at `address`.
 
-    The row is the fullest of the rows that the bundle carries. `covered` says what is online of feature groups: the
-    request is about the newest of these days, or about now, and the row's times lie as far from that as they did from
-    the row's own.
+    The row is the one with the most values among those in the bundle. `covered` says which days of feature groups are
+    online: the request is about the newest of these days, or about now, and the row's timestamps are moved by the same
+    amount as its event time.
     """
     version = bundle.version
     row = _row(bundle, _moment(version, covered, now))

@@ -1,4 +1,4 @@
-"""What a model reads and computes, for people: inputs, every step of its expressions, and one row's values."""
+"""Explains a model: its inputs, every step of its expressions, and the values for one row."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -23,11 +23,11 @@ _LONGEST = 60
 
 
 def read_row(written: str, inputs: Inputs) -> tuple[dict[str, Any], list[str]]:
-    """The row that a JSON object says, by the names of the inputs (`distance`, `weather__wind_speed`), and notes on
-    what of it is ignored.
+    """The row in a JSON object, by the names of the inputs (`distance`, `weather__wind_speed`), and notes on ignored
+    parts.
 
-    A row is taken as the server takes it: values in the same types, columns that are no inputs ignored, the row of a
-    request (`{"row": {…}}`) unwrapped. What is left out is null. Raises DataError.
+    Values are read as by the server: in the same types, without columns that are not inputs, with a request (`{"row":
+    {…}}`) unwrapped. Missing values are null. Raises DataError.
     """
     types = dict(inputs.row)
     for use, store in inputs.store.items():
@@ -74,7 +74,7 @@ def explained(
 
 
 def _all_inputs(features: CompiledFeatures, partition: CompiledFeatures | None) -> Inputs:
-    """What the row may hold: the inputs of both."""
+    """All inputs of features and partition."""
     if partition is None:
         return features.inputs
     store = dict(partition.inputs.store)

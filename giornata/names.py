@@ -1,7 +1,7 @@
-"""The one mapping from names in documents to names in Hive, Cassandra and Airflow, and back.
+"""The mapping between names in documents and names in Hive, Cassandra and Airflow.
 
-A name is legal and unquoted in every one of these systems, so that the mapping needs no escaping and is
-injective: two documents never meet in one table, column or DAG.
+A name is legal and unquoted in every one of these systems, so that the mapping needs no escaping and is injective: two
+documents never share a table, column or DAG.
 """
 
 import keyword
@@ -132,7 +132,7 @@ def metrics_table(project: str) -> str:
 
 
 def consistency_table(project: str) -> str:
-    """Hive table of what comparing served features with recomputed ones found, `flights.feature_consistency`."""
+    """Hive table of the comparison of served features with recomputed ones, `flights.feature_consistency`."""
     return f"{check_project_name(project)}.feature_consistency"
 
 
@@ -142,12 +142,12 @@ def validation_table(project: str) -> str:
 
 
 def quarantine_table(project: str) -> str:
-    """Hive table of the rows that expectations kept out, `flights.quarantined_rows`."""
+    """Hive table of quarantined rows, `flights.quarantined_rows`."""
     return f"{check_project_name(project)}.quarantined_rows"
 
 
 def statistics_table(project: str) -> str:
-    """Hive table of what was measured of the features of each day, `flights.feature_statistics`."""
+    """Hive table of the statistics of features by day, `flights.feature_statistics`."""
     return f"{check_project_name(project)}.feature_statistics"
 
 
@@ -162,20 +162,20 @@ def group_table(project: str, group: str) -> str:
 
 
 def group_version(group: str) -> tuple[str, int]:
-    """What expressions call a feature group, and its version: `origin_weather_v2` is `origin_weather` and 2."""
+    """A feature group's name in expressions, and its version: `origin_weather_v2` is `origin_weather` and 2."""
     found = _VERSION.fullmatch(group)
     return (found[1], int(found[2])) if found else (group, 1)
 
 
 def next_version(group: str, groups: Iterable[str] = ()) -> str:
-    """The name of the version after `group` and after all that there are of it among `groups`."""
+    """The name of the next version of `group`, after all versions among `groups`."""
     base, number = group_version(group)
     numbers = [other for name, other in map(group_version, groups) if name == base]
     return f"{base}_v{max([number, *numbers]) + 1}"
 
 
 def proposal(group: str, groups: Iterable[str] = ()) -> str:
-    """What to do instead of changing the meaning of a feature group in place."""
+    """A hint to write a new version instead of changing the meaning of a feature group."""
     return (
         f"leave features/{group_file(group)}.yaml as it is and write what changes as a new version of the group, "
         f"features/{group_file(next_version(group, groups))}.yaml"
@@ -183,19 +183,19 @@ def proposal(group: str, groups: Iterable[str] = ()) -> str:
 
 
 def newest_versions(groups: Iterable[str]) -> dict[str, str]:
-    """The name of the newest version of each feature group, by what expressions call it."""
+    """The name of the newest version of each feature group, by its name in expressions."""
     ordered = sorted(groups, key=group_version)
     return {group_version(group)[0]: group for group in ordered}
 
 
 def group_file(group: str) -> str:
-    """What the files of a feature group are called, without their endings: `origin_weather.v2`."""
+    """The file name of a feature group without ending: `origin_weather.v2`."""
     base, number = group_version(group)
     return group if number == 1 else f"{base}.v{number}"
 
 
 def group_of_file(stem: str) -> str:
-    """The feature group whose files are called `stem`: the inverse of `group_file`. Raises InvalidNameError."""
+    """The feature group with the file name `stem`: the inverse of `group_file`. Raises InvalidNameError."""
     found = _VERSION_FILE.fullmatch(stem)
     group = f"{check_name(found[1])}_v{found[2]}" if found else stem
     check_name(group)
@@ -222,8 +222,8 @@ def dag_id(project: str, *rest: str) -> str:
 def store_column(use: str, feature: str) -> str:
     """Column of a feature once joined to rows, `origin_weather__wind_speed`.
 
-    `use` is the group, or, where it is looked up by columns that have not the entity's own names, the group and the
-    columns: `origin_weather__dest`.
+    `use` is the group or, if it is looked up by columns with other names than the entity's, the group and the columns:
+    `origin_weather__dest`.
     """
     return "__".join([*map(check_name, use.split("__")), check_name(feature)])
 
@@ -237,5 +237,5 @@ def parse_store_column(column: str) -> tuple[str, str]:
 
 
 def hive_tables_of_model(model: str) -> tuple[str, str]:
-    """Names, without their database, of the Hive tables that a model of this name brings along."""
+    """Hive tables, without their database, of a model with this name."""
     return f"{model}{PREDICTIONS}", f"{model}{OUTCOMES}"

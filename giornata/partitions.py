@@ -1,7 +1,8 @@
-"""The tree of parts of a partitioned model: which parts exist, which earn a model of their own, which answers a row.
+"""The tree of parts of a partitioned model: which parts exist, which get a model of their own, which predicts for a
+row.
 
-A part is the rows with the same values on a path of levels, coarsest first: `("US", "Illinois")` lies inside
-`("US",)`, and all of them inside the root `()`. A path ends before its first missing value. A row is answered by
+A part is the rows with the same values on a path of levels, coarsest first: `("US", "Illinois")` lies inside `("US",)`,
+and all of them inside the root `()`. A path ends before its first missing value. The prediction for a row comes from
 the deepest part on its path that has a model.
 """
 
@@ -45,7 +46,7 @@ Key = tuple[KeyValue, ...]
 
 @dataclass(frozen=True)
 class PartRows:
-    """How many rows of the training and of the validation window lie in a part."""
+    """Number of training and of validation rows in a part."""
 
     train: int = 0
     validation: int = 0
@@ -60,7 +61,7 @@ class PartRows:
 
 @dataclass(frozen=True)
 class Losses:
-    """Losses on the validation rows of one full path: `sums[depth]` adds up those of the candidate at that depth."""
+    """Losses on the validation rows of one full path: `sums[depth]` is the sum for the candidate at that depth."""
 
     rows: int
     sums: Mapping[int, float]
@@ -68,8 +69,8 @@ class Losses:
 
 @dataclass(frozen=True)
 class CandidateLosses:
-    """Losses on the validation rows of one full path: `sums[depth, number]` adds up those of the candidate at that
-    depth that was fitted with that set of parameters."""
+    """Losses on the validation rows of one full path: `sums[depth, number]` is the sum for the candidate at that depth
+    fitted with that parameter set."""
 
     rows: int
     sums: Mapping[tuple[int, int], float]
@@ -77,7 +78,7 @@ class CandidateLosses:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a part has a model, why, and the mean validation losses (None where no candidate was fitted)."""
+    """Whether a part has a model, why, and the mean validation losses (None if no candidate was fitted)."""
 
     kept: bool
     reason: str
@@ -86,7 +87,7 @@ class Decision:
 
 
 class PartIndex:
-    """Finds the part that answers: positions in the list of keys that it is made from, whose first is the root."""
+    """Finds the part that predicts, as its position in a list of keys whose first is the root."""
 
     def __init__(self, keys: Sequence[Key]):
         self._positions: dict[tuple[object, ...], int] = {key: position for position, key in enumerate(keys)}
@@ -103,7 +104,7 @@ class PartIndex:
 
 
 def check_levels(types: Mapping[str, str]) -> None:
-    """Raise DataError when a level's type cannot name a part: only text, whole numbers and truth values can."""
+    """Raise DataError if a level's type cannot name a part: only text, whole numbers and bools can."""
     for level, type_ in types.items():
         if type_ not in KEY_TYPES:
             raise DataError(
@@ -139,8 +140,7 @@ def parse_key(text: str) -> Key:
 def part_names(keys: Iterable[Key], levels: Sequence[str]) -> dict[Key, str]:
     """Names for people, such as `dest_city=Chicago, Illinois` or `all`; `levels` are finest first.
 
-    Where two parts of a level have the same value, the values above it tell them apart:
-    `city=Portland (state=Maine)`.
+    If two parts of a level have the same value, the values above it are added: `city=Portland (state=Maine)`.
     """
     coarsest_first = list(reversed(levels))
     named: dict[Key, str] = {}
@@ -165,10 +165,10 @@ def level_of(key: Key, levels: Sequence[str]) -> str:
 
 
 def candidates(paths: Mapping[Key, PartRows], min_rows: int) -> tuple[dict[Key, PartRows], dict[Key, str]]:
-    """All parts with their rows, and those that are out before any fit, with the reason.
+    """All parts with their rows, and those that are excluded before any fit, with the reason.
 
-    `paths` counts the rows of each full path. Out is a part with fewer than `min_rows` training and validation
-    rows, with no rows in one of the two, or with the very rows of its parent.
+    `paths` counts the rows of each full path. A part is excluded if it has fewer than `min_rows` training and
+    validation rows, no rows in one of the two, or the same rows as its parent.
     """
     rows: dict[Key, PartRows] = {(): PartRows()}
     for path, count in sorted(paths.items(), key=lambda item: key_text(item[0])):
@@ -188,7 +188,7 @@ def candidates(paths: Mapping[Key, PartRows], min_rows: int) -> tuple[dict[Key, 
 
 
 def candidate_sums(losses: Mapping[Key, CandidateLosses]) -> dict[tuple[Key, int], float]:
-    """The loss of each part with each set of parameters, summed over its validation rows."""
+    """The loss of each part with each parameter set, summed over its validation rows."""
     sums: dict[tuple[Key, int], float] = {}
     for path, loss in losses.items():
         for (depth, number), summed in loss.sums.items():
@@ -197,7 +197,7 @@ def candidate_sums(losses: Mapping[Key, CandidateLosses]) -> dict[tuple[Key, int
 
 
 def shared_loss(sums: Mapping[tuple[Key, int], float], keys: Iterable[Key], number: int) -> float:
-    """The loss of parts that all have the same set of parameters; infinite where one has none that is a number."""
+    """The loss of several parts with one parameter set; infinite if one has none."""
     total = math.fsum(sums.get((key, number), math.inf) for key in keys)
     return math.inf if math.isnan(total) else total
 
@@ -205,7 +205,7 @@ def shared_loss(sums: Mapping[tuple[Key, int], float], keys: Iterable[Key], numb
 def joined_losses(
     losses: Mapping[Key, CandidateLosses], further: Mapping[Key, CandidateLosses]
 ) -> dict[Key, CandidateLosses]:
-    """The losses of the same rows with further sets of parameters beside the first."""
+    """The losses of the same rows with further parameter sets added."""
     joined = dict(losses)
     for path, loss in further.items():
         joined[path] = CandidateLosses(
@@ -217,10 +217,10 @@ def joined_losses(
 def choose_sets(
     candidates: Iterable[tuple[Key, int]], losses: Mapping[Key, CandidateLosses], tune: str
 ) -> dict[Key, int]:
-    """The set of parameters of each part, of those it was fitted with: the one with the smallest validation loss.
+    """The parameter set of each part, of those it was fitted with: the one with the smallest validation loss.
 
-    By `tune`, parts of one `level` share theirs, or each `part` has its own; `once` there is but one. Of equals the
-    first is chosen; a loss that is not a number is never.
+    With `tune` `level`, parts of one level share theirs; with `part` each has its own; with `once` there is only one.
+    The first of equals is chosen; a loss that is not a number never is.
     """
     sets: dict[Key, list[int]] = {}
     for key, number in sorted(candidates, key=lambda item: item[1]):
@@ -238,7 +238,7 @@ def choose_sets(
 
 
 def chosen_losses(losses: Mapping[Key, CandidateLosses], chosen: Mapping[Key, int]) -> dict[Key, Losses]:
-    """The losses of the chosen sets alone, as `decide` takes them."""
+    """The losses of the chosen parameter sets only, as `decide` takes them."""
     return {
         path: Losses(
             loss.rows,
@@ -258,12 +258,11 @@ def decide(
     margin: float = 0.0,
     error: Callable[[float], float] = float,
 ) -> dict[Key, Decision]:
-    """Keep of the fitted candidates `keys` those that beat, on their validation rows, the answer above them.
+    """Keep those of the fitted candidates `keys` that beat, on their validation rows, the prediction of the part above.
 
-    From the coarsest to the finest: the answer above a part is that of its nearest ancestor that has been kept.
-    `losses` holds the losses of each full path. A part must have an error that is more than the share `margin` below;
-    `error` makes it of a mean loss. The root is kept always. A candidate that is not better, or whose loss is not a
-    number, is dropped.
+    Goes from the coarsest to the finest: the part above is the nearest ancestor that has been kept. `losses` holds the
+    losses of each full path. A part's error must be lower by more than the share `margin`; `error` computes it from a
+    mean loss. The root is always kept. A candidate that is not better, or whose loss is not a number, is dropped.
     """
     kept: dict[Key, Decision] = {}
     for key in sorted(keys, key=lambda key: (len(key), key_text(key))):

@@ -1,15 +1,15 @@
-"""The files of the prediction log: how a segment is written, closed, mended and put away.
+"""The files of the prediction log: how a segment is written, closed, repaired and moved.
 
 Layout, per model: `<log>/<project>/<model>/`
 
-    .new-<id>.jsonl       made a moment ago and not locked yet, or left over by a server that died just then
-    open-<id>.jsonl       being written by a living server, which holds a lock (flock) on it
-    segment-<id>.jsonl    closed, complete, waiting for the job that brings it into Hive
+    .new-<id>.jsonl       just created and not locked yet, or left over by a server that died at that point
+    open-<id>.jsonl       being written by a running server, which holds a lock (flock) on it
+    segment-<id>.jsonl    closed, complete, waiting for the job that loads it into Hive
     collected/            segments whose rows are in Hive, kept for a while
-    rejected/             lines that did not come into Hive, kept for a while for a person to look at
+    rejected/             lines that could not be loaded into Hive, kept for a while for a person to look at
 
-A segment changes its state by one rename only, so that no reader sees half of it. What the lines mean is not
-known here.
+A segment changes its state by a single rename, so that no reader sees half of it. The content of the lines does not
+matter here.
 """
 
 import fcntl
@@ -34,10 +34,11 @@ _NEW_SECONDS = 60.0  # a file that is still new by then has lost its maker
 
 
 class OpenSegment:
-    """A segment under way: locked for as long as this process lives, and closed by a rename."""
+    """A segment being written: locked for as long as this process lives, and closed by a rename."""
 
     def __init__(self, folder: Path):
-        """Create an empty open segment in `folder`, making the folder. Raises StoreError, and leaves nothing then."""
+        """Create an empty open segment in `folder`, and the folder if needed. Raises StoreError and leaves nothing
+        behind then."""
         identity = uuid.uuid4().hex
         self.path = folder / f"{OPEN}{identity}{SUFFIX}"
         self.size = 0
@@ -61,8 +62,8 @@ class OpenSegment:
     def write(self, lines: bytes) -> None:
         """Append whole lines; on failure none of them stays. Raises StoreError.
 
-        Where what was written of them cannot be removed either, the segment `is_torn`: it takes no further line, which
-        would continue the broken one, and can only be closed. Its torn tail is its collector's business.
+        If a partly written line cannot be removed either, the segment `is_torn`: it takes no further line, which would
+        continue the broken one, and can only be closed. The collector handles its torn tail.
         """
         if self.is_torn:
             raise StoreError(f"the prediction log {self.path} ends in a broken line and takes no more")
@@ -95,7 +96,7 @@ class OpenSegment:
         return closed
 
     def discard(self) -> None:
-        """Remove the segment, whose lines nobody is to see. Raises StoreError."""
+        """Remove the segment with its lines. Raises StoreError."""
         try:
             try:
                 self.path.unlink(missing_ok=True)
@@ -123,7 +124,7 @@ def has_segments(log: Path, project: str) -> bool:
 
 
 def waiting_bytes(log: Path) -> int:
-    """Size of all segments of all models that were not collected yet, those being written among them."""
+    """Size of all segments of all models that have not been collected yet, including those being written."""
     size = 0
     for folder in log.glob("*/*/"):
         for path in _waiting(folder):
@@ -135,7 +136,7 @@ def waiting_bytes(log: Path) -> int:
 def close_abandoned(folder: Path) -> list[Path]:
     """Close the open segments in `folder` whose writers are dead; return their closed names.
 
-    What such a writer made and had not yet opened is removed. Raises StoreError.
+    Files that such a writer had created and not opened yet are removed. Raises StoreError.
     """
     try:
         for path in folder.glob(f"{_NEW}*{SUFFIX}"):
@@ -154,7 +155,7 @@ def closed_segments(folder: Path) -> list[Path]:
 
 
 def torn_tail(path: Path) -> bytes:
-    """What follows the last newline of a segment: empty, or the line its writer died over."""
+    """The bytes after the last newline of a segment: empty, or the line at which its writer died."""
     size = path.stat().st_size
     tail = b""
     with path.open("rb") as file:
@@ -173,7 +174,7 @@ def cut_tail(path: Path, length: int) -> None:
 
 
 def put_away(paths: Iterable[Path]) -> None:
-    """Move collected segments into `collected/` beside them, where they are as old as this moment."""
+    """Move collected segments into `collected/` next to them, with this time as their age."""
     for path in paths:
         target = path.parent / COLLECTED
         target.mkdir(exist_ok=True)
@@ -185,11 +186,11 @@ def put_away(paths: Iterable[Path]) -> None:
 
 
 def prune(folder: Path, keep: timedelta, most_bytes: int, now: float | None = None) -> int:
-    """Delete from `collected/` and `rejected/` of a model's `folder` what was put there longer ago than `keep`.
+    """Delete files from `collected/` and `rejected/` of a model's `folder` that were moved there longer ago than
+    `keep`.
 
-    Of the rest, the newest files that have `most_bytes` together stay. `now` is in seconds since 1970, unless given
-    those of the clock. What waits to be collected is not touched. Returns how many files were deleted. Raises
-    StoreError.
+    Of the rest, the newest files with `most_bytes` in total stay. `now` is in seconds since 1970, by default the
+    clock's. Segments that wait to be collected are not touched. Returns the number of deleted files. Raises StoreError.
     """
     oldest = (time.time() if now is None else now) - keep.total_seconds()
     deleted = total = 0
@@ -206,7 +207,7 @@ def prune(folder: Path, keep: timedelta, most_bytes: int, now: float | None = No
 
 @contextmanager
 def collecting(folder: Path) -> Iterator[None]:
-    """Hold the right to collect the segments in `folder`. Raises StoreError when another process has it."""
+    """Hold the lock for collecting the segments in `folder`. Raises StoreError if another process has it."""
     try:
         file = os.open(folder / ".collecting", os.O_WRONLY | os.O_CREAT, 0o644)
     except OSError as error:
@@ -231,12 +232,12 @@ def _closed_name(path: Path) -> Path:
 
 
 def _waiting(folder: Path) -> Iterator[Path]:
-    """The segments in a folder that were not collected yet, in no order."""
+    """The segments in a folder that have not been collected yet, in no order."""
     return (path for begin in (OPEN, CLOSED) for path in folder.glob(f"{begin}*{SUFFIX}"))
 
 
 def _closed_if_abandoned(path: Path) -> Path | None:
-    """Close an open segment whose writer is dead, and return its closed name; None where it lives."""
+    """Close an open segment whose writer is dead, and return its closed name; None if the writer lives."""
     try:
         file = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -251,14 +252,15 @@ def _closed_if_abandoned(path: Path) -> Path | None:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a new file whose maker did not come to open it."""
+    """Remove a new file whose writer never opened it."""
     with suppress(FileNotFoundError):  # opened by its maker, or removed, since we listed the folder
         if time.time() - path.stat().st_mtime > _NEW_SECONDS:
             path.unlink()
 
 
 def _kept(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """When each file in `collected/` and `rejected/` was put there (seconds since 1970), its size and path."""
+    """Each file in `collected/` and `rejected/`, with the time it was moved there (seconds since 1970), size and
+    path."""
     for name in (COLLECTED, REJECTED):
         for path in (folder / name).glob("*"):
             with suppress(FileNotFoundError):  # deleted by another run

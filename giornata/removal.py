@@ -1,6 +1,6 @@
-"""Removing a project for good: from Hive, from Cassandra, from the servers and from the prediction log.
+"""Removes a project for good: from Hive, from Cassandra, from the servers and from the prediction log.
 
-Its DAG runs that go on in Airflow are failed: without their DAG they would be running for ever.
+Its unfinished DAG runs in Airflow are marked as failed: without their DAG they would stay running for ever.
 """
 
 import shutil
@@ -36,15 +36,14 @@ _OF_MODELS = {
 
 
 class StillThereError(GiornataError):
-    """The project's folder is still there, so that its DAGs would bring back what is removed."""
+    """The project's folder still exists, so its DAGs would bring back what is removed."""
 
 
 def remove_project(settings: Settings, session: Session, project: str) -> Iterator[str]:
-    """Remove all that is stored of a project whose folder is gone; yields a line about each step when it is done.
+    """Remove all stored data of a project whose folder is gone; yields a line about each step when it is done.
 
-    Deployments go first, so that servers stop to answer for models that are about to vanish. A run that is
-    interrupted is completed by running it again. Raises StillThereError, before anything is removed, and
-    StoreError.
+    Deployments go first, so that servers stop answering for models that are about to be deleted. After an interruption,
+    running it again completes it. Raises StillThereError, before anything is removed, and StoreError.
     """
     check_folder_is_gone(settings, project)
 
@@ -75,7 +74,7 @@ def remove_project(settings: Settings, session: Session, project: str) -> Iterat
 
 
 def check_folder_is_gone(settings: Settings, project: str) -> None:
-    """Raise StillThereError where the project's folder is there. Raises InvalidNameError for no project's name."""
+    """Raise StillThereError if the project's folder exists. Raises InvalidNameError for an invalid project name."""
     check_project_name(project)
     folder = settings.projects / project
     if folder.exists():
@@ -85,8 +84,8 @@ def check_folder_is_gone(settings: Settings, project: str) -> None:
 
 
 def check_is_known(settings: Settings, session: Session, airflow: AirflowApi | None, project: str) -> None:
-    """Raise NotFoundError, with the nearest name of which something is, where nothing is stored of a project and
-    Airflow, if it can be asked, runs nothing of it."""
+    """Raise NotFoundError, with the nearest known name, if nothing is stored of a project and Airflow, if it answers,
+    has no unfinished runs of it."""
     known = _projects(session)
     if project in known or (settings.prediction_log / project).exists():
         return
@@ -102,7 +101,7 @@ def check_is_known(settings: Settings, session: Session, airflow: AirflowApi | N
 
 
 def fail_runs(airflow: AirflowApi, project: str) -> int:
-    """Fail the runs of a project's DAGs that go on or wait; returns how many. Raises AirflowError."""
+    """Mark the running and queued runs of a project's DAGs as failed; returns how many. Raises AirflowError."""
     failed: set[tuple[str, str]] = set()
     while runs := _unfinished_runs(airflow, project) - failed:
         for dag_id, run_id in runs:
@@ -113,7 +112,7 @@ def fail_runs(airflow: AirflowApi, project: str) -> int:
 
 
 def _unfinished_runs(airflow: AirflowApi, project: str) -> set[tuple[str, str]]:
-    """DAG and name of unfinished runs of a project, of the first of them where they are many."""
+    """DAG and name of unfinished runs of a project; only the first ones if they are many."""
     ours = f"{project}."
     asked = {"state": _UNFINISHED, "dag_id_prefix_pattern": ours, "limit": _RUNS_AT_ONCE}
     found = airflow.call("GET", "/dags/~/dagRuns", params=asked)["dag_runs"]
@@ -121,7 +120,7 @@ def _unfinished_runs(airflow: AirflowApi, project: str) -> set[tuple[str, str]]:
 
 
 def _projects(session: Session) -> set[str]:
-    """The projects that Cassandra has something of."""
+    """The projects with data in Cassandra."""
     try:
         models = [row.model for row in session.execute("SELECT model FROM giornata.model_versions")]
         for table, key in {**_OF_MODELS, "deployments": ("model", "tag")}.items():
@@ -142,7 +141,7 @@ def _projects(session: Session) -> set[str]:
 
 
 def _delete(session: Session, table: str, key: tuple[str, ...], is_ours: Callable[[str], bool]) -> int:
-    """Delete the partitions of a table whose first key column is ours; returns how many."""
+    """Delete the partitions of a table whose first key column belongs to the project; returns how many."""
     columns = ", ".join(key)
     found = [
         row for row in session.execute(f"SELECT DISTINCT {columns} FROM giornata.{table}") if is_ours(row[0])
@@ -156,9 +155,9 @@ def _delete(session: Session, table: str, key: tuple[str, ...], is_ours: Callabl
 
 
 def _delete_statistics(session: Session, project: str) -> None:
-    """Delete the statistics of our features, of the groups that were pushed: no group has some before it was.
+    """Delete the statistics of the project's features, for the groups that were pushed: no group has some before.
 
-    The table itself is not searched: Cassandra 5.0 fails a SELECT DISTINCT over deleted ranges of rows, which every
+    The table itself is not scanned: Cassandra 5.0 fails a SELECT DISTINCT over deleted ranges of rows, which every
     replacement of a day leaves behind.
     """
     delete = session.prepare("DELETE FROM giornata.feature_statistics WHERE project = ? AND group_name = ?")
@@ -168,7 +167,8 @@ def _delete_statistics(session: Session, project: str) -> None:
 
 
 def _delete_versions(session: Session, is_ours: Callable[[str], bool]) -> int:
-    """Delete the versions of our models: the row that makes one visible first, then the chunks of its bundle."""
+    """Delete the versions of the project's models: the row that makes one visible first, then the chunks of its
+    bundle."""
     rows = session.execute("SELECT uuid, model, bundle_sha256 FROM giornata.model_versions")
     found = [row for row in rows if is_ours(row.model)]
     version = session.prepare("DELETE FROM giornata.model_versions WHERE uuid = ?")

@@ -1,7 +1,7 @@
-"""From a bundle to predictions: features, choice of the part, model. The same for one row and for columns.
+"""Predicts from a bundle: features, choice of the part, model. The same for one row and for columns.
 
-This is the only way in which Giornata predicts, in evaluation, batch, online and as a library. Importing it
-takes neither Polars nor XGBoost; they come with the first columns and the first model.
+This is the only way in which Giornata predicts: in evaluation, in batch, online and as a library. Importing it loads
+neither Polars nor XGBoost; they come with the first columns and the first model.
 """
 
 import dataclasses
@@ -44,9 +44,9 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """An answer, and which part of the model, on which level of the partition tree, gave it.
+    """A prediction, and which part of the model, on which level of the partition tree, gave it.
 
-    `value` is a number, or the likeliest class; `outputs` are all numbers of an answer that has several, by name.
+    `value` is a number, or the likeliest class; `outputs` are all numbers of a prediction that has several, by name.
     """
 
     value: float | str
@@ -56,10 +56,10 @@ class Prediction:
 
 
 class Scorer:
-    """Answers with the model of a bundle. Immutable; several threads may ask at once."""
+    """Predicts with the model of a bundle. Immutable; several threads may use it at once."""
 
     def __init__(self, bundle: Bundle):
-        """Make the features and the models of `bundle` ready. Raises BundleError when its parts cannot be read."""
+        """Prepare the features and the models of `bundle`. Raises BundleError if its parts cannot be read."""
         self._bundle = bundle
         with _told("its features cannot be read"):
             self._features = CompiledFeatures.from_json(dict(bundle.features))
@@ -76,12 +76,12 @@ class Scorer:
 
     @property
     def version(self) -> ModelVersion:
-        """The record of the version that answers, without its reports."""
+        """The record of the version, without its reports."""
         return self._bundle.version
 
     @property
     def signature(self) -> Signature:
-        """What a row must hold."""
+        """The inputs that a row must have."""
         return self.version.signature
 
     @property
@@ -90,7 +90,8 @@ class Scorer:
         return input_columns(self.signature)
 
     def rows(self, rows: Sequence[Mapping[str, object]]) -> list[Prediction]:
-        """One prediction a row. A row maps each of `inputs` to its value, missing ones to None; more is ignored."""
+        """One prediction per row. A row maps each of `inputs` to its value, missing ones to None; other keys are
+        ignored."""
         matrix = matrix_of_rows([self._features.row(row) for row in rows])
         if self._partition is None:
             positions = [0] * len(rows)
@@ -105,8 +106,8 @@ class Scorer:
         ]
 
     def columns(self, frame: "pl.DataFrame") -> "pl.DataFrame":
-        """`prediction` (float, or str where it is a class), `part` and `level` (str) for each row of a frame that
-        holds the columns `inputs`; with them `outputs` (JSON of all numbers by name) where an answer has several."""
+        """`prediction` (float, or str for a class), `part` and `level` (str) for each row of a frame that holds the
+        columns `inputs`; also `outputs` (JSON of all numbers by name) if a prediction has several."""
         import polars as pl
 
         answers, positions = self.answers(frame)
@@ -124,19 +125,19 @@ class Scorer:
         )
 
     def answers(self, frame: "pl.DataFrame") -> tuple[Predictions, list[int]]:
-        """The numbers of the answers to the rows of a frame as in `columns`, a row each (a number each where there is
-        but one), and the places of the parts of the bundle that gave them."""
+        """The predictions for the rows of a frame as in `columns`, one array row each (a number each if there is only
+        one), and the positions of the bundle's parts that gave them."""
         positions = self._positions(frame)
         return self._predict(matrix_of_columns(self._features.columns(frame)), positions), positions
 
     def unpartitioned(self) -> "Scorer":
-        """The same version answering everything by its root."""
+        """The same version predicting everything by its root."""
         return Scorer(
             dataclasses.replace(self._bundle, partition=None, parts=self._bundle.parts[:1], self_test=())
         )
 
     def check_self_test(self) -> None:
-        """Ask the rows that the bundle carries. Raises BundleError where an answer is not the recorded one's bits."""
+        """Predict for the self-test rows of the bundle. Raises BundleError if a prediction differs in any bit."""
         with _told("its self-test cannot be asked"):
             rows = [_typed(row.inputs, self.inputs) for row in self._bundle.self_test]
             answers = self.rows(rows)
@@ -149,9 +150,11 @@ class Scorer:
                 )
 
     def check_parts(self) -> None:
-        """Let each part answer a row that has nothing. Raises BundleError where that is no answer of the version's.
+        """Predict with each part for a row without values. Raises BundleError if that fails or is not a valid
+        prediction.
 
-        It takes as long as reading the parts does: for the first time that a bundle is opened on a machine.
+        It takes as long as reading the parts does, and is meant for the first time that a bundle is opened on a
+        machine.
         """
         nothing = np.full((1, len(self._features.trees)), np.nan, np.float32)
         shape = (1, len(self._outputs)) if self._outputs else (1,)
@@ -198,7 +201,7 @@ def input_columns(signature: Signature) -> dict[str, str]:
 
 
 def inputs_of(signature: Signature) -> Inputs:
-    """What a version with this signature reads, as the feature stores are asked for it."""
+    """The inputs of a version with this signature, in the form in which the feature stores take them."""
     return Inputs(
         row={name: column.type for name, column in signature.inputs.items()},
         store={
@@ -208,14 +211,14 @@ def inputs_of(signature: Signature) -> Inputs:
 
 
 def matrix_of_rows(rows: Sequence[Sequence[object]]) -> Matrix:
-    """The matrix of final features that are Python values: None is NaN, False and True are 0 and 1."""
+    """The matrix of final features given as Python values: None is NaN, False and True are 0 and 1."""
     return _to_float32(np.array(rows, np.float64, ndmin=2))
 
 
 def matrix_of_columns(frame: "pl.DataFrame") -> Matrix:
-    """The matrix of final features that are columns: the same numbers as `matrix_of_rows` of their values.
+    """The matrix of final features given as columns: the same numbers as `matrix_of_rows` gives for their values.
 
-    Raises DataError when a feature is neither a number nor a truth value.
+    Raises DataError if a feature is neither a number nor a bool.
     """
     import polars as pl
 
@@ -228,7 +231,7 @@ def matrix_of_columns(frame: "pl.DataFrame") -> Matrix:
 
 
 def with_self_test(bundle: Bundle, rows: Iterable[Mapping[str, object]]) -> Bundle:
-    """`bundle` with these rows and the answers to them, for servers to compare with their own."""
+    """`bundle` with these rows and the predictions for them, for servers to compare with their own."""
     scorer = Scorer(bundle)
     inputs = [{name: _plain(row[name]) for name in scorer.inputs} for row in rows]
     answers = scorer.rows([_typed(row, scorer.inputs) for row in inputs])
@@ -241,7 +244,7 @@ def with_self_test(bundle: Bundle, rows: Iterable[Mapping[str, object]]) -> Bund
 
 @contextmanager
 def _told(what: str) -> Iterator[None]:
-    """Raise whatever the content of a bundle makes the block raise as a BundleError, which says what failed."""
+    """Raise any error that a bundle's content causes in the block as a BundleError that says what failed."""
     try:
         yield
     except (BundleError, OSError, MemoryError):

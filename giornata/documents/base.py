@@ -1,4 +1,4 @@
-"""What all documents have in common: the strict pydantic base and the scalar types of YAML values."""
+"""What all documents share: the strict pydantic base and the scalar types of YAML values."""
 
 import re
 import unicodedata
@@ -36,7 +36,7 @@ TableColumnType = Literal[
 ]
 
 LONGEST_DURATION = timedelta(days=36_500)
-"""A century: calendars and computers can still count so far from every moment that data is of."""
+"""A century: dates so far from any data are still valid everywhere."""
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _SHORT_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
@@ -54,12 +54,12 @@ _LONGEST = {month: 29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31 fo
 
 
 WRITTEN = {"written": True}
-"""The context in which pydantic validates what a person has written. A record is validated without it: what was once
-accepted, trained and deployed is not refused by a rule that came later."""
+"""The context in which pydantic validates what a person has written. A record is validated without it: a document that
+was accepted, trained and deployed is not refused because of a newer rule."""
 
 
 def _as_written(check: Callable[[Any], Any]) -> AfterValidator:
-    """A validator of what a person has written: it gives what `check` makes of a value, which raises ValueError."""
+    """A validator for documents that a person has written. `check` returns the value to use, or raises ValueError."""
 
     def validate(value: Any, info: ValidationInfo) -> Any:
         return check(value) if info.context == WRITTEN else value
@@ -68,9 +68,9 @@ def _as_written(check: Callable[[Any], Any]) -> AfterValidator:
 
 
 class MisplacedError(GiornataError, ValueError):
-    """A validator's error about one part of what it validates; `place` is the path to it, of keys and indexes.
+    """A validator's error about one part of a value; `place` is the path to it, of keys and indexes.
 
-    It is a ValueError, too, since pydantic collects no others.
+    It is also a ValueError, since pydantic only collects those.
     """
 
     def __init__(self, place: tuple[Hashable, ...], message: str):
@@ -79,7 +79,7 @@ class MisplacedError(GiornataError, ValueError):
 
 
 def _parse(type_: type, parse: Callable[[str], Any]) -> BeforeValidator:
-    """A validator that reads text by `parse` and leaves values of `type_` as they are."""
+    """A validator that parses text and leaves values of `type_` as they are."""
 
     def read(value: object) -> object:
         if isinstance(value, type_):
@@ -98,7 +98,7 @@ def parse_duration(text: str) -> timedelta:
 
 
 def check_duration(duration: timedelta) -> timedelta:
-    """The duration, unless it is longer than LONGEST_DURATION: then ValueError."""
+    """The duration. Raises ValueError if it is longer than LONGEST_DURATION."""
     if duration > LONGEST_DURATION:
         most = f"a duration has {LONGEST_DURATION.days}d (a century) at most"
         raise ValueError(f"'{format_duration(duration)}' is too long: {most}")
@@ -149,7 +149,7 @@ def check_schedule(text: str) -> str:
 
 
 def _numbers(field: str, low: int, high: int) -> Iterator[int]:
-    """What a checked field of a cron line stands for."""
+    """The numbers that a checked field of a cron line stands for."""
     for item in field.split(","):
         span, _, step = item.partition("/")
         first, _, last = span.replace("*", f"{low}-{high}").partition("-")
@@ -178,7 +178,7 @@ def _check_characters(text: str) -> str:
 
 
 def check_mail(text: str) -> str:
-    """The address as mail servers take it, its domain in ASCII. Raises ValueError for what is none."""
+    """The address in the form that mail servers take, its domain in ASCII. Raises ValueError if it is not one."""
     from email_validator import EmailSyntaxError, EmailUndeliverableError, validate_email
 
     try:

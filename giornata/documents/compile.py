@@ -22,7 +22,7 @@ _LEVEL_TYPES = ("str", "int", "bool")
 
 
 class CompiledModel(NamedTuple):
-    """A model's features and, by level finest first, its partition, ready to be fitted and run."""
+    """A model's features and, by level finest first, its partition, ready to be fitted."""
 
     features: "CompiledFeatures"
     partition: "CompiledFeatures | None"
@@ -72,7 +72,8 @@ def _schema(
 
 
 def _not_known_yet(table: Table, asked: str) -> dict[str, str]:
-    """The columns whose value is not there yet when a model is asked, each with why no expression may read it."""
+    """Columns whose value is not known yet at the model's event time, with the reason why no expression may read
+    them."""
     return {
         column: f"is known at {known}, but this model is asked at {asked}: it would see the future"
         for column, known in table.known_at.items()
@@ -81,10 +82,9 @@ def _not_known_yet(table: Table, asked: str) -> dict[str, str]:
 
 
 def compile_problems(drafts: Drafts) -> Iterator[Problem]:
-    """Every error in the expressions of the models, at its place in the YAML file.
+    """All mistakes in the expressions of the models, at their positions in the YAML file.
 
-    A model is passed over while its table, a feature group it names or the functions it calls are themselves broken:
-    what they are is then unknown.
+    A model is skipped while its table, a feature group it names or the functions it calls have mistakes themselves.
     """
     broken = _broken_groups(drafts)
     for name, model in drafts.models.valid.items():
@@ -101,7 +101,7 @@ def compile_problems(drafts: Drafts) -> Iterator[Problem]:
 
 
 def _broken_groups(drafts: Drafts) -> set[str]:
-    """What expressions call the groups of which it is a problem already what they are or what they are looked up by."""
+    """Names, as in expressions, of the groups whose own document or key columns have mistakes."""
     return {
         group_version(name)[0]
         for name in drafts.groups.files
@@ -151,7 +151,7 @@ def _compiled(
     file: YamlFile,
     schema: "Schema",
 ) -> Generator[Problem, None, "CompiledFeatures | None"]:
-    """What is wrong in the expressions that have a place; returns them compiled when nothing is."""
+    """The compiled expressions at some positions, or None after adding their mistakes to the problems."""
     from dsl import LanguageErrors, compile_features
 
     try:
@@ -170,7 +170,7 @@ def _type_problems(
     wanted: tuple[str, ...],
     file: YamlFile,
 ) -> Iterator[Problem]:
-    """The expressions whose values a model or a partition cannot take; `names` are those that people know."""
+    """Expressions whose values a model or a partition cannot use; `names` are their names for messages."""
     for (key, type_), name in zip(types.items(), names, strict=True):
         if type_ not in wanted:
             hint = "wrap it in vocabulary(…)" if type_ == "str" else ""

@@ -1,11 +1,11 @@
-"""Features of models that count events and are null, where a person may expect 0, as long as no row is known."""
+"""Finds features that count events and are null, not 0, for entities without rows."""
 
 from giornata.documents.compile import compile_model
 from giornata.documents.project_documents import ProjectDocuments
 
 
 def null_counts(documents: ProjectDocuments) -> list[str]:
-    """One line for each model that reads a count of a sliding window, and lets its null be its feature's."""
+    """One line for each model that reads a count of a sliding window without replacing its null."""
     lines = []
     for name in documents.models:
         nulls = compile_model(documents, name).features.store_nulls

@@ -1,4 +1,4 @@
-"""The source of a model's own class, `models/<module>.py`: read, with its mistakes at their places. Not run here."""
+"""Reads the source of a model's own class, `models/<module>.py`, and finds mistakes in it. The file is not run."""
 
 import ast
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def read_code(folder: Path, path: str) -> CustomCode:
 
 
 def code_problems(folder: Path, path: str, shown: str) -> Iterator[Problem]:
-    """What is wrong with the file of the class `module.Class`, which is there; `shown` is how messages name it."""
+    """The mistakes in the file of the class `module.Class`, which exists; `shown` is the file's name for messages."""
     try:
         code = read_code(folder, path)
         tree = parse_python(code.source, shown)

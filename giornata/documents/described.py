@@ -1,4 +1,4 @@
-"""Which models there are documents of, whether these are in order or not."""
+"""Checks that a project or a model has a document, valid or not."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from giornata.names import Name
 
 
 def check_project_is_described(folder: Path, project: str) -> None:
-    """Raise NotFoundError, with the nearest name, where `folder` has no project of this name."""
+    """Raise NotFoundError, with the nearest name, if `folder` has no project with this name."""
     projects = {path.parent.name for path in folder.glob("*/project.yaml")}
     if project not in projects:
         hint = did_you_mean(project, projects)
@@ -16,7 +16,7 @@ def check_project_is_described(folder: Path, project: str) -> None:
 
 
 def check_is_described(folder: Path, model: Name) -> None:
-    """Raise NotFoundError, with the nearest name, where the projects in `folder` have no document of a model."""
+    """Raise NotFoundError, with the nearest name, if no project in `folder` has a document of the model."""
     check_project_is_described(folder, model.project)
     described = {path.stem for path in (folder / model.project / "models").glob("*.yaml")}
     if model.name not in described:

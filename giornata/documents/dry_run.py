@@ -1,8 +1,8 @@
-"""What is tried out of projects when they are checked: their Python files, their functions, their expectations.
+"""Runs parts of projects to check them: their Python files, their functions, their expectations.
 
-All of it happens in one process beside this one (`jobs/check_code.py`), where each has its time; code that ends that
-process, or that cannot be ended otherwise, costs a new one for what is left. So whatever a file does, the check of
-the others goes on. What Great Expectations takes is remembered, because it takes seconds to be loaded.
+All of it happens in one other process (`jobs/check_code.py`), with a time limit for each task; code that ends that
+process, or that cannot be stopped otherwise, costs a new process for the remaining tasks. So no file keeps the others
+from being checked. Results about expectations are remembered, because Great Expectations takes seconds to load.
 """
 
 import hashlib
@@ -33,16 +33,16 @@ ROOT = Path(__file__).resolve().parents[2]
 JOB = ROOT / "jobs" / "check_code.py"
 
 STARTING, EACH = 120.0, 70.0
-"""Seconds that the process may take to start, and then for each thing it tries out, before it is ended from outside."""
+"""Seconds that the process may take to start, and then for each task, before it is killed."""
 COMPUTING = 10.0
-"""Seconds of computing after which a thing that is tried out is ended, with the line that it has come to."""
+"""CPU seconds after which a task is stopped, with the line that it has reached."""
 MOST_PROCESSES = 5
 
 _ENGINE = "great_expectations"
 
 
 class Trials(NamedTuple):
-    """What was found, by project, and in words what could not be tried out."""
+    """The findings by project, and in words what could not be checked."""
 
     findings: dict[str, list[Finding]]
     skipped: list[str]
@@ -50,7 +50,7 @@ class Trials(NamedTuple):
 
 @dataclass(frozen=True)
 class _Task:
-    """One thing to try out: what the process is told, and the file that it is in (at `place`, of a document)."""
+    """One task: the message to the process, and the file to check (for a document, at `place`)."""
 
     project: str
     told: Mapping[str, Any]
@@ -59,7 +59,7 @@ class _Task:
 
 
 def try_out(projects: Sequence[ProjectDocuments], memory: Path | None) -> Trials:
-    """Try out what there is in projects; what expectations take is remembered in the file `memory`, if any."""
+    """Run all checks of these projects; results about expectations are remembered in the file `memory`, if given."""
     findings: dict[str, list[Finding]] = {project.name: [] for project in projects}
     if not JOB.is_file():
         return Trials(findings, [f"there is no {JOB}: this installation of Giornata lacks its jobs"])
@@ -117,7 +117,7 @@ def _told(project: ProjectDocuments, expectation: Expectation) -> Mapping[str, A
 
 
 class _Known:
-    """What this version of Great Expectations said of arguments before, by their digest."""
+    """Known results of this version of Great Expectations about arguments, by their digest."""
 
     def __init__(self, file: Path | None):
         self._file = file
@@ -132,16 +132,16 @@ class _Known:
         self._new = False
 
     def faults(self, told: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """What is wrong with an expectation; None where it is not known."""
+        """The mistakes in an expectation; None if unknown."""
         return self._said.get(_digest(told))
 
     def remember(self, told: Mapping[str, Any], faults: list[dict[str, Any]]) -> None:
-        """Know from now on what is wrong with an expectation."""
+        """Remember the mistakes in an expectation."""
         self._said[_digest(told)] = faults
         self._new = True
 
     def keep(self) -> None:
-        """Write what is known, where that can be."""
+        """Write what is known, if possible."""
         if not self._file or not self._new:
             return
         with suppress(OSError):
@@ -157,7 +157,8 @@ def _digest(told: Mapping[str, Any]) -> str:
 
 
 def _run(tasks: Sequence[Mapping[str, Any]], skipped: list[str]) -> dict[int, list[dict[str, Any]]]:
-    """What is wrong with each task, by its place; of those that were not done nothing, which `skipped` tells."""
+    """The mistakes found by each task, by its position; tasks that were not done have none, and `skipped` names
+    them."""
     done: dict[int, list[dict[str, Any]]] = {}
     left = list(range(len(tasks)))
     for _ in range(MOST_PROCESSES):
@@ -206,7 +207,7 @@ def _process(tasks: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], 
 
 
 def _finding(fault: Mapping[str, Any], task: _Task) -> Finding:
-    """A fault at its place in a file of the project."""
+    """A fault at its position in a file of the project."""
     certain = "missing" not in fault
     if task.place:
         return Finding(_of_expectation(fault, task), certain)

@@ -1,6 +1,6 @@
-"""The expectations of Great Expectations that a feature group may state, with their arguments.
+"""The expectations of Great Expectations that a feature group may use, with their arguments.
 
-Held as a table, so that documents are checked without importing Great Expectations, which takes seconds.
+They are listed here so that documents can be checked without importing Great Expectations, which takes seconds.
 """
 
 from typing import Any, NamedTuple
@@ -9,7 +9,8 @@ _BOUNDS = ("min_value", "max_value", "strict_min", "strict_max")
 
 
 class Signature(NamedTuple):
-    """Arguments of an expectation; `by_row`: whether single rows meet it, so that others can be kept out."""
+    """Arguments of an expectation; `by_row` says whether it is about single rows, so that failing rows can be
+    quarantined."""
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()

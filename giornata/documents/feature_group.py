@@ -1,7 +1,7 @@
 """The document of a feature group: `features/<name>.yaml`.
 
-Its rows come from one of three sources: the query `features/<name>.sql` beside it, the function in
-`features/<name>.py`, or sliding windows over events that the document itself states.
+Its rows come from one of three sources: the query `features/<name>.sql` next to it, the function in
+`features/<name>.py`, or sliding windows over events, declared in the document itself.
 """
 
 import json
@@ -26,7 +26,7 @@ ENTITY_TYPES = frozenset({"str", "int"})
 
 Policy = Literal["fail", "quarantine", "warn"]
 Source = Literal["query", "function", "windows"]
-"""Where the rows of a group come from: `<name>.sql`, `<name>.py`, or the windows in its document."""
+"""Source of a group's rows: `<name>.sql`, `<name>.py`, or the windows in its document."""
 
 # The types of column that each function of a window takes, and what it gives; a bool is 0 or 1 in a sum or mean.
 _SCALARS = ("int", "float", "bool", "str", "timestamp")
@@ -44,7 +44,7 @@ _RESULTS |= dict.fromkeys(("max", "last"), _RESULTS["min"])
 class Events(Document):
     """The rows of a table as events: each happens to the entity in its own columns, at the moment in column `time`.
 
-    A row may be filed (lie in the table under a day) up to `filed_ahead` before its event happens.
+    The partition day of a row may lie up to `filed_ahead` before its event.
     """
 
     table: str
@@ -53,9 +53,9 @@ class Events(Document):
 
 
 class Window(Document):
-    """One function of a column over the events of the last `over`: `{mean: arr_delay, over: 6h}`.
+    """One aggregate of a column over the events of the last `over`: `{mean: arr_delay, over: 6h}`.
 
-    `share` is which quantile: 0.5 is the median.
+    `share` says which quantile: 0.5 is the median.
     """
 
     count: str | None = None
@@ -83,22 +83,22 @@ class Window(Document):
 
     @property
     def function(self) -> str:
-        """Its name: count, sum, mean, min, max, last, distinct or quantile."""
+        """Name of the aggregate: count, sum, mean, min, max, last, distinct or quantile."""
         return next(name for name in _RESULTS if getattr(self, name) is not None)
 
     @property
     def column(self) -> str:
-        """The column of the events that it is a function of."""
+        """The column of the events that is aggregated."""
         column: str = getattr(self, self.function)
         return column
 
     def types(self) -> dict[str, ColumnType]:
-        """The types that its column may have, and of each the type of what it gives."""
+        """The types that the column may have, with the type of the result for each."""
         return _RESULTS[self.function]
 
 
 class Feature(Document):
-    """One feature: its type and what it means, with its unit; in a group of windows also its window."""
+    """One feature: type and meaning, with its unit; in a group of sliding windows also its window."""
 
     type: ColumnType
     description: Text
@@ -106,10 +106,10 @@ class Feature(Document):
 
 
 class Expectation(Document):
-    """An expectation of Great Expectations and what happens when rows do not meet it.
+    """An expectation of Great Expectations and what happens when rows fail it.
 
-    Written as `{expect_…: {arguments}, policy: …}`. `fail` stops the materialisation, `quarantine` keeps the
-    offending rows out and goes on, `warn` only records the result.
+    Written as `{expect_…: {arguments}, policy: …}`. `fail` stops the materialisation, `quarantine` sets the failing
+    rows aside and continues, `warn` only records the result.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Expectation(Document):
 
     @property
     def arguments_text(self) -> str:
-        """Its arguments as JSON, keys in order: with name and policy, what tells it from others."""
+        """Its arguments as JSON, keys in order; with name and policy they identify an expectation."""
         return json.dumps(self.arguments, sort_keys=True, default=str)
 
     @model_serializer
@@ -140,7 +140,7 @@ class Expectation(Document):
 
 
 def _share_of(name: str, argument: str, value: object) -> object:
-    """The value of an expectation's argument; where that is a number, a percentage is the share that it is."""
+    """The value of an expectation's argument; a percentage is converted if the argument is a number."""
     if argument not in ("mostly", "min_value", "max_value"):
         return value
     try:
@@ -152,15 +152,13 @@ def _share_of(name: str, argument: str, value: object) -> object:
 class FeatureGroup(Document):
     """Features of an entity over time, from one source: a query, a function, or windows over `events`.
 
-    `entity` names the key columns and their types. `ttl` is the age beyond which a value counts as missing
-    (None: never). `schedule` is when the group is computed (None: on request, with the project's data).
-    `history` is how far back from its newest published day the group can be asked online about the past; a group
-    without `ttl` does not age and is online as a whole.
-    `sla` is how long after its end a day (UTC) must be published (None: nobody waits for it).
-    `looks_back` is how much older than a row what a query or function reads for it may be (None: it is of the
-    row's own day); windows say it themselves.
-    `same_meaning` are the digests of sources that mean the same, as `giornata check` names them: what was learned from
-    one of them may be answered from another.
+    `entity` maps the key columns to their types. `ttl` is the age beyond which a value counts as missing (None: never).
+    `schedule` is when the group is computed (None: with the project's data). `history` is how far back from its newest
+    published day requests can ask online; a group without `ttl` does not expire and is online as a whole. `sla` is how
+    long after its end a day (UTC) must be published (None: no limit). `looks_back` is how far before a row's time its
+    query or function reads (None: only the row's own day); for windows it follows from the windows. `same_meaning` are
+    digests of sources with the same meaning, as `giornata check` prints them: a version trained on one of them may be
+    served from another.
     """
 
     description: Text
@@ -178,7 +176,7 @@ class FeatureGroup(Document):
 
     @property
     def longest_window(self) -> timedelta:
-        """How far back the longest window reaches; zero where there is none."""
+        """The length of the longest window; zero without windows."""
         return max(
             (found.window.over for found in self.features.values() if found.window), default=timedelta()
         )

@@ -1,4 +1,4 @@
-"""The documents of a project while they are being checked: the files, and those that are valid so far."""
+"""The documents of a project while they are being checked: the files, and the valid ones among them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ D_co = TypeVar("D_co", covariant=True)
 class Documents(Generic[D_co]):
     """All files of one kind by name, and the documents of those that are valid in themselves.
 
-    A name in `files` alone exists but says nothing reliable, so references to it are not judged further.
+    A name that is only in `files` exists but has no reliable content, so references to it are not checked further.
     """
 
     files: Mapping[str, YamlFile]
@@ -31,7 +31,7 @@ class Documents(Generic[D_co]):
 class Drafts:
     """The documents of a project before the references between them are checked.
 
-    `udfs` are its functions, None where it has none; `has_broken_udfs` tells that their file is not in order.
+    `udfs` are its functions, None if it has none; `has_broken_udfs` says that their file has mistakes.
     """
 
     folder: Path

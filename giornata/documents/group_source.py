@@ -1,4 +1,4 @@
-"""What gives a feature group its rows, as text: the query or the code beside its document, and what that imports."""
+"""The source of a feature group as text: the query or the code next to its document, with imported project files."""
 
 import ast
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ __all__ = ["GroupSource", "read_source"]
 
 
 class GroupSource(Document):
-    """The kind of source of a group, and its files by their path in the project; of windows there are none."""
+    """The kind of source of a group, and its files by their path in the project; windows have none."""
 
     kind: Source
     files: dict[str, str] = Field(default_factory=dict)
 
 
 def read_source(documents: "ProjectDocuments", group: str) -> GroupSource:
-    """The source of a group as it is now. Raises NotFoundError."""
+    """The current source of a group. Raises NotFoundError."""
     kind = documents.source(group)
     if kind == "windows":
         return GroupSource(kind=kind)
@@ -38,7 +38,7 @@ def read_source(documents: "ProjectDocuments", group: str) -> GroupSource:
 
 
 def _read_code(folder: Path, path: PurePosixPath, files: dict[str, str]) -> None:
-    """Add a file of the project and those of the project that it imports to `files`."""
+    """Add a project file, and the project files that it imports, to `files`."""
     file = folder / path
     if str(path) in files or not file.is_file():
         return
@@ -52,7 +52,7 @@ def _read_code(folder: Path, path: PurePosixPath, files: dict[str, str]) -> None
 
 
 def _imported(tree: ast.Module, path: PurePosixPath) -> Iterator[PurePosixPath]:
-    """Where the relative imports of a file may lead to: modules, or names in them."""
+    """The possible targets of a file's relative imports: modules, or names in them."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom) or not 0 < node.level <= len(path.parents):
             continue

@@ -1,4 +1,4 @@
-"""Loads the documents of a project folder, reporting everything that is wrong in them at once."""
+"""Loads the documents of a project folder and reports all mistakes in them at once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,9 +26,9 @@ D = TypeVar("D", bound=BaseModel)
 
 
 def load_projects(root: Path) -> dict[str, ProjectDocuments | DocumentErrors]:
-    """Every project in the folder `root` by name: its documents, or what is wrong with them.
+    """Every project in the folder `root` by name: its documents, or the mistakes in them.
 
-    A project is a folder that holds `project.yaml`. Raises NotFoundError when `root` is not a folder.
+    A project is a folder that holds `project.yaml`. Raises NotFoundError if `root` is not a folder.
     """
     if not root.is_dir():
         raise NotFoundError(f"there is no folder of projects at {root}")
@@ -39,9 +39,8 @@ def load_projects(root: Path) -> dict[str, ProjectDocuments | DocumentErrors]:
 
 
 def load_or_problems(folder: Path) -> ProjectDocuments | DocumentErrors:
-    """The documents of the project in `folder`, or what is wrong with them, whatever that is: a project never keeps
-    those beside it from being read. Raises NotFoundError when there is no such folder.
-    """
+    """The documents of the project in `folder`, or what is wrong with them; even an unforeseen error is returned, so
+    that one project never keeps the others from being read. Raises NotFoundError if there is no such folder."""
     try:
         return load_project(folder)
     except DocumentErrors as errors:
@@ -97,7 +96,7 @@ def _read(kind: type[D], path: Path, folder: Path) -> tuple[YamlFile, D | None]:
 def _read_folder(
     kind: type[D], folder: Path, part: str, name_of: Callable[[str], str] = names.check_name
 ) -> Documents[D]:
-    """The documents in a folder; `name_of` says what a file's stem names, or raises InvalidNameError."""
+    """The documents in a folder; `name_of` turns a file's stem into a name, or raises InvalidNameError."""
     files: dict[str, YamlFile] = {}
     valid: dict[str, D] = {}
     for path in sorted((folder / part).glob("*.yaml")):
@@ -122,7 +121,7 @@ def _name_problems(folder: Path) -> list[Problem]:
 
 
 def _stray_files(folder: Path) -> list[Problem]:
-    """Files that look like documents and would be passed over in silence."""
+    """Files that look like documents but would be ignored silently."""
     problems = []
     for path in sorted(folder.glob("**/*.yml")):
         renamed = f"rename it {shown_path(path.with_suffix('.yaml')).rpartition('/')[2]}"

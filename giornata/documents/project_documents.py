@@ -1,4 +1,4 @@
-"""The documents of a project as they are used: its tables, feature groups, models, functions and classes."""
+"""The checked documents of a project: its tables, feature groups, models, functions and classes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,8 +28,8 @@ D = TypeVar("D", bound=BaseModel)
 class ProjectDocuments:
     """The checked documents of a project; the mappings are from name to document, `udfs` its functions if any.
 
-    Each version of a feature group is a group of its own here, `origin_weather` and `origin_weather_v2`.
-    `classes` are those of the models of type custom, by the model's name.
+    Each version of a feature group is a group of its own here, `origin_weather` and `origin_weather_v2`. `classes` are
+    those of the models of type custom, by the model's name.
     """
 
     name: str
@@ -62,13 +62,13 @@ class ProjectDocuments:
         return documents[name]
 
     def source(self, group: str) -> Source:
-        """Where the rows of a feature group come from. Raises NotFoundError."""
+        """The kind of source of a feature group's rows. Raises NotFoundError."""
         if self.group(group).events:
             return "windows"
         return "query" if self._query(group).is_file() else "function"
 
     def query(self, group: str) -> str:
-        """The text of the query of a feature group that has one. Raises DocumentErrors when it is no text."""
+        """The text of a feature group's query, if it has one. Raises DocumentErrors if the file is not text."""
         self.group(group)
         return read_text(self._query(group), shown_path(self._query(group)))
 
@@ -76,6 +76,6 @@ class ProjectDocuments:
         return self.folder / "features" / f"{names.group_file(group)}.sql"
 
     def has_loader(self, table: str) -> bool:
-        """Whether the project itself loads this table; if not, others fill it."""
+        """Whether the project itself loads this table; if not, something else fills it."""
         self.table(table)
         return (self.folder / "tables" / f"{table}.py").is_file()

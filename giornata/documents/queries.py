@@ -1,7 +1,7 @@
-"""The queries of feature groups held against the declared columns, by sqlglot and without Spark.
+"""Checks the queries of feature groups against the declared columns, with sqlglot and without Spark.
 
-Only what is certain is a problem: a column that none of the declared tables has from which it must come. What sqlglot
-cannot read, Spark may, and a table that nothing declares may be there: these are warnings.
+Only what is certain is an error: a column that is missing from all declared tables it could come from. A query that
+sqlglot cannot parse may be valid for Spark, and an undeclared table may exist: these are warnings.
 """
 
 import importlib.util
@@ -25,7 +25,7 @@ _GROUP_COLUMNS = ("event_time", "day")
 
 
 class Finding(NamedTuple):
-    """What was found in a file; what is no `certain` mistake is a warning."""
+    """A finding in a file; one that is not `certain` is a warning."""
 
     problem: Problem
     certain: bool
@@ -37,7 +37,7 @@ def can_read_queries() -> bool:
 
 
 def query_findings(documents: ProjectDocuments) -> Iterator[Finding]:
-    """What is wrong in the queries of a project, which `can_read_queries`."""
+    """The findings in the queries of a project; needs `can_read_queries`."""
     known = {name: {*table.columns, "day"} for name, table in documents.tables.items()}
     known |= {
         name: {*group.entity, *group.features, *_GROUP_COLUMNS} for name, group in documents.groups.items()
@@ -58,7 +58,7 @@ def _others(documents: ProjectDocuments) -> set[str]:
 
 
 class _Query:
-    """One query: its text, how messages call its file, and the columns of the tables that are declared."""
+    """One query: its text, the name of its file for messages, and the columns of the declared tables."""
 
     def __init__(self, text: str, shown: str, known: Mapping[str, set[str]], others: set[str]):
         self._text = text
@@ -67,7 +67,7 @@ class _Query:
         self._others = others
 
     def findings(self, wanted: list[str]) -> Iterator[Finding]:
-        """What is wrong in it; `wanted` are the columns that it is to give."""
+        """All findings in it; `wanted` are the columns that it has to return."""
         logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
         try:
             yield from self._of_tree(wanted)
@@ -117,7 +117,7 @@ class _Query:
                 yield Finding(self._at_node(column.this, message, hint), True)
 
     def _possible(self, scope: "Scope | None", table: str, named: set[str]) -> set[str] | None:
-        """The columns that a name can mean, lower case; None where it is not certain."""
+        """The columns that a name can mean, in lower case; None if that is not certain."""
         found = set(named)
         while scope:
             if table:

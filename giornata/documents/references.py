@@ -37,7 +37,7 @@ _PREDICTION_COLUMNS = (
 
 
 def reference_problems(drafts: Drafts) -> Iterator[Problem]:
-    """Every wrong reference in a project's documents, among those that are valid in themselves."""
+    """Every wrong reference in a project's documents, among the documents that are valid in themselves."""
     for name, table in drafts.tables.valid.items():
         yield from _table_problems(table, drafts.tables.files[name])
         loader = drafts.folder / "tables" / f"{name}.py"
@@ -104,7 +104,7 @@ def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:
 
 
 def _function_problems(path: Path, name: str, file: YamlFile) -> Iterator[Problem]:
-    """What is wrong in the Python file beside a document, which must have the function `name(spark, start, end)`."""
+    """Mistakes in the Python file next to a document, which must have the function `name(spark, start, end)`."""
     if not path.exists():
         return
     shown = str(Path(file.name).with_suffix(".py"))
@@ -121,7 +121,7 @@ def _function_problems(path: Path, name: str, file: YamlFile) -> Iterator[Proble
 
 
 def _source_problems(name: str, group: FeatureGroup, file: YamlFile, folder: Path) -> Iterator[Problem]:
-    """A group has one source of its rows: a query, a function or windows; and what is wrong in a query or function."""
+    """Mistakes in the source of a group: it has exactly one of query, function and windows, and that must be valid."""
     stem = names.group_file(name)
     query, function = folder / f"{stem}.sql", folder / f"{stem}.py"
     sources = [path.name for path in (query, function) if path.exists()]
@@ -306,7 +306,7 @@ def _class_problems(model: ModelSpec, file: YamlFile, folder: Path) -> Iterator[
 
 
 def _unused_classes(drafts: Drafts) -> Iterator[Problem]:
-    """Files that look like the class of a model and would be passed over in silence."""
+    """Files that look like the class of a model but would be ignored silently."""
     if drafts.models.files.keys() != drafts.models.valid.keys():
         return
     used = {code_file(model.class_) for model in drafts.models.valid.values() if model.class_}
@@ -424,7 +424,7 @@ def _alert_problems(model: ModelSpec, file: YamlFile, known: Sequence[str]) -> I
 def _unjudged(
     model: ModelSpec, alert: Alert, path: tuple[str | int, ...], file: YamlFile
 ) -> Iterator[Problem]:
-    """Why an alert would never be judged: nothing is ever measured of the answers that it watches."""
+    """Why an alert could never fire: nothing is measured of the predictions that it watches, or None."""
     modes = model.deploy.modes if model.deploy else ["batch", "online"]
     watched = f"{alert.metric} is measured of answers of the server" if alert.metric in SERVED else ""
     if watched and "online" not in modes:

@@ -1,4 +1,5 @@
-"""Copies of projects as they were, by what is in them: a run reads its own, whatever is edited meanwhile."""
+"""Copies of projects by their content, so that a run reads the documents it started with, whatever is edited
+meanwhile."""
 
 import hashlib
 import os
@@ -15,16 +16,16 @@ from giornata.errors import StoreError
 __all__ = ["KEPT", "changed_at", "digest_of", "prune", "snapshot"]
 
 KEPT = timedelta(days=30)
-"""How long a copy is kept that no run has asked for: longer than any run takes, with all its tries."""
+"""How long an unused copy is kept: longer than any run takes, with all its retries."""
 
 _COPIED = (".yaml", ".yml", ".sql", ".py")
 
 
 def snapshot(store: Path, folder: Path) -> Path:
-    """The copy of the project in `folder` as it is now, `<store>/<digest>/<project>`; made where it is not there yet.
+    """A copy of the project in `folder` as it is now, `<store>/<digest>/<project>`; reused if it exists.
 
-    Documents, queries and code are copied; what else lies in the folder is linked, and so is read as it is then.
-    Raises StoreError when the folder cannot be read or the copy not be written.
+    Documents, queries and code are copied. Other files are linked, so that their current content is read. Raises
+    StoreError if the folder cannot be read or the copy cannot be written.
     """
     try:
         documents = _documents(folder)
@@ -43,12 +44,12 @@ def snapshot(store: Path, folder: Path) -> Path:
 
 
 def digest_of(copy: Path) -> str:
-    """The digest by which a copy, as `snapshot` gives it, is kept."""
+    """The digest of a copy that `snapshot` returned."""
     return copy.parent.name
 
 
 def changed_at(folder: Path) -> datetime:
-    """When the documents of a project were last changed: written, renamed, put there or taken away."""
+    """When the documents of a project last changed: written, renamed, added or removed."""
     seconds = [0.0]
     for path in _walked(folder):
         with suppress(OSError):  # a file that has gone meanwhile, or a link to nowhere
@@ -57,7 +58,7 @@ def changed_at(folder: Path) -> datetime:
 
 
 def prune(store: Path, used: Collection[str]) -> None:
-    """Remove what is in `store` that was not asked for since KEPT, but for the entries named in `used`."""
+    """Remove copies in `store` that have not been used for KEPT, except those named in `used`."""
     oldest = time.time() - KEPT.total_seconds()
     for entry in store.iterdir() if store.is_dir() else ():
         if entry.name in used or entry.lstat().st_mtime >= oldest:
@@ -69,7 +70,7 @@ def prune(store: Path, used: Collection[str]) -> None:
 
 
 def _walked(folder: Path) -> Iterator[Path]:
-    """The folder, the folders in it, and the files that are copied; nothing that is hidden or made by Python."""
+    """The folder, the folders in it, and the files to copy; without hidden files and those that Python generates."""
     yield folder
     for place, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if _shown(name))

@@ -24,7 +24,7 @@ _ELSEWHERE = {
 
 
 def did_you_mean(wrong: object, known: Iterable[str]) -> str:
-    """What to write instead of `wrong`: the nearest of `known`, else all of them if they are few."""
+    """A hint in place of `wrong`: the nearest of `known`, or all of them if they are few."""
     names = sorted(set(known))
     elsewhere = _ELSEWHERE.get(str(wrong))
     if elsewhere in names:

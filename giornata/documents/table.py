@@ -11,10 +11,10 @@ from giornata.schema import Document
 class Table(Document):
     """A Hive table of the project's own data.
 
-    `key` names the columns that identify a row, `event_time` the timestamp column whose UTC date is the
-    partition `day`. `known_at` names, for a column whose value comes into being later than the rest of its
-    row, the timestamp column that says when; only a model asked at that moment may use it as a feature.
-    `planned` lists timestamp columns that are plans: known with the row, though the moment may lie ahead.
+    `key` names the columns that identify a row, `event_time` the timestamp column whose UTC date is the partition
+    `day`. `known_at` names, for a column whose value arrives later than the rest of its row, the timestamp column that
+    says when; only a model with that event time may use it as a feature. `planned` lists timestamp columns that hold
+    plans: known with the row although they may lie in the future.
     """
 
     description: Text

@@ -1,4 +1,4 @@
-"""The text files of a project, read alike whatever they hold: YAML, SQL and Python, and Python's syntax."""
+"""Reads the text files of a project (YAML, SQL, Python) in one way, and parses Python."""
 
 import ast
 import stat
@@ -15,16 +15,17 @@ _MARK = b"\xef\xbb\xbf"
 
 
 def shown_path(path: Path) -> str:
-    """How messages name a file: from the working directory when it lies below it, else in full; always printable."""
+    """The name of a file in messages: relative to the working directory if it lies below it, else in full; always
+    printable."""
     here = Path.cwd()
     text = (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_text(path: Path, shown: str) -> str:
-    """The text of a file in UTF-8, with line ends as `\\n` and without a byte order mark.
+    r"""The text of a file in UTF-8, with line ends as `\n` and without a byte order mark.
 
-    Messages call it `shown`. Raises DocumentErrors with one problem when it cannot be read as text.
+    `shown` is its name in messages. Raises DocumentErrors with one problem if it cannot be read as text.
     """
     raw = _read_bytes(path, shown).removeprefix(_MARK)
     try:
@@ -56,7 +57,7 @@ def _refused(shown: str, before: str, message: str, suggestion: str = "") -> Doc
 
 
 def parse_python(text: str, shown: str) -> ast.Module:
-    """The syntax tree of a Python file. Raises DocumentErrors with one problem when it is not Python."""
+    """The syntax tree of a Python file. Raises DocumentErrors with one problem if it is not valid Python."""
     try:
         return ast.parse(text)
     except SyntaxError as error:
@@ -72,7 +73,8 @@ def parse_python(text: str, shown: str) -> ast.Module:
 def problem_in(
     text: str, shown: str, line: int | None, column: int | None, message: str, suggestion: str = ""
 ) -> Problem:
-    """A problem at a line and column (from 1) of a text, shown with a caret; places beyond the text are its end."""
+    """A problem at a line and column (from 1) of a text, shown with a caret; a position beyond the text means its
+    end."""
     lines = text.split("\n")
     line = min(max(line or 1, 1), len(lines))
     marked = lines[line - 1]

@@ -1,4 +1,4 @@
-"""Turns a YAML file into a document, or into problems that say where and in words what is wrong."""
+"""Validates a YAML file as a document, or reports the mistakes in words and with positions."""
 
 import types
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -31,7 +31,7 @@ _EXPECTED = {
 
 
 def validate(kind: type[D], file: YamlFile) -> D | None:
-    """The document of a file, or None when `file.problems` now says why there is none."""
+    """The document of a file, or None after adding the mistakes to `file.problems`."""
     if file.data is None:
         return None
     try:
@@ -44,7 +44,7 @@ def validate(kind: type[D], file: YamlFile) -> D | None:
 
 
 def _of_unread(file: YamlFile, error: Any) -> bool:
-    """Whether an error comes from a value that could not be read, which is a problem already."""
+    """Whether an error comes from a value that could not be read, which is reported already."""
     place = _existing(file, tuple(error["loc"]))
     return error["type"] != "missing" and any(
         place == unread[: len(place)] or unread == place[: len(unread)] for unread in file.unread
@@ -110,7 +110,7 @@ def _show(value: object) -> str:
 
 
 def _existing(file: YamlFile, location: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The part of an error's location that is really in the file: pydantic adds names of union members."""
+    """The part of an error's location that exists in the file: pydantic adds names of union members."""
     path: tuple[Any, ...] = ()
     for step in location:
         if file.has((*path, step)):

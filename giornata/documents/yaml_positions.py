@@ -1,7 +1,7 @@
-"""Reads YAML as plain data that remembers where in the file every key and value stands.
+"""Reads YAML as plain data that remembers the position of every key and value in the file.
 
-A smaller YAML than the specification's, on purpose: no tags, anchors, aliases or merge keys, no duplicate
-keys, and plain scalars mean what they say (`on`, `yes` and `12:30` are text, `2013-10-31` is text).
+It accepts a subset of YAML on purpose: no tags, anchors, aliases or merge keys, no duplicate keys, and plain scalars
+mean what they say (`on`, `yes` and `12:30` are text, `2013-10-31` is text).
 """
 
 import math
@@ -20,7 +20,7 @@ Place = tuple[Hashable, ...]
 MAX_DEPTH = 30
 
 _WHOLE = 2**63
-"""Whole numbers are less than this, and not less than it below zero: those of Hive, Cassandra and Polars."""
+"""Whole numbers are below this and not below its negative, as in Hive, Cassandra and Polars."""
 
 
 class _Composer(yaml.SafeLoader):
@@ -77,7 +77,7 @@ def _number(text: str) -> float:
 
 
 def _text(text: str) -> str:
-    """The text, in which two halves of a character, as JSON escapes an emoji, are that character."""
+    """The text, with two halves of a surrogate pair, as JSON escapes an emoji, joined to one character."""
     if not _HALF.search(text):
         return text
     try:
@@ -97,9 +97,9 @@ _CONSTRUCT: dict[str, Callable[[str], object]] = {
 class YamlFile:
     """One YAML file: its data, and a Problem for any place in it.
 
-    `data` is a dict, or None when `problems` says that the file cannot be read as a mapping. A place in it is
-    given by the path of keys and list indexes, such as ("label", "value") or ("expect", 0). The values at the places
-    `unread` are None in it, because `problems` says that they are none that can be read.
+    `data` is a dict, or None if `problems` says that the file cannot be read as a mapping. A place in it is the path of
+    keys and list indexes, such as ("label", "value") or ("expect", 0). The values at the places `unread` are None,
+    because they cannot be read as `problems` says.
     """
 
     def __init__(self, name: str, text: str):
@@ -115,7 +115,7 @@ class YamlFile:
 
     @classmethod
     def read(cls, path: Path, name: str) -> "YamlFile":
-        """Read `path`; messages call it `name`."""
+        """Read `path`; `name` is its name in messages."""
         try:
             return cls(name, read_text(path, name))
         except DocumentErrors as errors:
@@ -123,7 +123,7 @@ class YamlFile:
 
     @classmethod
     def broken(cls, name: str, *problems: Problem) -> "YamlFile":
-        """A file that holds nothing, because of `problems`."""
+        """A file without content because of `problems`."""
         file = cls(name, "")
         file.problems = list(problems)
         return file
@@ -225,7 +225,7 @@ class YamlFile:
         return self.problem_at(start.line + 1, start.column + 1, length, message, suggestion)
 
     def key_problem(self, path: Place, message: str, suggestion: str = "") -> Problem:
-        """A Problem at the key that `path` ends in, or where its nearest existing parent stands."""
+        """A Problem at the key that `path` ends in, or at its nearest existing parent."""
         while path and path not in self._keys and path not in self._values:
             path = path[:-1]
         if not path:
@@ -233,7 +233,7 @@ class YamlFile:
         return self._problem_of(self._keys.get(path) or self._values[path], message, suggestion)
 
     def value_problem(self, path: Place, message: str, suggestion: str = "") -> Problem:
-        """A Problem at the value at `path`; what is empty or spans lines of its own is shown by its key."""
+        """A Problem at the value at `path`; an empty value, or one that spans several lines, is shown by its key."""
         node = self._values.get(path)
         if node is None or (path in self._keys and self._is_shown_by_key(node)):
             return self.key_problem(path, message, suggestion)

@@ -1,4 +1,4 @@
-"""How the final features are distributed over the training rows."""
+"""Distributions of the final features over the training rows."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Features that know the label, and inputs that lie in the future: what tells them, and what warns of them."""
+"""Finds features that know the label and inputs that lie in the future, and describes them in warnings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,39 +25,39 @@ __all__ = [
 ]
 
 LEAST_ROWS = 50
-"""Rows with a value below which a feature is not judged."""
+"""Values that a feature needs to be examined."""
 
 EQUAL = 0.99
-"""Share of rows in which a feature has the label's very value: of all, and of those without the commonest label."""
+"""Share of rows in which a feature equals the label: of all rows, and of those without the most frequent label."""
 
 EXPLAINED = 0.995
-"""Squared correlation of a feature with a numeric label, of their values or of their ranks."""
+"""Squared correlation of a feature with a numeric label, of values or of ranks."""
 
 ROWS_OF_A_VALUE = 5
-"""Rows that a value of a feature has on average at least, for it to be judged whether it tells a class."""
+"""Rows per value that a feature needs on average to be examined for determining the class."""
 
 SEPARATED = 0.995
-"""AUC of a feature alone, whichever way round, for a binary label; for classes, the share of rows that it tells."""
+"""AUC of a feature alone for a binary label, in either direction; for classes, the share of rows that it determines."""
 
 FEW_ROWS = 10
-"""Rows in which a moment may lie after the moment of asking, as wrong clocks have it."""
+"""Rows in which a timestamp may lie after the event time, because of wrong clocks."""
 
 FEW_SHARE = 0.001
-"""Share of the rows with a moment in which it may do so."""
+"""Share of the rows with a timestamp in which it may lie after the event time."""
 
 
 @dataclass(frozen=True)
 class Ahead:
-    """Of the `rows` that have a moment in a column, those in which it is `later` than the moment of asking."""
+    """Number of `rows` with a value in a timestamp column, and of those in which it is `later` than the event time."""
 
     later: int
     rows: int
 
 
 def future_timestamps(found: Mapping[str, Ahead], spec: ModelSpec, table: Table) -> list[str]:
-    """A sentence for every timestamp column that a model reads and that lies after its moment of asking.
+    """A warning for every timestamp column that a model reads and that lies after its event time.
 
-    None for one that its table declares: it is a plan, or it is known when the model is asked.
+    Columns that their table declares as plans, or as known at the event time, are left out.
     """
     name, asked = spec.data.table, spec.data.event_time
     return [
@@ -71,9 +71,9 @@ def future_timestamps(found: Mapping[str, Ahead], spec: ModelSpec, table: Table)
 
 
 def leakage(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
-    """A sentence for every feature that tells the label by itself, alone or by being missing.
+    """A warning for every feature that determines the label by itself, by its value or by being missing.
 
-    Real features of a real problem do not: most often such a column is filled in after the moment of asking.
+    Such a column is usually filled in after the event time.
     """
     found: list[str] = []
     if not TASKS[task].shows_leaks:
@@ -122,23 +122,24 @@ def _alone(values: Vector, target: Vector, label: LabelKind | None) -> str | Non
 
 
 def _uncommon(target: Vector) -> NDArray[np.bool_]:
-    """The rows whose label is not the commonest: where nearly all are 0, what is 0 as well tells nothing."""
+    """The rows whose label is not the most frequent one: where nearly all labels are 0, a feature that is 0 means
+    nothing."""
     labels, counts = np.unique(target, return_counts=True)
     uncommon: NDArray[np.bool_] = target != labels[np.argmax(counts)]
     return uncommon
 
 
 def _explained(values: Vector, target: Vector) -> float:
-    """The squared correlation; 0 where one of them is always the same."""
+    """The squared correlation; 0 if one of the two is constant."""
     if np.ptp(values) == 0 or np.ptp(target) == 0:
         return 0.0
     return float(np.corrcoef(values, target)[0, 1] ** 2)
 
 
 def _ordered(values: Vector, target: Vector, uncommon: NDArray[np.bool_]) -> float:
-    """The squared rank correlation (Spearman): of all rows, or of the uncommon ones where it is less.
+    """The squared rank correlation (Spearman), the lower one of all rows and of the uncommon rows.
 
-    0 where few are uncommon: of a few rows any feature may have the order.
+    0 if there are few uncommon rows: in a few rows any feature may have the same order.
     """
     if uncommon.sum() < LEAST_ROWS:
         return 0.0
@@ -149,14 +150,14 @@ def _ordered(values: Vector, target: Vector, uncommon: NDArray[np.bool_]) -> flo
 
 
 def _ranks(values: Vector) -> Vector:
-    """The places of the values in their order, from 1; equal values share the mean of theirs."""
+    """The ranks of the values, from 1; equal values share the mean of theirs."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Vector = (np.cumsum(counts) - (counts - 1) / 2)[place]
     return ranks
 
 
 def _majorities(values: Vector, target: Vector) -> float:
-    """The share of rows that have the commonest class of their value; 0 where values hardly ever repeat."""
+    """The share of rows that have the most frequent class of their value; 0 if values hardly ever repeat."""
     pairs, counts = np.unique(np.column_stack([values, target]), axis=0, return_counts=True)
     different, of_value = np.unique(pairs[:, 0], return_inverse=True)
     if len(different) > len(values) / ROWS_OF_A_VALUE:
@@ -167,7 +168,7 @@ def _majorities(values: Vector, target: Vector) -> float:
 
 
 def _separation(values: Vector, target: Vector) -> float | None:
-    """AUC of a score, whichever way round; None where there is one class only."""
+    """AUC of a score, in either direction; None if there is only one class."""
     low, high = values.min(), values.max()
     auc = TASKS["binary"].measure(target, (values - low) / (high - low))["auc"]
     return None if np.isnan(auc) else max(auc, 1 - auc)

@@ -1,4 +1,4 @@
-"""Features that lose values in the single precision in which models learn: what tells them, and what warns of them."""
+"""Finds features that lose values in single precision, in which models are trained, and describes them in warnings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from giornata.dataset import Dataset
 __all__ = ["EXACT", "FEW_LOST", "Distinct", "large_features", "lost_values"]
 
 EXACT = 2**24
-"""Up to here single precision tells every whole number from the next."""
+"""Up to here, single precision is exact for whole numbers."""
 
 FEW_LOST = 0.01
-"""Share of its different values that a feature may lose whose values are no whole numbers: of many amounts some lie
-close together."""
+"""Share of its distinct values that a feature of fractional numbers may lose: some of many numbers lie close
+together."""
 
 
 @dataclass(frozen=True)
 class Distinct:
-    """How many different values a feature has, how many are `left` in single precision, and whether all are whole
+    """Number of distinct values of a feature, how many are `left` in single precision, and whether all are whole
     numbers."""
 
     values: int
@@ -28,12 +28,12 @@ class Distinct:
 
     @property
     def lost(self) -> int:
-        """How many values become another one."""
+        """Number of distinct values that are lost."""
         return self.values - self.left
 
 
 def large_features(names: Sequence[str], examples: Dataset) -> list[str]:
-    """The features with a value beyond EXACT: those that `Distinct` is to be found of."""
+    """The features with a value beyond EXACT, for which `Distinct` must be computed."""
     if not len(examples.matrix):
         return []
     reach = np.nanmax(np.abs(examples.matrix), axis=0, initial=0.0)
@@ -41,7 +41,7 @@ def large_features(names: Sequence[str], examples: Dataset) -> list[str]:
 
 
 def lost_values(found: Mapping[str, Distinct]) -> list[str]:
-    """A sentence for every feature that loses values."""
+    """A warning for every feature that loses values."""
     return [
         f"feature {name}: its {distinct.values:,} different values become {distinct.left:,}, {distinct.lost:,} are "
         f"lost: models learn in single precision, which tells whole numbers apart up to {EXACT:,} only. Give smaller "

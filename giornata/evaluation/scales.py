@@ -1,4 +1,4 @@
-"""Amounts of other sizes side by side, in models for which distances between rows are what counts."""
+"""Finds features of very different scales, for models that measure distances between rows."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,13 @@ from giornata.tasks import TASKS
 __all__ = ["UNEVEN", "uneven_scales"]
 
 UNEVEN = 30
-"""How many times as wide as another feature one may spread: its part in squared distances is then 900 times as
-large."""
+"""Ratio of standard deviations from which on a warning is given: squared distances then differ 900-fold."""
 
 _OF_CODES = 0.5  # the standard deviation of what is 0 in half of the rows and 1 in the others
 
 
 def uneven_scales(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
-    """A sentence where one feature decides alone which rows are alike, because its numbers are so much larger."""
+    """A warning if one feature alone decides which rows are alike, because its numbers are so much larger."""
     if TASKS[task].label:
         return []
     spreads = {name: _spread(examples, column) for column, name in enumerate(names)}
@@ -35,8 +34,8 @@ def uneven_scales(names: Sequence[str], examples: Dataset, task: str) -> list[st
 
 
 def _spread(examples: Dataset, column: int) -> float:
-    """The standard deviation of an amount, a missing one being at the mean; of codes, and of what is 0 or 1, the
-    largest that these can have: a rare one is not told to be brought to one scale with others."""
+    """The standard deviation of a number, with missing ones at the mean; for codes and values of only 0 and 1, the
+    largest that they can have, so that a rare one does not cause a warning."""
     values = examples.matrix[:, column].astype(np.float64)
     present = values[~np.isnan(values)]
     if not present.size or present.min() == present.max():

@@ -1,1 +1,1 @@
-"""What happens to a model after it answers: accuracy over time, alert rules and their mails."""
+"""Monitoring of deployed models: accuracy over time, alert rules and their mails."""

@@ -1,8 +1,7 @@
-"""Judge alert rules over a series of measurements: which day begins an episode, which day ends it.
+"""Evaluates alert rules over a series of observations: on which day an episode begins, on which it ends.
 
-Pure arithmetic: no store, no mail, no clock. An episode begins with the first judged day whose value is
-beyond the bound and ends with the first one whose value is not; each gives one transition, however long the
-episode lasts.
+Pure functions without store, mail or clock. An episode begins on the first day whose value is beyond the bound and ends
+on the first day whose value is not; each gives one transition, however long the episode lasts.
 """
 
 import math
@@ -14,7 +13,7 @@ from giornata.records.alert import Judgement, Observation, Rule, State, Transiti
 
 
 def rule(model: str, tag: str, mode: str, alert: Alert) -> Rule:
-    """The rule that an alert of a model's document stands for, at one tag and mode."""
+    """The rule of an alert in a model's document, at one tag and mode."""
     above, below = alert.above, alert.below
     return Rule(
         model=model,
@@ -30,11 +29,10 @@ def rule(model: str, tag: str, mode: str, alert: Alert) -> Rule:
 
 
 def judge(rule: Rule, observations: Iterable[Observation], state: State) -> list[Judgement]:
-    """Judge the days after `state.judged`, in order; earlier ones were judged before and stay as they were.
+    """Evaluate the days after `state.judged`, in order; earlier days keep their result.
 
-    A day without an observation, with fewer than the rule's `min_rows` rows or with a value that is not a
-    finite number decides nothing: no episode begins or ends by it, and it may still be judged once its labels
-    have come.
+    A day without an observation, with fewer than the rule's `min_rows` rows or with a value that is not finite decides
+    nothing: no episode begins or ends on it, and it may still be evaluated once its labels have arrived.
     """
     judgements = []
     for seen in sorted(observations, key=lambda observation: observation.day):

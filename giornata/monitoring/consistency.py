@@ -1,14 +1,14 @@
-"""Whether a feature was served as the offline join computes it: the verdict on one value, and shares over days.
+"""Compares feature values that were served with those of the offline join: a verdict per value, and shares over days.
 
-Pure arithmetic over values as JSON carries them. Values are equal when their JSON is, so numbers to the last bit:
-an int is no float, -0.0 is not 0.0, and what JSON cannot carry (NaN) is null on both sides.
+Pure functions over values as JSON carries them. Values are equal if their JSON is, so numbers to the last bit: an int
+is not a float, -0.0 is not 0.0, and what JSON cannot carry (NaN) is null on both sides.
 
-Ages are the exception. An age is no stored value but computed from one, by Python online and by Spark offline, and
-Cassandra keeps the event time it is counted from to the millisecond: ages within AGE_TOLERANCE are equal.
+Ages are the exception. An age is not stored but computed, by Python online and by Spark offline, and Cassandra keeps
+the event time to the millisecond: ages within AGE_TOLERANCE are equal.
 
-A late event, one that reached the stores after the answer was given, is seen as different or as missing online: the
-join of today knows what the server could not. It counts all the same. Models learn from what that join gives, so a
-value that regularly comes too late to be served is one that the model relies on and does not get.
+A late event, one that reached the stores after the prediction, is seen as different or as missing online: today's join
+knows what the server could not. It counts all the same. Models are trained on the join, so a value that regularly
+arrives too late to be served is one that the model relies on and does not get.
 """
 
 from collections import defaultdict
@@ -43,17 +43,17 @@ ABSENT = {
     Reason.BEFORE_HISTORY: BEFORE_HISTORY,
     Reason.NOT_READ: NOT_READ,
 }
-"""The metric of each reason why null was served."""
+"""The metric for each reason why null was served."""
 
 SERIES = SERVED
-"""The metrics that the check writes: the share of equal values, and of each way not to be; and of the values that were
-null because their group had no row, the share of each reason, whatever the join has."""
+"""The metrics that the check writes: shares of equal values and of each kind of difference, and shares of the values
+that were null because their group had no row, by reason, whatever the join has."""
 
 ONLINE = "online"
 
 
 class Verdict(StrEnum):
-    """What comparing a served value with the recomputed one gives; two nulls are equal."""
+    """The result of comparing a served value with the recomputed one; two nulls are equal."""
 
     EQUAL = "equal"
     DIFFERENT = "different"
@@ -62,14 +62,14 @@ class Verdict(StrEnum):
 
 
 class Comparison(NamedTuple):
-    """A verdict; for numbers that are different also by how much, as an absolute difference."""
+    """A verdict, with the absolute difference of numbers that differ."""
 
     verdict: Verdict
     difference: float | None = None
 
 
 def compare(feature: str, served: object, recomputed: object) -> Comparison:
-    """The verdict on one value of `feature` (its name in its group), both sides as read from JSON."""
+    """The verdict on one value of `feature` (its name in its group); both sides are read from JSON."""
     if orjson.dumps(served) == orjson.dumps(recomputed):
         return Comparison(Verdict.EQUAL)
     if served is None:
@@ -92,9 +92,9 @@ def _difference(served: object, recomputed: object) -> float | None:
 
 @dataclass(frozen=True)
 class Counts:
-    """What one feature (`use.feature`) of a version, under a tag, was on one day: values by verdict.
+    """Counts by verdict of the values of one feature (`use.feature`) of a version, under a tag, on one day.
 
-    `absent` are those that were null because the group had no row, by reason, whatever the verdict on them.
+    `absent` counts the values that were null because the group had no row, by reason, whatever the verdict.
     """
 
     day: date
@@ -112,10 +112,10 @@ class Counts:
 def consistency_points(
     model: str, counts: Iterable[Counts], windows: Iterable[int], days: Sequence[date]
 ) -> list[Point]:
-    """The points of a model for every window (in days) that ends with one of `days`.
+    """The points of a model for every window (in days) that ends on one of `days`.
 
-    Parts are the features, and `all`: the values of all features together. The rows of a point are answers, not
-    values: an answer has a value of every feature of its version.
+    Parts are the features, and `all`: the values of all features together. The rows of a point are predictions, not
+    values: a prediction has a value of every feature of its version.
     """
     counts = list(counts)
     points = []

@@ -1,4 +1,4 @@
-"""Plain-text mail by SMTP: the messages of alerts, and their delivery within bounded time and tries."""
+"""Plain-text mail by SMTP: alert messages, and their delivery with limited time and retries."""
 
 import smtplib
 from collections.abc import Iterable, Sequence
@@ -19,13 +19,11 @@ ATTEMPTS = 3
 
 
 class MailError(GiornataError):
-    """A mail could not be delivered; says where, to whom and why."""
+    """A mail could not be delivered; the message says where, to whom and why."""
 
 
 def alert_mail(transition: Transition, console: str) -> Mail:
-    """The mail that tells of a transition; `console` is the address of the console's first page, ending in
-    `/`.
-    """
+    """The mail about a transition; `console` is the address of the console's first page, ending in `/`."""
     rule, seen = transition.rule, transition.observation
     project, name = rule.model.split("/")
     where = f"{rule.tag}, {rule.mode}, {seen.day}"
@@ -66,7 +64,7 @@ Charts, versions and earlier alerts of the tag:
 
 
 def _by_part(rule: Rule, seen: Observation) -> str:
-    """How to look closer: the metric by part of the model, or by feature."""
+    """Where to look in detail: the metric by part of the model, or by feature."""
     project, name = rule.model.split("/")
     where = f"model_uuid = '{seen.uuid}'\n    AND tag = '{rule.tag}'"
     if rule.metric in SERVED:
@@ -85,17 +83,17 @@ By part, in SQL:
 
 
 def _apart(value: float, threshold: float) -> str:
-    """`value` in four digits, or more where it takes more to look different from the threshold."""
+    """`value` in four digits, or more if needed to look different from the threshold."""
     shown = (f"{value:.{digits}g}" for digits in range(4, 18))
     return next((text for text in shown if (float(text) == threshold) == (value == threshold)), f"{value!r}")
 
 
 def send(server: str, sender: str, mail: Mail) -> dict[str, str]:
-    """Hand `mail` to the SMTP server at "host:port"; the addresses that it refused, or that are none, with the reason;
-    {} when it took all.
+    """Send `mail` by the SMTP server at "host:port". Returns the recipients that were refused or invalid, with the
+    reason.
 
-    Tries again, a few times, what may pass: no connection, a timeout, a temporary (4xx) answer. Raises
-    MailError when the server took the mail for nobody, and whatever else keeps it from being sent.
+    Retries a few times after failures that may pass: no connection, a timeout, a temporary (4xx) answer. Raises
+    MailError if no recipient was accepted, and for any other failure to send it.
     """
     host, _, port = server.rpartition(":")
     if not host or not port.isdigit():
@@ -123,7 +121,7 @@ def _failure(mail: Mail, reason: str) -> MailError:
 
 
 def _odd(recipients: Iterable[str]) -> dict[str, str]:
-    """The recipients that are no addresses, with the reason: of an address's parts a server would make another."""
+    """The recipients that are not valid addresses, with the reason: a server would misread their parts."""
     odd = {}
     for recipient in recipients:
         try:

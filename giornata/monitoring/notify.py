@@ -1,6 +1,6 @@
-"""Judge a rule against its stored state, and send the mails of the transitions that are stored.
+"""Evaluates a rule against its stored state, and sends the mails of stored transitions.
 
-How two jobs at once still send one mail is said in giornata.stores.alerts.
+giornata.stores.alerts explains how two jobs at once still send a single mail.
 """
 
 import uuid
@@ -14,11 +14,10 @@ from giornata.stores.alerts import AlertEvent, Alerts
 
 
 def judge_rule(alerts: Alerts, rule: Rule, seen: Sequence[Observation], console: str) -> list[Transition]:
-    """Judge a rule on the days that no job has judged yet, store its state and its transitions with their
-    mails.
+    """Evaluate a rule on the days that no job has evaluated yet; store its state and its transitions with their mails.
 
-    Returns the transitions that this call stored. `console` is the address of the console, for the mails.
-    Raises StoreError.
+    Returns the transitions that this call stored. `console` is the address of the console, for the mails. Raises
+    StoreError.
     """
     stored: list[Transition] = []
     state = alerts.state(rule)
@@ -39,10 +38,10 @@ def judge_rule(alerts: Alerts, rule: Rule, seen: Sequence[Observation], console:
 
 @dataclass(frozen=True)
 class Delivery:
-    """The mails that this call sent, and in words what did not go out.
+    """The mails that this call sent, and in words what was not sent.
 
-    `failures` are of mails that nobody was sent; they stay stored. `refused` are the recipients that the server did
-    not take of mails that went to others.
+    `failures` are about mails that nobody got; they stay stored. `refused` are recipients that the server did not
+    accept, of mails that others got.
     """
 
     sent: tuple[AlertEvent, ...]
@@ -51,9 +50,9 @@ class Delivery:
 
 
 def deliver(alerts: Alerts, models: Iterable[str], server: str, sender: str) -> Delivery:
-    """Send the stored mails of these models that have not gone out, each in the name of one caller only.
+    """Send the stored mails of these models that have not been sent, each claimed by one caller only.
 
-    A mail that the server does not take stays stored for a later call. Raises StoreError.
+    A mail that the server does not accept stays stored for a later call. Raises StoreError.
     """
     claimant = uuid.uuid4().hex
     sent: list[AlertEvent] = []

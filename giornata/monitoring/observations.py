@@ -1,16 +1,14 @@
-"""From a model's measured points to what an alert rule is judged on: one observation a day, of closed days
-only.
+"""Turns a model's metric points into observations for an alert rule: one per day, for closed days only.
 
-A day is closed once its labels are in: CLOSED_COVERAGE of its predictions are labelled, or LABEL_WAIT has
-passed since its end (some predictions never get a label). Before that its metrics are published and grow with
-every run, but they are not judged: the labels that come first are not like the rest (short flights land
-before long ones). Days are judged in order, so a day that is still open also holds back those after it, for
-LABEL_WAIT at most.
+A day is closed once its labels are in: CLOSED_COVERAGE of its predictions are labelled, or LABEL_WAIT has passed since
+its end (some predictions never get a label). Before that, its metrics are published and updated by every run but not
+evaluated: labels that arrive first are not representative (short flights land before long ones). Days are evaluated in
+order, so a day that is still open also delays those after it, by LABEL_WAIT at most.
 
-When several versions answered under one tag on the same day, the one deployed last is judged.
+If several versions answered under one tag on the same day, the one deployed last is evaluated.
 
-What needs no label waits for none: of what was served of features each day that was checked is closed, of a task
-without labels each day on which anything was answered.
+Metrics without labels do not wait: for served features, each checked day is closed; for a task without labels, each day
+with predictions.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,10 +20,10 @@ from giornata.records.metric_point import Point
 from giornata.tasks import TASKS
 
 LABEL_COVERAGE = "label_coverage"
-"""Share of the predictions that have a label by now."""
+"""Share of the predictions that have a label so far."""
 
 ROWS = "rows"
-"""How many predictions there are, where none ever has a label."""
+"""Number of predictions, for tasks without labels."""
 
 LABEL_WAIT = timedelta(days=3)
 CLOSED_COVERAGE = 0.9
@@ -34,16 +32,16 @@ DAY = "1d"
 WITHOUT_LABELS = frozenset(
     {*SERVED, *(name for task in TASKS.values() if not task.label for name in task.metrics)}
 )
-"""The metrics of answers alone."""
+"""The metrics that need no labels."""
 
 
 def observations(
     rule: Rule, points: Iterable[Point], deployed: Sequence[str], end: date
 ) -> list[Observation]:
-    """What `rule` is judged on: an observation for each closed day before `end` that its points cover.
+    """The observations for `rule`: one for each closed day before `end` that its points cover.
 
-    `points` are those of the rule's model, `deployed` the uuids of the rule's tag, newest deployment first,
-    `end` the day the monitor has come to (exclusive).
+    `points` are those of the rule's model, `deployed` the uuids of the rule's tag, newest deployment first, `end` the
+    day the monitor has reached (exclusive).
     """
     own = [point for point in points if _watched(rule, point) and point.at < end]
     if rule.metric in SERVED:
@@ -82,7 +80,7 @@ def _of_checked_days(rule: Rule, points: Iterable[Point], deployed: Sequence[str
 
 
 def served_windows(spec: ModelSpec) -> set[tuple[str, int]]:
-    """What alerts of a model watch of the feature values that it was served: metrics, and over how many days."""
+    """The metrics of served feature values that alerts of a model watch, with their windows in days."""
     return {(alert.metric, alert.over.days) for alert in spec.monitor.alerts if alert.metric in SERVED}
 
 

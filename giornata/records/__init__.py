@@ -1,1 +1,1 @@
-"""What is recorded: model versions, statistics, metric points, alerts, validation results."""
+"""Records: model versions, feature statistics, metric points, alerts, validation results."""

@@ -1,4 +1,4 @@
-"""Alert rules as they are watched, what was judged of them, and the mails about it."""
+"""Alert rules with their state, transitions and mails."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +9,7 @@ ALL_ROWS = "all"
 
 @dataclass(frozen=True)
 class Rule:
-    """An alert of a model's document, watching the answers under one tag in one mode (batch or online)."""
+    """An alert of a model's document, watching the predictions under one tag in one mode (batch or online)."""
 
     model: str
     tag: str
@@ -23,19 +23,19 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """What the rule says of the metric: `rmse above 18 over 7d`. Rules of one name may differ in the rest."""
+        """The rule's condition: `rmse above 18 over 7d`. Rules with the same name may differ in the rest."""
         short = f"{self.threshold:.12g}"
         threshold = short if float(short) == self.threshold else repr(self.threshold)
         return f"{self.metric} {self.bound} {threshold} over {self.window}"
 
     @property
     def identity(self) -> str:
-        """All that the rule says: `rmse above 18 over 7d, 50 rows or more, to a@x.org, b@x.org`."""
+        """The whole rule in words: `rmse above 18 over 7d, 50 rows or more, to a@x.org, b@x.org`."""
         rows = f"{self.min_rows} row{'' if self.min_rows == 1 else 's'} or more"
         return f"{self.name}, {rows}, to {', '.join(sorted(self.mail))}"
 
     def broken_by(self, value: float) -> bool:
-        """Whether `value` lies beyond the bound; the bound itself is still good."""
+        """Whether `value` is beyond the bound; the bound itself is not."""
         return value > self.threshold if self.bound == "above" else value < self.threshold
 
 
@@ -52,14 +52,14 @@ class Observation:
 
 @dataclass(frozen=True)
 class State:
-    """How a rule stands: the last day judged (None: none yet) and, in an episode, the day it began."""
+    """The state of a rule: the last evaluated day (None: none yet) and, in an episode, the day it began."""
 
     judged: date | None = None
     since: date | None = None
 
     @property
     def firing(self) -> bool:
-        """Whether an episode is under way."""
+        """Whether an episode is open."""
         return self.since is not None
 
 
@@ -75,7 +75,7 @@ class Transition:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What judging one day gives: the state after it, and the transition if there was one."""
+    """The result of evaluating one day: the new state, and the transition if there was one."""
 
     state: State
     transition: Transition | None
@@ -83,9 +83,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Mail:
-    """A message: addresses, subject line and plain text. `identity` is the same whenever the same mail is
-    sent.
-    """
+    """A message: addresses, subject line and plain text. `identity` is the same whenever the same mail is sent."""
 
     to: tuple[str, ...]
     subject: str

@@ -1,4 +1,4 @@
-"""What is measured of one feature on one day."""
+"""Statistics of one feature on one day."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -6,15 +6,15 @@ from datetime import date
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """One feature over the rows that a day of its group has been published with.
+    """Statistics of one feature over the rows of a published day of its group.
 
-    `rows` counts all of them; `null_share` is the share without a value, None of a day without rows. NaN and
-    infinity count as no value, as they do in the feature language. All else is of the rows that have a value,
-    and None where the type has no such thing: least, mean and greatest value and quantiles of numbers,
-    `true_share` of bool, `distinct` (how many different values) of text.
+    `rows` counts all of them; `null_share` is the share without a value, None for a day without rows. NaN and infinity
+    count as no value, as in the feature language. The rest is about the rows with a value, and None if the type has no
+    such statistic: minimum, mean, maximum and quantiles of numbers, `true_share` of bool, `distinct` (number of
+    distinct values) of text.
 
-    A quantile q of n values is the one at place ceil(q * n) when they are sorted, so it is a value of the day;
-    of more than some 5,000 values it is at most n / 10,000 places away from there.
+    A quantile q of n values is the one at position ceil(q * n) when they are sorted, so it is a value of the day; for
+    more than some 5,000 values it is at most n / 10,000 positions away from there.
     """
 
     feature: str

@@ -1,4 +1,4 @@
-"""What is measured of a live model: one number, and everything that says what it is a number of."""
+"""One measurement of a live model, with everything that identifies it."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -8,9 +8,8 @@ from datetime import date
 class Point:
     """One metric of one version over the window that ends with the day `at` (UTC).
 
-    `model` is "project/name"; `tag` is "" for answers that were asked for by uuid; `mode` is batch or online;
-    `part` is "all", a level or a part of the model; `window` counts days ("7d"); `rows` is the number of rows
-    behind `value`.
+    `model` is "project/name"; `tag` is "" for predictions requested by uuid; `mode` is batch or online; `part` is
+    "all", a level or a part of the model; `window` counts days ("7d"); `rows` is the number of rows behind `value`.
     """
 
     model: str

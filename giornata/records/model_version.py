@@ -1,4 +1,4 @@
-"""The record of a trained model: what Cassandra keeps, the console shows and the bundle carries."""
+"""The record of a trained model: stored in Cassandra, shown by the console, contained in the bundle."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -35,9 +35,9 @@ KeyValue = str | bool | int
 
 
 class InputColumn(Document):
-    """A column that a request must carry; one that is `nullable` may be left out.
+    """A column of requests; one that is `nullable` may be left out.
 
-    It is when training rows lacked it, or when every expression that uses it has a value without it.
+    It is nullable if training rows lacked it, or if every expression that uses it has a value without it.
     """
 
     type: TableColumnType
@@ -45,9 +45,9 @@ class InputColumn(Document):
 
 
 class RecordedStoreInput(Document):
-    """What is read from one feature group: `keys` maps its entity columns to columns of the request.
+    """The features read from one feature group: `keys` maps its entity columns to columns of the request.
 
-    Among `features` may be `event_age`, the age of the group's row in seconds.
+    `features` may include `event_age`, the age of the group's row in seconds.
     """
 
     group: str
@@ -56,13 +56,13 @@ class RecordedStoreInput(Document):
 
 
 class Signature(Document):
-    """What a version needs to answer, and what kind of answer it gives.
+    """The inputs that a version needs, and the kind of prediction it gives.
 
-    `inputs` are the columns of the request (the keys of `store` among them), `key` and `event_time` the columns
-    that identify a row and say when it was asked; the answer is a number, the value for the task `regression`,
-    the probability of true for `binary`, or several, which `outputs` names (see `giornata.tasks`). `store`
-    holds what is read of feature groups by the name of the use: the group's, or `group__column` where stated columns
-    are its keys (see `dsl.schema.store_use`).
+    `inputs` are the columns of the request (the keys of `store` among them), `key` and `event_time` the columns that
+    identify a row and give its moment. The prediction is a number (the value for the task `regression`, the probability
+    of true for `binary`), or several, which `outputs` names (see `giornata.tasks`). `store` holds what is read of
+    feature groups by the name of the use: the group's, or `group__column` if stated columns are its keys (see
+    `dsl.schema.store_use`).
     """
 
     inputs: dict[str, InputColumn]
@@ -88,8 +88,8 @@ class Signature(Document):
 class RecordedWindow(Document):
     """The rows with `start` <= event time < `end` that were used; times are aware, in UTC.
 
-    `unlabelled` are further ones, which had no label in time: before the test period began or, in it, before its end
-    as it was asked for.
+    `unlabelled` counts further rows whose label was not known in time: before the test period began or, in the test
+    period, before its requested end.
     """
 
     start: datetime
@@ -99,10 +99,10 @@ class RecordedWindow(Document):
 
 
 class TrialRecord(Document):
-    """One try of the search. `value` is the metric on the validation rows, None when it failed or was pruned.
+    """One trial of the search. `value` is the metric on the validation rows, None if the trial failed or was pruned.
 
-    `number` counts from 0, and `place`, which is what people are told, from 1. `rounds` is the number of rounds fitted
-    (fewer than asked for after early stopping and pruning), `curve` the loss on the validation rows after some of them,
+    `number` counts from 0, and `place`, which is shown to people, from 1. `rounds` is the number of rounds fitted
+    (fewer than requested after early stopping and pruning), `curve` the loss on the validation rows after some of them,
     as [round, loss].
     """
 
@@ -117,20 +117,20 @@ class TrialRecord(Document):
 
     @property
     def place(self) -> int:
-        """Which of the trials it is, counted from 1."""
+        """The number of the trial, counted from 1."""
         return self.number + 1
 
     @property
     def is_own(self) -> bool:
-        """Whether it is that of the document's own parameters, which is the first."""
+        """Whether it is the trial of the document's own parameters, which is the first."""
         return self.number == 0
 
 
 class SearchRecord(Document):
     """Every trial of the search, the first being the document's own parameters, and which was the best.
 
-    `train_rows` and `validation_rows` are the rows the trials saw: fewer than the windows hold where these are
-    larger than the search's bound. `importances` are the shares of the metric's variance that parameters explain.
+    `train_rows` and `validation_rows` are the rows that the trials used: fewer than in the periods if these are larger
+    than the search's limit. `importances` are the shares of the metric's variance that parameters explain.
     """
 
     metric: str
@@ -142,8 +142,8 @@ class SearchRecord(Document):
 
 
 class Comparison(Document):
-    """Test metrics of others on the same rows: of the model without parts, of the baseline, and of the version before
-    where it was asked about them."""
+    """Test metrics on the same rows of the model without parts, of the baseline and, if evaluated there, of the
+    previous version."""
 
     single_model: Metrics = Field(default_factory=dict)
     baseline: Metrics = Field(default_factory=dict)
@@ -154,11 +154,11 @@ class PartRecord(Document):
     """A part that was considered: the rows with one `key` (coarsest level first), and whether it has a model.
 
     `rows` are its training and validation rows. `metric` is the validation error of its own candidate and
-    `parent_metric` that of the answer it would otherwise get, on the same `validation_rows`; both are None where
-    no candidate was fitted. `distributed` says whether all executors learned it together, not one alone.
-    `parameters` are its own, empty where they are the version's, of as many sets as it has `tried`. `size` describes
-    the kept model (trees, nodes), `method` is that of a forecast, which differs from the one among its parameters where
-    the series is short, `test` its metrics on the `test_rows` that it answers, `beside` those of others.
+    `parent_metric` that of the prediction it would get otherwise, on the same `validation_rows`; both are None if no
+    candidate was fitted. `distributed` says whether all executors fitted it together. `parameters` are its own, empty
+    if they are the version's, chosen from `tried` parameter sets. `size` describes the kept model (trees, nodes).
+    `method` is that of a forecast, which differs from the one in its parameters for a short series. `test` are its
+    metrics on the `test_rows` for which it predicts, `beside` those of other models.
     """
 
     name: str
@@ -180,7 +180,7 @@ class PartRecord(Document):
     beside: Comparison = Field(default_factory=Comparison)
 
     def own_parameters(self, usual: Mapping[str, Scalar]) -> dict[str, Scalar | None]:
-        """The parameters that are not those of the version, which are `usual`; None: it leaves one to the type."""
+        """The parameters that differ from the version's, which are `usual`; None means the type's default."""
         if not self.parameters:
             return {}
         names = dict.fromkeys([*self.parameters, *usual])
@@ -190,7 +190,8 @@ class PartRecord(Document):
 
 
 class LevelMetrics(Document):
-    """Test metrics of the rows that one level of the partition tree answered, and those of others on the same rows."""
+    """Test metrics of the rows for which one level of the partition tree predicts, and those of others on the same
+    rows."""
 
     level: str
     rows: int
@@ -199,8 +200,8 @@ class LevelMetrics(Document):
 
 
 class Previous(Document):
-    """The newest version before this one. `metrics` are on the test rows of this one where `same_rows`, else those of
-    its own record, because it reads what these rows do not have, or learned from some of them."""
+    """The newest version before this one. `metrics` are on the test rows of this one if `same_rows`, else those of its
+    own record, because it reads other features or was trained on some of these rows."""
 
     uuid: str
     same_rows: bool
@@ -208,10 +209,10 @@ class Previous(Document):
 
 
 class Distribution(Document):
-    """One final feature over the training rows.
+    """The distribution of one final feature over the training rows.
 
-    `nulls` is a share; `quantiles` maps "0", "0.25" … to values; `edges` and `counts` are a histogram with one
-    edge more than counts. All but `rows` and `nulls` are of the rows that have a value.
+    `nulls` is a share; `quantiles` maps "0", "0.25" … to values; `edges` and `counts` are a histogram with one edge
+    more than counts. All but `rows` and `nulls` are about the rows that have a value.
     """
 
     rows: int
@@ -225,16 +226,16 @@ class Distribution(Document):
 class ModelVersion(Document):
     """The versioned record of one trained model.
 
-    `configuration`, `table` and `groups` are the documents of the model, of the table it is asked about and of
-    the feature groups it reads, as they were at training, and `sources` what gave these groups their rows.
-    `metrics` are those of the whole model on the test period, `metrics_by_level` the same rows divided by the
-    level that answered, `single_model_metrics` those of the model without parts, `baseline_metrics` those of
-    answering the training mean (regression) or the training share of true (binary), `previous` those of the version
-    before. All of them are of parts that learned from training and validation; where there is a `refit`, these have
-    then been fitted once more, to its rows, those of the test period among them. `warnings` are sentences about labels
-    that come late, about features that seem to know the label, about inputs that seem to lie in the future, and about
-    features of very different sizes in clusters. `importances` are shares of the gain, adding up to 1. `part_metric`
-    names the error that decided about parts. `search` and `distributions` are reports, which the bundle leaves out.
+    `configuration`, `table` and `groups` are the documents of the model, of its data table and of the feature groups
+    that it reads, as they were at training, and `sources` the sources of these groups' rows. `metrics` are those of the
+    whole model on the test period, `metrics_by_level` the same rows by the level that predicts, `single_model_metrics`
+    those of the model without parts, `baseline_metrics` those of predicting the training mean (regression) or the
+    training share of true (binary), `previous` those of the previous version. All of them are about parts fitted to
+    training and validation; with a `refit`, these have then been fitted again to its rows, which include the test
+    period. `warnings` are sentences about late labels, about features that seem to know the label, about inputs that
+    seem to lie in the future, and about features of very different scales in clusters. `importances` are shares of the
+    gain, adding up to 1. `part_metric` names the error that decided about parts. `search` and `distributions` are
+    reports, which the bundle leaves out.
     """
 
     uuid: str
@@ -266,12 +267,12 @@ class ModelVersion(Document):
 
     @property
     def learned_until(self) -> datetime:
-        """The event time before which lie all rows that the version's parts have learned from."""
+        """The event time before which lie all rows that the version's parts were fitted to."""
         return self.refit.end if self.refit else self.windows["validation"].end
 
 
 class VersionSummary(Document):
-    """What a list of versions shows of each."""
+    """A version as lists show it."""
 
     uuid: str
     model: str

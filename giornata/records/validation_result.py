@@ -1,4 +1,4 @@
-"""What validation found in the rows of a group: of each run, and of each of its expectations."""
+"""Results of validating a group's rows: of each run, and of each of its expectations."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,11 +9,11 @@ Verdict = Literal["met", "warned", "quarantined", "failed"]
 
 @dataclass(frozen=True)
 class ExpectationResult:
-    """What one expectation found; `name`, `arguments` (JSON, keys in order) and `policy` as it was stated then.
+    """The result of one expectation; `name`, `arguments` (JSON, keys in order) and `policy` as they were then.
 
-    `rows` were looked at and `unexpected` of them do not meet it, `observed` being a few of their values; of an
-    expectation on the table as a whole both are None, and `observed` is what was found instead. `columns` are those
-    that it is about.
+    `rows` were checked and `unexpected` of them failed, `observed` being a few of their values; for an expectation on
+    the table as a whole both are None, and `observed` is the value that was found. `columns` are those that it is
+    about.
     """
 
     name: str
@@ -28,7 +28,7 @@ class ExpectationResult:
 
 @dataclass(frozen=True)
 class Validation:
-    """What was found in the rows of the days start <= day < end, by the run that said so `at` this moment."""
+    """The results for the rows of the days start <= day < end, by the run that validated them `at` this moment."""
 
     start: date
     end: date

@@ -1,1 +1,1 @@
-"""The search for parameters: Optuna's samplers and pruners, objectives, and how a search is told."""
+"""Hyperparameter search: Optuna's samplers and pruners, objectives, reports."""

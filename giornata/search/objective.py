@@ -1,4 +1,4 @@
-"""What the trials of a search are judged by: the metrics of their answers, and those that a search alone has."""
+"""Objectives of a search: the metrics of the task, and those that only a search can optimise."""
 
 from giornata.dataset import Dataset
 from giornata.models.base import FittedModel
@@ -8,10 +8,10 @@ __all__ = ["searched_metric", "usual_metric"]
 
 
 def usual_metric(task: str) -> str:
-    """What a search improves that no document states.
+    """The metric that a search optimises by default.
 
-    The error of the task, except for clusters: the more there are, the less is their distance, so that every search by
-    it would end at the most.
+    The error of the task, except for clusters: more clusters always have smaller distances, so that every search by
+    distance would end at the largest number.
     """
     return next(iter(TASKS[task].searched), TASKS[task].loss)
 

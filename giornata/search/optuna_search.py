@@ -1,8 +1,8 @@
-"""The search for parameters: Optuna proposes, whoever runs the trials answers, the best trial wins.
+"""Hyperparameter search: Optuna proposes parameters, a caller runs the trials, the best trial wins.
 
-Knows nothing of where trials run: they are handed out as futures, several at a time, and told to Optuna in the
-order of their numbers. What a trial is proposed, and when it is pruned, so depends on the answers to earlier trials
-alone, never on which of them happened to finish first: the same data and seed give the same search.
+It does not know where trials run: they are submitted as futures, several at a time, and reported to Optuna in the order
+of their numbers. So the proposal and the pruning of a trial depend only on the results of earlier trials, never on
+which of them happened to finish first: the same data and seed give the same search.
 """
 
 import math
@@ -47,8 +47,8 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a trial gave: the metric on the validation rows, None where it was pruned; the rounds fitted, the seconds
-    it took, and the losses on its way."""
+    """The result of a trial: the metric on the validation rows (None if pruned), the number of rounds, the seconds it
+    took, and the losses by round."""
 
     value: float | None
     rounds: int
@@ -204,8 +204,8 @@ def point_within(space: Mapping[str, Dimension], parameters: Mapping[str, Scalar
 
 
 def grid_points(plan: Search, tried: Sequence[Mapping[str, Scalar]], trials: int) -> list[dict[str, Scalar]]:
-    """Combinations in an order drawn by the seed, without those that are tried anyway, as many as there are trials or
-    a few more: a search with fewer trials than combinations sees all over the grid."""
+    """Combinations in an order drawn by the seed, without those that are tried anyway; as many as there are trials or a
+    few more, so that a search with fewer trials than combinations covers the whole grid."""
     choices = {name: dimension.choice or [] for name, dimension in plan.space.items()}
     size = math.prod(map(len, choices.values()))
     wanted, random_ = trials + len(tried), random.Random(plan.seed)
@@ -231,7 +231,7 @@ def _point(choices: Mapping[str, Sequence[Scalar]], number: int) -> dict[str, Sc
 
 
 def distributions(space: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
-    """What Optuna draws each parameter of a space from."""
+    """The distribution from which Optuna draws each parameter of a space."""
     return {name: _distribution(dimension) for name, dimension in space.items()}
 
 
@@ -247,18 +247,18 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 
 def _wait(running: _Running, seconds: float) -> None:
-    """Wait for a trial's answer, so long at most."""
+    """Wait for a trial's result, at most so many seconds."""
     if isinstance(running.answer, Future):
         wait([running.answer], None if seconds == math.inf else max(seconds, 0))
 
 
 def _taken_back(running: _Running) -> bool:
-    """Take a trial back, which only one that has not begun can be."""
+    """Cancel a trial, which is only possible before it has begun."""
     return isinstance(running.answer, Future) and running.answer.cancel()
 
 
 def _finish(study: optuna.Study, running: _Running, plan: Search) -> TrialRecord:
-    """Wait for a trial, tell Optuna of it, and record it."""
+    """Wait for a trial, report it to Optuna, and record it."""
     record = running.answer if isinstance(running.answer, TrialRecord) else _record(running)
     trial = running.trial
     if trial is None:

@@ -1,9 +1,9 @@
-"""Ends trials of a search that are worse than others were after as many rounds.
+"""Stops trials of a search that are worse than others were after as many rounds.
 
-The rule is Optuna's median pruner's (https://optuna.readthedocs.io, MedianPruner): a trial whose best loss so far
-is above the median of the losses that earlier trials had at the same round goes no further. The medians of the
-trials told before a trial begins are handed to it, so that it decides where it runs, with nobody to ask, and the
-same search prunes the same trials whatever their timing.
+The rule is that of Optuna's median pruner (https://optuna.readthedocs.io, MedianPruner): a trial whose best loss so far
+is above the median of the losses that earlier trials had at the same round is stopped. A trial gets the medians of the
+trials reported before it begins, so that it decides by itself where it runs, and the same search prunes the same trials
+whatever their timing.
 """
 
 import math
@@ -26,7 +26,7 @@ PruningBounds = Mapping[int, float]
 
 
 class CurveWatch:
-    """A watch (see `giornata.models.base`) that keeps the curve of a fit and ends it by `bounds`."""
+    """A callback (see `giornata.models.base`) that records the loss curve of a fit and stops it by `bounds`."""
 
     def __init__(self, limits: PruningBounds):
         self.curve: list[tuple[int, float]] = []
@@ -35,7 +35,7 @@ class CurveWatch:
         self._due = 1
 
     def __call__(self, round_: int, loss: float) -> None:
-        """Note the loss after a round. Raises PrunedError when it is above the bound."""
+        """Record the loss after a round. Raises PrunedError if it is above the bound."""
         self._best = min(self._best, loss)
         if round_ < self._due or not math.isfinite(loss):
             return
@@ -46,12 +46,12 @@ class CurveWatch:
 
 
 def next_round(round_: int) -> int:
-    """The round of a curve that follows `round_`: all up to 20, then some 5 % apart, so that curves stay short."""
+    """The next round to record after `round_`: every round up to 20, then every 5 %, so that curves stay short."""
     return max(round_ + 1, int(round_ * 1.05))
 
 
 def bounds(told: Sequence[TrialRecord]) -> dict[int, float]:
-    """The median loss at each round, over trials that came so far; nothing before STARTUP trials are complete."""
+    """The median loss at each round, over trials that reached it; empty before STARTUP trials are complete."""
     if sum(trial.state == "complete" and bool(trial.curve) for trial in told) < STARTUP:
         return {}
     by_round: dict[int, list[float]] = {}

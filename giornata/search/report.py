@@ -1,4 +1,4 @@
-"""What a finished search says of its space: how much each parameter mattered."""
+"""Importance of the parameters in a finished search."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,14 @@ from giornata.records.model_version import TrialRecord
 __all__ = ["LEAST_TRIALS", "parameter_importances"]
 
 LEAST_TRIALS = 8
-"""Complete trials below which nothing is said: a forest over fewer points tells noise."""
+"""Complete trials needed for a report: a forest over fewer points only reports noise."""
 
 
 def parameter_importances(
     trials: Sequence[TrialRecord], space: Mapping[str, Dimension], seed: int
 ) -> dict[str, float]:
-    """The share of the variance of the metric that each parameter explains over the space, most first (fANOVA, Hutter
-    et al. 2014, as Optuna computes it); empty where the trials are too few or all equal."""
+    """The share of the metric's variance that each parameter explains over the space, largest first (fANOVA, Hutter et
+    al. 2014, as Optuna computes it); empty if the trials are too few or all equal."""
     study = optuna.create_study()
     for trial in trials:
         # The document's own parameters, which are tried first, may lie outside of the space.
