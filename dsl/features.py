@@ -37,6 +37,21 @@ def compile_features(
     An expression may use any other by its bare name, in any order. `define` holds expressions that can be used like
     that but are not features; for a name that is in both, `define` counts. Raises LanguageErrors with every mistake of
     every expression.
+
+        >>> schema = Schema({"miles": "float", "minutes": "float"})
+        >>> features = compile_features(
+        ...     {"speed": "row.miles / hours", "is_far": "row.miles > 1500"}, schema, {"hours": "row.minutes / 60"}
+        ... )
+        >>> features.types
+        {'speed': 'float', 'is_far': 'bool'}
+        >>> features.row({"miles": 180.0, "minutes": 45.0})
+        [240.0, False]
+        >>> compile_features({"speed": "row.mils / row.minutes"}, schema)
+        Traceback (most recent call last):
+        dsl.errors.LanguageErrors: feature 'speed', line 1, column 1: the row has no column 'mils'
+            row.mils / row.minutes
+            ^^^^^^^^
+            did you mean row.miles?
     """
     trees, errors = check_named(features, define or {}, schema)
     if errors:
@@ -51,6 +66,20 @@ class CompiledFeatures:
     An input is named as in the expression: a row column by its name, `store.group.feature` as `group__feature`,
     `store.group(entity=row.column).feature` as `group__column__feature`. Missing values are null, and so are NaN and
     infinity. Pickling (for Spark's executors) carries only the JSON form.
+
+        >>> import polars as pl
+        >>> schema = Schema({"origin": "str", "seats": "float"})
+        >>> features = compile_features(
+        ...     {"origin": "vocabulary(row.origin, 2)", "is_large": "row.seats > 150"}, schema
+        ... )
+        >>> flights = pl.DataFrame({"origin": ["JFK", "LGA", "JFK"], "seats": [100.0, 150.0, 200.0]})
+        >>> fitted = features.fitted(features.aggregate(flights))
+        >>> fitted.columns(flights).rows()
+        [(2, False), (3, False), (2, True)]
+        >>> fitted.row({"origin": "SFO", "seats": None})
+        [1, None]
+        >>> CompiledFeatures.from_json(fitted.to_json()).row({"origin": "LGA", "seats": 180.0})
+        [3, True]
     """
 
     trees: Mapping[str, Node]
@@ -68,7 +97,19 @@ class CompiledFeatures:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """The inputs to pass in or to look up; keys of the store are among the row columns."""
+        """The inputs to pass in or to look up; keys of the store are among the row columns.
+
+        For instance:
+
+            >>> from dsl import GroupSchema
+            >>> weather = GroupSchema({"origin": "str"}, {"wind": "float"})
+            >>> schema = Schema({"origin": "str", "miles": "float"}, {"weather": weather})
+            >>> inputs = compile_features({"wind": "store.weather.wind"}, schema).inputs
+            >>> inputs.row
+            {'origin': 'str'}
+            >>> inputs.store["weather"].features
+            {'wind': 'float'}
+        """
         nodes = distinct(self.trees.values())
         row = {node.name: str(node.type) for node in nodes if isinstance(node, RowColumn)}
         store: dict[str, StoreInput] = {}

@@ -45,6 +45,13 @@ class Schema:
     """The names an expression may use: row columns, feature groups of the store, functions of the project.
 
     `barred` gives reasons why a row column must not be used, in words that follow the column's name.
+
+        >>> schema = Schema({"origin": "str"}, {"weather": GroupSchema({"origin": "str"}, {"wind": "float"})})
+        >>> sorted(schema.store)
+        ['weather']
+        >>> Schema({"miles": "flaot"})
+        Traceback (most recent call last):
+        dsl.errors.SchemaError: row.miles has type 'flaot', which is none of ...; did you mean 'float'?
     """
 
     row: Mapping[str, str]

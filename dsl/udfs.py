@@ -212,6 +212,13 @@ def parse_udfs(source: str) -> Udfs:
     """The functions that a source text defines; nothing of it is run.
 
     Raises LanguageErrors, of feature `udfs.py`, with everything that is not allowed in it.
+
+        >>> from dsl import Schema, compile_features
+        >>> udfs = parse_udfs("def speed(miles: float, minutes: float) -> float:\\n    return miles / minutes * 60")
+        >>> schema = Schema({"miles": "float", "minutes": "float"}, udfs=udfs)
+        >>> features = compile_features({"speed": "udfs.speed(row.miles, row.minutes)"}, schema)
+        >>> features.row({"miles": 180.0, "minutes": 45.0})
+        [240.0]
     """
     source = source.removeprefix("\ufeff")
     tree = _syntax(source)

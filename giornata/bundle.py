@@ -125,6 +125,13 @@ def open_bundle(source: bytes | Path) -> Bundle:
 
     Raises BundleError, which names the file, if anything is missing, added, altered, too large, badly named or not
     readable as what it should be.
+
+        >>> bundle = open_bundle(Path("trips.zip"))
+        >>> bundle.version.model, [part.name for part in bundle.parts][:3]
+        ('trips/minutes', ['all', 'state=Illinois', 'city=Portland (state=Maine)'])
+        >>> open_bundle(Path("trip.zip"))
+        Traceback (most recent call last):
+        giornata.errors.BundleError: trip.zip: cannot be read: No such file or directory
     """
     where = str(source) if isinstance(source, Path) else "bundle"
     try:

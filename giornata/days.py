@@ -40,7 +40,17 @@ def parse_date(text: str) -> date:
 
 
 def days(first: str, last: str) -> Days:
-    """The days from `first`, `last` excluded, both written YYYY-MM-DD. Raises DaysError."""
+    """The days from `first`, `last` excluded, both written YYYY-MM-DD. Raises DaysError.
+
+    For instance:
+
+        >>> november = days("2013-11-01", "2013-12-01")
+        >>> str(november), november.covers(days("2013-11-04", "2013-11-05"))
+        ('2013-11-01/2013-12-01', True)
+        >>> days("2013-11-01", "2013-11-01")
+        Traceback (most recent call last):
+        giornata.days.DaysError: from 2013-11-01 to 2013-11-01 there is no day: 'to' is not included, make it later
+    """
     try:
         found = Days(parse_date(first), parse_date(last))
     except ValueError as error:

@@ -103,7 +103,15 @@ def check_project_name(text: str) -> str:
 
 
 def parse_model_name(text: str) -> Name:
-    """The Name written as `project/model`. Raises InvalidNameError."""
+    """The Name written as `project/model`. Raises InvalidNameError.
+
+    For instance:
+
+        >>> parse_model_name("flights/late")
+        Name(project='flights', name='late')
+        >>> predictions_table("flights/late")
+        'flights.late_predictions'
+    """
     project, slash, model = text.partition("/")
     if not slash:
         raise InvalidNameError(f"{text!r} is not a model's name: write project/model, as in flights/late")

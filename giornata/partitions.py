@@ -87,7 +87,14 @@ class Decision:
 
 
 class PartIndex:
-    """Finds the part that predicts, as its position in a list of keys whose first is the root."""
+    """Finds the part that predicts, as its position in a list of keys whose first is the root.
+
+    For instance:
+
+        >>> index = PartIndex([(), ("Oregon",), ("Oregon", "Portland")])
+        >>> [index.find(values) for values in (["Portland", "Oregon"], ["Salem", "Oregon"], ["Portland", "Maine"])]
+        [2, 1, 0]
+    """
 
     def __init__(self, keys: Sequence[Key]):
         self._positions: dict[tuple[object, ...], int] = {key: position for position, key in enumerate(keys)}
@@ -141,6 +148,10 @@ def part_names(keys: Iterable[Key], levels: Sequence[str]) -> dict[Key, str]:
     """Names for people, such as `dest_city=Chicago, Illinois` or `all`; `levels` are finest first.
 
     If two parts of a level have the same value, the values above it are added: `city=Portland (state=Maine)`.
+
+        >>> keys = [(), ("Maine", "Portland"), ("Oregon", "Portland"), ("Oregon", "Salem")]
+        >>> list(part_names(keys, ["city", "state"]).values())
+        ['all', 'city=Portland (state=Maine)', 'city=Portland (state=Oregon)', 'city=Salem']
     """
     coarsest_first = list(reversed(levels))
     named: dict[Key, str] = {}

@@ -56,7 +56,20 @@ class Prediction:
 
 
 class Scorer:
-    """Predicts with the model of a bundle. Immutable; several threads may use it at once."""
+    """Predicts with the model of a bundle. Immutable; several threads may use it at once.
+
+    For instance:
+
+        >>> from pathlib import Path
+        >>> from giornata.bundle import open_bundle
+        >>> scorer = Scorer(open_bundle(Path("trips.zip")))
+        >>> scorer.check_self_test()  # the answers on this machine are those of the training
+        >>> scorer.inputs["distance"], scorer.inputs["origin_weather__wind_speed"]
+        ('float', 'float')
+        >>> [answer] = scorer.rows([{**dict.fromkeys(scorer.inputs), "distance": 187.0, "city": "Boston"}])
+        >>> answer.part
+        'all'
+    """
 
     def __init__(self, bundle: Bundle):
         """Prepare the features and the models of `bundle`. Raises BundleError if its parts cannot be read."""

@@ -29,7 +29,16 @@ class CompiledModel(NamedTuple):
 
 
 def compile_model(documents: "ProjectDocuments", name: str) -> CompiledModel:
-    """The compiled expressions of a model of a loaded project. Raises NotFoundError for an unknown model."""
+    """The compiled expressions of a model of a loaded project. Raises NotFoundError for an unknown model.
+
+    For instance:
+
+        >>> from pathlib import Path
+        >>> from giornata.documents import load_project
+        >>> features, partition = compile_model(load_project(Path("projects/flights")), "late")
+        >>> features.types["departure_minute"], partition
+        ('int', None)
+    """
     from dsl import compile_features  # here, because reading documents needs no feature language
 
     model = documents.model(name)

@@ -53,7 +53,14 @@ def load_or_problems(folder: Path) -> ProjectDocuments | DocumentErrors:
 
 
 def load_project(folder: Path) -> ProjectDocuments:
-    """The documents of the project in `folder`. Raises DocumentErrors with all problems, or NotFoundError."""
+    """The documents of the project in `folder`. Raises DocumentErrors with all problems, or NotFoundError.
+
+    For instance:
+
+        >>> documents = load_project(Path("projects/flights"))
+        >>> documents.model("late").task, sorted(documents.groups)[:2]
+        ('binary', ['carrier_at_origin', 'carrier_delays'])
+    """
     folder = folder.resolve()
     if not folder.is_dir():
         raise NotFoundError(f"there is no project folder at {folder}")
