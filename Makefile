@@ -15,6 +15,7 @@ MAKEFLAGS += --no-print-directory
 SHELL := /bin/sh
 
 INSTALLED := .venv/.installed
+CLASSES := .venv/.classes
 JARS := build/jars/cassandra/.fetched
 YARN_JARS := build/jars/yarn/.fetched
 STAGES := build/stages
@@ -36,6 +37,7 @@ help: ## Show what there is to do
 demo: ## Install, start the stack and run the whole loop on real flights
 	@rm -f $(STAGES)
 	$(call stage,install,$(MAKE) install)
+	$(call stage,classes,$(MAKE) classes)
 	$(call stage,jars,$(MAKE) jars)
 	$(call stage,up,$(MAKE) up)
 	$(call stage,demo,$(BIN)/python -m stack.demo)
@@ -45,6 +47,7 @@ demo: ## Install, start the stack and run the whole loop on real flights
 test: ## Install and run every test, on servers of the tests' own
 	@rm -f $(STAGES)
 	$(call stage,install,$(MAKE) install)
+	$(call stage,classes,$(MAKE) classes)
 	$(call stage,jars,$(MAKE) jars)
 	$(call stage,yarn-jars,$(MAKE) yarn-jars)
 	$(call stage,tests,$(BIN)/pytest $(TWO_PROCESSES))
@@ -82,6 +85,13 @@ $(INSTALLED): requirements.txt pyproject.toml
 lock: install ## Resolve requirements.in into requirements.txt
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --output-file requirements.txt requirements.in
 
+.PHONY: classes
+classes: $(CLASSES) ## Make the archive of Spark's classes that jobs start quickly from
+
+$(CLASSES): $(INSTALLED) jobs/runtime/shared_classes.py
+	$(BIN)/python -m jobs.runtime.shared_classes
+	@touch $@
+
 .PHONY: jars
 jars: $(JARS) ## Fetch Cassandra's jars
 
@@ -101,7 +111,7 @@ $(YARN_JARS): stack/yarn-pom.xml
 	@touch $@
 
 .PHONY: up
-up: install jars ## Start the local stack (SERVICES="cassandra mail" for some of it)
+up: install classes jars ## Start the local stack (SERVICES="cassandra mail" for some of it)
 	@$(BIN)/python -m stack up $(SERVICES)
 
 .PHONY: down

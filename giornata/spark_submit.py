@@ -6,7 +6,17 @@ from pathlib import Path
 
 from giornata.errors import SettingsError
 
-__all__ = ["CONFIGURATION", "JOBS", "LOG4J", "SHORT_LIVED_JVM", "check_program", "command", "job_file"]
+__all__ = [
+    "CLASS_ARCHIVE",
+    "CONFIGURATION",
+    "JOBS",
+    "LOG4J",
+    "SHORT_LIVED_JVM",
+    "check_program",
+    "command",
+    "job_file",
+    "with_shared_classes",
+]
 
 JOBS = Path(__file__).resolve().parents[1] / "jobs"
 LOG4J = JOBS / "runtime" / "log4j2.properties"
@@ -16,6 +26,17 @@ SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemo
 threads of its collector cost more than they gain (training flights/trip_minutes on two cores: 158 s with, 121 s
 without). When memory is full, the JVM exits: by itself it would only lose the thread that met it, and wait for that for
 ever."""
+
+CLASS_ARCHIVE = Path(sys.prefix) / "share" / "giornata" / "spark-classes.jsa"
+"""Classes of Spark that the JVMs of this machine share, made by `jobs.runtime.shared_classes`."""
+
+
+def with_shared_classes(options: str) -> str:
+    """JVM options with which CLASS_ARCHIVE is used, where it was made; a JVM that it does not fit goes on without."""
+    if not CLASS_ARCHIVE.is_file():
+        return options
+    return f'{options} "-XX:SharedArchiveFile={CLASS_ARCHIVE}" -Xlog:cds=off -Xlog:cds+dynamic=off'
+
 
 CONFIGURATION = {
     "spark.driver.extraJavaOptions": f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC",

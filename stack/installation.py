@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from giornata.settings import OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
-from giornata.spark_submit import SHORT_LIVED_JVM
+from giornata.spark_submit import SHORT_LIVED_JVM, with_shared_classes
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
 from stack.prerequisites import java_command
@@ -170,7 +170,7 @@ class Installation:
             "SPARK_LOCAL_IP": LOOPBACK,
             "SPARK_CONF_DIR": str(self.configuration),
             "HADOOP_CONF_DIR": str(self.hadoop_configuration),
-            "SPARK_SUBMIT_OPTS": SHORT_LIVED_JVM,
+            "SPARK_SUBMIT_OPTS": with_shared_classes(SHORT_LIVED_JVM),
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "GX_ANALYTICS_ENABLED": "false",
             **self.variables(),

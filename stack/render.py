@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from giornata.settings import FILE_NAME
 from stack.installation import AIRFLOW_PASSWORDS, Installation
-from stack.service import SPARK_JARS, Service
+from stack.service import SPARK_CLASS_PATH, SPARK_JARS, Service
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -58,6 +58,7 @@ def render(installation: Installation, services: Collection[Service]) -> None:
         "ports": installation.ports,
         "services": services,
         "spark_jars": SPARK_JARS,
+        "spark_class_path": SPARK_CLASS_PATH,
     }
     for name in _IN_CONFIGURATION:
         write(installation.configuration / name, templates.get_template(name).render(values))

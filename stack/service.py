@@ -11,9 +11,12 @@ from stack.installation import Installation
 from stack.ports import LOOPBACK
 from stack.prerequisites import java_command
 
-__all__ = ["SPARK_JARS", "Service", "flags", "java"]
+__all__ = ["SPARK_CLASS_PATH", "SPARK_JARS", "Service", "flags", "java"]
 
 SPARK_JARS = Path(pyspark.__file__).parent / "jars"
+
+# In Spark's own order, which the archive of shared classes was made with: see `jobs.runtime.shared_classes`.
+SPARK_CLASS_PATH = f"{next(SPARK_JARS.glob('slf4j-api-*.jar'))}:{SPARK_JARS}/*"
 
 
 @dataclass(frozen=True)

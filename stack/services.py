@@ -1,17 +1,18 @@
 """The servers of the local stack: how each is started, on which ports, and after which others."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from graphlib import TopologicalSorter
 
 from giornata.airflow_api import AirflowApi
 from giornata.settings import load_settings
-from giornata.spark_submit import SHORT_LIVED_JVM
+from giornata.spark_submit import SHORT_LIVED_JVM, with_shared_classes
 from giornata.stores import cassandra
 from stack.errors import StackError
 from stack.installation import SPARK_POOL, Installation
 from stack.ports import LOOPBACK
-from stack.service import SPARK_JARS, Service, flags, java
+from stack.service import SPARK_CLASS_PATH, Service, flags, java
 from stack.yarn import yarn
 
 STORES = ("cassandra", "metastore", "thriftserver", "mail")
@@ -107,12 +108,12 @@ def _create_tables(installation: Installation) -> None:
 
 def _metastore(installation: Installation) -> Service:
     command = [
-        *[java(), "-Xmx512m", *SHORT_LIVED_JVM.split()],
+        *[java(), "-Xmx512m", *shlex.split(with_shared_classes(SHORT_LIVED_JVM))],
         f"-Dlog4j.configurationFile={installation.configuration / 'log4j2.properties'}",
         # With the default selector the metastore hangs in log4j.
         "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector",
         *flags("--add-opens", _METASTORE_OPENS),
-        *["-cp", f"{installation.configuration}:{SPARK_JARS}/*"],
+        *["-cp", f"{SPARK_CLASS_PATH}:{installation.configuration}"],
         *[str(installation.repository / "stack" / "LoopbackMetastore.java"), LOOPBACK],
         str(installation.ports.metastore),
     ]

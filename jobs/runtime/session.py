@@ -19,7 +19,7 @@ from dsl.errors import GiornataError
 from giornata.days import parse_date
 from giornata.errors import FINAL_EXIT, DataError, SettingsError, StoreError
 from giornata.settings import Settings
-from giornata.spark_submit import CONFIGURATION, SHORT_LIVED_JVM
+from giornata.spark_submit import CONFIGURATION, SHORT_LIVED_JVM, with_shared_classes
 from jobs.runtime.cancellation import Cancelled, hearing_signals, stopping_jobs_of, waiting_for_the_end
 from jobs.runtime.cluster import ExecutorResources, check_resources, is_local, sizes
 from jobs.runtime.code_archive import write_code_archive
@@ -116,7 +116,7 @@ def _check_metastore(address: str) -> None:
 def _configuration(settings: Settings, master: str, resources: ExecutorResources | None) -> dict[str, str]:
     driver = CONFIGURATION["spark.driver.extraJavaOptions"]
     if is_local(master):
-        driver += f" {SHORT_LIVED_JVM}"
+        driver += f" {with_shared_classes(SHORT_LIVED_JVM)}"
         python = os.environ.get("PYSPARK_PYTHON", sys.executable)
         placed = {
             **LOOPBACK,
