@@ -1,8 +1,8 @@
-"""Where the servers and folders of one installation are.
+"""The settings of one installation: addresses of its servers, and folders.
 
-Values come from environment variables, else from the file `$GIORNATA_HOME/giornata.env` that the local stack
-writes when it starts. Each is looked up when it is asked for: a process that never talks to Cassandra needs
-no GIORNATA_CASSANDRA. Opens no connection.
+Values come from environment variables, else from the file `$GIORNATA_HOME/giornata.env` that the local stack writes
+when it starts. Each is looked up when it is used: a process that never talks to Cassandra needs no GIORNATA_CASSANDRA.
+Opens no connection.
 """
 
 import os
@@ -61,7 +61,7 @@ OF_THE_CLUSTER = (
 class Settings:
     """One installation. Reading an attribute whose variable is missing or malformed raises `SettingsError`.
 
-    `variables` are the raw values by variable name: what a child process needs to find the same installation.
+    `variables` are the raw values by variable name, which a child process needs to find the same installation.
     """
 
     home: Path
@@ -74,7 +74,7 @@ class Settings:
 
     @property
     def documents(self) -> Path:
-        """Folder of the copies of documents that runs read, see `giornata.documents.snapshots`."""
+        """Folder of the copies of documents for runs, see `giornata.documents.snapshots`."""
         return self.home / "documents"
 
     @property
@@ -125,7 +125,7 @@ class Settings:
 
     @property
     def airflow_user(self) -> str:
-        """Whom the commands that start runs log in to Airflow as."""
+        """The Airflow user of commands that start runs."""
         return self._value("GIORNATA_AIRFLOW_USER", _ANY, "a user of Airflow")
 
     @property
@@ -145,7 +145,7 @@ class Settings:
 
     @property
     def prediction_log_bytes(self) -> int:
-        """Bytes that may wait in the prediction log to be collected; what comes then is not logged."""
+        """Bytes that may wait in the prediction log to be collected; after that, predictions are not logged."""
         return self._size("GIORNATA_PREDICTION_LOG_BYTES", "10g")
 
     @property
@@ -155,7 +155,7 @@ class Settings:
 
     @property
     def prediction_log_kept_bytes(self) -> int:
-        """Bytes of them that are kept of each model."""
+        """Bytes of them that are kept for each model."""
         return self._size("GIORNATA_PREDICTION_LOG_KEPT_BYTES", "1g")
 
     @property
@@ -175,14 +175,15 @@ class Settings:
 
     @property
     def spark_master_web(self) -> str | None:
-        """Web address of a standalone Spark master, whose JSON tells what the cluster has; None: it is not asked."""
+        """Web address of a standalone Spark master, whose JSON describes the cluster; None: the cluster is not
+        asked."""
         found = self._optional("GIORNATA_SPARK_MASTER_WEB", _URL, "http://host:port")
         return found.rstrip("/") if found else None
 
     @property
     def spark_environment(self) -> str | None:
-        """Archive of a Python environment that goes to the executors, which run its `bin/python`; None: they have
-        their Python."""
+        """Archive of a Python environment for the executors, which run its `bin/python`; None: they have Python
+        already."""
         return self._optional("GIORNATA_SPARK_ENVIRONMENT", _ANY, "a .tar.gz of a Python environment")
 
     @property
@@ -235,10 +236,10 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the installation that `environ` and its `$GIORNATA_HOME/giornata.env` describe.
+    """The settings from `environ` and its `$GIORNATA_HOME/giornata.env`.
 
-    GIORNATA_HOME defaults to `.local` in the working directory; the file may be absent. Raises
-    `SettingsError` for a line of it that is not `NAME=value`, and for a file that cannot be read.
+    GIORNATA_HOME defaults to `.local` in the working directory; the file may be absent. Raises `SettingsError` for a
+    line of it that is not `NAME=value`, and for a file that cannot be read.
     """
     home = Path(environ.get(HOME) or ".local").absolute()
     file = home / FILE_NAME

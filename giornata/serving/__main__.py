@@ -55,7 +55,7 @@ def build(settings: Settings, metrics: Metrics) -> Application:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT: then finish requests, write the log to its end and leave."""
+    """Serve until SIGTERM or SIGINT; then finish requests, write the rest of the log and exit."""
     parser = argparse.ArgumentParser(prog="python -m giornata.serving", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="TCP port to listen on")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: loopback)")
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def log_to_stderr() -> None:
-    """One line an event, in UTC: time, level, where, what, then key=value."""
+    """Log one line per event, in UTC: time, level, logger, message, then key=value."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(
         stream=sys.stderr,

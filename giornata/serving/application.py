@@ -1,24 +1,24 @@
 """The ASGI application: HTTP in, JSON out. It knows routes, limits and status codes, nothing about models.
 
     POST /models/{project}/{model}/{tag or uuid}/predict      predictions
-    GET  /models        what is loaded, under which tags, what was refused and why
+    GET  /models        loaded versions with their tags; refused ones with the reason
     GET  /metrics       Prometheus' text format
     GET  /health/live   200 while the server's threads live
     GET  /health/ready  200 once the deployed bundles were loaded for the first time; why they cannot be followed now
 
-A bare callable: a web framework in front of the predict path costs more than a small model. A small request
-for a model without store features is answered on the event loop itself, since handing so little work to a
-thread costs as much again. Reads of the feature store wait on the network, and big batches compute for
-milliseconds: both run in bounded pools of threads, one each, so that a store that does not answer holds up
-only the models that need it. (The driver's callbacks would save a read its thread; threads let the one
-function that knows the rule of time, `OnlineFeatures.read`, serve here too.) A model that runs code of a project's own
-has threads of its own, which wait for its process (see workers.py): nothing says how long that code takes.
+It is a bare callable, because a web framework in front of the predict path costs more than a small model. A small
+request for a model without store features is answered on the event loop itself, since handing so little work to a
+thread costs as much again. Reads of the feature store wait on the network, and big batches compute for milliseconds:
+both run in bounded pools of threads, one each, so that a store that does not answer only delays the models that need
+it. (The driver's callbacks would save a thread per read; with threads, `OnlineFeatures.read`, the one function that
+implements point-in-time reads, can be used here too.) A model that runs a project's own code has threads of its own,
+which wait for its process (see workers.py), since nothing limits how long that code takes.
 
-A request that finds its pool's queue full, or so full that its deadline would pass there, is refused at once (503).
-The deadline is the caller's: the header `x-timeout-ms`, counted from the moment at which the request has arrived.
+A request that finds its pool's queue full, or so full that its deadline would pass there, is refused at once (503). The
+deadline is the caller's: the header `x-timeout-ms`, counted from the arrival of the request.
 
-A request that a page of another site makes a browser send is refused (403): a server on a user's own machine or
-network answers programs, not pages.
+A request that a page of another site makes a browser send is refused (403): a server on a user's own machine or network
+answers programs, not pages.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class WrongMethodError(RefusedError):
-    """A path that exists, asked with a method that it does not take."""
+    """A path that exists, requested with a method that it does not support."""
 
     def __init__(self, method: str, allowed: str):
         super().__init__(405, "wrong_method", f"this path takes {allowed}, not {method[:20]}")
@@ -70,7 +70,7 @@ class WrongMethodError(RefusedError):
 
 
 class Application:
-    """The server's ASGI callable, with its threads started and stopped by ASGI's lifespan."""
+    """The server's ASGI callable; ASGI's lifespan starts and stops its threads."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Application:
         metrics: Metrics,
         seconds: float,
     ):
-        """`seconds` is the deadline of a request that names none."""
+        """`seconds` is the deadline of a request that states none."""
         self._loader = loader
         self._predictor = predictor
         self._store = store
@@ -95,7 +95,7 @@ class Application:
         self._own_pools: WeakKeyDictionary[ServedModel, Pool] = WeakKeyDictionary()
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answer one HTTP request, or run the server's life from start to stop."""
+        """Answer one HTTP request, or run the server's lifespan."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -208,7 +208,8 @@ class Application:
 
 
 def _read_head(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """The deadline that a request states, in seconds. Raises RefusedError for one that is not to be read further."""
+    """The deadline that a request states, in seconds. Raises RefusedError for a request that must not be read
+    further."""
     seconds = site = origin = host = None
     for name, value in headers:
         if name == b"content-length":
@@ -246,7 +247,7 @@ def _host(origin: bytes) -> bytes:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The body of a request. Raises RefusedError: 413 when it is too large, 408 when it does not come."""
+    """The body of a request. Raises RefusedError: 413 if it is too large, 408 if it does not arrive in time."""
     chunks, size = [], 0
     try:
         async with asyncio.timeout(BODY_SECONDS):

@@ -1,8 +1,8 @@
-"""What one client may take of the server before its request is read: size and time of the head, and connections.
+"""Limits on a client before its request is read: size and time of the head, and number of connections.
 
-uvicorn bounds none of this. A connection on which the server works is left alone; of those that wait (for a head, for
-a body, for a next request) the one that has waited longest gives way to a new one where there are too many, those that
-never sent a whole request first.
+uvicorn limits none of this. A connection whose request is being answered is left alone. Among those that wait (for a
+head, a body, or the next request) the one that has waited longest is closed for a new one when there are too many;
+those that never sent a whole request go first.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ MOST_WAITING = 2048
 
 
 def raise_descriptors() -> int:
-    """Let this process have as many descriptors as it is allowed, and return how many that is."""
+    """Raise this process's limit of file descriptors as far as allowed, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard == resource.RLIM_INFINITY:
         hard = max(soft, MOST_CONNECTIONS + MOST_WAITING + OWN_DESCRIPTORS)
@@ -44,9 +44,9 @@ def raise_descriptors() -> int:
 
 
 def shares(descriptors: int) -> tuple[int, int]:
-    """How many connections there may be, and how many more may wait to be accepted, with so many descriptors.
+    """How many connections there may be with so many descriptors, and how many more may wait to be accepted.
 
-    All that wait are accepted at once, before any of the others gives way.
+    All that wait are accepted at once, before any of the others is closed.
     """
     free = max(16, descriptors - OWN_DESCRIPTORS)
     waiting = min(MOST_WAITING, free // 4)
@@ -54,7 +54,8 @@ def shares(descriptors: int) -> tuple[int, int]:
 
 
 class Connections:
-    """The connections of one server, at most `most`; `count` is told the kind of each that is refused or ended."""
+    """The connections of one server, at most `most`; `count` is called with the kind of each that is refused or
+    closed."""
 
     def __init__(self, most: int, count: Callable[[str], None]):
         self._most = most
@@ -68,11 +69,11 @@ class Connections:
         return len(self._new) + len(self._known)
 
     def protocol(self, **arguments: Any) -> "BoundedProtocol":
-        """What uvicorn makes for each connection."""
+        """The protocol object for a new connection."""
         return BoundedProtocol(self, **arguments)
 
     def admit(self, connection: "BoundedProtocol") -> bool:
-        """Count a connection that was made, in place of a waiting one where there are too many; False: no place."""
+        """Register a new connection, closing a waiting one if there are too many; False if there is no room."""
         while len(self) >= self._most:
             longest = next(
                 (other for other in itertools.chain(self._new, self._known) if other.is_waiting), None
@@ -87,7 +88,7 @@ class Connections:
         return True
 
     def answered(self, connection: "BoundedProtocol") -> None:
-        """Note that a request of a connection was answered."""
+        """Note that a request of a connection has been answered."""
         self._new.pop(connection, None)
         self._known.pop(connection, None)
         self._known[connection] = None
@@ -98,7 +99,7 @@ class Connections:
         self._known.pop(connection, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End what has taken too long; again as long as there are connections."""
+        """Close connections that are too slow; repeats as long as there are connections."""
         now = loop.time()
         for connection in [*self._new, *self._known]:
             connection.end_if_late(now)
@@ -106,7 +107,7 @@ class Connections:
 
 
 class _Unheard(list[tuple[bytes, bytes]]):
-    """Where headers go that follow a body: nobody looks for them."""
+    """Receives headers that follow a body, which nobody reads."""
 
     def append(self, header: tuple[bytes, bytes]) -> None:
         """Nothing."""
@@ -116,7 +117,7 @@ _UNHEARD = _Unheard()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's connection with bounds."""
+    """uvicorn's connection with limits."""
 
     def __init__(self, connections: Connections, **arguments: Any):
         super().__init__(**arguments)
@@ -132,7 +133,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the client is to do something, not the server."""
+        """Whether it is the client's turn, not the server's."""
         return self.cycle is None or self.cycle.response_complete or self.cycle.more_body
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
@@ -204,12 +205,12 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_asgi_task(*self.pipeline.pop())
 
     def end(self) -> None:
-        """Cut the connection, whatever is still to be sent."""
+        """Close the connection, whatever is still to be sent."""
         self._connections.gone(self)
         self.transport.abort()
 
     def end_if_late(self, now: float) -> None:
-        """Cut the connection when its step takes longer than such a step may."""
+        """Close the connection if its current step takes too long."""
         waited = now - self._since
         if self._is_refused:
             if waited > LINGER_SECONDS:
@@ -231,8 +232,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(431, "head_too_large", f"the head of a request may have {HEAD_BYTES} bytes")
 
     def _refuse(self, status: int, kind: str, message: str) -> None:
-        """Say why nothing more is read. The connection stays for a moment, since to close it on a client that still
-        sends would take away what it has not read yet."""
+        """Send the reason why no more is read. The connection stays open for a moment: closing it while the client
+        still sends would discard the answer before the client has read it."""
         self._connections.count(kind)
         if self.cycle is not None and not self.cycle.response_complete:
             self.end()  # nothing can be said amid another answer

@@ -1,4 +1,4 @@
-"""What processes that fork others for bundles have in common: what they import beforehand, and bounds of memory."""
+"""Shared by the processes that fork others for bundles: modules to import beforehand, and memory limits."""
 
 import contextlib
 import resource
@@ -9,7 +9,8 @@ from giornata.models import MODEL_TYPES
 
 
 def import_xgboost() -> None:
-    """Forks share what was imported. Without scikit-learn, whose import takes many times as long as XGBoost's own."""
+    """Import XGBoost before forking, so that forks share it; without scikit-learn, which takes many times as long to
+    import."""
     sys.modules["sklearn"] = None  # type: ignore[assignment]  # which is how an import fails
     try:
         with contextlib.suppress(Exception):
@@ -25,13 +26,13 @@ def import_models() -> None:
 
 
 def forget_xgboost() -> None:
-    """A project's class may want it with scikit-learn: let it be imported anew."""
+    """Let XGBoost be imported again with scikit-learn, which a project's class may need."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "xgboost"]:
         del sys.modules[name]
 
 
 def limit(memory: int) -> None:
-    """Let this process take so many bytes more than it has, where the system can be told."""
+    """Limit this process to so many bytes more than it has now, if the system supports that."""
     with contextlib.suppress(OSError, ValueError):
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         most = pages * resource.getpagesize() + memory

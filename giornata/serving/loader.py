@@ -1,18 +1,18 @@
 """The loader: follows the folder of deployed bundles and makes a new routing table when it changes.
 
-`deployments.json` names what is deployed; beside it lies `<uuid>.zip` for each version:
+`deployments.json` lists the deployments; next to it lies `<uuid>.zip` for each version:
 
     {"flights/late": {"tags": {"production": UUID}, "uuids": [UUID, …]}}
 
 New content is first opened in another process (`giornata.serving.bundle_checks`), then verified and opened in the
-loader's thread. Then one reference changes; requests that began before end with the table that they began with.
-A bundle that cannot be loaded, whatever it raises, is refused, once per file, and the tags that should move to it keep
-the version they had. What cannot be read now is looked at again soon; nothing ends the loader but `stop`.
+loader's thread. Then one reference changes; requests that began before end with the table that they began with. A
+bundle that cannot be loaded, whatever it raises, is refused, once per file, and the tags that should move to it keep
+the version they had. A file that cannot be read now is tried again soon; only `stop` ends the loader.
 
-Loaded models live long and are full of objects, so they are kept out of the garbage collector's sight (frozen), where
-they cost no pauses. An old version goes when the last request that holds it ends, since nothing in it refers back to
-itself. The code that projects bring may well do so: when a version that runs some in this process was let go,
-everything is unfrozen and collected once, which takes as long as one collection of all objects does.
+Loaded models live long and consist of many objects, so they are hidden from the garbage collector (frozen) and cause no
+pauses. An old version is freed when the last request that holds it ends, since it has no reference cycles. A project's
+own code may well have some: when a version that runs such code in this process is released, everything is unfrozen and
+collected once, which takes as long as one collection of all objects.
 """
 
 import gc
@@ -43,7 +43,7 @@ DEPLOYMENTS = "deployments.json"
 
 
 class _Deployed(BaseModel):
-    """What `deployments.json` says of one model."""
+    """The entry of one model in `deployments.json`."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -59,9 +59,9 @@ _Stamp = tuple[int, int, int] | None
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """What became of a file: the model it gave, or why it gave none (then `model` is an earlier good one).
+    """The result of loading a file: the model, or the reason for the refusal (then `model` is an earlier good one).
 
-    `again` is the moment, of the monotonic clock, from which on it is tried again though the file is the same.
+    `again` is the moment, of the monotonic clock, after which it is tried again although the file is the same.
     """
 
     stamp: _Stamp
@@ -97,11 +97,11 @@ class Loader:
         self.has_looked = False
 
     def start(self) -> None:
-        """Begin to follow the folder."""
+        """Start to follow the folder."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread after the look that it is taking."""
+        """End the thread after its current look at the folder."""
         self._stopping.set()
         if self._checks:
             self._checks.close()
@@ -127,7 +127,7 @@ class Loader:
             self.table = replace(self.table, problem=problem)
 
     def look(self) -> None:
-        """Compare the folder with what is loaded, load what is new, change the table if anything changed."""
+        """Compare the folder with the loaded versions, load new ones, and change the table if anything changed."""
         problem = None
         try:
             self._deployed = self._read_deployments()

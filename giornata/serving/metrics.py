@@ -1,6 +1,6 @@
-"""What the server counts and times about itself, in Prometheus' text format.
+"""Counters and timers of the server, in Prometheus' text format.
 
-How well the models predict is not said here: labels come late, so accuracy is computed from tables.
+The accuracy of models is not among them: labels come late, so it is computed from tables.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest

@@ -1,4 +1,4 @@
-"""One loaded model version, with everything that a request needs of it, made when its bundle is opened."""
+"""One loaded model version, with everything that requests need, prepared when its bundle is opened."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,11 @@ from giornata.serving.workers import BeforeDeadline, IsolatedScorer, Workers, ow
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServedModel:
-    """A version that answers. `inputs` is what it reads, `groups` the feature groups among that, `online` how.
+    """A version that predicts: `inputs` that it reads, `groups`, the feature groups among them, `online`, how it reads
+    them.
 
-    `own_code` are the project's functions and class that it runs.
-    `joins_labels`: its answers are logged, and labels will be looked for by their keys.
+    `own_code` are the project's functions and class that it runs. `joins_labels` says whether its predictions are
+    logged and joined with labels by their keys.
     """
 
     name: str
@@ -45,7 +46,7 @@ class ServedModel:
 
     @property
     def waits(self) -> bool:
-        """Whether a prediction waits for something else than this process."""
+        """Whether a prediction waits for something outside this process."""
         return bool(self.own_code or self.inputs.store)
 
     @property
@@ -54,11 +55,11 @@ class ServedModel:
         return bool(self.own_code) and isinstance(self.scorer, Scorer)
 
     def answering(self, deadline: Deadline | None) -> Scorer | BeforeDeadline:
-        """What answers the rows of one request."""
+        """The scorer for the rows of one request."""
         return self.scorer.before(deadline) if isinstance(self.scorer, IsolatedScorer) else self.scorer
 
     def describe(self) -> dict[str, object]:
-        """What `GET /models` says of a version."""
+        """The description of the version in `GET /models`."""
         version = self.scorer.version
         signature = version.signature
         return {
@@ -78,7 +79,7 @@ class ServedModel:
 
 
 def needs_event_time(version: ModelVersion) -> bool:
-    """Whether a request must name the moment it asks about: as the document says, else where an input depends on it."""
+    """Whether a request must name its moment: as the document says, by default if an input depends on it."""
     stated = version.configuration.online.event_time
     if stated is not None:
         return stated == "required"
@@ -87,11 +88,10 @@ def needs_event_time(version: ModelVersion) -> bool:
 
 
 def open_model(source: bytes | Path, workers: Workers | None = None) -> ServedModel:
-    """Verify, open and try out a bundle, given as bytes or as the path of a file.
+    """Verify, open and test a bundle, given as bytes or as the path of a file.
 
-    Raises a GiornataError saying what is wrong with it, and what the project's own code and libraries raise over it.
-
-    With `workers`, code of the project's own runs in a process of theirs, and not in this one.
+    Raises a GiornataError that says what is wrong with it, and any error of the project's own code and of libraries.
+    With `workers`, a project's own code runs in a process of theirs, and not in this one.
     """
     bundle = open_bundle(source)
     code = own_code(bundle)

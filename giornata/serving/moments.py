@@ -1,4 +1,4 @@
-"""Which moments a request may be about: those that a version's document allows, seen from now."""
+"""The moments that a request may ask about: those that a version's document allows, relative to now."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ class Moments:
     ahead: timedelta
 
     def problem(self, moment: datetime, now: datetime) -> str | None:
-        """What is wrong with a request about `moment`, as a sentence without its subject; None where it is right."""
+        """Why a request about `moment` is not allowed, as a sentence without its subject; None if it is."""
         # Differences, because now - past may lie before the calendar.
         if moment - now > self.ahead:
             return (

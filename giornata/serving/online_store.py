@@ -1,9 +1,9 @@
-"""The server's connection to the online feature store: made when a model first needs it, for all models.
+"""The server's connection to the online feature store, opened when a model first needs it and shared by all models.
 
-A server whose models need no features never asks for Cassandra. One that starts before Cassandra keeps
-trying, and serves what it can meanwhile; once connected, the driver finds a restarted Cassandra by itself.
+A server whose models need no features never connects to Cassandra. One that starts before Cassandra keeps trying, and
+serves other models meanwhile; once connected, the driver finds a restarted Cassandra by itself.
 
-A feature group that cannot be read refuses a request or is null in it, as the model's document says. Either way it
+A feature group that cannot be read refuses a request or is null in it, according to the model's document. Either way it
 is counted, and logged when it begins and when it ends.
 """
 
@@ -47,25 +47,25 @@ class OnlineStore:
         self._thread: threading.Thread | None = None
 
     def need(self) -> None:
-        """Begin to connect, unless that has begun."""
+        """Start to connect, unless that has been done."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._keep_connecting, name="online-store", daemon=True)
             self._thread.start()
 
     @property
     def is_settled(self) -> bool:
-        """Whether no model needs the store, or a first attempt to connect has ended, well or not."""
+        """Whether no model needs the store, or a first attempt to connect has ended, successfully or not."""
         return self._thread is None or self._tried.is_set()
 
     def add_features(
         self, model: ServedModel, request: PredictRequest, deadline: Deadline | None = None
     ) -> list[str]:
-        """Add the model's store features, as of each row's moment, to a request's rows, and to `missing` which groups
-        had nothing for a row, and why.
+        """Add the model's store features, as of each row's moment, to a request's rows, and to `missing` the groups
+        without values for a row, and why.
 
-        The store has until the request's deadline, and no longer after its arrival than the model's document says.
-        Returns the groups that could not be read: their features are null, as the model's document has it
-        (`online: {missing: null}`). Raises StoreError where the document wants an error.
+        The store has until the request's deadline, and at most as long after the request's arrival as the model's
+        document says. Returns the groups that could not be read: their features are null, as the model's document wants
+        it (`online: {missing: null}`). Raises StoreError if the document wants an error.
         """
         started = perf_counter()
         found = self._read(model, request, deadline)
@@ -108,7 +108,7 @@ class OnlineStore:
         return Found([dict(nothing) for _ in request.rows], dict.fromkeys(sorted(groups), reason), {})
 
     def _tell_changes(self, model: ServedModel, missing: Mapping[str, str]) -> None:
-        """Log which groups can no longer be read, and which can again: once for each change."""
+        """Log which groups can no longer be read, and which can again: once per change."""
         if self._missing.get(model, frozenset()) == missing.keys():
             return
         with self._lock:

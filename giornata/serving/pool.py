@@ -1,4 +1,4 @@
-"""Threads with a bounded queue before them, and the deadline of a request, which its time in the queue counts to."""
+"""Threads with a bounded queue, and the deadline of a request, which includes its time in the queue."""
 
 import asyncio
 import math
@@ -28,7 +28,7 @@ class Deadline:
         return cls(now, now + seconds)
 
     def within(self, seconds: float) -> "Deadline":
-        """This deadline, or the one that lies so long after the arrival, if that is earlier."""
+        """The earlier of this deadline and one so many seconds after the arrival."""
         return Deadline(self.arrived, min(self.until, self.arrived + seconds))
 
     def left(self) -> float:
@@ -57,8 +57,8 @@ class Pool:
     async def run(self, call: Callable[[], bytes], deadline: Deadline) -> bytes:
         """The call's result. It must begin before the deadline, and is then waited for, however long it takes.
 
-        Raises BusyError: at once when too many calls wait already, or so many that the deadline would pass in the
-        queue by the mean time of the latest calls; at the deadline when it has passed there nevertheless.
+        Raises BusyError: at once if too many calls wait already, or so many that the deadline would pass in the queue
+        by the mean time of the latest calls; at the deadline if it passes there nevertheless.
         """
         expected = self._expected_wait()
         if self._taken == self._most:
@@ -92,7 +92,7 @@ class Pool:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _expected_wait(self) -> float:
-        """Seconds until a thread is free for a call that comes now."""
+        """Estimated seconds until a thread is free for a call that arrives now."""
         before = self._taken - self._threads + 1
         return before * self._mean / self._threads if before > 0 else 0.0
 

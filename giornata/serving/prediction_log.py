@@ -1,17 +1,17 @@
-"""The prediction log: takes what was predicted off the request path and writes it as JSON lines.
+"""The prediction log: writes predictions as JSON lines, outside the path of requests.
 
-A request leaves its entry in a queue, bounded in rows and bytes, and goes on; one thread turns entries into lines and
-closes each model's segment about once a second (`giornata.prediction_log` names the files). A full queue, a full
-disk and a folder that holds as many bytes as it may drop the newest rows and count them: the log never delays or
-fails an answer. Whatever fails, the thread goes on with what comes next. A server that is killed loses what it had
-not yet written, at most the last POLL_SECONDS; one that is stopped loses nothing.
+A request puts its entry into a queue, bounded in rows and bytes, and continues; one thread turns entries into lines and
+closes each model's segment about once a second (`giornata.prediction_log` names the files). If the queue, the disk or
+the folder's byte limit is full, the newest rows are dropped and counted: the log never delays or fails a prediction.
+Whatever fails, the thread goes on with the next entry. A server that is killed loses what it had not yet written, at
+most the last POLL_SECONDS; one that is stopped loses nothing.
 
-A line holds what the job that collects it and the later join with labels need:
+A line holds what the collecting job and the later join with labels need:
 
-    prediction_id, model, uuid, tag (null when asked by UUID), part, level, prediction,
-    event_time (the moment of prediction), predicted_at (when it was computed),
-    key {column: value}, inputs (row columns and store features, as JSON text; where a row had nothing of a feature
-    group, also LOGGED: why, by use of the group)
+    prediction_id, model, uuid, tag (null if requested by UUID), part, level, prediction,
+    event_time (the moment of the prediction), predicted_at (when it was computed),
+    key {column: value}, inputs (row columns and store features, as JSON text; if a row lacked a feature group,
+    also LOGGED: the reason, by use of the group)
 """
 
 import hashlib
@@ -48,7 +48,7 @@ STOP_SECONDS = 10.0
 class Entry:
     """The predictions of one request; `identities` and `predictions` are in the order of its rows.
 
-    `size` is the request's in bytes, as it came.
+    `size` is that of the request's body in bytes.
     """
 
     model: str
@@ -63,17 +63,17 @@ class Entry:
 
 
 class LogSpace:
-    """How many bytes of segments the log folder may still take; it is measured now and then."""
+    """How many bytes of segments the log folder may still take; measured now and then."""
 
     def __init__(self, root: Path, most_bytes: int):
-        """`most_bytes` is how many may wait there to be collected."""
+        """`most_bytes` may wait there to be collected."""
         self._root = root
         self._most = most_bytes
         self._used = 0
         self._measured = float("-inf")
 
     def take(self, size: int, now: float) -> bool:
-        """Whether there is room for `size` more bytes, which are then taken; `now` is monotonic, in seconds."""
+        """Whether there is room for `size` more bytes, which are then reserved; `now` is monotonic, in seconds."""
         age = now - self._measured
         if age >= MEASURE_SECONDS or (self._used + size > self._most and age >= MEASURE_FULL_SECONDS):
             self._used, self._measured = waiting_bytes(self._root), now
@@ -94,8 +94,8 @@ class PredictionLog:
         queue_bytes: int = QUEUE_BYTES,
         folder_bytes: int = FOLDER_BYTES,
     ):
-        """`queue_rows` and `queue_bytes` (of requests) bound what waits to be written, `folder_bytes` what waits in
-        the log folder to be collected."""
+        """`queue_rows` and `queue_bytes` (of requests) limit the queue, `folder_bytes` the segments that wait to be
+        collected."""
         self._root = root
         self._metrics = metrics
         self._queue_rows = queue_rows
@@ -111,7 +111,7 @@ class PredictionLog:
         self._thread = threading.Thread(target=self._work, name="prediction-log", daemon=True)
 
     def start(self) -> None:
-        """Close what dead servers left open, then begin to write."""
+        """Close segments that dead servers left open, then start to write."""
         for folder in sorted(self._root.glob("*/*/")):
             try:
                 for path in close_abandoned(folder):
@@ -121,7 +121,7 @@ class PredictionLog:
         self._thread.start()
 
     def append(self, entry: Entry) -> None:
-        """Leave an entry for writing; never waits. What the queue has no room for is counted as dropped."""
+        """Queue an entry for writing; never waits. An entry that does not fit is counted as dropped."""
         rows = len(entry.identities)
         with self._lock:
             fits = (
@@ -140,7 +140,7 @@ class PredictionLog:
         return self._thread.is_alive()
 
     def stop(self) -> None:
-        """Write everything that waits, close all segments and end the thread."""
+        """Write everything in the queue, close all segments and end the thread."""
         self._stopping.set()
         self._thread.join(STOP_SECONDS)
         if self._thread.is_alive():
@@ -190,7 +190,7 @@ class PredictionLog:
         self._failing = False
 
     def _drop(self, reason: str, rows: int, error: object) -> None:
-        """Count rows that are not logged, and say why where the rows before them were."""
+        """Count rows that are not logged, and log the reason if the rows before them were logged."""
         self._metrics.dropped.labels(reason).inc(rows)
         if not self._failing:
             logger.error("predictions are not logged until this is mended: %s", error)
@@ -204,7 +204,7 @@ class PredictionLog:
 
 
 def _close(segment: OpenSegment) -> None:
-    """Close a segment, or remove it where no line could be written."""
+    """Close a segment, or remove it if no line could be written."""
     try:
         if segment.size or segment.is_torn:
             segment.close()
@@ -248,8 +248,8 @@ def log_lines(entry: Entry) -> list[bytes]:
 def is_logged(key: dict[str, object], identity: str, share: float) -> bool:
     """Whether a row belongs to the logged share of its model.
 
-    By hash of the key, so that all predictions about one thing are logged or none; a row without a key goes
-    by its prediction's identity.
+    Decided by a hash of the key, so that all predictions about one key are logged or none; for a row without a key, by
+    the prediction's identity.
     """
     if share >= 1:
         return True

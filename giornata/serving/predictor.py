@@ -1,4 +1,4 @@
-"""One prediction, from the body of a request to the body of its answer: read, fetch features, score, log."""
+"""Answers one prediction request: parses the body, fetches features, scores, logs."""
 
 import math
 import uuid
@@ -23,11 +23,11 @@ from giornata.serving.routing import Route
 from giornata.serving.workers import BeforeDeadline
 
 _FAILURES = (UdfError, PredictionError)
-"""What code of the project raises about a row."""
+"""Errors of a project's own code about a row."""
 
 
 class Predictor:
-    """Answers requests by the models that routes lead to; safe to use from many threads."""
+    """Answers requests with the models that routes lead to; safe to use from many threads."""
 
     def __init__(self, store: OnlineStore, log: PredictionLog, metrics: Metrics):
         self._store = store
@@ -35,20 +35,20 @@ class Predictor:
         self._metrics = metrics
 
     def answer(self, route: Route, body: bytes, now: datetime, deadline: Deadline | None = None) -> bytes:
-        """The answer to `body`, with one prediction per row, in their order.
+        """The answer to `body`, with one prediction per row, in order.
 
-        A row that is wrong has `status` 422, the first `error` and all `errors` instead, and so has one whose moment
-        lies before what is online of a feature group, unless the model's document wants it marked. A row for which a
-        function of the project (UDF) fails, or the model's own class (type custom), has `status` 500 and `error`.
-        The others have their predictions, unless the request is all or nothing.
+        A wrong row has `status` 422, the first `error` and all `errors` instead; so has a row whose moment lies before
+        a feature group's online history, unless the model's document says to mark it. A row for which a function of the
+        project (UDF) fails, or the model's own class (type custom), has `status` 500 and `error`. The others have their
+        predictions, unless the request is all or nothing.
 
-        A prediction has `missing` where its row had nothing of a feature group: which, and why. A group that could
-        not be read, and whose features are null because the model's document wants that, is named in `missing_groups`
-        of the whole answer as well. Where the model is measured by labels, a prediction that none can find has
-        `loggable` false and `missing_key`, the key columns that the row lacks.
+        A prediction has `missing` if its row lacked a feature group: which, and why. A group that could not be read,
+        and whose features are null because the model's document wants that, is also named in `missing_groups` of the
+        whole answer. If the model is measured by labels, a prediction that no label can be joined to has `loggable`
+        false and `missing_key`, the key columns that the row lacks.
 
-        `now` is the moment of prediction where the request names none. Raises RefusedError, and StoreError
-        when the model needs features and the store does not give them.
+        `now` is the moment of the prediction if the request names none. Raises RefusedError, and StoreError if the
+        model needs features and the store does not return them.
         """
         model = route.model
         request = model.reader.read(body, now)
@@ -146,7 +146,7 @@ def _is_finite(prediction: Prediction) -> bool:
 
 
 def _refused(faults: Sequence[Fault]) -> dict[str, object]:
-    """What stands in the answer in the place of a row that is wrong."""
+    """The entry of a wrong row in the answer."""
     if not faults:
         return {
             "status": 422,
@@ -157,7 +157,7 @@ def _refused(faults: Sequence[Fault]) -> dict[str, object]:
 
 
 def _tell_missing(model: ServedModel, request: PredictRequest, answers: Sequence[dict[str, object]]) -> None:
-    """Say in each answer of which feature groups its row had nothing, and why."""
+    """Add to each prediction which feature groups its row lacked, and why."""
     for answer, place in zip(answers, request.places, strict=True):
         if found := request.missing.get(place):
             answer["missing"] = [_missing(missing, model.inputs.store[missing.use].keys) for missing in found]
@@ -171,9 +171,9 @@ def _missing(missing: Missing, keys: Mapping[str, str]) -> dict[str, object]:
 
 
 def _within_history(request: PredictRequest) -> PredictRequest:
-    """The request without the rows whose moment lies before what is online, which are refused.
+    """The request without the rows whose moment lies before the online history, which are refused.
 
-    Raises RefusedError when none is left, or when all or none are to be answered.
+    Raises RefusedError if none is left, or if the request is all or nothing.
     """
     kept = []
     for position, place in enumerate(request.places):
@@ -207,9 +207,9 @@ def _before_history(missing: Missing, moment: datetime) -> str:
 def _one_by_one(
     scorer: Scorer | BeforeDeadline, request: PredictRequest
 ) -> tuple[PredictRequest, list[Prediction], dict[int, GiornataError]]:
-    """The rows that can be answered, their answers, and by place the rows for which code of the project fails.
+    """The rows that can be scored, their predictions, and by position the rows for which the project's code fails.
 
-    Raises RefusedError when no row can be answered, or not all of them and the request is all or nothing.
+    Raises RefusedError if no row can be scored, or not all of them and the request is all or nothing.
     """
     sound: list[int] = []
     predictions: list[Prediction] = []

@@ -1,19 +1,16 @@
-"""Reading a prediction request: from the bytes of a body to rows of the types in a model's signature.
+"""Parses a prediction request: from the bytes of a body to rows with the types of a model's signature.
 
 A body is `{"rows": [{column: value}, …], "at": time}` or, for one row, `{"row": {…}, "at": time}`. The rules:
 
-* An input column that never lacked a value in training is required. One that did is null when left out.
-* The key columns (by which a label finds its prediction) may be given or not.
-* The other columns of the model's table are ignored: a caller may send its whole row, and goes on unchanged
-  when the next version needs fewer columns.
-* Any other name is an error that suggests the nearest known one: a misspelt column that may be left out would
-  else make worse predictions in silence.
-* int counts as float; nothing else is converted. A timestamp is ISO 8601 text with its zone. The items of a list
-  may be null.
-* The moment of prediction is `at`, else the row's event time, else now, which the model's document may forbid. It is
-  also the event time of a row that names none. It lies within the bounds that the model's document sets.
+* An input column that never lacked a value in training is required. Others are null when left out. * The key columns
+(by which a label finds its prediction) are optional. * The other columns of the model's table are ignored: a caller may
+send its whole row, and stays unchanged when the next version needs fewer columns. * Any other name is an error that
+suggests the nearest known one: a misspelt optional column would otherwise make predictions worse without notice. * int
+counts as float; nothing else is converted. A timestamp is ISO 8601 text with its zone. The items of a list may be null.
+* The moment of the prediction is `at`, else the row's event time, else now, which the model's document may forbid. It
+is also the event time of a row that names none. It lies within the limits that the model's document sets.
 
-Every problem of every row is told, MAX_PROBLEMS in all. Rows without one are answered all the same, unless there is
+Every problem of every row is reported, up to MAX_PROBLEMS. Rows without one are answered all the same, unless there is
 none or the request says `"all_or_nothing": true`: then the request is refused.
 """
 
@@ -32,7 +29,7 @@ from giornata.serving.moments import Moments
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 5_000
 MAX_PROBLEMS = 100
-"""Problems of one request that are told: a body of 2 MiB may have as many as it has values."""
+"""Problems of one request that are reported: a body of 2 MiB may have as many as it has values."""
 
 # What 64-bit nanoseconds can say: every reader of the tables that these times end in can hold them.
 EARLIEST = datetime(1678, 1, 1, tzinfo=UTC)
@@ -44,16 +41,16 @@ _FIELDS = ("row", "rows", "at", "all_or_nothing")
 
 
 class Fault(NamedTuple):
-    """What is wrong with a row, in words, and in which column (None: with the row as such)."""
+    """A problem of a row, in words, and its column (None: the row as a whole)."""
 
     message: str
     field: str | None
 
 
 class RefusedError(RequestError):
-    """A request that gets no prediction: HTTP status, a word for the metric, the row and field at fault.
+    """A request without predictions: HTTP status, a label for the metric, the row and field with the problem.
 
-    `faults` are all that are told, by row, where the message is but the first; `untold` is how many more there are.
+    `faults` are all reported problems, by row, of which the message is the first; `untold` is how many more there are.
     """
 
     def __init__(
@@ -74,7 +71,7 @@ class RefusedError(RequestError):
         self.untold = untold
 
     def document(self) -> dict[str, object]:
-        """The body of the answer: `error` with `field` and `row`, and `errors`, the list of all that are told."""
+        """The body of the answer: `error` with `field` and `row`, and `errors`, the list of all reported problems."""
         document: dict[str, object] = {"error": str(self)}
         if self.field is not None:
             document["field"] = self.field
@@ -101,11 +98,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """The rows of one request that can be answered, lists of one length: inputs, keys (null if not given), moments,
-    and the places that they have in the request.
+    """The valid rows of one request, as lists of one length: inputs, keys (null if not given), moments, and positions
+    in the request.
 
-    `refused` says of the others, by place, what is wrong with them, and `missing` of those that lack the row of a
-    feature group which and why. `all_or_nothing`: no row is to be answered unless all are.
+    `refused` has the problems of the other rows, by position, and `missing` the feature groups that a row lacks, and
+    why. With `all_or_nothing`, no row is answered unless all are.
     """
 
     rows: list[dict[str, object]]
@@ -117,7 +114,7 @@ class PredictRequest:
     all_or_nothing: bool = False
 
     def only(self, kept: Iterable[int]) -> "PredictRequest":
-        """The same request with the rows at these positions of its lists alone."""
+        """The same request with only the rows at these positions of its lists."""
         positions = list(kept)
         return PredictRequest(
             [self.rows[position] for position in positions],
@@ -142,9 +139,9 @@ class RequestReader:
         moments: Moments,
         needs_moment: bool = False,
     ):
-        """`table` gives the columns of the model's table and their types; `key` and `event_time` are in it.
+        """`table` maps the columns of the model's table to their types; `key` and `event_time` are among them.
 
-        `needs_moment`: a row that is asked about without `at` must name its event time.
+        `needs_moment`: without `at`, a row must name its event time.
         """
         self._inputs = [
             # An event time that is not given is the moment of asking.
@@ -181,7 +178,7 @@ class RequestReader:
     def _read_row(
         self, request: PredictRequest, row: object, moment: datetime | None, now: datetime, compare: bool
     ) -> list[Fault]:
-        """Add a row to the request, or say all that is wrong with it; `compare`: look for misspellings."""
+        """Add a row to the request, or collect all its problems; `compare`: look for misspelt columns."""
         if type(row) is not dict:
             return [Fault(f"a row is an object of column names and values, not {_shown(row)}", None)]
         faults = [] if row.keys() <= self._known else self._unknown(row, compare)
@@ -217,7 +214,7 @@ class RequestReader:
     def _event(
         self, row: dict[str, object], values: Mapping[str, object], faults: list[Fault]
     ) -> datetime | None:
-        """The event time that a row states; what is wrong with it is added to `faults`."""
+        """The event time that a row states; problems are added to `faults`."""
         event = row.get(self._event_time)
         if event is None:
             return None
@@ -231,7 +228,7 @@ class RequestReader:
             return None
 
     def _at(self, value: object, now: datetime) -> datetime:
-        """The moment that a request states for all rows. Raises RefusedError, also where the document forbids it."""
+        """The moment that a request states for all rows. Raises RefusedError, also if the document forbids it."""
         try:
             moment = _timestamp(value)
         except ValueError as error:
@@ -247,7 +244,7 @@ class RequestReader:
         stated: datetime | None,
         faults: list[Fault],
     ) -> dict[str, object]:
-        """The key columns of a row, null where they are not given; what is wrong with them is added to `faults`."""
+        """The key columns of a row, null if not given; problems are added to `faults`."""
         key: dict[str, object] = {}
         for name, reader, type_ in self._keys:
             value = row.get(name)
@@ -287,7 +284,7 @@ class RequestReader:
 
 
 def read_value(name: str, value: object, type_: str) -> object:
-    """A value of a row in its type, as a request's is read; null stays null. Raises RefusedError."""
+    """A value of a row converted to its type as in a request; null stays null. Raises RefusedError."""
     try:
         return None if value is None else _READERS[type_](value)
     except ValueError as error:
@@ -347,7 +344,7 @@ def _wrong(name: str, type_: str, value: object, error: ValueError) -> Fault:
 
 
 def _refusal(faults: Mapping[int, Sequence[Fault]], untold: int = 0) -> RefusedError:
-    """What refuses a whole request, because of its rows."""
+    """The error for a whole request because of its rows."""
     row, (first, *_) = next(iter(faults.items()))
     return RefusedError(422, "invalid", first.message, first.field, row, faults, untold)
 
@@ -357,7 +354,7 @@ def _invalid(message: str, field: str | None) -> RefusedError:
 
 
 def _shown(value: object) -> str:
-    """A caller's value, with its JSON type, cut to a length that fits an error."""
+    """A caller's value with its JSON type, cut to a length that fits into an error."""
     match value:
         case str():
             return f"the text {_quoted(value)}"

@@ -1,4 +1,4 @@
-"""The routing table: which loaded model version answers which path. Immutable; the loader makes a new one."""
+"""The routing table: maps paths to loaded model versions. Immutable; the loader makes a new one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from giornata.serving.model import ServedModel
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A model version and the tag by which it was asked for, or None when by its UUID."""
+    """A model version and the tag by which it was requested, None if by its UUID."""
 
     model: ServedModel
     tag: str | None
@@ -18,7 +18,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A deployed version that cannot be loaded, why, and the tags that wait for it."""
+    """A deployed version that cannot be loaded, the reason, and the tags that wait for it."""
 
     model: str
     uuid: str
@@ -28,9 +28,9 @@ class Refusal:
 
 @dataclass(frozen=True)
 class RoutingTable:
-    """Everything that the server answers for at one moment; a request takes one table and keeps it.
+    """All routes of the server at one moment; a request keeps the table that it began with.
 
-    `problem` says why the list of deployments could not be followed, when it could not.
+    `problem` says why the list of deployments cannot be followed, if it cannot.
     """
 
     models: tuple[ServedModel, ...] = ()
@@ -47,7 +47,7 @@ class RoutingTable:
     def route(self, path: str) -> Route:
         """The route of `/models/{project}/{model}/{tag or uuid}/predict`.
 
-        Raises NotFoundError naming what there is.
+        Raises NotFoundError that names the existing ones.
         """
         try:
             return self._routes[path]

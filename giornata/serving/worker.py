@@ -1,9 +1,9 @@
-"""Processes in which a project's own code answers: `python -m giornata.serving.worker SOCKET`, as workers.py runs it.
+"""Processes that run a project's own code: `python -m giornata.serving.worker SOCKET`, started by workers.py.
 
-One process is the base: it imports what every model needs and runs no code of a project. On SOCKET it is told to fork
-a process for a model (`fork`, with a socket and a pipe), to let one say where it is (`tell`) and to end one (`kill`).
-A forked process reads a bundle, tries it, and answers rows until its socket is closed. Whatever the code does there, it
-can be ended from outside.
+One process is the base: it imports what every model needs and runs no project code. Commands on SOCKET tell it to fork
+a process for a model (`fork`, with a socket and a pipe), to dump a process's stack (`tell`) and to kill one (`kill`). A
+forked process opens and tests a bundle, and scores rows until its socket is closed. Whatever the code does there, the
+process can be killed from outside.
 """
 
 import faulthandler
@@ -31,7 +31,7 @@ LENGTH = struct.Struct(">I")  # what stands before a message: its bytes
 
 
 def main() -> int:
-    """Do what is told until the socket is closed."""
+    """Execute commands until the socket is closed."""
     control = socket.socket(fileno=int(sys.argv[1]))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)  # the server ends this process, after its requests
@@ -63,14 +63,14 @@ def main() -> int:
 
 
 def _reap(children: set[int]) -> None:
-    """Forget those that have ended; until then no other process has their numbers."""
+    """Forget processes that have ended; until then, no other process can get their ids."""
     for child in list(children):
         if os.waitpid(child, os.WNOHANG)[0]:
             children.discard(child)
 
 
 def _serve(questions: socket.socket, report: int) -> None:
-    """Answer in this fork, and end with it."""
+    """Serve in this fork, and exit."""
     status = 1
     try:
         # A dump goes out even amid native code, and when the process crashes.
@@ -91,7 +91,7 @@ def _serve(questions: socket.socket, report: int) -> None:
 
 
 def _answer_opening(questions: socket.socket, content: bytes) -> Scorer | None:
-    """The scorer of a bundle that was tried, after the word that it is ready, or the reason why it is not."""
+    """The scorer of a bundle that passed its test, after reporting that it is ready, or the reason why it is not."""
     try:
         bundle = open_bundle(content)
         if model_type(bundle.version.configuration.type).has_class:
@@ -126,12 +126,12 @@ def _answered(scorer: Scorer, asked: bytes) -> dict[str, Any]:
 
 
 def bytes_of(columns: Mapping[str, str], rows: Sequence[Mapping[str, object]]) -> bytes:
-    """Rows as they are sent: JSON of their values in the order of the columns."""
+    """Rows for sending: JSON of their values in the order of the columns."""
     return orjson.dumps([[_plain(row.get(name)) for name in columns] for row in rows])
 
 
 def rows_of(columns: Mapping[str, str], sent: bytes) -> list[dict[str, object]]:
-    """The rows of `bytes_of`, their values in the types of the columns."""
+    """The rows of `bytes_of`, with values in the types of the columns."""
     readers = [(name, _READERS.get(type_)) for name, type_ in columns.items()]
     return [
         {
@@ -143,7 +143,7 @@ def rows_of(columns: Mapping[str, str], sent: bytes) -> list[dict[str, object]]:
 
 
 def _plain(value: object) -> object:
-    """A value that JSON can carry: NaN and infinity, which it has not, are words."""
+    """A value for JSON: NaN and infinity, which JSON lacks, become words."""
     return repr(value) if type(value) is float and value - value != 0.0 else value
 
 
@@ -164,7 +164,7 @@ def send(connection: socket.socket, message: bytes) -> None:
 
 
 def receive(connection: socket.socket) -> bytes:
-    """The next message, empty where the other end says or shows that there is none."""
+    """The next message; empty if the other end has closed."""
     head = _received(connection, LENGTH.size)
     return _received(connection, LENGTH.unpack(head)[0]) if head else b""
 

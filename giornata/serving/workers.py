@@ -1,8 +1,8 @@
-"""Models that run a project's own code (functions, a class), each in a process of its own that can be ended.
+"""Runs models with a project's own code (functions, a class) in processes of their own that can be killed.
 
-Nothing ends code that loops in a thread, and code may end the process that runs it. So the server hands rows to a
-process with a limit of time, ends it when that has passed, answers 503 with the name of what ran, and has the process
-replaced while everything else goes on.
+Code that loops in a thread cannot be stopped, and code may exit the process that runs it. So the server sends rows to a
+process with a time limit, kills it when that has passed, answers 503 with the name of the running function, and has the
+process replaced while everything else goes on.
 """
 
 import itertools
@@ -47,14 +47,14 @@ _DUMP_BYTES = 65536
 
 
 class CodeError(RefusedError):
-    """A request that a project's own code did not answer: it took too long, or ended its process."""
+    """A request that a project's own code did not answer: it took too long, or its process ended."""
 
     def __init__(self, message: str):
         super().__init__(503, "own_code", message)
 
 
 def own_code(bundle: Bundle) -> tuple[str, ...]:
-    """The functions and the class of a project that predictions of a bundle run; nothing of them is run here."""
+    """The project's functions and class that predictions of a bundle run; nothing of them is run here."""
     names: list[str] = []
     for stored in (bundle.features, bundle.partition or {}):
         if "udfs" in stored:
@@ -66,10 +66,11 @@ def own_code(bundle: Bundle) -> tuple[str, ...]:
 
 
 class Workers:
-    """Starts processes of models, as forks of one that is started when it is first needed and again when it is gone."""
+    """Starts processes of models as forks of a base process, which is started when first needed and again when it is
+    gone."""
 
     def __init__(self, metrics: Metrics, patience: float):
-        """`patience`: seconds that code may take for a request, where no caller waits longer."""
+        """`patience`: seconds that code may take for a request, unless the caller waits longer."""
         self.metrics = metrics
         self.patience = patience
         self._lock = threading.Lock()
@@ -78,12 +79,12 @@ class Workers:
         self._is_stopped = False
 
     def scorer(self, content: bytes, bundle: Bundle) -> "IsolatedScorer":
-        """What answers with a bundle, given with its bytes, once it is ready. Raises BundleError, or OSError when no
-        process can be had."""
+        """The scorer for a bundle, given with its bytes, once it is ready. Raises BundleError, or OSError if no process
+        can be started."""
         return IsolatedScorer(self, content, bundle)
 
     def start(self, content: bytes) -> "Worker":
-        """A process that has opened and tried a bundle. Raises BundleError, OSError."""
+        """Start a process that has opened and tested a bundle. Raises BundleError, OSError."""
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
@@ -111,11 +112,11 @@ class Workers:
         return worker
 
     def tell(self, process: int) -> None:
-        """Let a process write where it is."""
+        """Make a process write its stack."""
         self._say(b"tell %d" % process)
 
     def kill(self, process: int) -> None:
-        """End a process."""
+        """Kill a process."""
         self._say(b"kill %d" % process)
 
     @property
@@ -124,12 +125,12 @@ class Workers:
         return self._is_stopped
 
     def stop(self) -> None:
-        """End all processes; whoever waits for one is told that it has ended."""
+        """End all processes; callers that wait for one get an error that it has ended."""
         self._is_stopped = True
         self._end_base()  # without the lock, whose holder may wait for the base
 
     def _say(self, line: bytes, given: Sequence[int] = ()) -> bytes:
-        """What the base answers. Raises OSError."""
+        """The answer of the base process to a command. Raises OSError."""
         with self._lock:
             if self._is_stopped:
                 raise OSError("the server is stopping")
@@ -175,7 +176,7 @@ class Workers:
         self._base = self._control = None
 
     def _end_base(self) -> None:
-        """Let the base end the others, then itself."""
+        """Make the base process kill the others, then end it."""
         base, control = self._base, self._control
         if base is None or control is None:
             return
@@ -189,7 +190,7 @@ class Workers:
 
 
 class Worker:
-    """One process of a model."""
+    """The process of one model."""
 
     def __init__(self, workers: Workers, process: int, connection: socket.socket, reports: int):
         self._workers = workers
@@ -198,7 +199,7 @@ class Worker:
         self._reports = reports
 
     def ask(self, message: bytes, until: float) -> bytes:
-        """The answer to a message. Raises TimeoutError when it does not come until then, EOFError when the process
+        """The answer to a message. Raises TimeoutError if it does not arrive by the deadline, EOFError if the process
         ends."""
         try:
             self._connection.settimeout(max(0.001, until - monotonic()))
@@ -223,7 +224,7 @@ class Worker:
         return answer
 
     def where(self) -> str:
-        """What of the project's code runs there, such as `udfs.slow (udfs.py, line 3)`; empty where it cannot say."""
+        """The project's code that the process is running, such as `udfs.slow (udfs.py, line 3)`; empty if unknown."""
         try:
             self._workers.tell(self._process)
         except OSError:
@@ -231,7 +232,7 @@ class Worker:
         return self._reported()
 
     def end(self, tell: bool = False) -> str:
-        """End the process; what ran in it, where it can say so, or has said so when it crashed."""
+        """Kill the process; returns the code that it was running, if it can report it or did so when it crashed."""
         ran = self.where() if tell else self._reported(0.0)
         try:
             self._workers.kill(self._process)
@@ -254,7 +255,7 @@ class Worker:
 
 
 def ran(dump: str) -> str:
-    """What of a project's code a dump of stacks, the newest call first, names."""
+    """The project's code in a dump of stacks, the newest call first."""
     frames = _FRAME.findall(dump)
     if not frames:
         return ""
@@ -270,7 +271,7 @@ def _while(ran: str) -> str:
 
 
 class _Process:
-    """The process of one model, and those that replace it. Never asked twice at the same time."""
+    """The process of one model, and its replacements. Handles one request at a time."""
 
     def __init__(self, workers: Workers, content: bytes, model: str, own: tuple[str, ...]):
         self._workers = workers
@@ -282,7 +283,8 @@ class _Process:
         self._free = threading.Lock()
 
     def ask(self, message: bytes, deadline: Deadline) -> bytes:
-        """The answer. Raises CodeError, and BusyError while others are before this question or there is no process."""
+        """The answer. Raises CodeError, and BusyError while other requests are before this one or there is no
+        process."""
         if not self._free.acquire(timeout=deadline.left()):
             raise BusyError(
                 f"other requests to {self._model} were before this one until its deadline; try again"
@@ -314,7 +316,7 @@ class _Process:
                 self._free.release()
 
     def close(self) -> None:
-        """End the process for good."""
+        """Kill the process for good."""
         self._closed.set()
         worker, self._worker = self._worker, None
         if worker and not self._workers.is_stopped:
@@ -322,7 +324,7 @@ class _Process:
             threading.Thread(target=worker.end, daemon=True).start()
 
     def _settle(self, worker: Worker, until: float) -> None:
-        """Wait for the answer to a question whose caller has gone, so that the next one is not answered with it."""
+        """Wait for the answer to a request whose caller has gone, so that it is not taken for the next one's."""
         try:
             worker.receive(until)
         except TimeoutError:
@@ -333,7 +335,7 @@ class _Process:
             self._free.release()
 
     def _replace(self, worker: Worker, reason: str, tell: bool) -> str:
-        """End a process and have another started; what ran in it."""
+        """Kill a process and start another; returns the code that it was running."""
         self._worker = None
         ran = self._named(worker.end(tell))
         if not self._workers.is_stopped:
@@ -362,7 +364,7 @@ class _Process:
             return
 
     def _named(self, ran: str) -> str:
-        """What ran, or else all that may have run."""
+        """The code that was running, or else all that may have run."""
         if ran.startswith("udfs."):
             return ran
         own = self._own[0] if len(self._own) == 1 else f"one of {', '.join(self._own)}"
@@ -370,7 +372,7 @@ class _Process:
 
 
 class IsolatedScorer:
-    """Answers like a `Scorer`, in a process of its own, which ends when this object is gone."""
+    """Predicts like a `Scorer`, in a process of its own, which ends when this object is gone."""
 
     def __init__(self, workers: Workers, content: bytes, bundle: Bundle):
         self.version = bundle.version
@@ -381,12 +383,12 @@ class IsolatedScorer:
         weakref.finalize(self, self._process.close).atexit = False
 
     def before(self, deadline: Deadline | None) -> "BeforeDeadline":
-        """What answers until a deadline (None: within the usual time)."""
+        """A scorer with a deadline (None: the usual time limit)."""
         return BeforeDeadline(self, deadline or Deadline.after(self._patience))
 
     def rows(self, rows: Sequence[Mapping[str, object]], deadline: Deadline) -> list[Prediction]:
-        """Like `Scorer.rows`. Raises PredictionError where the code fails over a row, CodeError where it does not
-        answer until the deadline."""
+        """Like `Scorer.rows`. Raises PredictionError if the code fails for a row, CodeError if it does not answer by
+        the deadline."""
         answer = orjson.loads(self._process.ask(bytes_of(self._columns, rows), deadline))
         if "failed" in answer:
             raise PredictionError(answer["failed"])

@@ -1,22 +1,19 @@
-"""Alerts in Cassandra: how each rule stands, the transitions there were, and which of their mails are still
-to go.
+"""Alerts in Cassandra: the state of each rule, its transitions, and the mails about them that are still to be sent.
 
-One mail per transition, also when two jobs judge the same days at once, and no claim that a mail went out
-before it did. The order of things:
+One mail per transition, also when two jobs evaluate the same days at once, and no record that a mail was sent before it
+was. In order:
 
-1. `advance` moves a rule's state on and stores the transition with its mail, not yet delivered, in one
-   conditional batch (a lightweight transaction on the last judged day). Of two jobs one succeeds; the other
-   reads again.
-2. `claim` takes a stored mail for a while (LEASE, counted by Cassandra's TTL). Of two jobs one gets it.
-3. The mail is handed to the mail server.
-4. `delivered` records that it went. If the server refused, `release` gives it back with the reason, and the
-   next run of the monitor sends it.
+1. `advance` updates a rule's state and stores the transition with its mail, not yet delivered, in one conditional batch
+(a lightweight transaction on the last evaluated day). Of two jobs one succeeds; the other reads again. 2. `claim`
+claims a stored mail for a while (LEASE, counted by Cassandra's TTL). Of two jobs one gets it. 3. The mail is handed to
+the mail server. 4. `delivered` records that it was sent. If the server refused, `release` gives it back with the
+reason, and the next run of the monitor sends it.
 
-A job that dies between 3 and 4 leaves its claim to run out, and the mail goes a second time: once too often
-rather than never. Both have the same Message-ID.
+If a job dies between 3 and 4, its claim expires and the mail is sent a second time: better twice than never. Both have
+the same Message-ID.
 
-A rule whose recipients or number of rows are changed is another rule, but not another episode: it goes on from where
-the one that it replaces was left (`take_over`), so that nobody is told again of what began before.
+A rule whose recipients or `min_rows` change is a new rule within the same episode: it starts from the state of the one
+that it replaces (`take_over`), so that nobody gets a mail again about an episode that began before.
 """
 
 from collections.abc import Sequence
@@ -37,7 +34,7 @@ LEASE = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class RuleKey:
-    """Whose state it is: all that a rule says (see `Rule.identity`) at a model, tag and mode."""
+    """Identifies a rule's state: the whole rule (see `Rule.identity`) at a model, tag and mode."""
 
     model: str
     tag: str
@@ -47,7 +44,7 @@ class RuleKey:
 
 @dataclass(frozen=True)
 class AlertState:
-    """A rule and how it stands."""
+    """A rule and its state."""
 
     key: RuleKey
     state: State
@@ -55,7 +52,7 @@ class AlertState:
 
 @dataclass(frozen=True)
 class AlertEvent:
-    """A stored transition. `delivered` says whether its mail has gone out, `failure` why it has not yet."""
+    """A stored transition. `delivered` says whether its mail has been sent, `failure` why not yet."""
 
     key: RuleKey
     day: date
@@ -106,15 +103,16 @@ class Alerts:
         self._events.consistency_level = ConsistencyLevel.LOCAL_SERIAL
 
     def state(self, rule: Rule) -> State:
-        """How a rule stands; a rule that was never judged is quiet. Raises StoreError."""
+        """The state of a rule; a rule that was never evaluated is quiet. Raises StoreError."""
         found = self._rows(self._state, _own(_key(rule)))
         return _state(*found[0]) if found else State()
 
     def take_over(self, rules: Sequence[Rule]) -> None:
-        """Let each rule that was never judged go on from where one of its name was left that is none of `rules`.
+        """Let each rule that was never evaluated start from the state of a rule of the same name that is not in
+        `rules`.
 
-        `rules` are all those of a model at one tag and mode. Rules once were known by their names alone; those are
-        taken over alike. Raises StoreError.
+        `rules` are all those of a model at one tag and mode. States from before rules had identities are taken over by
+        name as well. Raises StoreError.
         """
         new = [rule for rule in rules if self.state(rule).judged is None]
         if not new:
@@ -134,10 +132,9 @@ class Alerts:
             self._applied(self._leave, (*_own(newest.key), judged))
 
     def advance(self, rule: Rule, before: State, judgement: Judgement, mail: Mail | None) -> bool:
-        """Move a rule from `before` to the judgement's state and store its transition with the `mail` that
-        tells of it.
+        """Move a rule from state `before` to the judgement's state, and store its transition with the `mail` about it.
 
-        False, and nothing changed, when another job has moved the rule since `before` was read. Raises
+        Returns False, and changes nothing, if another job has moved the rule since `before` was read. Raises
         StoreError.
         """
         own = _own(_key(rule))
@@ -159,7 +156,7 @@ class Alerts:
         return self._applied(self._advance_with_event, (*moved, *own, seen.day, *event, False))
 
     def alert_states(self, model: str | None = None) -> list[AlertState]:
-        """Every rule that was ever judged, of one model or of all, in order. Raises StoreError."""
+        """Every rule that was ever evaluated, of one model or of all, in order. Raises StoreError."""
         found = (AlertState(RuleKey(*row[:4]), _state(*row[4:])) for row in self._rows(self._all, ()))
         wanted = [alert_state for alert_state in found if model is None or alert_state.key.model == model]
         return sorted(wanted, key=lambda alert_state: _own(alert_state.key))
@@ -183,25 +180,20 @@ class Alerts:
         ]
 
     def undelivered(self, model: str) -> list[AlertEvent]:
-        """The transitions of a model whose mails have not gone out, oldest first per rule.
-
-        Raises StoreError.
-        """
+        """The transitions of a model whose mails have not been sent, oldest first per rule. Raises StoreError."""
         keys = [alert_state.key for alert_state in self.alert_states(model)]
         return [event for key in keys for event in reversed(self.events(key)) if not event.delivered]
 
     def claim(self, event: AlertEvent, claimant: str) -> bool:
-        """Take the sending of a mail for LEASE; False when it has gone out or another has it. Raises
-        StoreError.
-        """
+        """Claim a mail for sending, for LEASE; False if it was sent or another has claimed it. Raises StoreError."""
         return self._applied(self._claim, (claimant, *_own(event.key), event.day))
 
     def delivered(self, event: AlertEvent) -> None:
-        """Record that the mail server has taken the mail. Raises StoreError."""
+        """Record that the mail server has accepted the mail. Raises StoreError."""
         self._applied(self._delivered, (*_own(event.key), event.day))
 
     def release(self, event: AlertEvent, claimant: str, failure: str) -> None:
-        """Give a mail back that could not be delivered, with the reason. Raises StoreError."""
+        """Release a mail that could not be delivered, with the reason. Raises StoreError."""
         self._applied(self._release, (failure, *_own(event.key), event.day, claimant))
 
     def _applied(self, statement: PreparedStatement, values: Sequence[object]) -> bool:
@@ -222,7 +214,7 @@ def _key(rule: Rule) -> RuleKey:
 
 
 def _replaces(rule: Rule, alert_state: AlertState) -> bool:
-    """Whether a rule says of the metric what another said, which stands somewhere."""
+    """Whether a rule has the same condition as another one that has a state."""
     key = alert_state.key
     named = key.rule == rule.name or key.rule.startswith(f"{rule.name}, ")
     return (

@@ -1,4 +1,4 @@
-"""Deployments in Cassandra: for every model and tag, which version was put there when, newest first."""
+"""Deployments in Cassandra: for every model and tag, the versions that were put there, newest first."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -25,8 +25,8 @@ _TICK = timedelta(milliseconds=1)  # what Cassandra tells apart
 class Deployment:
     """A version put under a tag at a moment (aware, UTC, milliseconds), for some of the modes batch and online.
 
-    `number` counts the deployments to the tag, from 1; it is 0 for those that were made before they were counted.
-    `kind` is DEPLOYED, or ROLLED_BACK where it was put back in place of one that came after it.
+    `number` counts the deployments to the tag, from 1; it is 0 for those from before they were counted. `kind` is
+    DEPLOYED, or ROLLED_BACK if it was restored in place of one that came after it.
     """
 
     model: str
@@ -79,9 +79,9 @@ class Deployments:
         at: datetime,
         kind: str = DEPLOYED,
     ) -> Deployment:
-        """Put a version under a tag, after whatever is there; the same again, with nothing in between, changes nothing.
+        """Put a version under a tag, after the present one; repeating the last deployment changes nothing.
 
-        It has the moment `at`, or a later one where what is there has that moment or a later one. Raises StoreError.
+        It gets the moment `at`, or a later one if the present deployment is not older. Raises StoreError.
         """
         attempts = Retrying(
             retry=retry_if_result(lambda result: result is None),
@@ -114,7 +114,7 @@ class Deployments:
         at: datetime,
         kind: str = DEPLOYED,
     ) -> Deployment | None:
-        """As `append`, on the condition that `live`, which `current` gave, is live still; None where it is not."""
+        """Like `append`, provided that `live`, which `current` returned, is still live; None if it is not."""
         moment = at.astimezone(UTC)
         # Cassandra keeps milliseconds.
         moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)

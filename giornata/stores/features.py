@@ -1,12 +1,12 @@
-"""The online feature store: tables of Cassandra that hold feature groups over time, and how they are read.
+"""The online feature store: Cassandra tables that hold feature groups over time, and how they are read.
 
-A table has one row per entity and event time, newest first, so that the newest row before any moment is the
-first row of one range: the past can be replayed, and a late row never hides a newer one. This module holds
-the online half of the one rule of time: at moment t a prediction sees, per group and entity, the newest row
-with event_time < t, unless that row is older than t - ttl. `jobs/features/point_in_time.py` holds the offline half.
+A table has one row per entity and event time, newest first, so that the newest row before any moment is the first row
+of one range: the past can be replayed, and a late row never hides a newer one. This module implements point-in-time
+reads online: at moment t a prediction sees, per group and entity, the newest row with event_time < t, unless that row
+is older than t - ttl. `jobs/features/point_in_time.py` implements the same offline.
 
 Cassandra keeps times to the millisecond. The times of feature rows are whole milliseconds in Hive too (see
-`jobs/materialize.py`), and a moment of asking is rounded up here, which changes no comparison with them.
+`jobs/materialize.py`), and the moment of a request is rounded up here, which changes no comparison with them.
 """
 
 import threading
@@ -59,11 +59,10 @@ def milliseconds(moment: datetime) -> int:
 
 
 def ensure_feature_table(session: Session, project: str, name: str, group: FeatureGroup) -> None:
-    """Create the Cassandra table of a feature group, or add the columns of features that are new in its
-    document.
+    """Create the Cassandra table of a feature group, or add columns for new features of its document.
 
-    A keyspace that is missing is made with one replica, right for a laptop; a cluster's operator makes it
-    beforehand. Raises StoreError when the table has another key, or a feature another type.
+    A missing keyspace is created with one replica, which suits a laptop; a cluster's operator creates it beforehand.
+    Raises StoreError if the table has another key, or a feature another type.
     """
     keyspace = names.keyspace(project)
     columns = {column: CQL_TYPES[type_] for column, type_ in group.entity.items()}
@@ -98,7 +97,7 @@ def ensure_feature_table(session: Session, project: str, name: str, group: Featu
 
 
 def check_key(session: Session, project: str, name: str, group: FeatureGroup) -> None:
-    """Raise StoreError when the group has a table in Cassandra with another key than the document's entity."""
+    """Raise StoreError if the group's table in Cassandra has another key than the document's entity."""
     keyspace = session.cluster.metadata.keyspaces.get(names.keyspace(project))
     table = keyspace.tables.get(name) if keyspace else None
     key = [column.name for column in table.partition_key] if table else list(group.entity)
@@ -110,9 +109,9 @@ def check_key(session: Session, project: str, name: str, group: FeatureGroup) ->
 
 
 def features_online(session: Session, project: str, name: str) -> dict[str, str] | None:
-    """The columns of a group's table in Cassandra that are features, with CQL types; None where there is no table.
+    """The feature columns of a group's table in Cassandra, with CQL types; None if there is no table.
 
-    Asked of Cassandra, since what a session remembers of a schema may be seconds old. Raises StoreError.
+    Reads Cassandra's schema tables, since a session's cached schema may be seconds old. Raises StoreError.
     """
     try:
         columns = list(
@@ -142,10 +141,10 @@ def drop_features(session: Session, project: str, name: str, features: Iterable[
 
 
 def dropped_until(session: Session, project: str, name: str, features: Collection[str]) -> datetime | None:
-    """When the last of these features was dropped from a group's table, None where none ever was.
+    """When the last of these features was dropped from a group's table, None if none ever was.
 
-    Cassandra goes on hiding whatever was written to such a column at an earlier write time, also when the feature
-    has come back. Raises StoreError.
+    Cassandra keeps hiding values that were written to such a column at an earlier write time, even when the feature has
+    come back. Raises StoreError.
     """
     try:
         rows = session.execute(
@@ -170,9 +169,9 @@ def _create_table(table: str, entity: Sequence[str], columns: Mapping[str, str])
 
 
 def _can_be_stored(key: Key) -> bool:
-    """Whether Cassandra could hold a row of this key (entity values, then the moment): nothing is asked of it else.
+    """Whether Cassandra could hold a row with this key (entity values, then the moment); otherwise it is not queried.
 
-    A partition key is not null, not empty and at most 64 KiB long; a text in it is valid Unicode.
+    A partition key is not null, not empty and at most 64 KiB long; text in it is valid Unicode.
     """
     *entity, _ = key
     try:
@@ -187,10 +186,10 @@ def _can_be_stored(key: Key) -> bool:
 
 
 class _Plan(NamedTuple):
-    """How one use of a group is read: the columns of the answer for the row's values, and for its age if asked for.
+    """How one use of a group is read: the result columns for the row's values, and for its age if needed.
 
-    `one` reads the row of one key; `several` those of keys that differ only in the entity's last column, and gives
-    that column after the row. It is None where such values cannot be told apart.
+    `one` reads the row of one key; `several` those of keys that differ only in the entity's last column, and returns
+    that column after the row. It is None if such values cannot be distinguished.
     """
 
     one: PreparedStatement
@@ -200,16 +199,16 @@ class _Plan(NamedTuple):
 
 
 class _Newest(NamedTuple):
-    """The newest row before a moment: its event time and the values of its features, None where it is too old."""
+    """The newest row before a moment: its event time and the values of its features, None if it is too old."""
 
     event_time: datetime
     values: tuple[object, ...] | None
 
 
 class Found(NamedTuple):
-    """What was read for each row, and why which groups could not be read (their features are None).
+    """The features read for each row, and the groups that could not be read, with the reason (their features are None).
 
-    `absent` says by place which rows have nothing of groups that were read; the features of these are None.
+    `absent` says by position which rows lack groups that were read; the features of these are None.
     """
 
     rows: list[dict[str, object]]
@@ -235,16 +234,15 @@ class OnlineFeatures:
     def read(
         self, inputs: Inputs, rows: Sequence[Mapping[str, object]], at: Sequence[datetime]
     ) -> list[dict[str, object]]:
-        """The store features that `inputs` names for every row, as known at its moment in `at`.
+        """The store features in `inputs` for every row, as known at its moment in `at`.
 
-        A row holds the key columns that `inputs.store` maps to entities. An answer has a value under
-        `use__feature` for every feature (see `dsl.types.store_use`); it is None where no row was known, where the
-        newest one is older than the group's ttl, where days that the moment sees are not online, and where a key is
-        null. `event_age` is the time from the row's
-        event time to the row's own moment, in seconds. All groups and all distinct keys are read at once.
+        A row holds the key columns that `inputs.store` maps to entities. A result has a value under `use__feature` for
+        every feature (see `dsl.schema.store_use`); it is None if the entity has no row, if the newest one is older than
+        the group's ttl, if days that the moment sees are not online, and if a key is null. `event_age` is the time from
+        the row's event time to the moment, in seconds. All groups and all distinct keys are read at once.
 
-        Raises StoreError when Cassandra does not answer in time or a group has never been pushed,
-        NotFoundError when `inputs` names a group that the project does not have.
+        Raises StoreError if Cassandra does not answer in time or a group has never been pushed, NotFoundError if
+        `inputs` names a group that the project does not have.
         """
         found = self.read_what_there_is(inputs, rows, at)
         if found.missing:
@@ -258,11 +256,11 @@ class OnlineFeatures:
         at: Sequence[datetime],
         seconds: float | None = None,
     ) -> Found:
-        """Like `read`, but a group that cannot be read (Cassandra does not answer a read of it before the deadline,
-        or it has never been pushed) is named among the missing, with its features None in every row.
+        """Like `read`, but a group that cannot be read (Cassandra does not answer before the deadline, or it has never
+        been pushed) is reported as missing, with its features None in every row.
 
-        `seconds` from now is where the deadline of all of it lies, if that is earlier than this object's own.
-        Raises NotFoundError when `inputs` names a group that the project does not have.
+        `seconds` from now is the deadline for all of it, if earlier than this object's own. Raises NotFoundError if
+        `inputs` names a group that the project does not have.
         """
         allowed = self._deadline if seconds is None else max(0.0, min(seconds, self._deadline))
         until = monotonic() + allowed
@@ -299,7 +297,7 @@ class OnlineFeatures:
     def _keys(
         self, store: StoreInput, rows: Sequence[Mapping[str, object]], moments: Sequence[int]
     ) -> list[Key]:
-        """What each row asks of a group: the values of its entity, and the moment."""
+        """The keys with which each row reads a group: the values of its entity, and the moment."""
         if store.group not in self._groups:
             raise NotFoundError(f"project {self._project} has no feature group {store.group}.")
         columns = [store.keys[entity] for entity in self._groups[store.group].entity]
@@ -316,7 +314,7 @@ class OnlineFeatures:
         allowed: float,
         until: float,
     ) -> dict[str, dict[Key, _Newest]]:
-        """The newest rows of every use by key; a group of which a read fails is missing and not asked any further.
+        """The newest rows of every use by key; a group with a failed read is missing and not read any further.
 
         The clock of the deadline `until` began `allowed` seconds before it.
         """
@@ -350,7 +348,7 @@ class OnlineFeatures:
         return found
 
     def _ask(self, plan: _Plan, together: Sequence[Key], seconds: float) -> ResponseFuture:
-        """Begin to read the rows of these keys, which `_together` put together."""
+        """Start to read the rows of these keys, which `_together` grouped."""
         if len(together) == 1 or plan.several is None:
             return self._session.execute_async(plan.one, together[0], timeout=seconds)
         *begin, _, moment = together[0]
@@ -364,7 +362,7 @@ class OnlineFeatures:
         )
 
     def _newest(self, store: StoreInput, moment: int, row: Sequence[Any]) -> _Newest:
-        """What a row that begins with event time and features is at a moment."""
+        """The state at a moment of a row that begins with event time and features."""
         ttl = self._groups[store.group].ttl
         event = row[0].replace(tzinfo=UTC)
         if ttl is not None and milliseconds(event) < moment - ttl // _MILLISECOND:
@@ -378,7 +376,7 @@ class OnlineFeatures:
     def _ready_plans(
         self, inputs: Inputs, missing: dict[str, str], allowed: float, until: float
     ) -> dict[str, _Plan]:
-        """The plans of the uses whose groups can be asked; the others are noted as missing."""
+        """The plans of the uses whose groups can be read; the others are recorded as missing."""
         preparing = {use: self._plan(use, store) for use, store in inputs.store.items()}
         plans = {}
         for use, future in preparing.items():
@@ -394,7 +392,7 @@ class OnlineFeatures:
         return {use: plan for use, plan in plans.items() if inputs.store[use].group not in missing}
 
     def _plan(self, use: str, store: StoreInput) -> "Future[_Plan]":
-        """The plan of a use, or what it will be: Cassandra prepares it once, however long a request waits for it."""
+        """The plan of a use, or its future: Cassandra prepares it once, however long a request waits for it."""
         wanted = (use, store.group, tuple(store.features))
         plan = self._plans.get(wanted)
         if plan is None or _has_failed(plan):
@@ -445,14 +443,14 @@ class OnlineFeatures:
 def _reason(
     key: Key, row: _Newest | None, moment: datetime, ttl: timedelta | None, begin: datetime | None
 ) -> Reason:
-    """Why a row of a request has nothing of a group, of which the days from `begin` on are online (None: all)."""
+    """Why a row of a request lacks a group, of which the days from `begin` on are online (None: all)."""
     if begin is not None and (ttl is None or moment - ttl < begin) and _can_be_stored(key):
         return Reason.BEFORE_HISTORY
     return Reason.NO_ROW if row is None else Reason.TOO_OLD
 
 
 def _together(keys: Iterable[Key], most: int) -> list[list[Key]]:
-    """The different keys, in lists of at most `most` that have all but the entity's last column in common."""
+    """The distinct keys, in lists of at most `most` that share all but the entity's last column."""
     alike: dict[Key, list[Key]] = {}
     for key in dict.fromkeys(keys):
         *begin, _, moment = key

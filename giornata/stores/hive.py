@@ -1,4 +1,4 @@
-"""Questions to Hive in SQL, over HiveServer2's protocol."""
+"""Queries to Hive in SQL, over HiveServer2's protocol."""
 
 import re
 from collections.abc import Sequence
@@ -21,11 +21,9 @@ _SAID_TWICE = re.compile(r"(\[[\w.]+\] )\1")
 
 
 def query(settings: Settings, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, object]]:
-    """The rows that `sql` answers, each a dict by column name; `%s` in it stands for the next of
-    `parameters`.
+    """The rows that `sql` returns, each a dict by column name; `%s` in it stands for the next of `parameters`.
 
-    Timestamps come back aware, in UTC. Raises StoreError when the SQL endpoint does not answer or refuses
-    the query.
+    Timestamps are aware, in UTC. Raises StoreError if the SQL endpoint does not answer or refuses the query.
     """
     try:
         connection = _connect(settings.hiveserver)
@@ -62,12 +60,12 @@ def _aware(value: object) -> object:
 
 
 def _reason(fault: Exception) -> str:
-    """What the server said, without its stack trace."""
+    """The server's message without its stack trace."""
     status = getattr(fault.args[0], "status", None) if fault.args else None
     message = getattr(status, "errorMessage", None) or str(fault)
     return plain(message.splitlines()[0])
 
 
 def plain(message: str) -> str:
-    """What a server in Java says, without the classes of its errors and a condition's name said twice."""
+    """A Java server's message without the class names of its errors and repeated names of a condition."""
     return _SAID_TWICE.sub(r"\1", _JAVA.sub("", message))

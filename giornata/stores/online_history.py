@@ -1,8 +1,8 @@
-"""From when on the online store can be asked about a feature group: the first day after those that it lacks.
+"""The moments for which a feature group can be read online: those after the last published day that is not online.
 
-Online are the days of a group's `history`, and what was pushed before. The last push leaves here the day from which on
-every day that Hive has published is online: at a moment that sees earlier ones, a row may be missing, or not be the
-newest, only because it was never pushed.
+Online are the days of a group's `history`, and what was pushed before. The last push records the day from which on
+every published day of Hive is online: at a moment that sees earlier days, a row may be missing, or an older one be
+found, only because the newest was never pushed.
 """
 
 import threading
@@ -20,21 +20,21 @@ from giornata.stores.cassandra import CASSANDRA_FAULTS
 __all__ = ["Covered", "OnlineHistory", "complete_from", "covered_days", "record_covered"]
 
 REFRESH = 10.0
-"""Seconds for which a server goes by what it has read."""
+"""Seconds for which a server uses what it has read."""
 
 RETRY = 1.0
 """Seconds after a read that failed."""
 
 
 class Covered(NamedTuple):
-    """The days of a group that are online: all that are published from `begin` on (None: all), up to `newest`."""
+    """The days of a group that are online: all published ones from `begin` on (None: all), up to `newest`."""
 
     begin: date | None
     newest: date
 
 
 def record_covered(session: Session, project: str, group: str, covered: Covered) -> None:
-    """Note what a push has brought online. Raises StoreError."""
+    """Record the days that a push has brought online. Raises StoreError."""
     try:
         session.execute(
             "INSERT INTO giornata.online_history (project, group_name, complete_from, newest_day) "
@@ -46,7 +46,7 @@ def record_covered(session: Session, project: str, group: str, covered: Covered)
 
 
 def covered_days(session: Session, project: str) -> dict[str, Covered]:
-    """What is online of each group of a project that has been pushed since this is noted. Raises StoreError."""
+    """The online days of each group of a project that has been pushed since they are recorded. Raises StoreError."""
     try:
         rows = session.execute(
             "SELECT group_name, complete_from, newest_day FROM giornata.online_history WHERE project = %s",
@@ -63,7 +63,7 @@ def covered_days(session: Session, project: str) -> dict[str, Covered]:
 
 
 class OnlineHistory:
-    """What is online of a project's groups, for a server: read now and then, beside the requests."""
+    """The online days of a project's groups, for a server: read now and then, outside of requests."""
 
     def __init__(self, session: Session, project: str):
         self._session = session
@@ -74,7 +74,7 @@ class OnlineHistory:
         self._begin: Mapping[str, datetime] = {}
 
     def refresh(self) -> None:
-        """Begin to read anew where the last read is REFRESH seconds old; never waits."""
+        """Start to read again if the last read is REFRESH seconds old; never waits."""
         if monotonic() >= self._due:
             with self._lock:
                 if monotonic() < self._due:
@@ -83,10 +83,10 @@ class OnlineHistory:
             threading.Thread(target=self._read, name="online-history", daemon=True).start()
 
     def complete_from(self, wait: float) -> Mapping[str, datetime]:
-        """The moment from which on each group is online as it is published; a group that is whole has none.
+        """The moment from which on each group is completely online; a group that is complete is left out.
 
-        Waits for the first read, at most `wait` seconds; from then on it is what was last read. Where that cannot be
-        read, nothing is known to be missing.
+        Waits for the first read, at most `wait` seconds; after that it returns the last result. If that cannot be read,
+        no group counts as incomplete.
         """
         if not self._read_once.is_set():
             self._read_once.wait(wait)
@@ -108,9 +108,10 @@ class OnlineHistory:
 
 
 def complete_from(published: Mapping[str, str], online: Mapping[str, str]) -> date | None:
-    """The day after the newest one that is not online as it is published; None where all are.
+    """The day after the newest published one that is not online; None if all are.
 
-    Both map days, `YYYY-MM-DD`, to their folders in Hive: where they are published now, and what was pushed last.
+    Both arguments map days, `YYYY-MM-DD`, to their folders in Hive: the published ones, and those that were last
+    pushed.
     """
     behind = max((day for day, location in published.items() if online.get(day) != location), default=None)
     return None if behind is None else date.fromisoformat(behind) + timedelta(days=1)

@@ -1,7 +1,7 @@
 """The model repository in Cassandra: a record and a bundle for every trained version.
 
-A version becomes visible, or is replaced, by one row, written last: the bundle's chunks lie under its SHA-256, so
-that a reader never mixes two bundles of one version.
+A version becomes visible, or is replaced, by one row, written last: the bundle's chunks lie under its SHA-256, so that
+a reader never mixes two bundles of one version.
 """
 
 from collections.abc import Sequence
@@ -76,9 +76,9 @@ class Repository:
         return ModelVersion.model_validate_json(self._one(self._record, uuid).record)
 
     def uuid(self, text: str) -> str:
-        """The uuid of the one version whose uuid begins with `text`: 6 or more of its hex digits, or all of them.
+        """The uuid of the only version whose uuid begins with `text`: 6 or more of its hex digits, or all of them.
 
-        Raises NotFoundError, which lists the versions where there are several, or StoreError.
+        Raises NotFoundError, which lists the versions if there are several, or StoreError.
         """
         digits = _digits(text)
         if len(digits) == _DIGITS:
@@ -97,13 +97,13 @@ class Repository:
         return str(self._one(self._bundle, uuid).bundle_sha256)
 
     def bundle_bytes(self, uuid: str) -> int:
-        """How large the bundle of a version is at most. Raises NotFoundError or StoreError."""
+        """An upper bound of the size of a version's bundle. Raises NotFoundError or StoreError."""
         return int(self._one(self._bundle, uuid).bundle_chunks) * CHUNK_BYTES
 
     def bundle(self, uuid: str) -> bytes:
         """The bundle of a version, as it was saved.
 
-        Raises NotFoundError, BundleError when it is damaged, or StoreError.
+        Raises NotFoundError, BundleError if it is damaged, or StoreError.
         """
         row = self._one(self._bundle, uuid)
         found = [

@@ -1,4 +1,4 @@
-"""Metrics of live models over time, in Cassandra: what the console draws and its API hands out."""
+"""Metrics of live models over time, in Cassandra, for the console and its API."""
 
 from collections.abc import Collection, Iterable
 from datetime import date
@@ -47,7 +47,7 @@ class Series:
         )
 
     def write(self, points: Iterable[Point]) -> None:
-        """Store points; one that is there already takes the new value and row count. Raises StoreError."""
+        """Write points; an existing one gets the new value and row count. Raises StoreError."""
         rows = [(*_series(point), *_place(point), point.value, point.rows) for point in points]
         try:
             execute_concurrent_with_args(self._session, self._insert, rows, concurrency=_WRITES_AT_ONCE)
@@ -57,10 +57,11 @@ class Series:
     def replace(
         self, model: str, points: Iterable[Point], start: date, end: date, metrics: Collection[str]
     ) -> None:
-        """Make `points` all there is of these `metrics` of `model` for the days of [start, end): writes them, then
-        removes the others. Each job names the metrics that are its own, and leaves those of other jobs alone.
+        """Replace all points of these `metrics` of `model` for the days of [start, end): write `points`, then remove
+        the others.
 
-        A reader in between sees too much, never too little. Raises StoreError.
+        Each job names its own metrics and leaves those of other jobs alone. A reader in between sees too much, never
+        too little. Raises StoreError.
         """
         points = sorted(points)
         self.write(points)

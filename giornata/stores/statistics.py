@@ -1,4 +1,4 @@
-"""Statistics of features by day, in Cassandra: what the catalogue shows of each group."""
+"""Statistics of features by day, in Cassandra, for the catalogue."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -56,7 +56,7 @@ class Statistics:
         location: str,
         published: datetime,
     ) -> None:
-        """Make `statistics` all there is of a day, unless what is there was published later than `published`.
+        """Replace the statistics of a day, unless the present ones were published later than `published`.
 
         `location` is the folder that the day's statistics have in Hive. Raises StoreError.
         """
@@ -96,7 +96,7 @@ class Statistics:
 
 
 def _values(found: FeatureStatistics) -> list[object]:
-    """The values of a row; one that is None stays unset, which unlike null leaves no tombstone to read over."""
+    """The values of a row; None values stay unset, which unlike null leaves no tombstone."""
     optional = [*(getattr(found, name) for name in _OPTIONAL), found.distinct]
     return [
         found.feature,

@@ -1,4 +1,4 @@
-"""Runs of training in Cassandra: how far each is, why it ended, and the trials an interrupted one has finished."""
+"""Training runs in Cassandra: progress, end and reason, and the finished trials of interrupted ones."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ SILENCE = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A run: `state` is running, trained, failed or cancelled; `stage` says in words how far it is or was.
+    """A run: `state` is running, trained, failed or cancelled; `stage` describes its progress in words.
 
-    `asked` is what it was told, as JSON; times are aware, in UTC.
+    `asked` is its request, as JSON; times are aware, in UTC.
     """
 
     model: str
@@ -35,7 +35,7 @@ class TrainingRun:
     updated_at: datetime
 
     def silent(self, now: datetime) -> bool:
-        """Whether it says that it is running, and has said nothing for longer than SILENCE."""
+        """Whether it is recorded as running, but has not reported for longer than SILENCE."""
         return self.state == "running" and now - self.updated_at > SILENCE
 
 
@@ -70,13 +70,13 @@ class TrainingRuns:
             raise _fault(fault) from fault
 
     def put(self, run: TrainingRun) -> None:
-        """Record a run, or replace what is there of the same model and uuid. Raises StoreError."""
+        """Record a run, or replace the record with the same model and uuid. Raises StoreError."""
         self._rows(self._insert, tuple(getattr(run, name) for name in _COLUMNS))
 
     def note(
         self, model: str, uuid: str, stage: str, at: datetime, state: str = "running", reason: str = ""
     ) -> None:
-        """Say how far a run is, or how it ended. Raises StoreError."""
+        """Record the progress of a run, or its end. Raises StoreError."""
         self._rows(self._update, (state, stage, reason, at, model, uuid))
 
     def list(self, model: str | None = None) -> Sequence[TrainingRun]:

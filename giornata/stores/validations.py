@@ -1,4 +1,4 @@
-"""What Great Expectations said of feature groups, in Cassandra: what the catalogue shows beside the expectations."""
+"""Validation results of feature groups, in Cassandra, for the catalogue."""
 
 import json
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Validations:
             raise _fault(fault) from fault
 
     def replace(self, project: str, group: str, validation: Validation, location: str) -> None:
-        """Make `validation` what is said of its range, unless what is there was said later than `validation.at`.
+        """Replace the result for its range of days, unless the present one is newer than `validation.at`.
 
         `location` is the folder that its results have in Hive. Raises StoreError.
         """
@@ -50,7 +50,7 @@ class Validations:
         return {(row.day.date(), row.until_day.date()): row.location for row in rows}
 
     def lately(self, project: str, group: str) -> list[Validation]:
-        """What was said of the LATELY days before the end of the newest range, oldest range first; [] before the first.
+        """The results for the LATELY days before the end of the newest range, oldest range first; [] before the first.
 
         Raises StoreError.
         """
@@ -61,7 +61,7 @@ class Validations:
         return self.read(project, group, end - timedelta(days=LATELY), end)
 
     def read(self, project: str, group: str, start: date, end: date) -> list[Validation]:
-        """What was said of ranges that have days with start <= day < end, oldest range first. Raises StoreError."""
+        """The results for ranges that have days with start <= day < end, oldest range first. Raises StoreError."""
         rows = self._rows(self._read, (project, group, start))
         found = [_validation(row) for row in rows if row.day.date() < end]
         return sorted(found, key=lambda each: (each.end, each.start))

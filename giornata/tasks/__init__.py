@@ -1,4 +1,4 @@
-"""What a model is asked for, a class each: labels, answers, metrics, loss and baseline."""
+"""The tasks of models, one class each: labels, predictions, metrics, loss and baseline."""
 
 from giornata.tasks.base import Task
 from giornata.tasks.binary import Binary

@@ -1,4 +1,4 @@
-"""The task binary: an answer is the probability of true."""
+"""The task binary: a prediction is the probability of true."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Binary(Task):
-    """Whether something is so."""
+    """A yes-or-no question."""
 
     name = "binary"
     label = "truth"
@@ -22,12 +22,11 @@ class Binary(Task):
     baseline = "the training share of true for every row"
 
     def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
-        """auc is the probability that a true row is placed above a false one, ties counting half (Mann-Whitney);
-        log_loss = -mean(a log p + (1 - a) log(1 - p)), p kept off 0 and 1 by the precision of a double;
-        accuracy is the share of rows with (p > 0.5) = a.
+        """auc is the probability that a true row ranks above a false one, ties counting half (Mann-Whitney); log_loss =
+        -mean(a log p + (1 - a) log(1 - p)), p kept off 0 and 1 by the precision of a double; accuracy is the share of
+        rows with (p > 0.5) = a.
 
-        Not defined are all of them without rows, auc with one class. Raises DataError for labels other than 0 and 1,
-        too.
+        Not defined: all of them without rows, auc with one class. Also raises DataError for labels other than 0 and 1.
         """
         from giornata.tasks import measures
 

@@ -1,4 +1,4 @@
-"""The task clustering: an answer is a cluster and the distance to its centre."""
+"""The task clustering: a prediction is a cluster and the distance to its centre."""
 
 import math
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ class Clustering(Task):
         return ("cluster", "distance")
 
     def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
-        """distance is the mean of the distances, largest_share the share of rows in the cluster that has most.
+        """distance is the mean of the distances, largest_share the share of rows in the largest cluster.
 
-        `actual` is not looked at. Without rows none is defined.
+        `actual` is ignored. Without rows, none is defined.
         """
         from giornata.tasks import measures
 

@@ -1,4 +1,4 @@
-"""The task forecasting: an answer is a forecast with the bounds of an interval."""
+"""The task forecasting: a prediction is a forecast with the bounds of an interval."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The formulas that tasks measure answers by, on arrays that are checked first; means do not overflow."""
+"""The formulas of metrics on checked arrays; means do not overflow."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ _EPSILON = np.finfo(np.float64).eps
 
 
 def checked(actual: Floats, predicted: Floats) -> tuple[Floats, Floats]:
-    """Labels and answers of a number each, as doubles. Raises DataError where their lengths differ or one is
+    """Labels and predictions of one number each, as doubles. Raises DataError if their lengths differ or one is
     missing."""
     actual, predicted = np.asarray(actual, np.float64), np.asarray(predicted, np.float64)
     if actual.shape != predicted.shape or actual.ndim != 1:
@@ -27,7 +27,7 @@ def checked(actual: Floats, predicted: Floats) -> tuple[Floats, Floats]:
 
 
 def checked_rows(actual: Floats, answers: Floats) -> tuple[Floats, Floats]:
-    """Labels, and answers of several numbers each, as doubles. Raises DataError as `checked` does."""
+    """Labels, and predictions of several numbers each, as doubles. Raises DataError as `checked` does."""
     actual, answers = np.asarray(actual, np.float64), np.asarray(answers, np.float64)
     if answers.ndim != 2 or actual.shape != answers.shape[:1]:
         raise DataError(f"metrics need as many labels as answers, not {actual.shape} and {answers.shape}")
@@ -48,12 +48,12 @@ def differences(values: Floats, others: Floats) -> Floats:
 
 
 def _exponent(values: Floats) -> int:
-    """The power of two above all values: those divided by it have squares that neither overflow nor vanish together."""
+    """A power of two above all values: divided by it, values have squares that neither overflow nor all vanish."""
     return int(np.frexp(np.abs(values).max())[1])
 
 
 def mean(values: Floats) -> float:
-    """The mean; NaN where a value is more than a double can hold."""
+    """The mean; NaN if a value is more than a double can hold."""
     if not np.isfinite(values).all():
         return math.nan
     exponent = _exponent(values)
@@ -61,7 +61,7 @@ def mean(values: Floats) -> float:
 
 
 def root_mean_square(values: Floats) -> float:
-    """The root of the mean square; NaN where a value is more than a double can hold."""
+    """The root of the mean square; NaN if a value is more than a double can hold."""
     if not np.isfinite(values).all():
         return math.nan
     exponent = _exponent(values)
@@ -69,8 +69,8 @@ def root_mean_square(values: Floats) -> float:
 
 
 def r2(actual: Floats, error: Floats) -> float:
-    """1 - the squared errors / the squared differences from the mean label, summed; NaN where the labels are all the
-    same, whatever bit their mean is off by."""
+    """1 - the squared errors / the squared differences from the mean label, summed; NaN if the labels are all the same,
+    even if their computed mean is off by a bit."""
     if actual.min() == actual.max() or not np.isfinite(error).all():
         return math.nan
     # From one of them: the mean of values that lie close together, far from 0, would be off by more than they differ.
@@ -87,14 +87,14 @@ def r2(actual: Floats, error: Floats) -> float:
 
 
 def rmsle(actual: Floats, predicted: Floats) -> float:
-    """The root mean squared difference of log(1 + p) and log(1 + a); NaN where a value is -1 or less."""
+    """The root mean squared difference of log(1 + p) and log(1 + a); NaN if a value is -1 or less."""
     if min(actual.min(), predicted.min()) <= -1:
         return math.nan
     return math.sqrt(np.mean((np.log1p(predicted) - np.log1p(actual)) ** 2))
 
 
 def auc(actual: Floats, predicted: Floats) -> float:
-    """The probability that a true row is placed above a false one, ties counting half; NaN with one class."""
+    """The probability that a true row ranks above a false one, ties counting half; NaN with one class."""
     positives = int(actual.sum())
     negatives = actual.size - positives
     if not positives or not negatives:
@@ -107,7 +107,7 @@ def auc(actual: Floats, predicted: Floats) -> float:
 
 
 def smape(actual: Floats, forecast: Floats) -> float:
-    """The mean of 2 |p - a| / (|p| + |a|), 0 where both are 0."""
+    """The mean of 2 |p - a| / (|p| + |a|), 0 if both are 0."""
     # Of halves, whose sum and difference are no more than a double can hold.
     actual, forecast = actual / 2, forecast / 2
     size = np.abs(forecast) + np.abs(actual)
@@ -128,7 +128,8 @@ def log_losses(actual: Floats, chances: Floats) -> Floats:
 
 
 def class_log_losses(places: Floats, chances: Floats) -> Floats:
-    """-log of the chance of the class at each row's place, kept off 0; a place outside of the classes has chance 0."""
+    """-log of the probability of the class at each row's position, kept off 0; a position outside of the classes has
+    probability 0."""
     known = (places >= 0) & (places < chances.shape[1])
     own = np.where(known, chances[np.arange(len(chances)), np.where(known, places.astype(int), 0)], 0.0)
     losses: Floats = -np.log(np.clip(own, _EPSILON, 1))
@@ -136,7 +137,7 @@ def class_log_losses(places: Floats, chances: Floats) -> Floats:
 
 
 def macro_f1(places: Floats, answered: NDArray[np.intp]) -> float:
-    """The mean, over the classes that are actual or answered somewhere, of 2 · both / (actual + answered)."""
+    """The mean, over the classes that are actual or predicted somewhere, of 2 · both / (actual + predicted)."""
     each = []
     for place in np.union1d(places, answered):
         is_actual, is_answer = places == place, answered == place
@@ -154,11 +155,11 @@ def pinball_losses(actual: Floats, answers: Floats, shares: Sequence[float]) -> 
 
 
 def share(condition: NDArray[np.bool_]) -> float:
-    """The share of rows of which something is so."""
+    """The share of rows for which a condition holds."""
     return float(np.mean(condition))
 
 
 def largest_share(clusters: Floats) -> float:
-    """The share of rows in the cluster that has most."""
+    """The share of rows in the largest cluster."""
     _, counts = np.unique(clusters, return_counts=True)
     return float(counts.max() / len(clusters))

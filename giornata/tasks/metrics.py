@@ -1,4 +1,4 @@
-"""The metrics there are: which way is better, between what they lie, and where they are not defined."""
+"""All metrics: which direction is better, their range, and on which rows they are not defined."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ __all__ = ["HIGHER_IS_BETTER", "METRICS", "NO_GOAL", "Metric", "defined"]
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is read: whether more is better (None: neither more nor less is), its least and greatest value, and
-    what is so of rows on which it is not defined, in words; every metric is undefined without rows."""
+    """A metric: whether more is better (None: neither more nor less is), its minimum and maximum, and the condition on
+    rows, in words, under which it is not defined; every metric is undefined without rows."""
 
     higher_is_better: bool | None
     least: float
@@ -33,15 +33,15 @@ METRICS: dict[str, Metric] = {
     "largest_share": Metric(None, 0, 1),
     "silhouette": Metric(True, -1, 1),
 }
-"""The metrics of all tasks, by name; a task says which are its own."""
+"""The metrics of all tasks, by name; each task lists its own."""
 
 NO_GOAL = frozenset(name for name, metric in METRICS.items() if metric.higher_is_better is None)
-"""Metrics of which neither more nor less is better, so that no search can improve them."""
+"""Metrics without a better direction, which no search can optimise."""
 
 HIGHER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if metric.higher_is_better)
-"""Metrics of which more is better; of all others but those without a goal, less is."""
+"""Metrics of which more is better; for all others with a direction, less is."""
 
 
 def defined(values: dict[str, float]) -> dict[str, float | None]:
-    """The same metrics with None, which JSON can carry, for those that are not defined."""
+    """The same metrics with None, which JSON can carry, for undefined ones."""
     return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""The task multiclass: an answer is a probability for each class."""
+"""The task multiclass: a prediction is a probability for each class."""
 
 import math
 from collections.abc import Sequence
@@ -38,11 +38,11 @@ class Multiclass(Task):
 
     def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
         """log_loss = -mean(log p of the actual class), p kept off 0 by the precision of a double; accuracy is the share
-        of rows whose likeliest class is the actual one; macro_f1 the mean, over the classes that are actual or answered
-        somewhere, of 2 · both / (actual + answered).
+        of rows whose likeliest class is the actual one; macro_f1 the mean, over the classes that are actual or
+        predicted somewhere, of 2 · both / (actual + predicted).
 
-        `actual` holds the places of the classes; a place outside of them is a class that the model does not know,
-        whose probability is 0. Without rows none is defined.
+        `actual` holds the positions of the classes; a position outside of them is a class that the model does not know,
+        whose probability is 0. Without rows, none is defined.
         """
         from giornata.tasks import measures
 

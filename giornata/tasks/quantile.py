@@ -1,4 +1,4 @@
-"""The task quantile: an answer is a value for each of the shares that are asked for."""
+"""The task quantile: a prediction is a value for each of the requested quantiles."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Quantile(Task):
-    """Values below which stated shares of the labels lie."""
+    """Quantiles of the label."""
 
     name = "quantile"
     label = "number"
@@ -24,18 +24,19 @@ class Quantile(Task):
     own_key = "quantiles"
 
     def outputs(self, classes: Sequence[str] = (), quantiles: Sequence[float] = ()) -> tuple[str, ...]:
-        """The shares as text, "0.1", with all their digits."""
+        """The quantiles as text, "0.1", with all their digits."""
         return tuple(repr(float(share)) for share in quantiles)
 
     def predictions(self, outputs: Sequence[str], answers: "Predictions") -> "Predictions":
-        """The value of the share that is nearest to a half, the lower of two."""
+        """The value of the quantile nearest to 0.5, the lower of two."""
         return answers[:, min(range(len(outputs)), key=lambda place: abs(float(outputs[place]) - 0.5))]
 
     def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
-        """pinball = mean over rows and shares q of max(q · (a - p), (q - 1) · (a - p)) (Koenker and Bassett 1978); mae
-        is that of the share nearest to 0.5; coverage the share of rows from the first to the last value, both included.
+        """pinball = mean over rows and quantiles q of max(q · (a - p), (q - 1) · (a - p)) (Koenker and Bassett 1978);
+        mae is that of the quantile nearest to 0.5; coverage the share of rows from the first to the last value, both
+        included.
 
-        Without rows none is defined.
+        Without rows, none is defined.
         """
         from giornata.tasks import measures
 
@@ -50,7 +51,7 @@ class Quantile(Task):
         }
 
     def losses(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> "Floats":
-        """Pinball losses, the mean over the shares."""
+        """Pinball losses, the mean over the quantiles."""
         from giornata.tasks import measures
 
         actual, answers = measures.checked_rows(actual, answers)

@@ -1,4 +1,4 @@
-"""The task regression: an answer is a number."""
+"""The task regression: a prediction is a number."""
 
 import math
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ class Regression(Task):
     baseline = "the mean of the training labels for every row"
 
     def measure(self, actual: "Floats", answers: "Floats", outputs: Sequence[str] = ()) -> dict[str, float]:
-        """rmse = sqrt(mean (p - a)²), mae = mean |p - a|, r2 = 1 - sum (p - a)² / sum (a - mean a)²,
-        rmsle = sqrt(mean (log(1 + p) - log(1 + a))²).
+        """rmse = sqrt(mean (p - a)²), mae = mean |p - a|, r2 = 1 - sum (p - a)² / sum (a - mean a)², rmsle = sqrt(mean
+        (log(1 + p) - log(1 + a))²).
 
-        Not defined are all of them without rows, r2 where the actual values are all the same, rmsle where a value is
-        -1 or less, and any that no double can hold.
+        Not defined: all of them without rows, r2 if the actual values are all the same, rmsle if a value is -1 or less,
+        and any that a double cannot hold.
         """
         from giornata.tasks import measures
 
