@@ -1,1 +1,1 @@
-"""Spark applications, one file per job, and what they share. The only folder that imports pyspark."""
+"""Spark applications, one file per job, and their shared modules. The only folder that imports pyspark."""

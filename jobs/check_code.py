@@ -1,10 +1,10 @@
-"""Tries out what `giornata check` cannot judge by reading: imports projects' Python files, builds their expectations.
+"""Checks parts of a project that must be run: imports its Python files, builds its expectations.
 
     python -m jobs.check_code RESULTS SECONDS
 
-reads a list of tasks as JSON from its standard input (see `giornata.documents.dry_run`) and appends to the file RESULTS
-a line of JSON when it begins each, by its place in the list, and one with what is wrong when it is done. A task may
-compute for SECONDS and take WAIT in all; what the code prints goes nowhere. Spark is not started.
+reads a list of tasks as JSON from its standard input (see `giornata.documents.dry_run`) and appends lines to the file
+RESULTS: one with the index of a task when it begins, and one with its faults when it is done. A task may use SECONDS of
+CPU time and WAIT in total; output of the code is discarded. Spark is not started.
 """
 
 import json
@@ -30,12 +30,12 @@ from giornata.models.custom.code import CustomCode
 WAIT = 60.0
 
 Fault = dict[str, object]
-"""What is wrong: `message`, and where it is known `file` (in the project), `line`, `column`, `argument`;
-of a library that is not there `missing`, of parameters the `model` that states them."""
+"""One mistake: `message`, and if known `file` (in the project), `line`, `column`, `argument`; for a library that is not
+installed `missing`, for parameters the `model` that states them."""
 
 
 class _TooLongError(BaseException):
-    """The time of a task is over; no `except Exception` of the code that is tried out stops it."""
+    """The time of a task is over; no `except Exception` in the checked code catches this."""
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def _module(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _class(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
-    """The class of a model and what it says of its parameters."""
+    """The faults in a model's class, and in its parameters according to the class."""
     documents = _documents(folder)
     model = documents.model(task["model"])
     code: CustomCode = documents.classes[task["model"]]
@@ -136,7 +136,8 @@ def _expectation(folder: Path, task: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _pattern(arguments: Mapping[str, Any]) -> Iterator[Fault]:
-    """A pattern that no engine takes: Spark's engine, Java's, takes what either of these two does, but for rarities."""
+    """A regular expression that neither engine accepts: Java's, which Spark uses, accepts nearly everything that one of
+    these two does."""
     pattern = arguments.get("regex")
     if not isinstance(pattern, str):
         return
@@ -161,7 +162,7 @@ def _told(error: Exception, folder: Path, package: str) -> Fault:
 
 
 def _place(error: BaseException, folder: Path) -> Fault:
-    """Where in the project's own files an error came about."""
+    """The position in the project's own files at which an error occurred."""
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
         file = Path(error.filename).relative_to(folder).as_posix()
         return {"file": file, "line": error.lineno, "column": error.offset}

@@ -1,13 +1,13 @@
-"""Compares the features that were served online with what the offline join computes for the same keys and moments.
+"""Compares the features that were served online with those that the offline join computes for the same keys and
+moments.
 
     spark-submit jobs/check_consistency.py --project flights --from 2013-11-01 --to 2013-11-02
 
-It reads the logged online answers that asked about these days, of every version that gave some, and those about
-earlier days that have come since these were checked (one may ask today about yesterday). It writes what it finds to
-the Hive table `<project>.feature_consistency` and, as shares over time, to `giornata.metric_series`, where charts and
-alert rules find it. Running a range again gives the same, unless answers, features or both were added since: then it
-gives what holds now. What counts as equal, and why a late event counts as a difference, is said in
-giornata.monitoring.consistency.
+It reads the logged online predictions about these days, of every version that made some, and those about earlier days
+that arrived since these were checked (a request today may be about yesterday). Results go to the Hive table
+`<project>.feature_consistency` and, as shares over time, to `giornata.metric_series`, for charts and alert rules.
+Running a range again gives the same, unless predictions or features were added since: then it gives the present state.
+giornata.monitoring.consistency defines which values are equal, and why a late event counts as a difference.
 """
 
 import argparse
@@ -44,9 +44,9 @@ PARTITIONS = ("day", "model_name")
 
 
 def run(spark: SparkSession, settings: Settings, project: str, start: datetime, end: datetime) -> None:
-    """Check the online answers about the days from `start` to `end` (midnights, UTC) of all models of a project.
+    """Check the online predictions about the days from `start` to `end` (midnights, UTC) of all models of a project.
 
-    A model that cannot be checked keeps what was found before, and does not stop the others. Raises DataError or
+    A model that cannot be checked keeps its earlier results and does not stop the others. Raises DataError or
     StoreError at the end, naming those (see `jobs.runtime.failures`).
     """
     documents = load_project(settings.projects / project)
@@ -93,7 +93,7 @@ def _check(
 
 
 def _unchecked(spark: SparkSession, settings: Settings, model: Name, before: str) -> set[str]:
-    """The days before `before` with online answers that were published after the day was last checked."""
+    """The days before `before` with online predictions that were published after the day was last checked."""
     with metastore(spark, settings) as hive:
         answered = {
             day: published_at(location)
@@ -110,7 +110,7 @@ def _unchecked(spark: SparkSession, settings: Settings, model: Name, before: str
 
 
 def _versions(answers: DataFrame, repository: Repository) -> list[ModelVersion]:
-    """The versions among those that answered that read features. Raises NotFoundError or StoreError."""
+    """The versions among those that predicted that read features. Raises NotFoundError or StoreError."""
     uuids = sorted(row.model_uuid for row in answers.select("model_uuid").distinct().collect())
     return [version for version in map(repository.get, uuids) if version.signature.store]
 
@@ -123,7 +123,7 @@ def _publish(
     found: Sequence[DataFrame],
     days: Sequence[str],
 ) -> None:
-    """Replace what was found of a model on these days."""
+    """Replace the results of a model on these days."""
     table = consistency_table(project)
     rows = reduce(
         DataFrame.unionByName, found, spark.createDataFrame([], spark.table(table).schema)
@@ -140,7 +140,7 @@ def _publish(
 def _counts(
     spark: SparkSession, project: str, model: str, days: Sequence[date], longest: int
 ) -> list[Counts]:
-    """What is published of a model on these days and on those before that windows of `longest` days reach."""
+    """The published counts of a model on these days and on those before that windows of `longest` days cover."""
     reach = days[0] - timedelta(days=longest - 1)
     table = spark.table(consistency_table(project))
     rows = (

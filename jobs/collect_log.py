@@ -1,11 +1,11 @@
-"""Bring the predictions that the servers logged into Hive, each exactly once.
+"""Loads the predictions that the servers logged into Hive, each exactly once.
 
-Closed segments of a model are read, their rows are merged with what the same partitions (day, online,
-version) hold already, and the partitions are published as wholes; only then do the segments move to
-`collected/`. A job that dies in between has left its segments where they were: the next run finds their rows,
-by prediction id, in the table and adds none twice. Lines that cannot be read are kept in `rejected/` and
-reported. So are rows that would make more than MOST_PARTITIONS partitions in one run, because callers choose the days
-that they ask about. What was collected and rejected is deleted after a while (see `giornata.settings`).
+The closed segments of a model are read, their rows are merged with the existing rows of the same partitions (day,
+online, version), and the partitions are published as a whole; only then the segments move to `collected/`. If a job
+dies in between, the segments are still in place: the next run finds their rows in the table, by prediction id, and adds
+none twice. Lines that cannot be read are kept in `rejected/` and reported; so are rows beyond MOST_PARTITIONS
+partitions in one run, because callers choose the days that they ask about. Collected and rejected files are deleted
+after a while (see `giornata.settings`).
 """
 
 import argparse
@@ -60,9 +60,9 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Collected:
-    """What a run did for one model: rows read, those of them that were new, lines rejected or torn.
+    """The work of a run on one model: rows read, new rows, lines rejected or torn.
 
-    `crowded` are rows put aside because their days were too many.
+    `crowded` are rows set aside because they were about too many days.
     """
 
     model: str
@@ -75,7 +75,7 @@ class Collected:
 
 
 def run(spark: SparkSession, settings: Settings, project: str) -> list[Collected]:
-    """Collect the segments of every model of a project. Raises StoreError when another run is at it."""
+    """Collect the segments of every model of a project. Raises StoreError if another run is doing so."""
     documents = load_project(settings.projects / project)
     collected = []
     for model in map(parse_model_name, models_with_segments(settings.prediction_log, project)):
@@ -96,7 +96,7 @@ def run(spark: SparkSession, settings: Settings, project: str) -> list[Collected
 
 
 def prune_kept(settings: Settings, project: str) -> None:
-    """Delete what was collected or rejected of a project's models long ago. Raises StoreError."""
+    """Delete old collected and rejected files of a project's models. Raises StoreError."""
     log = settings.prediction_log
     for model in models_with_segments(log, project):
         number = prune(
@@ -113,7 +113,7 @@ def publish_segments(
     model: Name,
     segments: Sequence[Path],
 ) -> Collected:
-    """Add the rows of segments to the predictions table of a model; rows that it has change nothing."""
+    """Add the rows of segments to the predictions table of a model; rows that are there already change nothing."""
     spec = documents.models[model.name]
     columns = predictions_columns(spec, documents.tables[spec.data.table])
     table = predictions_table(model)
@@ -133,7 +133,7 @@ def publish_segments(
 
 
 def report_aside(model: Name, kept: Path, rejected: int, torn: int, crowded: int) -> None:
-    """Say which lines did not come into Hive, and where they are kept."""
+    """Report the lines that were not loaded, and where they are kept."""
     if rejected or torn:
         say(
             JOB,
@@ -149,7 +149,7 @@ def report_aside(model: Name, kept: Path, rejected: int, torn: int, crowded: int
 
 
 def set_torn_tail_aside(segment: Path) -> bool:
-    """Move the line that a killed server left unfinished out of its segment. Whether there was one."""
+    """Move the unfinished line of a killed server out of its segment. Returns whether there was one."""
     tail = torn_tail(segment)
     if tail:
         _write_whole(segment.parent / REJECTED / f"{segment.stem}.torn", tail)
@@ -162,9 +162,8 @@ def read_lines(
 ) -> DataFrame:
     """Every line of the segments: `segment`, its text `line`, its fields, and whether it `is_good`.
 
-    `columns` are those of the predictions table, `key` among them.
-
-    A line is good when it is JSON with the fields of the prediction log in their types and is about `model`.
+    `columns` are those of the predictions table, `key` among them. A line is good if it is JSON with the fields of the
+    prediction log in their types and is about `model`.
     """
     keys = ", ".join(f"{name}: {SQL_TYPES[columns[name]]}" for name in key)
     answer = {name: SQL_TYPES[columns[name]] for name in ("prediction", "outputs") if name in columns}
@@ -186,9 +185,10 @@ def read_lines(
 
 
 def mark_crowded(lines: DataFrame) -> DataFrame:
-    """The lines with `is_crowded`: whether their partition (day and version) is not among the first MOST_PARTITIONS.
+    """The lines with `is_crowded`: whether their partition (day and version) is beyond the first MOST_PARTITIONS.
 
-    First are those of days that lie next to the moment they were asked at: what a flood of days keeps out is the flood.
+    The first ones are those whose day is nearest to when they were requested, so that a flood of days only excludes
+    itself.
     """
     day = F.date_format("event_time", "yyyy-MM-dd")
     distance = F.min(F.abs(F.datediff("event_time", "predicted_at")))
@@ -205,7 +205,7 @@ def mark_crowded(lines: DataFrame) -> DataFrame:
 
 
 def set_aside(lines: DataFrame, segments: Sequence[Path]) -> None:
-    """Keep lines that do not come into Hive in a file per segment."""
+    """Write lines that are not loaded to one file per segment."""
     folders = {path.name: path.parent / REJECTED for path in segments}
     ordered = lines.select("segment", "line").orderBy("segment", "line")
     for segment, rows in groupby(ordered.toLocalIterator(), key=attrgetter("segment")):
@@ -223,7 +223,7 @@ def prediction_rows(lines: DataFrame, columns: Iterable[str], key: Sequence[str]
 
 
 def add_new_rows(spark: SparkSession, settings: Settings, table: str, rows: DataFrame) -> int:
-    """Publish the partitions of `rows` with those rows that they lack; return how many these are."""
+    """Add the rows of `rows` that their partitions lack, publish these, and return the number of new rows."""
     asked = rows.select("day", "model_uuid").distinct().collect()
     if not asked:
         return 0

@@ -1,17 +1,17 @@
-"""Writes the rows that a model learns from into a Parquet file, to be looked at.
+"""Writes the rows that a model is fitted to into a Parquet file, for inspection.
 
 `spark-submit jobs/export_training_data.py --model flights/late --as-of 2013-11-01 --out frame.parquet`
 
 A row of the file is a row of the training, validation or test period:
 
-    key.<column>, event_time          which row it is
-    window, fold, part                its period; the fold that a training row is dealt into where features learn from
-                                      labels; the parts it lies in, the root first
-    label                             what is learned, null where it was not known in time; a class by its name
-    row.<column>, store.<group>.<feature>   what its features read, as the point-in-time join found it
-    feature.<name>                    the features themselves, as the model sees them
+    key.<column>, event_time          identify the row
+    window, fold, part                its period; the fold of a training row if features are fitted to labels; the
+                                      parts it lies in, the root first
+    label                             the label, null if it was not known in time; a class by its name
+    row.<column>, store.<group>.<feature>   the inputs of its features, as the point-in-time join found them
+    feature.<name>                    the features themselves, as the model gets them
 
-Features that learn from labels have for a training row what the labels of the other folds teach, as in training.
+Features that are fitted to labels have for a training row the state from the labels of the other folds, as in training.
 """
 
 import argparse
@@ -39,9 +39,9 @@ JOB = "export_training_data"
 
 
 def run(spark: SparkSession, settings: Settings, model: str, as_of: datetime, out: Path) -> int:
-    """Write the frame of a model as of a day to `out`, which readers see whole or not at all; the number of rows.
+    """Write the rows of a model as of a day to `out`, atomically; returns the number of rows.
 
-    Raises NotFoundError, DataError, and StoreError where the file cannot be written.
+    Raises NotFoundError, DataError, and StoreError if the file cannot be written.
     """
     name = parse_model_name(model)
     documents = load_project(settings.projects / name.project)
@@ -61,7 +61,7 @@ def run(spark: SparkSession, settings: Settings, model: str, as_of: datetime, ou
 
 
 def frame(prepared: Prepared, key: list[str], event_time: str) -> DataFrame:
-    """The rows as they are exported, see above."""
+    """The rows in the form in which they are exported, see above."""
     features = prepared.fitted.features
     matrix = matrix_frame(
         prepared.joined,
@@ -100,7 +100,7 @@ def _label(classes: list[str]) -> Column:
 
 
 def _in_one_file(parts: Path, whole: Path) -> int:
-    """Write the rows of Spark's files one after the other into one, a row group at a time; how many there are."""
+    """Write the rows of Spark's files into one file, a row group at a time; returns the number of rows."""
     rows = 0
     writer: pq.ParquetWriter | None = None
     try:

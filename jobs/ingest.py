@@ -2,8 +2,8 @@
 
 `spark-submit jobs/ingest.py --project flights --from 2013-01-01 --to 2013-02-01`
 
-A loader returns the rows of a span of time; what it returns is checked against the table's document, and the days are
-published together and whole. A day for which a loader has no rows is no error: it is published empty and named.
+A loader returns the rows of a time range; they are checked against the table's document, and all days are published
+together. A day without rows is not an error: it is published empty and reported.
 """
 
 import argparse
@@ -31,8 +31,8 @@ JOB = "ingest"
 def run(spark: SparkSession, settings: Settings, project: str, start: datetime, end: datetime) -> None:
     """Load every table of a project that has a loader, for the days from `start` to `end` (exclusive, UTC).
 
-    Raises DataError, naming table and column, for the first table whose rows are not what its document says; the
-    tables before it are published, and of the table itself nothing.
+    Raises DataError, naming table and column, for the first table whose rows do not match its document; the tables
+    before it are published, and nothing of the table itself.
     """
     documents = load_project(settings.projects / project)
     days = days_between(start, end)
@@ -47,9 +47,9 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
 def load(
     spark: SparkSession, folder: Path, name: str, table: Table, start: datetime, end: datetime
 ) -> DataFrame:
-    """What a table's loader returns for [start, end), in the columns and types of its document.
+    """The rows that a table's loader returns for [start, end), in the columns and types of its document.
 
-    Raises DataError when it returns other columns or types.
+    Raises DataError if it returns other columns or types.
     """
     rows = project_code.load(folder, "tables", name).load(spark, start, end)
     return conform(rows, table.columns, f"the loader of table {name}")
@@ -68,7 +68,7 @@ def load_table(
 ) -> None:
     """Publish the rows of one table as its `days`, which are those from `start` to `end`.
 
-    Raises DataError, with nothing published, when a row lies outside, or a key or event time is null or double.
+    Raises DataError, with nothing published, if a row lies outside, or a key or event time is null or not unique.
     """
     rows = rows.persist(StorageLevel.DISK_ONLY)
     try:

@@ -1,15 +1,14 @@
-"""Join labels that have arrived to batch and online predictions, measure accuracy, and mail when an alert
-changes.
+"""Joins arrived labels with predictions, measures accuracy, and mails when an alert changes.
 
-`--to` is the moment the monitor has come to: labels known before it count, later ones do not, and no clock is
-asked. Labels known in [from, to) belong to predictions of a few days before, so outcomes and metrics of the
-prediction days from LABEL_WAIT before `--from` up to `--to` are computed anew each time: a label that comes
-later than LABEL_WAIT is not counted. Running a range again gives the same rows and sends no mail again.
+`--to` is the moment up to which labels count; the clock is not used. Labels known in [from, to) belong to predictions
+of a few days before, so labelled predictions and metrics of the days from LABEL_WAIT before `--from` up to `--to` are
+recomputed each time: a label that comes later than LABEL_WAIT does not count. Running a range again gives the same rows
+and sends no mail again.
 
-A model without a label is measured by its answers alone: it has metrics, and no outcomes.
+A model without a label is measured by its predictions alone: it has metrics, but no labelled predictions.
 
-Which days alert rules are judged on is said in giornata.monitoring.observations, how a mail goes out once in
-giornata.stores.alerts.
+giornata.monitoring.observations defines the days on which alert rules are evaluated, giornata.stores.alerts how a mail
+is sent once.
 """
 
 import argparse
@@ -49,11 +48,11 @@ METRICS_TABLE = Path(__file__).resolve().parents[1] / "sql" / "hive" / "model_me
 
 
 def run(spark: SparkSession, settings: Settings, project: str, start: datetime, end: datetime) -> None:
-    """Bring the monitoring of a project from `start` to `end` (midnights, UTC).
+    """Run the monitoring of a project from `start` to `end` (midnights, UTC).
 
-    A model that cannot be measured keeps what was found before, and does not stop the others. Raises at the end, after
-    all else is done, DataError or StoreError naming those (see `jobs.runtime.failures`), or MailError when a mail
-    could not be delivered; it stays stored for the next run.
+    A model that cannot be measured keeps its earlier results and does not stop the others. Raises at the end, after all
+    else is done, DataError or StoreError naming those (see `jobs.runtime.failures`), or MailError if a mail could not
+    be delivered; it stays stored for the next run.
     """
     documents = load_project(settings.projects / project)
     days = days_between(start - LABEL_WAIT, end)
@@ -117,7 +116,7 @@ def _publish_labelled_predictions(
     days: Sequence[str],
     end: datetime,
 ) -> int:
-    """Replace the outcomes of the predictions of days by what is known before `end`; gives their number."""
+    """Replace the labelled predictions of days by those known before `end`; returns their number."""
     spec = documents.model(model)
     name = Name(documents.name, model)
     assert spec.label, "a model without a label has no labelled predictions"
@@ -156,7 +155,7 @@ def _publish_metrics(
     days: Sequence[str],
     kept: Sequence[str],
 ) -> None:
-    """Replace the points of days by those of models, and keep those that the models in `kept` had before."""
+    """Replace the metric points of days by those of models, and keep the earlier ones of the models in `kept`."""
     table = metrics_table(project)
     create_table(spark, METRICS_TABLE, project)
     rows = [
@@ -176,7 +175,7 @@ def _publish_metrics(
 def _consistency(
     series: Series, name: Name, spec: ModelSpec, points: Sequence[Point], first: date, end: date
 ) -> list[Point]:
-    """What jobs/check_consistency.py has measured of these days, for the rules that watch it."""
+    """The results of jobs/check_consistency.py on these days, for the rules that watch them."""
     tags = sorted({point.tag for point in points if point.mode == ONLINE})
     return [
         point
@@ -189,7 +188,7 @@ def _consistency(
 def _judge_model(
     session: Session, settings: Settings, name: Name, spec: ModelSpec, points: Sequence[Point], end: date
 ) -> None:
-    """Judge each rule at each tag and mode, day by day, and store the transitions with their mails."""
+    """Evaluate each rule at each tag and mode, day by day, and store the transitions with their mails."""
     alerts, deployments = Alerts(session), Deployments(session)
     for tag, mode in sorted({(point.tag, point.mode) for point in points if point.tag}):
         deployed = [deployment.uuid for deployment in deployments.timeline(str(name), tag)]
@@ -203,7 +202,7 @@ def _judge_model(
 
 
 def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> str | None:
-    """Deliver the stored mails of models; gives what was not delivered, if anything was not."""
+    """Deliver the stored mails of models; returns what could not be delivered, if anything."""
     delivery = deliver(alerts, models, settings.smtp, settings.mail_from)
     for event in delivery.sent:
         say("monitor", f"mailed {', '.join(event.mail.to)}: {event.mail.subject}")

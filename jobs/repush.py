@@ -1,14 +1,14 @@
-"""Writes feature groups to Cassandra anew from Hive, whatever was pushed before: for when rows there are lost or wrong.
+"""Writes feature groups from Hive to Cassandra again, whatever was pushed before: for when rows there are lost or
+wrong.
 
 `spark-submit jobs/repush.py --project flights [--groups origin_weather,planes]`
 
-All that should be online of a group is written with the moment of this job as Cassandra's write time, so that it
-stands over what somebody wrote or deleted there by hand, and gives way to whatever is published later. Rows of
-days that should be online which Hive does not have are deleted. Rows are replaced while they are read, and none
-is missing in between.
+Everything of a group that should be online is written with the moment of this job as Cassandra's write time, so that it
+replaces what somebody wrote or deleted there by hand, and is replaced by whatever is published later. Rows of online
+days that Hive does not have are deleted. Rows are replaced while they are read, and none is missing in between.
 
-A day that is published while the job runs is written again at its end. A publication that has begun before the
-job and appears only after it loses to it: let a run that computes the group end first.
+A day that is published while the job runs is written again at its end. A publication that began before the job and
+appears only after it is lost online: let a run that computes the group end first.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def run(spark: SparkSession, settings: Settings, project: str, groups: Sequence[
 def _repush_all(
     spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup
 ) -> None:
-    """Push a group's features and statistics again, and say what was done."""
+    """Push a group's features and statistics again, and report it."""
     if not spark.catalog.tableExists(names.group_table(project, name)):
         say(JOB, f"{name}: nothing is published yet")
         return
@@ -75,10 +75,10 @@ def _repush_all(
 
 
 def repush(spark: SparkSession, settings: Settings, project: str, name: str, group: FeatureGroup) -> Pushed:
-    """Make Cassandra's rows of the days that should be online those of Hive, every one written anew.
+    """Write every row of the days that should be online from Hive to Cassandra again, and delete all others.
 
-    Raises DataError when a live version reads a feature that the document does not have, and StoreError when
-    Cassandra still does not answer after limited retries; running it again completes it.
+    Raises DataError if a live version reads a feature that the document does not have, and StoreError if Cassandra
+    still does not answer after limited retries; running it again completes it.
     """
     table = names.group_table(project, name)
     online = OnlineTable(settings, project, name, group, DEFAULT_PATIENCE)
@@ -114,7 +114,7 @@ def repush(spark: SparkSession, settings: Settings, project: str, name: str, gro
 def _strays(
     spark: SparkSession, online: OnlineTable, rows: DataFrame, oldest: str, settled: set[str]
 ) -> DataFrame:
-    """The keys online from the day `oldest` on that are not among `rows`, but for those of `settled` days."""
+    """The keys online from the day `oldest` on that are not among `rows`, except those of `settled` days."""
     keys = online.keys(spark).withColumn("day", day_of("event_time")).where(F.col("day") >= oldest)
     passed_over = spark.createDataFrame([(day,) for day in settled], "day string")
     open_ = keys.join(F.broadcast(passed_over), "day", "left_anti").drop("day")

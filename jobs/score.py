@@ -2,10 +2,10 @@
 
     spark-submit jobs/score.py --project flights --from 2013-11-01 --to 2013-11-02
 
-A version that is live under several tags scores once: its rows carry the tags, joined by commas.
+A version that is live under several tags scores once: its rows have the tags, joined by commas.
 
-A row belongs to the first day on which it can be scored: the day it is asked about or the day it is filed under,
-whichever is later. So the run of a day finds all its rows, and no later run has to touch what it has published.
+A row belongs to the first day on which it can be scored: the day of its event time or its partition day, whichever is
+later. So the run of a day finds all its rows, and no later run has to touch what it has published.
 """
 
 import argparse
@@ -64,8 +64,8 @@ def run(
 ) -> int:
     """Score the days of [begin, end) with the versions in `live`; returns the number of rows published.
 
-    Scoring a day again replaces its rows. A version that cannot be scored does not stop the others: code of the
-    project that fails on a row, or a table or feature group that the project no longer has. Raises DataError or
+    Scoring a day again replaces its rows. A version that cannot be scored does not stop the others, for example because
+    the project's code fails on a row, or the project no longer has a table or feature group. Raises DataError or
     StoreError at the end, naming those (see `jobs.runtime.failures`).
     """
     documents = load_project(settings.projects / project)
@@ -133,7 +133,7 @@ def _score(
 def _asked_rows(
     spark: SparkSession, project: str, data: Data, inputs: Sequence[str], begin: datetime, end: datetime
 ) -> DataFrame:
-    """The rows that belong to the days of [begin, end), with _DAY: one without an event time was never asked."""
+    """The rows that belong to the days of [begin, end), with _DAY; rows without an event time are left out."""
     asked_day = F.date_format(data.event_time, "yyyy-MM-dd")
     return (
         scan_partitions(spark, project, data, [*data.key, *inputs], begin, end)

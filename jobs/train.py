@@ -2,8 +2,8 @@
 
     spark-submit jobs/train.py --model flights/trip_minutes --as-of 2013-11-01 --uuid UUID
 
-Its stages are in `jobs/training/stages.py`. The data stays on the executors. To the driver come a bounded sample for
-the search, the fitted models, sums of losses and the answers to the test rows.
+Its stages are in `jobs/training/stages.py`. The data stays on the executors. The driver gets a bounded sample for the
+search, the fitted models, sums of losses and the predictions for the test rows.
 """
 
 import sys
@@ -37,10 +37,10 @@ __all__ = ["TrainingRequest", "main", "run"]
 def run(
     spark: SparkSession, settings: Settings, training: TrainingRequest, now: Callable[[], datetime]
 ) -> ModelVersion:
-    """Train, and save record and bundle in the repository; the same uuid again replaces what is there.
+    """Train, and save record and bundle in the repository; the same uuid replaces an existing version.
 
-    `now` gives the moments of start and end that the record states; nothing else depends on it. Raises DataError
-    where the data does not allow a model, StoreError, and what `apply_overrides` raises.
+    `now` gives the moments of start and end in the record; nothing else depends on it. Raises DataError if the data
+    does not allow a model, StoreError, and the errors of `apply_overrides`.
     """
     with _recorded(settings, training, now) as (repository, progress):
         return _run(spark, settings, training, repository, progress, now)
@@ -50,9 +50,9 @@ def run(
 def _recorded(
     settings: Settings, training: TrainingRequest, now: Callable[[], datetime]
 ) -> Iterator[tuple[Repository, Progress]]:
-    """The repository, and the run under way as it is recorded: whatever ends the block, the reason is kept.
+    """The repository and the running training as it is recorded; the block's end is recorded with its reason.
 
-    Cassandra is asked before all else: a run that could not keep its result should end before it has one.
+    Cassandra is connected first: a run that could not save its result should fail before it has one.
     """
     asked = {
         "as_of": training.as_of,
@@ -110,7 +110,7 @@ def _train(context: TrainingContext) -> tuple[ModelVersion, bytes]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Read the command line, start Spark with the resources of the order, train."""
+    """Read the command line, start Spark with the requested resources, train."""
     training = parse(argv)
     settings = load_settings()
     with _recorded(settings, training, _now) as (repository, progress):

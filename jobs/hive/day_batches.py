@@ -1,4 +1,4 @@
-"""Divides the days of a long range into steps that are published one by one: what is done when a job is killed."""
+"""Processes the days of a long range in batches that are published one by one, so that a killed job loses little."""
 
 import math
 import time
@@ -21,8 +21,8 @@ def in_steps(
 ) -> None:
     """Call `do` with one run of consecutive days after the other, until all of `days` (sorted) are done.
 
-    How many days a step has follows from how long a day took in the step before; those that are left are divided
-    evenly, so that the last step is no stump. What `do` raises goes on.
+    The size of a batch depends on how long a day took in the batch before; the remaining days are divided evenly, so
+    that the last batch is not tiny. Errors of `do` are passed on.
     """
     size = FIRST_STEP
     for run in _consecutive(days):

@@ -1,4 +1,4 @@
-"""Folders of the warehouse, on whatever file system it lies: this machine's, HDFS or an object store."""
+"""Folders of the warehouse, on any file system: the local one, HDFS or an object store."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -7,30 +7,30 @@ from pyspark.sql import SparkSession
 
 
 def existing(spark: SparkSession, folders: Iterable[str]) -> list[str]:
-    """Those of the folders that are there. All lie on the same file system."""
+    """The folders that exist. All lie on the same file system."""
     return [folder for folder, files, path in _each(spark, folders) if files.exists(path)]
 
 
 def make(spark: SparkSession, folders: Iterable[str]) -> None:
-    """Make folders, and those above them, if they are not there. All lie on the same file system."""
+    """Create folders, and their parents, if they do not exist. All lie on the same file system."""
     for _, files, path in _each(spark, folders):
         files.mkdirs(path)
 
 
 def remove(spark: SparkSession, folder: str) -> None:
-    """Remove a folder and all that is in it."""
+    """Remove a folder with everything in it."""
     files, path = _opened(spark, folder)
     files.delete(path, True)
 
 
 def entries(spark: SparkSession, folder: str) -> list[str]:
-    """The names of what is in a folder; nothing when there is no such folder."""
+    """The names in a folder; none if it does not exist."""
     files, path = _opened(spark, folder)
     return [status.getPath().getName() for status in files.listStatus(path)] if files.exists(path) else []
 
 
 def _each(spark: SparkSession, folders: Iterable[str]) -> Iterator[tuple[str, Any, Any]]:
-    """Folders on one file system, each with that and with its path there."""
+    """Each folder on its file system, with its path there."""
     java: Any = spark.sparkContext._jvm
     to_path = java.org.apache.hadoop.fs.Path  # once: each step of the name takes py4j milliseconds to find
     files = None

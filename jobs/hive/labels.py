@@ -1,4 +1,4 @@
-"""Labels as they become known, and predictions with the labels that came true."""
+"""Labels by the time they become known, and predictions joined with their labels."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,20 +15,20 @@ KNOWN_AT = "label_known_at"
 
 
 def label_columns(task: str) -> dict[str, str]:
-    """Name and type of what a labelled prediction has beside a prediction's columns; the label of classes is text."""
+    """Name and type of the columns that a labelled prediction adds to a prediction; class labels are text."""
     return {LABEL: "str" if TASKS[task].label == "class" else "float", KNOWN_AT: "timestamp"}
 
 
 def labelled_predictions(predictions: DataFrame, labels: DataFrame, spec: ModelSpec) -> DataFrame:
-    """The predictions that have a label, with `label` and `label_known_at` beside their own columns."""
+    """The predictions that have a label, with `label` and `label_known_at` added."""
     return predictions.join(labels, on=spec.data.key, how="inner")
 
 
 def known_labels(
     rows: DataFrame, table: Table, spec: ModelSpec, first_day: str, known_before: datetime
 ) -> DataFrame:
-    """The label of each key as it was known before a moment: the key columns, `label` (double, or string where
-    labels are classes), `label_known_at`.
+    """The label of each key as known before a moment: the key columns, `label` (double, or string for classes),
+    `label_known_at`.
 
     `rows`, `first_day` and the choice among several labels of a key are as in `newest_labels`.
     """
@@ -39,12 +39,12 @@ def known_labels(
 def newest_labels(
     rows: DataFrame, table: Table, spec: ModelSpec, first_day: str, moments: Mapping[str, datetime]
 ) -> DataFrame:
-    """The key columns of every label known before the last of `moments`, and for each moment, under its name, a
-    struct of `label_known_at` and `label` (as in `known_labels`) as known before it, or null.
+    """The key columns of every label known before the last of `moments`, and for each moment, under its name, a struct
+    of `label_known_at` and `label` (as in `known_labels`) as known before it, or null.
 
-    `rows` are those of the label's table. Where a key has several labels (a correction), the newest counts;
-    of two known at the same instant the greater. Labels of a table that is filed by the day they become known
-    are looked for from `first_day` on, since a prediction is made before its label is known.
+    `rows` are those of the label's table. If a key has several labels (a correction), the newest counts; of two known
+    at the same instant the greater. If the label's table is partitioned by the day they become known, it is read from
+    `first_day` on, since a prediction is made before its label is known.
     """
     label = spec.label
     assert label, "a model whose labels are looked for has one"

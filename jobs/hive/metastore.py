@@ -1,10 +1,10 @@
-"""Where the partitions of a Hive table are: read, and moved many in one call of the metastore.
+"""The locations of a Hive table's partitions: reads them, and changes many in one call of the metastore.
 
-SQL moves one partition a statement, each its own transaction of a quarter of a second; the metastore's Java
-client, which Spark has loaded anyway, takes them all at once.
+SQL changes one partition per statement, each its own transaction of a quarter of a second; the metastore's Java client,
+which Spark has loaded anyway, changes them all at once.
 
-Partitions are read by their names, a bounded number in one call, and never by a condition that grows with them: of
-that the metastore makes one expression, which its database gives up on at some hundreds of days.
+Partitions are read by name, a bounded number per call, and never by a condition that grows with them: the metastore
+turns such a condition into one expression, which its database refuses at some hundreds of days.
 """
 
 import json
@@ -60,18 +60,18 @@ class Metastore:
     def locations(self, table: str, **only: str) -> dict[tuple[str, ...], str]:
         """The folder of every partition of `database.table`, by the values of its partition columns.
 
-        `only` names values of partition columns, as in `group_name="planes"`: other partitions are left out.
+        `only` gives values of partition columns, as in `group_name="planes"`: other partitions are left out.
         """
         wanted = {f"{column}={value}" for column, value in only.items()}
         names = json.loads(self._gson.toJson(self._client.listPartitionNames(*table.split("."), _ALL)))
         return self._folders(table, [name for name in names if wanted.issubset(name.split("/"))])
 
     def locations_of(self, table: str, values: Collection[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-        """The folders of those partitions of `database.table` that have these values of its partition columns."""
+        """The folders of the partitions of `database.table` with these values of the partition columns."""
         return self._folders(table, self._names(table, values))
 
     def point(self, table: str, folders: Mapping[tuple[str, ...], str]) -> None:
-        """Make `folders` the partitions of these values; all others stay.
+        """Make `folders` the locations of the partitions with these values; all others stay.
 
         All new partitions appear in one call, then all others move in another: each is one transaction.
         """
@@ -94,7 +94,7 @@ class Metastore:
             self._client.alter_partitions(*table.split("."), moved, self._environment())
 
     def _names(self, table: str, values: Iterable[tuple[str, ...]]) -> list[str]:
-        """What the metastore calls partitions: `day=2013-01-01/group_name=planes`."""
+        """The metastore's names of partitions: `day=2013-01-01/group_name=planes`."""
         keys = json.loads(self._gson.toJson(self._client.getTable(*table.split(".")).getPartitionKeys()))
         columns = [key["name"] for key in keys]
         return [
@@ -103,7 +103,7 @@ class Metastore:
         ]
 
     def _partitions(self, table: str, names: Sequence[str]) -> Iterator[Any]:
-        """Java's lists of the partitions with these names, as far as there are such, TOGETHER at most in each."""
+        """Java lists of the existing partitions with these names, TOGETHER at most in each."""
         for first in range(0, len(names), TOGETHER):
             asked = self._java_list()
             for name in names[first : first + TOGETHER]:
@@ -111,7 +111,7 @@ class Metastore:
             yield self._client.getPartitionsByNames(*table.split("."), asked)
 
     def _described(self, listed: Any) -> list[dict[str, Any]]:
-        """What is in Java's list of partitions, in its order."""
+        """The partitions in a Java list, in order."""
         described: list[dict[str, Any]] = json.loads(self._gson.toJson(listed))
         return described
 
@@ -123,7 +123,7 @@ class Metastore:
         }
 
     def _new(self, table: str, folders: Mapping[tuple[str, ...], str]) -> Any:
-        """Java's list of new partitions, stored as the table is."""
+        """A Java list of new partitions with the table's storage format."""
         database, name = table.split(".")
         model = self._partition()
         model.setDbName(database)
@@ -144,7 +144,7 @@ class Metastore:
 
 @contextmanager
 def metastore(spark: SparkSession, settings: Settings) -> Iterator[Metastore]:
-    """A Metastore, closed at the end of the `with` block; what it refuses is raised as StoreError."""
+    """A Metastore, closed at the end of the `with` block; its refusals are raised as StoreError."""
     try:
         opened = Metastore(spark, settings)
         try:

@@ -1,4 +1,5 @@
-"""What a run reads must be there before it begins: tables and feature groups in Hive, or the DAG that fills them."""
+"""Checks before a run that its inputs exist: tables and feature groups in Hive; messages name the DAG that fills
+them."""
 
 from collections.abc import Iterable
 
@@ -11,7 +12,7 @@ __all__ = ["check_groups", "check_tables"]
 
 
 def check_tables(spark: SparkSession, project: str, tables: Iterable[str]) -> None:
-    """Raise StoreError when Hive does not have one of these tables of a project."""
+    """Raise StoreError if Hive lacks one of these tables of a project."""
     missing = [
         name for name in dict.fromkeys(tables) if not spark.catalog.tableExists(data_table(project, name))
     ]
@@ -23,7 +24,7 @@ def check_tables(spark: SparkSession, project: str, tables: Iterable[str]) -> No
 
 
 def check_groups(spark: SparkSession, project: str, groups: Iterable[str]) -> None:
-    """Raise StoreError when no day is published of one of these feature groups of a project."""
+    """Raise StoreError if one of these feature groups of a project has no published day."""
     missing = [name for name in dict.fromkeys(groups) if not _has_days(spark, group_table(project, name))]
     if missing:
         what = "the feature group" if len(missing) == 1 else "the feature groups"

@@ -1,4 +1,4 @@
-"""What a document says of a frame's columns, keys and days, and whether the frame keeps to it."""
+"""Checks a frame's columns, keys and days against its document."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -22,9 +22,8 @@ _ACCEPTED |= {
 def conform(frame: DataFrame, columns: Mapping[str, str], what: str) -> DataFrame:
     """`frame` with exactly `columns` (name -> int, float, bool, str or timestamp), in that order.
 
-    Narrower numbers are widened. Raises DataError naming each column that is missing, not declared or of
-    another type;
-    `what` says to people where the frame comes from.
+    Narrower numbers are widened. Raises DataError naming each column that is missing, not declared or of another type;
+    `what` names the origin of the frame in messages.
     """
     wanted = {name: SQL_TYPES[type_] for name, type_ in columns.items()}
     found = {name: type_.partition("(")[0] for name, type_ in frame.dtypes}
@@ -39,9 +38,9 @@ def conform(frame: DataFrame, columns: Mapping[str, str], what: str) -> DataFram
 
 
 def check_columns(frame: DataFrame, wanted: Mapping[str, str], what: str) -> None:
-    """Raise DataError naming every column of `frame` that is missing, of another type, or not wanted.
+    """Raise DataError naming every column of `frame` that is missing, of another type, or undeclared.
 
-    `wanted` maps a column to Spark's name of its type; `what` says to people where the frame comes from.
+    `wanted` maps a column to Spark's name of its type; `what` names the origin of the frame in messages.
     """
     found = dict(frame.dtypes)
     problems = [f"column {name} is missing" for name in wanted if name not in found]
@@ -58,9 +57,10 @@ def check_columns(frame: DataFrame, wanted: Mapping[str, str], what: str) -> Non
 def check_rows(
     rows: DataFrame, what: str, key: Sequence[str], event_time: str, start: datetime, end: datetime
 ) -> None:
-    """Raise DataError unless every row has its key, lies in [start, end) by `event_time`, and is alone with its key.
+    """Raise DataError unless every row has a key, lies in [start, end) by `event_time`, and is the only one with its
+    key.
 
-    `what` says to people where the rows come from.
+    `what` names the origin of the rows in messages.
     """
     required = list(dict.fromkeys([*key, event_time]))
     inside = (F.col(event_time) >= F.lit(start)) & (F.col(event_time) < F.lit(end))
@@ -85,10 +85,10 @@ def day_of(event_time: str) -> Column:
 
 
 def on_days(rows: DataFrame, days: Collection[str]) -> DataFrame:
-    """The rows of a table by `day` that lie on one of `days`, of which there is one at least, however many they are.
+    """The rows of a table on `days`, of which there is at least one, however many they are.
 
-    The metastore is asked for the span from the first to the last: a condition that names every day grows beyond what
-    its database takes.
+    The metastore is only asked for the range from the first to the last: a condition with every day grows beyond what
+    its database accepts.
     """
     span = rows.where(F.col("day").between(min(days), max(days)))
     wanted = rows.sparkSession.createDataFrame([(day,) for day in days], "day string")

@@ -1,1 +1,1 @@
-"""Live models: predictions in Hive, their accuracy, and the consistency of online answers."""
+"""Monitoring of live models: predictions in Hive, their accuracy, and the consistency of served features."""

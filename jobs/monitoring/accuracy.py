@@ -1,11 +1,11 @@
-"""Measure predictions against their labels on the executors: metrics by version, tag, mode, part and window.
+"""Measures predictions against their labels on the executors: metrics by version, tag, mode, part and window.
 
-Every window is computed from its rows, not from the metrics of its days. Beside the metrics of the model's
-task there is `label_coverage`, the share of the predictions that have a label by now.
+Every window is computed from its rows, not from the metrics of its days. Besides the metrics of the model's task there
+is `label_coverage`, the share of the predictions that have a label so far.
 
-A task without labels is measured by its answers alone: its metrics, how many `rows` there are, and the share of
-them in each cluster, `share_of_cluster_0` and so on, where any has a row. Each part of a model has clusters of its
-own, so that a model with parts has these shares by part and none for the whole.
+A task without labels is measured by its predictions alone: its metrics, the number of `rows`, and the share in each
+cluster, `share_of_cluster_0` and so on, for clusters with rows. Each part of a model has clusters of its own, so that a
+model with parts has these shares by part and none for the whole.
 """
 
 import math
@@ -41,7 +41,7 @@ _MEASURED = (
 
 
 def is_measured_here(metric: str) -> bool:
-    """Whether a metric, of whatever task, is one of those that `measure` gives."""
+    """Whether a metric, of any task, is one that `measure` computes."""
     return metric in _METRICS or metric.startswith(CLUSTER_SHARE)
 
 
@@ -53,13 +53,11 @@ def measure(
     windows: Iterable[int],
     days: Sequence[str],
 ) -> list[Point]:
-    """The points of one model for every window (in days) that ends with one of `days` (ISO dates, UTC, in
-    order).
+    """The points of one model for every window (in days) that ends on one of `days` (ISO dates, UTC, in order).
 
-    `predictions` and `outcomes` hold the rows of the days that the windows reach back to; a task without labels has
-    no outcomes. Parts are `all`,
-    `level:<name>` (the rows that this level of the partition tree answered) and the parts by their own names.
-    A metric that is not defined on its rows (AUC of one class) has no point.
+    `predictions` and `outcomes` hold the rows of the days that the windows cover; a task without labels has no
+    outcomes. Parts are `all`, `level:<name>` (the rows for which this level of the partition tree predicts) and the
+    parts by their own names. A metric that is not defined on its rows (AUC of one class) has no point.
     """
     measured = (
         _by_window(_by_part(_labelled(predictions, outcomes)), windows, days)
@@ -84,7 +82,7 @@ def measure(
 
 
 def _labelled(predictions: DataFrame, outcomes: DataFrame | None) -> DataFrame:
-    """Every prediction with its label or null, once for each tag that stood for its version ("" for none)."""
+    """Every prediction with its label or null, once for each tag of its version ("" for none)."""
     one = ["day", "mode", "model_uuid", "prediction_id"]
     answer = [name for name in ("prediction", "outputs") if name in predictions.columns]
     tags = F.explode(F.split(F.coalesce("tag", F.lit("")), ","))
@@ -100,7 +98,7 @@ def _by_part(rows: DataFrame) -> DataFrame:
 
 
 def _by_window(rows: DataFrame, windows: Iterable[int], days: Sequence[str]) -> DataFrame:
-    """Each row once for every window that holds its day."""
+    """Each row once for every window that includes its day."""
     ends = [_ends(length) for length in sorted(windows)]
     return (
         rows.withColumn("window_end", F.explode(F.concat(*ends)))
@@ -111,7 +109,7 @@ def _by_window(rows: DataFrame, windows: Iterable[int], days: Sequence[str]) -> 
 
 
 def _ends(length: int) -> Column:
-    """The windows of `length` days that hold a row's day: structs of their name and last day."""
+    """The windows of `length` days that include a row's day: structs of their name and last day."""
     return F.transform(
         F.sequence(F.lit(0), F.lit(length - 1)),
         lambda later: F.struct(
@@ -153,7 +151,7 @@ def _measurements(spec: ModelSpec, part: str, rows: pd.DataFrame) -> Iterator[tu
 
 
 def _values(spec: ModelSpec, labelled: pd.DataFrame) -> dict[str, float]:
-    """The metrics of predictions, by the names of the numbers that the answers hold."""
+    """The metrics of predictions, by the names of the numbers in a prediction."""
     if "outputs" not in labelled:
         return TASKS[spec.task].measure(
             labelled["label"].to_numpy(float), labelled["prediction"].to_numpy(float)

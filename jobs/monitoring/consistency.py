@@ -1,8 +1,9 @@
-"""Recomputes the feature values of logged online answers by the offline join, and counts how the served ones compare.
+"""Recomputes the feature values of logged online predictions by the offline join, and counts how the served ones
+compare.
 
-What was served is in the JSON of an answer's inputs, and so are the keys it was looked up by. The offline side is the
-point-in-time join at the answer's moment, its values written as the same JSON. Every value of an answer's inputs came
-from the online store: the server takes no feature values from its callers.
+The served values are in the JSON of a prediction's inputs, with the keys they were looked up by. The offline side is
+the point-in-time join at the prediction's moment, its values written as the same JSON. Every feature value of a
+prediction's inputs came from the online store: the server takes none from its callers.
 """
 
 from collections import defaultdict
@@ -57,12 +58,11 @@ Published = Mapping[str, Mapping[str, datetime]]  # when Hive published each day
 
 
 def compared(answers: DataFrame, version: ModelVersion, project: str, settings: Settings) -> DataFrame:
-    """How the features of `version` in its logged online answers compare with the recomputed ones.
+    """The comparison of the features of `version` in its logged online predictions with the recomputed ones.
 
-    `answers` are rows of the model's predictions table that this version gave. The result has a row for each day,
-    tag and feature, and the columns of `sql/hive/feature_consistency.sql` but for the model's name.
-
-    Raises StoreError when a group has no Hive table.
+    `answers` are the rows of the model's predictions table by this version. The result has a row for each day, tag and
+    feature, and the columns of `sql/hive/feature_consistency.sql` except the model's name. Raises StoreError if a group
+    has no Hive table.
     """
     spark = answers.sparkSession
     inputs = inputs_of(version.signature)
@@ -88,7 +88,7 @@ def compared(answers: DataFrame, version: ModelVersion, project: str, settings: 
 
 
 def _asked(answers: DataFrame, inputs: Inputs) -> DataFrame:
-    """What each answer asked the store: its keys, as it used them, and its moment."""
+    """The lookup of each prediction in the store: its keys, as it used them, and its moment."""
     keys = {column: inputs.row[column] for store in inputs.store.values() for column in store.keys.values()}
     schema = ", ".join(f"{name} {SQL_TYPES[type_]}" for name, type_ in keys.items())
     return answers.select(
@@ -102,7 +102,7 @@ def _asked(answers: DataFrame, inputs: Inputs) -> DataFrame:
 
 
 def _with_ages(inputs: Inputs) -> Inputs:
-    """The same inputs and the age of every row that is found: it says on which day the row lies."""
+    """The same inputs with the age of every row that is found, which gives the day of the row."""
     return replace(
         inputs,
         store={
@@ -127,7 +127,7 @@ def _published(joined: DataFrame, inputs: Inputs, project: str, settings: Settin
 
 
 def _count(frame: pl.DataFrame, served: set[str], published: Published) -> pa.RecordBatch:
-    """The tallies of the answers in a frame."""
+    """The tallies of the predictions in a frame."""
     counts: dict[tuple[str, str, str], dict[str, int]] = defaultdict(lambda: dict.fromkeys(_TALLY, 0))
     differences: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     named = {column: parse_store_column(column) for column in sorted(served)}
@@ -163,7 +163,7 @@ def _count(frame: pl.DataFrame, served: set[str], published: Published) -> pa.Re
 
 
 def _published_later(row: Mapping[str, object], use: str, published: Published) -> bool:
-    """Whether the day of the row that the join found was published, for the last time, after the answer."""
+    """Whether the day of the row that the join found was last published after the prediction."""
     at, answered, age = row[_AT], row[_ANSWERED], row[store_column(use, AGE)]
     if not isinstance(at, datetime) or not isinstance(answered, datetime) or not isinstance(age, float):
         return False
@@ -191,5 +191,5 @@ def _summed(tallies: DataFrame) -> DataFrame:
 
 
 def _quantile(share: float) -> Column:
-    """The least difference that at least this share of them does not exceed; null where there is none."""
+    """The least difference that at least this share of them does not exceed; null if there is none."""
     return F.get("differences", F.ceil(F.size("differences") * F.lit(share)).cast("int") - 1)

@@ -1,4 +1,4 @@
-"""What a row of a prediction table is: the same columns for batch and online predictions."""
+"""The columns of prediction tables, the same for batch and online predictions."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,11 @@ _COLUMNS = {
 def predictions_columns(spec: ModelSpec, table: Table) -> dict[str, str]:
     """Name and type of the columns of a model's prediction table, without its partitions: the key columns first.
 
-    `event_time` is the moment the model was asked about; `prediction` the value, the probability of true, or the
-    likeliest class as text; `outputs` is JSON of the numbers of an answer by name, for tasks that answer several;
-    `tag` the tags that stood for the version, joined by commas; `part` and `level` say which part of a
-    partitioned model answered; `inputs` is JSON of the inputs as used (see `inputs_json`).
-    The partition `day` is that of the asking; in batch the day its row is filed under, if that is later.
-    Raises DataError when a key column has the name of another.
+    `event_time` is the moment of the prediction; `prediction` the value, the probability of true, or the likeliest
+    class as text; `outputs` is JSON of the numbers of a prediction by name, for tasks with several; `tag` the tags of
+    the version, joined by commas; `part` and `level` say which part of a partitioned model predicted; `inputs` is JSON
+    of the inputs as used (see `inputs_json`). The partition `day` is that of the moment; in batch the partition day of
+    its row, if that is later. Raises DataError if a key column has the name of another.
     """
     for name in spec.data.key:
         if name in _COLUMNS or name in PARTITIONS:
@@ -52,7 +51,7 @@ def predictions_columns(spec: ModelSpec, table: Table) -> dict[str, str]:
 
 
 def prediction_id(model_uuid: str, key: Sequence[object], event_time: datetime) -> str:
-    """The id of a batch prediction: made from what it is about, so that scoring again gives the same id."""
+    """The id of a batch prediction: derived from what it is about, so that scoring again gives the same id."""
     about = orjson.dumps([*key, event_time.astimezone(UTC)], default=str).decode()
     return str(uuid.uuid5(uuid.UUID(model_uuid), about))
 

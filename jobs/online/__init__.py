@@ -1,1 +1,1 @@
-"""Feature groups in Cassandra: their tables, what is written there and when."""
+"""Feature groups in Cassandra: their tables, and what is written to them."""

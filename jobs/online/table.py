@@ -21,7 +21,7 @@ from jobs.online.writer import Patience, execute, prepare, write_batches
 __all__ = ["WRITTEN_AT", "OnlineTable", "PushedDay", "write_time"]
 
 WRITTEN_AT = "_written_at"
-"""The column of rows that are to be written or deleted which holds Cassandra's write time, as `write_time` gives it."""
+"""The column with Cassandra's write time for rows to be written or deleted, as `write_time` gives it."""
 
 # Tasks that write at once: with the bounds of jobs.online.writer, what Cassandra may have to bear.
 WRITERS = 4
@@ -41,7 +41,7 @@ def write_time(moment: datetime) -> int:
 
 
 class PushedDay(NamedTuple):
-    """The location in Hive that a day was pushed from, and the moment that is its rows' write time."""
+    """The location in Hive from which a day was pushed, and the moment that is its rows' write time."""
 
     location: str
     moment: datetime
@@ -49,7 +49,7 @@ class PushedDay(NamedTuple):
 
 @dataclass(frozen=True)
 class OnlineTable:
-    """The table of one group. Whatever it does is repeated with `patience` before it raises StoreError."""
+    """The table of one group. Every operation is retried with `patience` before it raises StoreError."""
 
     settings: Settings
     project: str
@@ -64,7 +64,7 @@ class OnlineTable:
 
     @property
     def key(self) -> list[str]:
-        """The columns that a row is known by."""
+        """The key columns."""
         return [*self.group.entity, "event_time"]
 
     def insert(self, rows: DataFrame) -> int:
@@ -104,7 +104,7 @@ class OnlineTable:
         return sum(outcome["written"] for outcome in outcomes)
 
     def keys(self, spark: SparkSession) -> DataFrame:
-        """The keys of all rows that are there, read by the executors range by range of the token ring."""
+        """The keys of all existing rows, read by the executors range by range of the token ring."""
         types = {**self.group.entity, "event_time": "timestamp"}
         schema = pa.schema([(column, _KEYS[type_]) for column, type_ in types.items()])
         token = f"token({', '.join(self.group.entity)})"
@@ -146,7 +146,7 @@ class OnlineTable:
             ) from fault
 
     def record(self, session: Session, pushed: Mapping[str, str], moments: Mapping[str, datetime]) -> None:
-        """Note the location in Hive of each day that was pushed, at the write time of its rows."""
+        """Record the location in Hive of each pushed day, at the write time of its rows."""
         statement = prepare(
             session,
             "INSERT INTO giornata.pushed_partitions (project, group_name, day, location) VALUES (?, ?, ?, ?) "
@@ -161,7 +161,7 @@ class OnlineTable:
 
 
 def _read(session: Session, statement: PreparedStatement, bounds: tuple[int, int]) -> list[dict[str, object]]:
-    """The rows whose token lies in a range, the first bound not included."""
+    """The rows whose token lies in a range, its first bound excluded."""
     try:
         return [row._asdict() for row in session.execute(statement, bounds)]
     except CASSANDRA_FAULTS as fault:

@@ -1,4 +1,4 @@
-"""Writes Arrow batches to Cassandra inside a Spark task: bounded, repeated on faults, never all in memory."""
+"""Writes Arrow batches to Cassandra inside a Spark task: bounded, retried on faults, never all in memory."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ Statement: TypeAlias = BoundStatement | BatchStatement
 
 @dataclass(frozen=True)
 class Patience:
-    """How often a thing that Cassandra did not do is tried, and how many seconds at most pass before the next time.
+    """How often an operation of Cassandra is tried, and the longest pause between two tries in seconds.
 
     The pauses are 1, 2, 4 … seconds: by default an outage of half a minute is survived.
     """
@@ -42,7 +42,8 @@ class Patience:
     longest_wait: float = 16.0
 
     def retrying(self) -> Retrying:
-        """Repeats a function that raises StoreError; the last StoreError goes on, and a WriteRefusedError at once."""
+        """Retries a function that raises StoreError; the last StoreError is passed on, and a WriteRefusedError at
+        once."""
         return Retrying(
             stop=stop_after_attempt(self.attempts),
             wait=wait_exponential(max=self.longest_wait),
@@ -52,12 +53,12 @@ class Patience:
 
 
 class WriteRefusedError(StoreError):
-    """Cassandra understood a write, or its statement, and refuses it: no use in trying again."""
+    """Cassandra understood a write, or its statement, and refuses it: a retry would not help."""
 
 
 @contextmanager
 def patient_session(settings: Settings, patience: Patience) -> Iterator[Session]:
-    """A session to Cassandra, tried again a few times when nobody answers. Raises StoreError in the end."""
+    """A session to Cassandra, retried a few times if nobody answers. Raises StoreError in the end."""
     opened = patience.retrying()(connect_to, settings.cassandra)
     try:
         yield opened
@@ -74,10 +75,9 @@ def write_batches(
 ) -> tuple[int, str | None]:
     """Execute `statement` for every row of `batches`, whose columns are its parameters in order.
 
-    `entity` are the places of the columns that make Cassandra's partition; neighbouring rows of one
-    partition go together. Returns the rows written, and what went wrong for good or None. A fault is an
-    answer rather than an exception, because Spark would repeat a failed task and show people its stack
-    trace.
+    `entity` are the positions of the columns that make Cassandra's partition key; neighbouring rows of one partition go
+    together. Returns the number of rows written, and the final fault or None. A fault is a return value rather than an
+    exception, because Spark would repeat a failed task and show its stack trace.
     """
     first = next(batches, None)
     if first is None:
@@ -99,7 +99,7 @@ def write_batches(
 
 
 def prepare(session: Session, statement: str, patience: Patience) -> PreparedStatement:
-    """Prepare a statement, again when Cassandra does not answer. Raises StoreError in the end."""
+    """Prepare a statement, with retries if Cassandra does not answer. Raises StoreError in the end."""
     return patience.retrying()(_prepare, session, statement)
 
 
@@ -127,7 +127,7 @@ def _values(column: pa.Array) -> list[object]:
 def _statements(
     prepared: PreparedStatement, entity: Sequence[int], rows: Iterator[Row]
 ) -> Iterator[Statement]:
-    """One statement for at most ROWS_TOGETHER neighbours of one partition: one write for Cassandra, too."""
+    """One statement for at most ROWS_TOGETHER neighbours of one partition: a single write for Cassandra, too."""
     for _, neighbours in groupby(rows, key=lambda row: [row[place] for place in entity]):
         while bound := [prepared.bind(row) for row in islice(neighbours, ROWS_TOGETHER)]:
             if len(bound) == 1:
@@ -140,7 +140,7 @@ def _statements(
 
 
 def execute(session: Session, statements: Iterable[Statement], patience: Patience) -> None:
-    """Execute all statements, a bounded number at once, and those that fail again. Raises StoreError in the end."""
+    """Execute all statements, a bounded number at once, and retry those that fail. Raises StoreError in the end."""
     pending = list(statements)
     for attempt in patience.retrying():
         with attempt:
@@ -152,10 +152,10 @@ def execute(session: Session, statements: Iterable[Statement], patience: Patienc
 
 
 def _attempt(session: Session, statements: Sequence[Statement]) -> tuple[list[Statement], Exception | None]:
-    """Execute statements once: those that did not succeed, and the first fault.
+    """Execute statements once; returns those that did not succeed, and the first fault.
 
-    After a fault nothing new is begun. (The driver's own `execute_concurrent` goes on, and when every statement
-    fails at once, because the server is away, it recurses until Python gives up.)
+    After a fault nothing new is begun. (The driver's own `execute_concurrent` continues, and when every statement fails
+    at once, because the server is away, it recurses until Python gives up.)
     """
     failed: list[Statement] = []
     faults: list[Exception] = []

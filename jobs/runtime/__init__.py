@@ -1,1 +1,1 @@
-"""Where and how a job runs: Spark's session, cluster and executors, its code, its end and its errors."""
+"""The runtime of jobs: Spark session, cluster, executors, code, cancellation and errors."""

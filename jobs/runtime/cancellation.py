@@ -1,8 +1,8 @@
-"""How a job ends when it is told to: by a signal, or because the spark-submit that runs it is gone.
+"""Cancellation of a job: by a signal, or because the spark-submit that runs it is gone.
 
 `spark-submit` is a JVM that starts Python as its child. Ctrl-C reaches both, and so does Airflow when it ends a task's
-group of processes; but on a task's timeout Airflow kills the JVM alone, and nothing tells Python. So a job also looks
-whether its parent is still there.
+process group; but on a task's timeout Airflow kills only the JVM, and Python is not told. So a job also checks whether
+its parent still exists.
 """
 
 import logging
@@ -34,7 +34,7 @@ _ends: list["Cancelled"] = []
 
 
 class Cancelled(KeyboardInterrupt):
-    """Somebody wants the job to end; `code` is its exit code, as a shell has it: 128 and the signal's number."""
+    """The job is cancelled; `code` is its exit code as in a shell: 128 plus the number of the signal."""
 
     def __init__(self, reason: str, number: int):
         super().__init__(reason)
@@ -43,7 +43,7 @@ class Cancelled(KeyboardInterrupt):
 
 @contextmanager
 def hearing_signals() -> Iterator[None]:
-    """In the block SIGINT, SIGTERM and the end of the parent process raise Cancelled, in the main thread, once.
+    """In the block, SIGINT, SIGTERM and the end of the parent process raise Cancelled, in the main thread, once.
 
     From then on Spark's jobs are cancelled, and after END_SECONDS the process ends even if it does not by itself.
     """
@@ -60,9 +60,9 @@ def hearing_signals() -> Iterator[None]:
 
 
 def stopping_jobs_of(spark: SparkSession) -> None:
-    """Have Spark's jobs cancelled when this job is told to end.
+    """Cancel Spark's jobs when this job is cancelled.
 
-    Takes SIGINT back from PySpark, whose own handler talks to the JVM in the middle of another talk with it.
+    Takes SIGINT back from PySpark, whose own handler calls the JVM in the middle of another call.
     """
     _cancel.append(spark.sparkContext.cancelAllJobs)
     if signal.getsignal(SIGTERM) is _tell:
@@ -71,9 +71,8 @@ def stopping_jobs_of(spark: SparkSession) -> None:
 
 @contextmanager
 def waiting_for_the_end() -> Iterator[None]:
-    """When the JVM is killed, what Python sees is a broken connection, before it hears of the end or when it tidies up
-    after it: in the block it is Cancelled instead.
-    """
+    """When the JVM is killed, Python sees a broken connection before it notices the cancellation, or while it cleans up
+    after it: in the block, that is raised as Cancelled instead."""
     try:
         yield
     except GiornataError:
@@ -86,7 +85,7 @@ def waiting_for_the_end() -> Iterator[None]:
 
 
 def stop(spark: SparkSession) -> None:
-    """Stop the session. Of a job that was told to end the JVM may be gone; that is no error then."""
+    """Stop the session. If the job was cancelled, the JVM may be gone, which is not an error then."""
     try:
         spark.stop()
     except Exception:

@@ -1,4 +1,5 @@
-"""What a cluster has, asked of itself before Spark is: this machine, a standalone master, YARN's resource manager."""
+"""The resources of a cluster, found out before Spark starts: this machine, a standalone master, YARN's resource
+manager."""
 
 import json
 import os
@@ -23,19 +24,19 @@ _ASK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ResourceAmount:
-    """What a machine has, or what a process takes of one: megabytes, cores and GPUs."""
+    """Resources of a machine, or of a process: megabytes, cores and GPUs."""
 
     memory: int
     cores: int
     gpus: int = 0
 
     def times(self, each: "ResourceAmount") -> int:
-        """How many times it holds what `each` takes."""
+        """How many times `each` fits into it."""
         pairs = ((self.memory, each.memory), (self.cores, each.cores), (self.gpus, each.gpus))
         return min((has // takes for has, takes in pairs if takes), default=_UNLIMITED)
 
     def without(self, taken: "ResourceAmount") -> "ResourceAmount":
-        """What is left of it."""
+        """The remaining amount."""
         return ResourceAmount(self.memory - taken.memory, self.cores - taken.cores, self.gpus - taken.gpus)
 
 
@@ -44,10 +45,10 @@ NOTHING = ResourceAmount(0, 0)
 
 @dataclass(frozen=True)
 class Capacity:
-    """The most that a cluster can give: its machines, each executor lies on one of them, whoever uses them now.
+    """The resources of a cluster: its machines, each executor lies on one of them, whoever uses them now.
 
-    `where` names the cluster to people. However large its machines are, it gives one process `limit` at most, and
-    memory in whole `step`s of megabytes.
+    `where` names the cluster in messages. However large its machines are, one process gets at most `limit`, and memory
+    in whole `step`s of megabytes.
     """
 
     where: str
@@ -57,7 +58,7 @@ class Capacity:
 
     @property
     def largest(self) -> ResourceAmount:
-        """The most memory, the most cores and the most GPUs for one process; maybe of different machines."""
+        """The most memory, the most cores and the most GPUs for one process; maybe on different machines."""
         return ResourceAmount(
             min(self.limit.memory, max(each.memory for each in self.machines)),
             min(self.limit.cores, max(each.cores for each in self.machines)),
@@ -74,12 +75,13 @@ class Capacity:
         )
 
     def granted(self, asked: ResourceAmount) -> ResourceAmount:
-        """What a process gets that asks for `asked`: memory in whole steps, as long as they are below the limit."""
+        """The amount that a process gets when it requests `asked`: memory in whole steps, as long as they are below the
+        limit."""
         rounded = -(-asked.memory // self.step) * self.step
         return ResourceAmount(max(asked.memory, min(rounded, self.limit.memory)), asked.cores, asked.gpus)
 
     def places(self, each: ResourceAmount, beside: ResourceAmount) -> int:
-        """How many executors the machines have room for when one machine has `beside`, too, where it costs least."""
+        """The number of executors that fit on the machines when one machine also has `beside`, where it costs least."""
         alone = [machine.times(each) for machine in self.machines]
         lost = [
             places - machine.without(beside).times(each)
@@ -90,12 +92,13 @@ class Capacity:
 
 
 def of_this_machine() -> Capacity:
-    """Of a local cluster. Its executors may share cores: more of them only take turns, so cores have no limit."""
+    """The capacity of a local cluster. Its executors may share cores, which are then time-sliced, so cores have no
+    limit."""
     return Capacity("this machine", (ResourceAmount(psutil.virtual_memory().total // 2**20, _UNLIMITED),))
 
 
 def of_standalone(web: str) -> Capacity:
-    """Of the workers that a standalone master with this web address has. Raises SettingsError where it has none."""
+    """The capacity of the workers of a standalone master with this web address. Raises SettingsError if it has none."""
     workers: Any = _asked(f"{web}/json/", "Spark's master")["workers"]
     machines = tuple(
         ResourceAmount(int(each["memory"]), int(each["cores"]), _worker_gpus(each))
@@ -112,7 +115,8 @@ def _worker_gpus(worker: Any) -> int:
 
 
 def of_yarn(environ: Mapping[str, str] = os.environ) -> Capacity:
-    """Of the YARN whose configuration HADOOP_CONF_DIR names. Raises SettingsError where it has no node."""
+    """The capacity of the YARN cluster in the configuration of HADOOP_CONF_DIR. Raises SettingsError if it has no
+    node."""
     address = _yarn_address(environ)
     cluster = f"{address}/ws/v1/cluster"
     nodes: Any = _asked(f"{cluster}/nodes", "YARN")["nodes"] or {}
@@ -128,7 +132,7 @@ def of_yarn(environ: Mapping[str, str] = os.environ) -> Capacity:
 
 
 def _node(node: Any) -> ResourceAmount:
-    """A node of YARN with all that it has, whoever uses it. GPUs have no limit where it does not tell of any kind."""
+    """A node of YARN with all its resources, whoever uses them. GPUs have no limit if it reports none of any kind."""
     memory = int(node["usedMemoryMB"]) + int(node["availMemoryMB"])
     cores = int(node["usedVirtualCores"]) + int(node["availableVirtualCores"])
     kinds = ((node.get("totalResource") or {}).get("resourceInformations") or {}).get("resourceInformation")
@@ -140,7 +144,7 @@ def _node(node: Any) -> ResourceAmount:
 
 
 def _step(cluster: str) -> int:
-    """The megabytes that YARN gives in multiples of; 1 where it does not tell: before 3.4, or by its fair scheduler."""
+    """The step of YARN's memory in megabytes; 1 if unknown: before version 3.4, or with its fair scheduler."""
     try:
         found: Any = _asked(f"{cluster}/scheduler-overview", "YARN")
     except SettingsError:

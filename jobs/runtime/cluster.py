@@ -1,4 +1,5 @@
-"""What a training asks of a cluster, in the settings of each kind of master, and whether the cluster has it at all."""
+"""Spark's settings for a training's executors on each kind of master, and the check that the cluster is large
+enough."""
 
 import os
 import re
@@ -28,7 +29,7 @@ _BILLION = 10**9
 
 
 class ExecutorResources(Protocol):
-    """What a model's document asks of the cluster; `memory` is of one executor, such as "1g"."""
+    """The resources that a model's document requests; `memory` is of one executor, such as "1g"."""
 
     @property
     def executors(self) -> int: ...
@@ -56,10 +57,10 @@ def megabytes(memory: str) -> int:
 
 
 def sizes(master: str, resources: ExecutorResources | None, settings: Settings) -> dict[str, str]:
-    """Spark's settings for a master and the executors asked of it.
+    """Spark's settings for the requested executors on a master.
 
     On a `local-cluster[…]` master the executors replace the numbers in the brackets; a standalone master, YARN and
-    Kubernetes take them as settings. Raises SettingsError where Kubernetes lacks one of its own.
+    Kubernetes take them as settings. Raises SettingsError if a setting for Kubernetes is missing.
     """
     if resources is None:
         return {"spark.master": master}
@@ -88,7 +89,8 @@ def sizes(master: str, resources: ExecutorResources | None, settings: Settings) 
 
 
 def _gpu_share(resources: ExecutorResources) -> str:
-    """What a task has of a GPU, such that every core of an executor has a task: whole GPUs, or an equal part of one."""
+    """The share of a GPU for one task, such that every core of an executor has a task: whole GPUs, or an equal part of
+    one."""
     if resources.gpus >= resources.cores:
         return str(resources.gpus // resources.cores)
     tasks = -(-resources.cores // resources.gpus)
@@ -98,11 +100,11 @@ def _gpu_share(resources: ExecutorResources) -> str:
 def check_resources(
     master: str, resources: ExecutorResources, settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Raise SettingsError, with the numbers, when the cluster could never give what is asked.
+    """Raise SettingsError, with the numbers, if the cluster could never provide the requested resources.
 
-    Asks this machine for a local cluster, a standalone master where the settings have its web address, and YARN's
-    resource manager, whose address is in HADOOP_CONF_DIR. Of other masters nothing is known before Spark asks them;
-    there, a job that gets no executor ends after a while (see `jobs.runtime.session`).
+    Checks this machine for a local cluster, a standalone master if the settings have its web address, and YARN's
+    resource manager, whose address is in HADOOP_CONF_DIR. Nothing is known about other masters before Spark asks them;
+    there, a job that gets no executor fails after a while (see `jobs.runtime.session`).
     """
     asked = ResourceAmount(megabytes(resources.memory), resources.cores, resources.gpus)
     if is_local(master) and resources.gpus:
@@ -140,7 +142,7 @@ def _check(
 ) -> None:
     """Raise SettingsError unless there is room for executors of the size `each` and, on one machine, for `beside`.
 
-    `remark` says what makes the memory of `each` more than what the resources say.
+    `remark` says why the memory of `each` is more than in the resources.
     """
     size = f"{resources.memory}{remark}"
     largest, total = capacity.largest, capacity.total

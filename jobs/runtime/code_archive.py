@@ -1,4 +1,4 @@
-"""The platform's own code as an archive, for executors that do not see this machine's files."""
+"""Packs the platform's own code into an archive, for executors that do not see this machine's files."""
 
 import tempfile
 import zipfile
@@ -14,8 +14,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def write_code_archive(root: Path, folder: Path | None = None) -> Path:
-    """Write the modules of PACKAGES below `root` into a new ZIP in `folder` (a temporary one), which Python imports
-    from; Spark sends it to executors as one of its `--py-files`."""
+    """Write the modules of PACKAGES below `root` into a new ZIP in `folder` (a temporary one), from which Python
+    imports; Spark sends it to executors as one of its `--py-files`."""
     archive = Path(folder or tempfile.mkdtemp(prefix="giornata-code-")) / ARCHIVE
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
         for package in PACKAGES:

@@ -1,4 +1,4 @@
-"""What executors on other machines need: a Python of their own, and somebody who does not wait for them for ever."""
+"""Executors on other machines: the Python that they run, and limited waiting for them."""
 
 import os
 import signal
@@ -25,9 +25,9 @@ _LOOK_SECONDS = 0.5
 
 
 def python_of(settings: Settings, master: str) -> tuple[str, dict[str, str]]:
-    """The Python that executors elsewhere run, and Spark's settings that bring it to them.
+    """The Python that executors on other machines run, and Spark's settings that bring it to them.
 
-    Of the archive where there is one, else the image's on Kubernetes, else PYSPARK_PYTHON, else at the same path as
+    From the archive if there is one, else the image's on Kubernetes, else PYSPARK_PYTHON, else at the same path as
     here.
     """
     archive = settings.spark_environment
@@ -37,15 +37,15 @@ def python_of(settings: Settings, master: str) -> tuple[str, dict[str, str]]:
 
 
 class _Late(BaseException):
-    """The time is over. No Exception, which Py4J would take for a broken connection."""
+    """The time is over. Not an Exception, which Py4J would take for a broken connection."""
 
 
 @contextmanager
 def starting(master: str, seconds: int) -> Iterator[None]:
-    """Raise StoreError when the block, which starts Spark on `master`, fails or takes longer than `seconds`.
+    """Raise StoreError if the block, which starts Spark on `master`, fails or takes longer than `seconds`.
 
-    In the main thread alone: what waits there, in the JVM, hears nothing but a signal. Of the time that is over the
-    JVM is not told: the job is to end then.
+    Only in the main thread: a thread that waits in the JVM can only be interrupted by a signal. The JVM is not told,
+    since the job ends then.
     """
 
     def late(number: int, frame: FrameType | None) -> None:
@@ -69,7 +69,7 @@ def starting(master: str, seconds: int) -> Iterator[None]:
 
 
 def wait_for_one(spark: SparkSession, master: str) -> None:
-    """Return when Spark has an executor. Raises StoreError when the master gives none because it is gone."""
+    """Return when Spark has an executor. Raises StoreError if the master provides none because it is gone."""
     context = spark.sparkContext._jsc.sc()
     # The driver counts as one.
     while len(context.statusTracker().getExecutorInfos()) < 2:

@@ -1,4 +1,4 @@
-"""What fails of several things that a job does one after the other: the others go on, and the job fails at its end."""
+"""Collects failures of a job's independent items: the others go on, and the job fails at its end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from jobs.runtime.spark_errors import as_data_errors, may_pass
 
 
 class Failures:
-    """The things that failed so far, by name, with whether a second try of the job may succeed."""
+    """The items that failed so far, by name, with whether a retry of the job may succeed."""
 
     def __init__(self, job: str) -> None:
         self._job = job
@@ -24,7 +24,7 @@ class Failures:
 
     @contextmanager
     def of(self, name: str, said: str | None = None) -> Iterator[None]:
-        """Work on one thing: an error made for people is said under `said` (default: the name) and kept."""
+        """Work on one item: an expected error is reported under `said` (default: the name) and kept."""
         try:
             with as_data_errors("Spark or its metastore fails"):
                 yield
@@ -32,13 +32,13 @@ class Failures:
             self.note(name, str(error), said=said, may_pass=may_pass(error))
 
     def note(self, name: str, problem: str, *, said: str | None = None, may_pass: bool = False) -> None:
-        """Say that a thing failed, and keep it."""
+        """Report that an item failed, and keep it."""
         say(self._job, f"{said or name}: failed: {problem}")
         self.names.append(name)
         self._final = self._final and not may_pass
 
     def check(self, what: str) -> None:
-        """Raise what names all that failed, after `what` (`2 of 3 models were not scored`): DataError when the same
-        would fail again, StoreError when a second try may succeed."""
+        """Raise an error that names all failed items, after `what` (`2 of 3 models were not scored`): DataError if the
+        same would fail again, StoreError if a retry may succeed."""
         if self:
             raise (DataError if self._final else StoreError)(f"{what}: {', '.join(self.names)}.")

@@ -1,7 +1,7 @@
-"""Executors as pods of Kubernetes: Spark's settings for them.
+"""Spark's settings for executors as Kubernetes pods.
 
-The driver stays where the job was started. The executors fetch our code from it, so that no upload path is needed;
-the pods must reach its address (`spark.driver.host` in spark-defaults.conf, where Spark does not find it by itself).
+The driver stays where the job was started. The executors fetch our code from it, so that no upload path is needed; the
+pods must be able to reach its address (`spark.driver.host` in spark-defaults.conf, if Spark does not find it itself).
 """
 
 from typing import Protocol
@@ -19,7 +19,7 @@ _OVERHEAD_SHARE = "0.4"
 
 
 class Pod(Protocol):
-    """What is asked of each executor, beside its memory and its number."""
+    """The resources of each executor, except its memory and the number of executors."""
 
     @property
     def cores(self) -> int: ...
@@ -33,9 +33,9 @@ def is_kubernetes(master: str) -> bool:
 
 
 def kubernetes(settings: Settings, pod: Pod) -> dict[str, str]:
-    """Image, namespace, service account and size of the executors' pods, beside what every master is told.
+    """Image, namespace, service account and size of the executors' pods, in addition to the settings of every master.
 
-    Raises SettingsError where no image is set, or a name is none.
+    Raises SettingsError if no image is set, or a name is invalid.
     """
     try:
         image = settings.kubernetes_image

@@ -1,4 +1,4 @@
-"""Tells how much of a Spark job is done while it runs."""
+"""Reports the progress of a Spark job while it runs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ LOOK_SECONDS = 5.0
 
 @contextmanager
 def counting(spark: SparkSession, tell: Callable[[int], None]) -> Iterator["Accumulator[int]"]:
-    """A number that tasks add to, and that is told whenever it has grown, in another thread; it grows as tasks end.
+    """A counter that tasks add to and that is reported by another thread when it has grown; it grows as tasks end.
 
-    A task that is run again counts again. What `tell` raises is raised at the end of the block.
+    A task that is run again counts again. Errors of `tell` are raised at the end of the block.
     """
     count = spark.sparkContext.accumulator(0)
     over = threading.Event()

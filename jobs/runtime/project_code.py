@@ -16,9 +16,9 @@ PACKAGE = "giornata_projects"
 
 
 def load(folder: Path, part: str, name: str) -> ModuleType:
-    """The module of the file `<part>/<name>.py` in the project `folder`, imported anew; `name` may hold a dot.
+    """The module of the file `<part>/<name>.py` in the project `folder`, newly imported; `name` may contain a dot.
 
-    What goes wrong in the file goes on as it is: its author needs the traceback.
+    Errors of the file are passed on: its author needs the traceback.
     """
     for loaded in [module for module in sys.modules if module.split(".")[0] == PACKAGE]:
         del sys.modules[loaded]

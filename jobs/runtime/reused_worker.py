@@ -1,4 +1,4 @@
-"""What a task does for those after it in the same Python process."""
+"""Speeds up Python processes that run several Spark tasks."""
 
 import gc
 from functools import cache
@@ -8,11 +8,11 @@ __all__ = ["keep_libraries"]
 
 @cache
 def keep_libraries() -> None:
-    """Take what is there now, once, out of what Python's collector looks through.
+    """Exclude the objects that exist now, once, from Python's garbage collection.
 
-    PySpark collects after every task of a process, before the next one can begin. With the libraries that fit models
-    that is some 90 ms of looking through what never goes away, longer than many a task itself. To be called when they
-    are imported, so at the end of a first task.
+    PySpark collects garbage after every task of a process, before the next one can begin. With the libraries that fit
+    models, that is some 90 ms for objects that are never freed, longer than many a task itself. To be called after
+    their import, so at the end of a first task.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""How a job starts: its Spark session, its progress lines and its exit code."""
+"""The start of a job: Spark session, progress lines and exit code."""
 
 import argparse
 import logging
@@ -68,11 +68,11 @@ def start(
     """A Spark session on the stack's metastore and warehouse, in UTC, quiet, with our code on its executors.
 
     `master` defaults to two threads on this machine, enough for the small jobs. `resources` sizes the executors (see
-    `jobs.runtime.cluster`). On other machines they get our code as an archive; Python itself and its libraries must
-    be there, or come as an archive, too (see `jobs.runtime.executors`).
+    `jobs.runtime.cluster`). Executors on other machines get our code as an archive; Python itself and its libraries
+    must be there, or come as an archive, too (see `jobs.runtime.executors`).
 
-    Raises SettingsError, before anything is started, when the cluster cannot give the resources, and StoreError when
-    it gives no executor within the time that the settings allow.
+    Raises SettingsError, before anything is started, if the cluster cannot provide the resources, and StoreError if it
+    provides no executor within the time that the settings allow.
     """
     master = master or SMALL_MASTER
     if resources is not None:
@@ -103,7 +103,7 @@ def _ready(spark: SparkSession) -> SparkSession:
 
 
 def _check_metastore(address: str) -> None:
-    """Raise StoreError when nobody listens there: Spark itself would say so late and in a hundred lines."""
+    """Raise StoreError if nobody listens there: Spark itself would report it late and in a hundred lines."""
     host, _, port = address.removeprefix("thrift://").partition(":")
     try:
         socket.create_connection((host, int(port)), timeout=METASTORE_TIMEOUT).close()
@@ -145,7 +145,7 @@ def _configuration(settings: Settings, master: str, resources: ExecutorResources
 
 
 def say(job: str, line: str) -> None:
-    """Print one step of a job's progress, at once also where the output is a file: `[materialize] …`."""
+    """Print one step of a job's progress, without buffering also to a file: `[materialize] …`."""
     _print(f"[{job}] {line}", sys.stdout)
 
 
@@ -167,7 +167,7 @@ def parse_day(text: str) -> datetime:
 
 
 def parse_moment(text: str) -> datetime:
-    """An instant written as ISO 8601 with its offset from UTC. Raises ValueError, as argparse wants it."""
+    """An instant written as ISO 8601 with its offset from UTC. Raises ValueError, as argparse expects."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text} names no time zone")
@@ -185,11 +185,11 @@ def add_range(parser: argparse.ArgumentParser) -> None:
 
 
 def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
-    """Run a job's `main` and give its exit code; an error made for people is printed as it is and gives 1 where a
-    second try may succeed, else FINAL_EXIT.
+    """Run a job's `main` and return its exit code; an expected error is printed as it is and gives 1 if a retry may
+    succeed, else FINAL_EXIT.
 
-    A job that is told to end (see `jobs.runtime.cancellation`) gives 130 for Ctrl-C and 143 for SIGTERM. Every job
-    module ends with `sys.exit(job_main(main))`.
+    A cancelled job (see `jobs.runtime.cancellation`) gives 130 for Ctrl-C and 143 for SIGTERM. Every job module ends
+    with `sys.exit(job_main(main))`.
     """
     # What the driver would log with a stack trace is in the error that people are told.
     logging.getLogger("cassandra").setLevel(logging.CRITICAL)
@@ -206,7 +206,7 @@ def job_main(main: Callable[[list[str] | None], int | None], argv: list[str] | N
 
 @contextmanager
 def explained(what: str) -> Iterator[None]:
-    """Raise what Spark finds wrong with a query as DataError, in one line that begins with `what`."""
+    """Raise Spark's error about a query as DataError, in one line that begins with `what`."""
     try:
         yield
     except PySparkException as error:

@@ -1,4 +1,4 @@
-"""What fails in Spark's tasks, told for people: the error itself, without the traces of Java and Python around it."""
+"""Errors of Spark tasks in plain form: the error itself, without the traces of Java and Python around it."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from giornata.errors import DataError, GiornataError, StoreError
 __all__ = ["SPARK_ERRORS", "as_data_errors", "cause", "is_shut_down", "may_pass"]
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
-"""What PySpark raises of a job that fails: DataFrames the first, RDDs the second."""
+"""The errors that PySpark raises for a failed job: the first for DataFrames, the second for RDDs."""
 
 _SHUT_DOWN = "SparkContext was shut down"
 # What a cluster loses and may have again: an executor, its memory or disk, a file that another one held or that
@@ -29,8 +29,7 @@ _JAVA_ERROR = re.compile(r"^(\w+\.)+\w*(Exception|Error): ")
 
 @contextmanager
 def as_data_errors(what: str) -> Iterator[None]:
-    """Raise what fails in Spark as DataError, in one line that begins with `what`; that Spark was stopped is no fault
-    of what ran."""
+    """Raise errors of Spark as DataError, in one line that begins with `what`; not if Spark was stopped."""
     try:
         yield
     except SPARK_ERRORS as error:
@@ -40,13 +39,13 @@ def as_data_errors(what: str) -> Iterator[None]:
 
 
 def is_shut_down(error: Exception) -> bool:
-    """Whether Spark ended, and not what it was doing."""
+    """Whether the error only says that Spark was stopped."""
     return _SHUT_DOWN in str(error)
 
 
 def may_pass(error: GiornataError) -> bool:
-    """Whether the same work may succeed when it is tried again: a store did not answer, or the cluster lost
-    something, in contrast to documents, data or a request that are wrong."""
+    """Whether a retry may succeed: a store did not answer, or the cluster lost something, as opposed to wrong
+    documents, data or requests."""
     if isinstance(error, StoreError):
         return True
     behind = error.__cause__ or error.__context__
@@ -60,9 +59,9 @@ def may_pass(error: GiornataError) -> bool:
 
 
 def cause(error: Exception) -> str:
-    """What an error of Spark's is about, in one line: of Python's on an executor the error that its trace ends in.
+    """The cause of a Spark error in one line; for a Python error on an executor, the error at the end of its trace.
 
-    An error of our own is its sentence alone, and of Java's the class goes.
+    An error of our own is reduced to its message, and a Java error loses its class name.
     """
     # With the causes of the error, where Python's may be.
     _, trace, lines = str(error).rpartition(_TRACEBACK)

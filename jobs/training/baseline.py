@@ -1,4 +1,4 @@
-"""What a model is compared with: a constant answer, or models with the plainest parameters of their task."""
+"""The baseline of a model: a constant prediction, or models with the baseline parameters of the task."""
 
 import dataclasses
 
@@ -16,8 +16,8 @@ __all__ = ["baseline"]
 
 
 def baseline(matrix: DataFrame, spec: ModelSpec, config: FitConfig, bundle: Bundle) -> list[float] | bytes:
-    """The baseline of a bundle: the mean, the share of true or of each class, or the quantiles of the labels it
-    learned from; or a bundle whose parts learned with the plainest parameters of their task."""
+    """The baseline of a bundle: the mean, the share of true or of each class, or the quantiles of the training labels;
+    or a bundle with parts fitted with the baseline parameters of the task."""
     if TASKS[spec.task].baseline_parameters:
         return write_bundle(
             dataclasses.replace(bundle, parts=plain_parts(matrix, spec, config, bundle.parts))

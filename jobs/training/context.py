@@ -1,4 +1,4 @@
-"""What all stages of a training read: what was asked, what it is about, and where progress is told."""
+"""The context that all stages of a training share: the request, the model, and the progress report."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ __all__ = ["TrainingContext"]
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """A training under way. `spec` is the model's document with what the request asks over it, `earlier` the newest
-    other version; `now` gives the moments that the record states, and nothing else depends on it."""
+    """A running training. `spec` is the model's document with the overrides of the request, `earlier` the newest other
+    version; `now` gives the moments in the record, and nothing else depends on it."""
 
     spark: SparkSession
     documents: ProjectDocuments

@@ -1,6 +1,6 @@
-"""From a project's tables to what a model learns from: labelled rows, joined features, the matrix on the executors.
+"""From a project's tables to training data: labelled rows, joined features, the matrix on the executors.
 
-Nothing is collected here but counts, aggregates and, by `sample`, a bounded number of rows.
+Only counts, aggregates and, by `sample`, a bounded number of rows are collected here.
 """
 
 import json
@@ -72,14 +72,14 @@ ORDER = "_order"  # hash of the key: an order that does not depend on how Spark 
 PARTS = "_parts"  # the parts a row lies in, as key texts, the root first
 
 TRAINING_WINDOWS = ("train", "validation")
-"""The windows whose rows the model that is evaluated has learned from."""
+"""The windows that the evaluated model is fitted to."""
 
 LATER = "later"
-"""The window of the rows before the test period whose labels were not known when it began, or not known of all rows of
-their days: only a model that is fitted once more learns from them."""
+"""The window of rows before the test period whose labels, or those of their days, were not all known when it began:
+only a refit uses them."""
 
 FOLDS = 5
-"""Into so many parts training rows are dealt where features learn from labels."""
+"""Number of folds for training rows if features are fitted to labels."""
 
 MAX_CLASSES = 100
 """The most classes that a model may tell apart."""
@@ -95,7 +95,7 @@ _BUCKETS = 1_000_000
 class Windows:
     """The moments that divide a run: train [train, validation), validation [validation, learned), test [test, end).
 
-    `learned` is the beginning of the test period, or lies before it where labels come late.
+    `learned` is the beginning of the test period, or earlier if labels are late.
     """
 
     train: datetime
@@ -116,10 +116,10 @@ class Windows:
 
 @dataclass(frozen=True)
 class FittedFeatures:
-    """Features with what they learned from all training rows.
+    """Features with their state from all training rows.
 
-    Where they learn from labels, `by_fold` has for each fold of the training rows the features for these, with what
-    the labels of the other folds teach.
+    If they are fitted to labels, `by_fold` has for each fold of the training rows the features with the state from the
+    labels of the other folds.
     """
 
     features: CompiledFeatures
@@ -128,8 +128,8 @@ class FittedFeatures:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """Labelled rows of each window, and those without a label; and of the input columns of the row in training and
-    validation: which are null somewhere, and how often those that are timestamps lie after the moment of asking."""
+    """Numbers of labelled and unlabelled rows of each window; and for the row's input columns in training and
+    validation, which ones are ever null, and how often timestamps lie after the event time."""
 
     rows: Mapping[str, int]
     unlabelled: Mapping[str, int]
@@ -145,7 +145,7 @@ def windows(split: Split, as_of: datetime) -> Windows:
 
 
 def merged_inputs(features: CompiledFeatures, partition: CompiledFeatures | None) -> Inputs:
-    """What features and partition read together."""
+    """The inputs of features and partition together."""
     row = dict(features.inputs.row)
     store = dict(features.inputs.store)
     needed = features.inputs.row.keys() - features.inputs.nullable
@@ -164,9 +164,9 @@ def asked_rows(
     """The rows of all windows: the inputs of the row, event time, LABEL, WINDOW and ORDER.
 
     A row belongs to a window by its event time. Its LABEL must be known before the model that uses it exists: before
-    `when.test` for training and validation, before `when.end` for the test; it is null where it is not, and where it is
-    NaN or not finite. A label that is a class is text (see `coded`); without a label (clustering) LABEL is 0
-    everywhere. Rows without an event time (nothing was asked) are left out.
+    `when.test` for training and validation, before `when.end` for the test; otherwise it is null, as for labels that
+    are NaN or infinite. A class label is text (see `coded`); without a label (clustering) LABEL is 0 everywhere. Rows
+    without an event time are left out.
     """
     event_time = F.col(spec.data.event_time)
     columns = [*spec.data.key, *inputs.row]
@@ -190,7 +190,7 @@ def asked_rows(
 
 
 def _window(spec: ModelSpec, when: Windows) -> Column:
-    """The window of a row by its event time; null where it lies in none."""
+    """The window of a row by its event time; null if it lies in none."""
     event_time = F.col(spec.data.event_time)
     window = F.lit(None)
     for name, (start, end) in when.bounds.items():
@@ -200,21 +200,21 @@ def _window(spec: ModelSpec, when: Windows) -> Column:
 
 
 def _usable(label: Column, spec: ModelSpec) -> Column:
-    """The label, or null where it is none to learn from."""
+    """The label, or null if it cannot be used."""
     return label if TASKS[spec.task].label == "class" else F.when(F.abs(label) < float("inf"), label)
 
 
 def label_delay(spec: ModelSpec) -> Column:
-    """How many microseconds after its moment of asking the label of a row of `asked_rows` became known."""
+    """Microseconds from the event time of a row of `asked_rows` until its label was known."""
     known = F.when(F.col(LABEL).isNotNull(), F.col(_BEFORE_TEST)[KNOWN_AT])
     return F.unix_micros(known) - F.unix_micros(F.col(spec.data.event_time))
 
 
 def windowed_rows(asked: DataFrame, spec: ModelSpec, when: Windows) -> DataFrame:
-    """The rows of `asked_rows` in the windows `when`, which may end earlier than those they were asked by.
+    """The rows of `asked_rows` in the windows `when`, which may end earlier than the requested ones.
 
-    For a model that is fitted once more there are, as window LATER, those between, and LATER_LABEL is the label of
-    every row as it was known at the end.
+    For a refit, the rows in between are there as window LATER, and LATER_LABEL is the label of every row as known at
+    the end.
     """
     event_time = F.col(spec.data.event_time)
     rows = asked.withColumn(WINDOW, F.coalesce(_window(spec, when), F.lit(LATER))).where(
@@ -229,8 +229,7 @@ def windowed_rows(asked: DataFrame, spec: ModelSpec, when: Windows) -> DataFrame
 
 
 def labelled_rows(rows: DataFrame) -> DataFrame:
-    """Of the rows of `windowed_rows` those that have a label for the model that is evaluated, or for one that is fitted
-    once more."""
+    """The rows of `windowed_rows` that have a label for the evaluated model, or for a refit."""
     return rows.where(F.coalesce(*(F.col(name) for name in _labels(rows))).isNotNull())
 
 
@@ -241,7 +240,7 @@ def _labels(rows: DataFrame) -> list[str]:
 def classes_of(rows: DataFrame, spec: ModelSpec) -> list[str]:
     """The classes of labelled rows (LABEL), in order of their text; none unless the task is multiclass.
 
-    Raises DataError when there are fewer than two classes, or more than MAX_CLASSES.
+    Raises DataError if there are fewer than two classes, or more than MAX_CLASSES.
     """
     if TASKS[spec.task].label != "class":
         return []
@@ -256,7 +255,7 @@ def classes_of(rows: DataFrame, spec: ModelSpec) -> list[str]:
 
 
 def coded(rows: DataFrame, classes: Sequence[str]) -> DataFrame:
-    """Labelled rows with the places of their classes, 0, 1, … as doubles, for labels, -1 for another; as they are
+    """Labelled rows with the positions of their classes, 0, 1, … as doubles, as labels, -1 for another class; unchanged
     without classes."""
     if not classes:
         return rows
@@ -267,10 +266,10 @@ def coded(rows: DataFrame, classes: Sequence[str]) -> DataFrame:
 
 
 def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) -> RowCounts:
-    """Count the rows of each window, with a label and without, and look which inputs of the labelled ones are null, and
-    which lie after the moment of asking.
+    """Count the rows of each window with and without a label, and find the inputs of the labelled ones that are ever
+    null or lie after the event time.
 
-    Raises DataError when a window has no row, a key occurs twice, or a binary label is neither 0 nor 1.
+    Raises DataError if a window has no row, a key occurs twice, or a binary label is neither 0 nor 1.
     """
     asked, labelled = F.col(spec.data.event_time), F.col(LABEL).isNotNull()
     moments = [name for name, type_ in inputs.row.items() if type_ == "timestamp"]
@@ -326,9 +325,9 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
 def signature(
     spec: ModelSpec, inputs: Inputs, nullable: frozenset[str], classes: Sequence[str] = ()
 ) -> Signature:
-    """What a version trained on these inputs, and labels of these `classes`, needs and answers.
+    """The inputs and the kind of prediction of a version trained on these inputs and labels of these `classes`.
 
-    A column may be null where it was in training, or where no expression needs it (see `dsl.schema.Inputs`).
+    A column may be null if it was in training, or if no expression needs it (see `dsl.schema.Inputs`).
     """
     nullable |= inputs.nullable
     return Signature(
@@ -354,9 +353,9 @@ def signature(
 
 
 def fit_features(rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str]) -> FittedFeatures:
-    """`features` with what they learn from `rows`, by partial aggregates on the executors merged here.
+    """`features` fitted to `rows`, by partial aggregates on the executors merged here.
 
-    Where they learn from labels, the rows are dealt into FOLDS folds by ORDER, and aggregated fold by fold.
+    If they are fitted to labels, the rows are dealt into FOLDS folds by ORDER, and aggregated fold by fold.
     """
     if features.is_fitted:
         return FittedFeatures(features)
@@ -409,8 +408,8 @@ def matrix_frame(
 ) -> DataFrame:
     """One row per labelled row: the final features as floats (`x0` …), LABEL, WINDOW, ORDER and PARTS.
 
-    What a training row's features hold of labels comes from other rows. With `kept`, names of further columns of
-    `rows`, these and the input columns are there, too.
+    State that depends on labels comes, for a training row, from other rows. With `kept`, names of further columns of
+    `rows`, these and the input columns are included.
     """
     stored = json.dumps(
         [
@@ -454,8 +453,8 @@ def matrix_frame(
 def distinct_values(
     rows: DataFrame, features: CompiledFeatures, columns: Mapping[str, str], names: Sequence[str]
 ) -> dict[str, Distinct]:
-    """How many values the features `names` have in rows like those of `matrix_frame`, before they become floats of its
-    matrix and after."""
+    """Numbers of distinct values of the features `names` in rows like those of `matrix_frame`, before they become
+    floats of its matrix and after."""
     if not names:
         return {}
     stored = json.dumps(features.to_json())

@@ -1,4 +1,4 @@
-"""The version of a model before the one that is trained: it may lead the search, and is asked about the same rows."""
+"""The previous version of a model: it may seed the search, and is evaluated on the same rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +24,8 @@ class EarlierVersion:
 
 
 def earlier_version(repository: Repository, model: str, uuid: str) -> EarlierVersion | None:
-    """The newest version of a model other than `uuid`. None, too, where its bundle cannot be read: an old version's
-    trouble is no reason to train no new one. Raises StoreError."""
+    """The newest version of a model other than `uuid`; None also if its bundle cannot be read, since that must not
+    prevent a new version. Raises StoreError."""
     others = [version for version in repository.list(model) if version.uuid != uuid]
     if not others:
         return None
@@ -39,8 +39,8 @@ def earlier_version(repository: Repository, model: str, uuid: str) -> EarlierVer
 
 
 def unseen_in_search(earlier: EarlierVersion | None, when: Windows) -> EarlierVersion | None:
-    """The earlier version, unless its parameters were chosen by rows of the test period: its search may not lead this
-    one then."""
+    """The earlier version, unless its parameters were chosen on rows of the test period: then it must not seed this
+    search."""
     if earlier is None or earlier.version.windows["validation"].end <= when.test:
         return earlier
     _say_unfair(earlier.version, earlier.version.windows["validation"].end, when, "its search does not lead")
@@ -48,7 +48,8 @@ def unseen_in_search(earlier: EarlierVersion | None, when: Windows) -> EarlierVe
 
 
 def unseen_in_training(earlier: EarlierVersion | None, when: Windows) -> EarlierVersion | None:
-    """The earlier version, unless it learned from rows of the test period: how it answers them would tell nothing."""
+    """The earlier version, unless it was trained on rows of the test period: then its metrics there would mean
+    nothing."""
     if earlier is None or earlier.version.learned_until <= when.test:
         return earlier
     _say_unfair(
@@ -58,7 +59,7 @@ def unseen_in_training(earlier: EarlierVersion | None, when: Windows) -> Earlier
 
 
 def is_comparable(earlier: ModelVersion, version: ModelVersion, columns: Mapping[str, str]) -> bool:
-    """Whether a version can be asked about rows with these columns, and answers the same question alike."""
+    """Whether a version can predict for rows with these columns, and has the same task and outputs."""
     same = earlier.configuration.label == version.configuration.label
     alike = (earlier.signature.task, earlier.signature.outputs) == (
         version.signature.task,

@@ -1,4 +1,4 @@
-"""Asks a bundle about the rows of the test period, on executors, by the scorer that will answer later on."""
+"""Evaluates a bundle on the rows of the test period, on executors, by the scorer that will also predict later."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ OwnMetrics = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 
 @dataclass(frozen=True)
 class Measured:
-    """Metrics of the model on some test rows, and of others on the same: its root alone, a baseline, and an earlier
-    version where one was asked."""
+    """Metrics of the model on some test rows, and of others on the same rows: its root, a baseline, and the earlier
+    version if it is comparable."""
 
     rows: int
     metrics: Metrics
@@ -40,7 +40,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics on the test rows: on all of them, by the level and by the part that answered."""
+    """Metrics on the test rows: on all of them, by level and by part."""
 
     whole: Measured
     levels: dict[str, Measured]
@@ -56,10 +56,10 @@ def evaluate(
     previous: bytes | None = None,
     own: OwnMetrics | None = None,
 ) -> Evaluation:
-    """Evaluate a bundle on `rows` labelled test rows. The baseline is a bundle, or what it answers to all of them.
+    """Evaluate a bundle on `rows` labelled test rows. The baseline is a bundle, or a constant prediction.
 
-    `previous` is the bundle of an earlier version that reads nothing but `columns`, and answers the same outputs;
-    `own` gives further metrics for actual and predicted values, those of a class of the project.
+    `previous` is the bundle of an earlier version that reads nothing but `columns` and has the same outputs; `own`
+    computes further metrics from actual and predicted values, for a class of the project.
     """
     others = {"previous": previous, "baseline": baseline if isinstance(baseline, bytes) else None}
     opened = open_bundle(bundle)
@@ -97,13 +97,13 @@ def evaluate(
 
 
 def _most_rows(outputs: int) -> int:
-    """How many rows MAX_TEST_BYTES are enough for: of each there are its label, its place, and four answers."""
+    """The number of rows for MAX_TEST_BYTES: each has its label, its position, and four predictions."""
     return MAX_TEST_BYTES // (2 * _NUMBER + 4 * max(outputs, 1) * _NUMBER)
 
 
 def _own_metrics(own: OwnMetrics, actual: np.ndarray, given: np.ndarray, whole: bool) -> dict[str, float]:
-    """A class's own metrics. Of some of the test rows it may have nothing to say, such as of one row, or of one class:
-    there it has none. Of the whole it raises what it raises."""
+    """The own metrics of a project's class. For some of the test rows it may fail, such as for a single row or class,
+    and has none there; for all test rows its error is raised."""
     try:
         return own(actual, given)
     except EvaluationError:
@@ -115,8 +115,8 @@ def _own_metrics(own: OwnMetrics, actual: np.ndarray, given: np.ndarray, whole: 
 def _answers(
     test: DataFrame, bundle: bytes, columns: Mapping[str, str], others: Mapping[str, bytes | None]
 ) -> pl.DataFrame:
-    """For each row `actual`, the `place` in the bundle of the part that answered, and the numbers of the answers of
-    the model (`answer`), its `root` and the `others` that there are, in arrays of fixed width."""
+    """For each row `actual`, the `place` in the bundle of the part that predicts, and the predicted numbers of the
+    model (`answer`), its `root` and the `others`, in arrays of fixed width."""
     further = {name: other for name, other in others.items() if other is not None}
     sent = test.sparkSession.sparkContext.broadcast((bundle, further))
 
@@ -152,7 +152,7 @@ def _answers(
 
 
 def _lists(answers: np.ndarray) -> pa.Array:
-    """Answers as a column of lists of numbers."""
+    """Predictions as a column of lists of numbers."""
     width = answers.shape[1] if answers.ndim == 2 else 1
     offsets = np.arange(0, (len(answers) + 1) * width, width, dtype=np.int32)
     return pa.ListArray.from_arrays(offsets, np.ascontiguousarray(answers).reshape(-1))

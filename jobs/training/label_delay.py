@@ -1,9 +1,9 @@
-"""Where the periods of a training end so that few of their rows still wait for a label.
+"""Finds the ends of training periods such that few of their rows still wait for a label.
 
-The rows of the last days whose labels have come are not like the others: what takes longer is not among them. So a
-period of which more than the share AWAITED waits ends at the last midnight (UTC) before which no more do. A row waits
-as long as it has no label and is younger than the delay within which the share TOLD of the training labels came. Of
-older ones it is known how many never get a label: as large a share of the younger ones does not wait either.
+The rows of the last days that already have labels are not representative: whatever takes longer is missing from them.
+So a period in which more than the share AWAITED waits ends at the last midnight (UTC) before which no more do. A row
+waits as long as it has no label and is younger than the delay within which the share TOLD of the training labels came.
+Older rows show how many never get a label: as large a share of the younger ones does not count as waiting.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from jobs.training.dataset import LABEL, WINDOW, Windows, label_delay
 __all__ = ["AWAITED", "TOLD", "complete"]
 
 TOLD = 0.99
-"""The share of the training labels that came within the delay that is learned from them."""
+"""The share of the training labels that came within the delay."""
 
 AWAITED = 0.01
 """The share of a period's rows that may wait for their labels."""
@@ -29,7 +29,7 @@ _PRECISION = 10_000  # of the share of the delays, as Spark's percentile_approx 
 
 @dataclass(frozen=True)
 class Day:
-    """The rows asked about on a day (UTC), and how many of them have no label."""
+    """Number of rows with an event time on a day (UTC), and how many of them have no label."""
 
     day: date
     rows: int
@@ -37,10 +37,10 @@ class Day:
 
 
 def complete(rows: DataFrame, spec: ModelSpec, when: Windows) -> tuple[Windows, list[str]]:
-    """`when` with periods that end where labels are complete, and a sentence for each of which too many rows wait.
+    """`when` with periods that end where labels are complete, and a warning for each period with too many waiting rows.
 
     `rows` are those of `asked_rows`. Training and validation end together, and validation stays the same share of both.
-    A period that has no such end within it stays as it is.
+    A period without such an end stays as it is.
     """
     if spec.label is None:
         return when, []
@@ -84,7 +84,7 @@ def _days(rows: DataFrame, spec: ModelSpec) -> Mapping[str, list[Day]]:
 
 
 def _delay(rows: DataFrame, spec: ModelSpec) -> timedelta | None:
-    """How long after the moment of asking TOLD of the labels of training rows were known; None without any."""
+    """The delay after the event time within which TOLD of the training labels were known; None without labels."""
     delays = rows.where(F.col(WINDOW) == "train").select(label_delay(spec).alias("delay"))
     (row,) = delays.agg(F.percentile_approx("delay", TOLD, _PRECISION).alias("delay")).collect()
     return None if row["delay"] is None else timedelta(microseconds=row["delay"])
@@ -99,9 +99,9 @@ def _missing(days: Sequence[Day]) -> int:
 
 
 def _last(days: Sequence[Day], waiting: Sequence[Day], never: float, share: float) -> int:
-    """The most of the first days such that no more than AWAITED of a share of their rows waits.
+    """The number of first days such that no more than the share AWAITED of their rows waits.
 
-    Rows without a label wait on the days `waiting`, the last of `days`, where the share `never` of all gets none.
+    Rows without a label wait on the days `waiting`, the last of `days`; the share `never` of all rows gets no label.
     """
     kept, rows, waits = 0, 0, 0.0
     for place, day in enumerate(days):
@@ -114,7 +114,7 @@ def _last(days: Sequence[Day], waiting: Sequence[Day], never: float, share: floa
 
 
 def _cut(when: Windows, spec: ModelSpec, name: str, end: datetime) -> Windows | None:
-    """The windows where one ends earlier; None where nothing would be left."""
+    """The windows with one that ends earlier; None if nothing would be left."""
     if name == "test":
         return replace(when, end=end) if end > when.test else None
     length = end - when.train
@@ -138,7 +138,7 @@ def _sentence(name: str, days: Sequence[Day], known: datetime, delay: timedelta,
 
 
 def _length(delay: timedelta) -> str:
-    """A length of time in words: 40 minutes, 5 hours, 30 days."""
+    """A duration in words: 40 minutes, 5 hours, 30 days."""
     minutes = delay / timedelta(minutes=1)
     for unit, length in (("days", 1440), ("hours", 60)):
         if minutes >= 2 * length:

@@ -29,10 +29,10 @@ _STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 
 
 class Tracking:
-    """One MLflow run for a training, in the experiment named as its model, and one nested run for each trial."""
+    """One MLflow run for a training, in the experiment with the model's name, and one nested run for each trial."""
 
     def __init__(self, uri: str, model: str, uuid: str, trained_by: str):
-        """Open the run. Raises StoreError when MLflow's store at `uri` cannot be used."""
+        """Open the run. Raises StoreError if MLflow's store at `uri` cannot be used."""
         self._uri = uri
         try:
             self._client = MlflowClient(tracking_uri=uri)
@@ -45,8 +45,8 @@ class Tracking:
             raise self._fault(error) from error
 
     def trial(self, trial: TrialRecord, metric: str, what: str = "") -> None:
-        """Record a trial as a nested run: its parameters, and its metric or why it failed; `what` it is, if there is
-        more to say than its number."""
+        """Record a trial as a nested run: its parameters, and its metric or the reason of its failure; `what` is a
+        description, if there is more to say than its number."""
         name = f"trial {trial.place}"
         tags = {MLFLOW_PARENT_RUN_ID: self.run_id, MLFLOW_RUN_NAME: f"{name}: {what}" if what else name}
         values = {"seconds": trial.seconds}
@@ -79,7 +79,7 @@ class Tracking:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        """Leave no run open: one that an error ends has failed, with the error as its reason."""
+        """Close the run; if an error ends it, it has failed, with the error as its reason."""
         if error is None:
             return
         try:
@@ -92,7 +92,7 @@ class Tracking:
             say("train", str(self._fault(fault)))
 
     def _end_interrupted(self, uuid: str) -> None:
-        """A run of this uuid that is still open was interrupted so hard that it could not end itself."""
+        """End a run of this uuid that is still open because it was killed."""
         asked = f"tags.`giornata.uuid` = '{uuid}' AND attributes.status = 'RUNNING'"
         for run in self._client.search_runs([self._experiment], asked):
             self._client.set_tag(run.info.run_id, "reason", "interrupted; another run of the uuid goes on")

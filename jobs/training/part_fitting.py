@@ -1,4 +1,5 @@
-"""Fits the parts of a partitioned model on executors, all at once, and adds up how candidates do on validation rows."""
+"""Fits the parts of a partitioned model on executors, all at once, and sums the losses of candidates on validation
+rows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,13 +36,13 @@ __all__ = [
 ]
 
 SAMPLE = 100_000
-"""Rows of a part that come to the driver where all executors learn it together; fewer where they would take more than
+"""Rows of a part that come to the driver if all executors fit it together; fewer if they would take more than
 SAMPLE_BYTES there."""
 
 SAMPLE_BYTES = 2**29
 
 MAX_PATHS = 20_000
-"""Values of a partition's levels: each is counted on the driver and has its place in the record, kept or not."""
+"""Most paths of values of a partition's levels: each is counted on the driver and has an entry in the record."""
 
 _FITTED = "part string, number int, file string, content binary, problem string"
 _SCHEMA = pa.schema(
@@ -57,8 +58,8 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How each part is fitted: the model type, its task, the sets of parameters to choose from, the number of
-    features, which of them are codes of categories, their names and those of outputs (see `Dataset`)."""
+    """How each part is fitted: the model type, its task, the parameter sets to choose from, the number of features,
+    which of them are codes, their names and those of outputs (see `Dataset`)."""
 
     type: ModelType
     task: str
@@ -72,7 +73,7 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class FittedPart:
-    """The files of a part's model, or why it could not be fitted."""
+    """The files of a part's model, or the reason why it could not be fitted."""
 
     files: Mapping[str, bytes]
     problem: str = ""
@@ -109,10 +110,10 @@ def fit_parts(
     tasks: int,
     tell: Callable[[int], None] = lambda fitted: None,
 ) -> dict[Candidate, FittedPart]:
-    """Fit each candidate to the rows of its part that lie in the windows `used`, in at most `tasks` Spark tasks.
+    """Fit each candidate to the rows of its part in the windows `used`, in at most `tasks` Spark tasks.
 
-    `candidates` says about how many rows each has. The rows of one part must fit into the memory of an executor. What
-    comes back are the models' files. Meanwhile `tell` hears, now and then, how many have been fitted.
+    `candidates` gives the approximate number of rows of each. The rows of one part must fit into the memory of an
+    executor. Returns the models' files. Meanwhile `tell` is called now and then with the number of fitted candidates.
     """
     with counting(matrix.sparkSession, tell) as count:
         return _fit_parts(matrix, candidates, used, config, tasks, count)
@@ -159,7 +160,7 @@ def _fit_parts(
 def fit_together(
     matrix: DataFrame, key: Key, number: int, used: Sequence[str], config: FitConfig, workers: int
 ) -> FittedPart:
-    """Fit a part, with a set of parameters, by as many workers that learn one model together.
+    """Fit one model for a part with a parameter set, by several workers together.
 
     A sample of about SAMPLE of its rows comes to the driver.
     """
@@ -188,7 +189,7 @@ def fit_together(
 def validation_losses(
     matrix: DataFrame, fitted: Mapping[Candidate, Mapping[str, bytes]], config: FitConfig
 ) -> dict[Key, CandidateLosses]:
-    """For each full path of the validation rows: how many, and the summed loss of each candidate they lie in."""
+    """For each full path of the validation rows: their number, and the summed loss of each candidate they lie in."""
     models = matrix.sparkSession.sparkContext.broadcast(
         [(key_text(key), len(key), number, dict(files)) for (key, number), files in fitted.items()]
     )

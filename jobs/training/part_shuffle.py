@@ -1,6 +1,6 @@
-"""Brings the rows of each part to the task that fits it, packed into few binary values, the largest parts first.
+"""Moves the rows of each part to the task that fits it, packed into few binary values, the largest parts first.
 
-Spark's own shuffle works row by row, and that takes longer than it takes to fit many a part.
+Spark's own shuffle works row by row, which takes longer than it takes to fit many a part.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from jobs.training.dataset import LABEL, ORDER, PARTS
 __all__ = ["Candidate", "packed_rows", "path_column", "tasks_of", "unpacked_rows"]
 
 Candidate = tuple[Key, int]
-"""A part, and the number of the set of parameters that it is fitted with."""
+"""A part, and the number of the parameter set that it is fitted with."""
 
 _TASK, _PART, _SET, _ROWS = "_task", "_part", "_set", "_rows"
 _PATH = "_path"
@@ -40,7 +40,7 @@ def tasks_of(rows: Mapping[Candidate, int], tasks: int) -> dict[Candidate, int]:
     """The number of the task that fits each candidate, given its rows: about as many rows for each.
 
     The candidate with the most rows goes next to the task with the fewest (R. L. Graham, Bounds on multiprocessing
-    timing anomalies, 1969). Spark begins tasks by their number, so that no large part is begun last.
+    timing anomalies, 1969). Spark starts tasks by their number, so that no large part is started last.
     """
     loads = [(0, task) for task in range(min(tasks, len(rows)))]
     placed = {}
@@ -52,9 +52,9 @@ def tasks_of(rows: Mapping[Candidate, int], tasks: int) -> dict[Candidate, int]:
 
 
 def packed_rows(rows: DataFrame, tasks: Mapping[Candidate, int], features: Iterable[str]) -> DataFrame:
-    """The rows of the candidates' parts, each candidate's side by side in the partition that `tasks` gives it.
+    """The rows of the candidates' parts, each candidate's together in the partition given by `tasks`.
 
-    `rows` is a frame of `matrix_frame`; each of them is there once for every candidate whose part it lies in, with
+    `rows` is a frame of `matrix_frame`; each row is there once for every candidate whose part it lies in, with
     `features`, LABEL and ORDER. `unpacked_rows` reads the partitions.
     """
     wanted: dict[str, list[tuple[int, int]]] = {}
@@ -81,7 +81,7 @@ def packed_rows(rows: DataFrame, tasks: Mapping[Candidate, int], features: Itera
 
 
 def unpacked_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[str, int, pa.Table]]:
-    """Of a partition of `packed_rows`: each candidate's part, its set and all its rows, in any order."""
+    """From a partition of `packed_rows`: each candidate's part, its parameter set and all its rows, in any order."""
     values = (value for batch in batches for value in zip(*batch.columns[1:], strict=True))
     for (part, number), own in groupby(values, lambda value: (value[0].as_py(), value[1].as_py())):
         yield part, number, pa.concat_tables(_read(content) for _, _, content in own)
@@ -101,7 +101,7 @@ def _tables(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def _by_part(rows: pa.Table, paths: pa.ChunkedArray, wanted: Iterable[str]) -> Iterator[tuple[str, pa.Table]]:
-    """The rows in each wanted part, a part being all paths that begin with it."""
+    """The rows of each wanted part, which is all paths that begin with it."""
     encoded = paths.combine_chunks().dictionary_encode()
     parts = [[key_text(key) for key in prefixes(parse_key(path))] for path in encoded.dictionary.to_pylist()]
     # In the order of their parts, coarsest first, the rows of each part, however deep it is, lie side by side.

@@ -1,6 +1,6 @@
-"""From documents to rows that can be learned from: joined, their features fitted, divided into windows.
+"""From documents to training rows: joined, with fitted features, divided into windows.
 
-Training and the export of what it learns from both begin here.
+Both training and the export of training data begin here.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,11 +43,11 @@ from jobs.training.label_delay import complete
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a model learns from, as of a moment.
+    """The training data of a model, as of a moment.
 
-    `late` are warnings about rows whose labels had not come. `joined` has every asked row of the windows, with the
-    inputs of the row and of the store; `timely` those whose label was known in time. `columns` are the inputs by name
-    with their types, `signature` what a version trained on them needs.
+    `late` are warnings about late labels. `joined` has every row of the windows, with the inputs of the row and of the
+    store; `timely` those whose label was known in time. `columns` are the inputs by name with their types, `signature`
+    that of a version trained on them.
     """
 
     compiled: CompiledModel
@@ -77,10 +77,9 @@ def prepare(
     as_of: datetime,
     tell: Callable[[RowCounts, Windows], None],
 ) -> Prepared:
-    """Join, fit and divide the rows of a model of the project; `tell` hears how many there are before the join.
+    """Join, fit and divide the rows of a model of the project; `tell` is called with their number before the join.
 
-    Raises NotFoundError for tables and groups that are not there yet, and DataError where the data does not allow a
-    model.
+    Raises NotFoundError for tables and groups that do not exist yet, and DataError if the data does not allow a model.
     """
     compiled = compile_model(documents, model)
     if compiled.partition:

@@ -1,4 +1,4 @@
-"""What a training is asked: read from the command line, checked against the document and the cluster.
+"""A training request: read from the command line, checked against the document and the cluster.
 
     python -m jobs.training.request --model flights/trip_minutes --as-of 2013-11-01 --uuid UUID
 
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What a run is asked: which model, as of which moment, under which uuid, and what differs from its document."""
+    """A training request: which model, as of which moment, under which uuid, and overrides of its document."""
 
     model: str
     as_of: datetime
@@ -55,7 +55,7 @@ class TrainingRequest:
 
 
 def parse(argv: Sequence[str] | None) -> TrainingRequest:
-    """The order that the arguments of `jobs/train.py` make. Raises SettingsError for wrong ones."""
+    """The request in the arguments of `jobs/train.py`. Raises SettingsError for wrong ones."""
     parser = _Parser(prog="train", description="Train a model and save it in the repository.")
     parser.add_argument("--model", required=True, metavar="PROJECT/MODEL")
     parser.add_argument(
@@ -87,13 +87,13 @@ def parse(argv: Sequence[str] | None) -> TrainingRequest:
 
 
 def apply_overrides(documents: ProjectDocuments, training: TrainingRequest) -> ModelSpec:
-    """The model's document with what the order changes in it.
+    """The model's document with the overrides of the request.
 
-    A parameter that the order states is not searched for; without a search in the document, more than one trial draws
-    from the space that the type has by itself.
+    A parameter in the request is not searched for; without a search in the document, more than one trial searches the
+    default space of the model type.
 
-    Raises NotFoundError for an unknown model, ParameterError for what its type does not take, SettingsError for
-    resources that no document could have, or for trials that have nothing to search.
+    Raises NotFoundError for an unknown model, ParameterError for a parameter that its type does not take, SettingsError
+    for resources that no document could have, or for trials without anything to search.
     """
     name = parse_model_name(training.model).name
     spec = documents.model(name)
@@ -115,9 +115,9 @@ def apply_overrides(documents: ProjectDocuments, training: TrainingRequest) -> M
 
 
 def checked(settings: Settings, training: TrainingRequest) -> ModelSpec:
-    """What `apply_overrides` gives, when the cluster has the resources for it as far as it tells without Spark.
+    """The result of `apply_overrides`, if the cluster has the resources for it as far as can be seen without Spark.
 
-    Raises what `apply_overrides` raises, DocumentErrors, and SettingsError for more than the cluster has.
+    Raises the errors of `apply_overrides`, DocumentErrors, and SettingsError for more than the cluster has.
     """
     documents = load_project(settings.projects / parse_model_name(training.model).project)
     spec = apply_overrides(documents, training)
@@ -126,13 +126,13 @@ def checked(settings: Settings, training: TrainingRequest) -> ModelSpec:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check an order without starting Spark."""
+    """Check a request without starting Spark."""
     checked(load_settings(), parse(argv))
     return 0
 
 
 def _search(spec: ModelSpec, type_: ModelType, training: TrainingRequest) -> Search | None:
-    """The search to make; None where there is nothing to search."""
+    """The search to run; None if there is nothing to search."""
     stated = spec.search
     if stated is None and (training.trials or 1) > 1 and (space := dict(type_.default_space)):
         stated = Search(trials=1, metric=usual_metric(spec.task), space=space)
@@ -166,7 +166,7 @@ def _resources(own: Resources, changes: Mapping[str, object]) -> Resources:
 
 
 def _problem(error: Any, changes: Mapping[str, object]) -> str:
-    """What is wrong with a change; a rule of the document says it in its own words."""
+    """The mistake in an override, as a rule of the document puts it."""
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     name = str(error["loc"][0])
@@ -174,7 +174,7 @@ def _problem(error: Any, changes: Mapping[str, object]) -> str:
 
 
 def _read(read: Callable[[str], T], expected: str) -> Callable[[str], T]:
-    """A reader of an argument that says what it expects where it fails."""
+    """A parser of an argument whose error says what it expects."""
 
     def checked_read(text: str) -> T:
         try:

@@ -1,4 +1,4 @@
-"""How far a run of training is: told in the job's log and kept in Cassandra, with the reason when it fails."""
+"""The progress of a training run: printed in the job's log and kept in Cassandra, with the reason if it fails."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -14,9 +14,8 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """A run of training under way, as a context: leaving it by an error records the run as failed, by an
-    interruption as cancelled.
-    """
+    """A running training as a context: leaving it by an error records the run as failed, by an interruption as
+    cancelled."""
 
     def __init__(
         self,
@@ -39,17 +38,17 @@ class Progress:
         return self
 
     def stage(self, text: str) -> None:
-        """Say how far the run is. Raises StoreError."""
+        """Report the current stage. Raises StoreError."""
         say("train", f"{self._model}: {text}")
         self._stage = text
         self._runs.note(self._model, self._uuid, text, self._now())
 
     def trials(self, search: str) -> Mapping[int, TrialRecord]:
-        """The trials that an interrupted run of this uuid finished, of a search that depends on the same `search`."""
+        """The trials that an interrupted run of this uuid finished, for a search with the same hash `search`."""
         return self._runs.kept(self._model, self._uuid, search)
 
     def keep(self, search: str, trial: TrialRecord) -> None:
-        """Keep a finished trial for a run that goes on after an interruption."""
+        """Keep a finished trial for a run that continues after an interruption."""
         self._runs.keep(self._model, self._uuid, search, trial)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:

@@ -1,4 +1,4 @@
-"""The search of a training run: its data on the executors, its trials recorded, an interrupted one taken up again."""
+"""The search of a training run: its data on the executors, its trials recorded, an interrupted one continued."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ __all__ = ["best_of", "plan_of", "tune"]
 
 
 def plan_of(spec: ModelSpec) -> Search:
-    """The search that is asked for, or, without one, one trial of the document's own parameters."""
+    """The requested search or, without one, one trial of the document's own parameters."""
     # A document's search has a space; that of one trial is empty, which no document can say.
     return spec.search or Search.model_construct(trials=1, metric=TASKS[spec.task].loss, space={})
 

@@ -1,4 +1,4 @@
-"""The rows that the trials of a search see: all of them, or a sample that the driver and executors can hold."""
+"""The rows for the trials of a search: all of them, or a sample that fits on the driver and the executors."""
 
 from collections.abc import Mapping, Sequence
 
@@ -37,7 +37,7 @@ def search_data(
 
 
 def most_searched(type_: ModelType, features: int, categories: Mapping[int, int]) -> int:
-    """How many rows a search sees at most, of so many features; `categories` maps those that are codes to how many
-    codes there are."""
+    """The most rows for a search with so many features; `categories` maps those that are codes to the number of
+    codes."""
     taken = max(4 * features, type_.bytes_of_row(features, categories))
     return min(MAX_SEARCH_ROWS, MAX_SEARCH_BYTES // taken)

@@ -1,4 +1,4 @@
-"""The stages of a training in their order, prepare, search, fit, evaluate, record: each leaves what the next needs."""
+"""The stages of a training in order: prepare, search, fit, evaluate, record. Each returns what the next needs."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ SELF_TEST_ROWS = 20
 
 @dataclass(frozen=True)
 class FittedVersion:
-    """The parts of a version as they were fitted, how, and its bundle and record without metrics."""
+    """The fitted parts of a version, their configuration, and its bundle and record without metrics."""
 
     config: FitConfig
     fitted_parts: FittedParts
@@ -53,10 +53,9 @@ class FittedVersion:
 
 
 def prepare(context: TrainingContext) -> TrainingData:
-    """Join, fit the features and divide the rows into windows; warn of what is odd about them.
+    """Join, fit the features and divide the rows into windows; print warnings about the data.
 
-    Raises NotFoundError for tables and groups that are not there yet, and DataError where the data does not allow a
-    model.
+    Raises NotFoundError for tables and groups that do not exist yet, and DataError if the data does not allow a model.
     """
 
     def tell(counts: RowCounts, when: Windows) -> None:
@@ -81,7 +80,7 @@ def prepare(context: TrainingContext) -> TrainingData:
 
 
 def search(context: TrainingContext, data: TrainingData) -> SearchRecord:
-    """Choose the parameters on the validation window. Raises DataError when all trials fail."""
+    """Choose the parameters on the validation rows. Raises DataError if all trials fail."""
     fair = unseen_in_search(context.earlier, data.prepared.when)
     spec, plan = context.spec, plan_of(context.spec)
     first = best_of(fair.version if fair else None, spec, plan)
@@ -99,7 +98,7 @@ def search(context: TrainingContext, data: TrainingData) -> SearchRecord:
 
 
 def fit(context: TrainingContext, data: TrainingData, found: SearchRecord) -> FittedVersion:
-    """Fit the parts, and choose which to keep. Raises DataError when the whole cannot be fitted."""
+    """Fit the parts, and select those to keep. Raises DataError if the root cannot be fitted."""
     prepared, spec, names = data.prepared, context.spec, data.prepared.fitted.features.names
     sets = parameter_sets(spec, context.type, found)
     config = FitConfig(
@@ -122,7 +121,7 @@ def fit(context: TrainingContext, data: TrainingData, found: SearchRecord) -> Fi
 
 
 def evaluate(context: TrainingContext, data: TrainingData, fitted: FittedVersion) -> Evaluation:
-    """Ask the version about the rows of the test period, beside its root alone, the baseline and the version before."""
+    """Evaluate the version on the test period, with its root alone, the baseline and the previous version."""
     version, columns = fitted.bundle.version, data.prepared.columns
     unseen = unseen_in_training(context.earlier, data.prepared.when)
     comparable = unseen if unseen and is_comparable(unseen.version, version, columns) else None
@@ -140,8 +139,8 @@ def evaluate(context: TrainingContext, data: TrainingData, fitted: FittedVersion
 def record(
     context: TrainingContext, data: TrainingData, fitted: FittedVersion, measured: Evaluation
 ) -> tuple[ModelVersion, bytes]:
-    """The record with its metrics and the bundle with its self-test, both as they are to be saved; a version that is to
-    be refitted is so first."""
+    """The record with its metrics and the bundle with its self-test, as they are to be saved; after the refit, if
+    any."""
     earlier = context.earlier.version if context.earlier else None
     version = with_metrics(fitted.bundle.version, measured, earlier, context.now())
     bundle = fitted.bundle
@@ -155,7 +154,7 @@ def record(
 
 
 def warn(sentences: Sequence[str]) -> None:
-    """Say each sentence as a warning."""
+    """Print each sentence as a warning."""
     for sentence in sentences:
         say("train", f"WARNING: {sentence}")
 
@@ -163,10 +162,10 @@ def warn(sentences: Sequence[str]) -> None:
 def _refitted(
     context: TrainingContext, data: TrainingData, fitted: FittedVersion, version: ModelVersion
 ) -> tuple[ModelVersion, FittedParts]:
-    """The kept parts, fitted with their parameters to the rows of all windows, and the record that says so.
+    """The selected parts, fitted again with their parameters to the rows of all windows, and the record that says so.
 
-    Labels are those known at the end. Those of a class that came up in the test period are left out: it is none of the
-    version's.
+    Labels are those known at the end. Rows with a class that first occurs in the test period are left out: the version
+    does not have it.
     """
     prepared = data.prepared
     rows = prepared.joined.where(F.col(LATER_LABEL).isNotNull()).withColumn(LABEL, F.col(LATER_LABEL))
@@ -196,6 +195,6 @@ def _counted(window: str, counts: RowCounts) -> str:
 
 
 def _self_test_rows(test: DataFrame, columns: Mapping[str, str]) -> list[dict[str, object]]:
-    """Some rows of the test period, and one that has nothing."""
+    """Some rows of the test period, and one without values."""
     chosen = input_frame(test, columns, ORDER).orderBy(ORDER).limit(SELF_TEST_ROWS).toArrow().to_pylist()
     return [*({name: row[name] for name in columns} for row in chosen), dict.fromkeys(columns)]

@@ -1,4 +1,4 @@
-"""What a training learns from: the prepared rows as a matrix, those that the search sees, and warnings about them."""
+"""The data of a training: the prepared rows as a matrix, the rows for the search, and warnings about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["TrainingData", "warnings_about"]
 @dataclass(frozen=True)
 class TrainingData:
     """`matrix` holds the rows of the training and validation windows, `categories` which of its columns are codes and
-    how many there are, `searched` the rows that the search sees."""
+    how many there are, `searched` the rows for the search."""
 
     prepared: Prepared
     matrix: DataFrame
@@ -40,7 +40,7 @@ class TrainingData:
 
 
 def warnings_about(context: TrainingContext, prepared: Prepared, searched: TrialData) -> list[str]:
-    """Sentences about rows and features that may make the model or its metrics other than they seem."""
+    """Warnings about rows and features that may make the model or its metrics misleading."""
     spec, features = context.spec, prepared.fitted.features
     train = prepared.timely.where(F.col(WINDOW) == "train")
     large = large_features(features.names, searched.train)

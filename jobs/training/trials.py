@@ -24,17 +24,17 @@ __all__ = ["TrialData", "TrialRunner", "in_flight", "trial_runner"]
 
 
 def in_flight(slots: int) -> int:
-    """How many trials are asked for before the oldest is told, on so many slots.
+    """How many trials are submitted before the oldest is reported, on so many slots.
 
-    Trials are told in their order, which makes a search the same whoever is faster. With half as many again waiting, a
-    slot does not stand still while an older trial on another goes on.
+    Trials are reported in order, which makes a search the same whichever is faster. With half as many again waiting, a
+    slot is not idle while an older trial runs on another.
     """
     return slots + (slots + 1) // 2
 
 
 @dataclass(frozen=True)
 class TrialData:
-    """What every trial sees: the rows to learn from, and those to be judged on."""
+    """The data of all trials: the rows to fit to, and those to evaluate on."""
 
     train: Dataset
     validation: Dataset
@@ -60,11 +60,11 @@ class TrialRunner:
         self._type, self._task, self._metric, self._seed = type_, task, metric, seed
 
     def submit(self, parameters: dict[str, Scalar], limits: PruningBounds) -> "Future[TrialResult]":
-        """Start a trial, pruned by `limits`. Its future raises FitError when the trial fails, on whatever side."""
+        """Start a trial, pruned by `limits`. Its future raises FitError if the trial fails, wherever."""
         return self._pool.submit(inheritable_thread_target(self._spark)(self._run), parameters, limits)
 
     def close(self) -> None:
-        """Take the data off the executors."""
+        """Remove the data from the executors."""
         self._data.destroy()
 
     def _run(self, parameters: dict[str, Scalar], limits: PruningBounds) -> TrialResult:
@@ -92,7 +92,7 @@ class TrialRunner:
 def trial_runner(
     spark: SparkSession, slots: int, data: TrialData, type_: ModelType, task: str, metric: str, seed: int
 ) -> Iterator[TrialRunner]:
-    """A runner of up to `slots` trials at a time, whose data and threads go away at the end of the block."""
+    """A runner of up to `slots` trials at a time, whose data and threads are freed at the end of the block."""
     with ThreadPoolExecutor(slots, thread_name_prefix="trial") as pool:
         runner = TrialRunner(spark, pool, data, type_, task, metric, seed)
         try:
@@ -111,7 +111,8 @@ def run_trial(
     parameters: dict[str, Scalar],
     limits: PruningBounds,
 ) -> TrialResult | str:
-    """Fit and judge one set of parameters: the result, or why there is none. A loss above `limits` ends the fit."""
+    """Fit and evaluate one parameter set: the result, or the reason of its failure. A loss above `limits` stops the
+    fit."""
     began = time.monotonic()
     watch = CurveWatch(limits)
     try:

@@ -1,4 +1,4 @@
-"""The record of a version: what it was made of, its metrics on the test period, and how it is told."""
+"""The record of a version: what it was made from, its metrics on the test period, and its report in the log."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -35,7 +35,7 @@ def unevaluated_version(
     parameters: dict[str, Scalar],
     fitted_parts: FittedParts,
 ) -> ModelVersion:
-    """The record of a version that has been fitted: all but its metrics and the moment it is finished at."""
+    """The record of a fitted version: all but its metrics and the time of its end."""
     documents, spec, prepared = context.documents, context.spec, data.prepared
     read = prepared.inputs.store.values()
     return ModelVersion(
@@ -76,7 +76,7 @@ def unevaluated_version(
 def with_metrics(
     version: ModelVersion, measured: Evaluation, earlier: ModelVersion | None, finished: datetime
 ) -> ModelVersion:
-    """The record with what was measured on the test period, beside the version before."""
+    """The record with its metrics on the test period, and the comparison with the previous version."""
     whole, before = measured.whole, measured.whole.beside.previous
     previous = earlier and Previous(
         uuid=earlier.uuid,
@@ -110,8 +110,8 @@ def _part_with_metrics(record: PartRecord, found: Measured | None) -> PartRecord
 def combined_importances(
     type_: ModelType, features: CompiledFeatures, fitted_parts: FittedParts
 ) -> dict[str, float]:
-    """The importances of features over all parts, weighted by the rows that each model answers for: a part's rows less
-    those of the kept parts inside it."""
+    """The importances of features over all parts, weighted by the rows for which each model predicts: a part's rows
+    without those of the kept parts inside it."""
     kept: dict[Key, int] = {tuple(record.key): record.rows for record in fitted_parts.records if record.kept}
     answered = dict(kept)
     for key, rows in kept.items():
@@ -123,7 +123,7 @@ def combined_importances(
 
 
 def report(version: ModelVersion) -> None:
-    """Say the metrics of a version in the log of its training."""
+    """Print the metrics of a version in the log of its training."""
     model, previous = version.model, version.previous
     test = version.windows["test"]
     say("train", f"{model}, test period: {_shown(version.metrics)}")

@@ -1,7 +1,7 @@
-"""Fits one model to more rows than an executor should hold: all executors learn it together.
+"""Fits one model to more rows than an executor should hold: all executors fit it together.
 
-What comes out is the same kind of model as a single process learns, with the same files. A learner takes the rows as a
-frame of `jobs.training.dataset.matrix_frame`, and a bounded sample of them.
+The result is the same kind of model as a single process fits, with the same files. A learner takes the rows as a frame
+of `jobs.training.dataset.matrix_frame`, and a bounded sample of them.
 """
 
 import re
@@ -56,7 +56,7 @@ class Learner:
 
 
 def learner_of(type_: ModelType) -> Learner | None:
-    """What learns a model of the type on all executors, None where one process does whatever the rows are."""
+    """The learner that fits a model of the type on all executors; None if one process always does."""
     if type_.distributed is None:
         return None
     learn = resolve_name(type_.distributed.function)

@@ -1,4 +1,4 @@
-"""Boosted trees that all executors grow together, by XGBoost's own estimator for Spark."""
+"""Boosted trees fitted by all executors together, by XGBoost's own estimator for Spark."""
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -19,9 +19,9 @@ _WAITED = "/src/collective/"  # where XGBoost says of a worker that it waited fo
 def fit(
     rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> BoostedTrees:
-    """The trees are other ones than a single process grows: each worker sketches the rows that it has.
+    """The trees differ from those of a single process: each worker sketches the rows that it has.
 
-    Labels far from 0 are learned less the median of the sample.
+    Labels far from 0 are fitted as differences from the sample's median.
     """
     from xgboost.spark import SparkXGBRegressor
 

@@ -1,6 +1,6 @@
-"""Deep nets that all executors learn together, by Spark's TorchDistributor and PyTorch's DistributedDataParallel.
+"""Deep nets trained by all executors together, by Spark's TorchDistributor and PyTorch's DistributedDataParallel.
 
-Each worker has a share of the rows, which Spark brings to a file on the worker's own machine.
+Each worker has a share of the rows, which Spark writes to a file on the worker's own machine.
 """
 
 import time
@@ -22,7 +22,7 @@ from jobs.training.distributed.sharding import shares, workers_for
 __all__ = ["fit"]
 
 SLOT_SECONDS = 60.0
-"""How long a cluster may take to have a slot for each worker."""
+"""Seconds within which a cluster must have a slot for each worker."""
 
 _ENDED = "TorchDistributor failed during training"  # all that it says of a process that ends by an error
 
@@ -50,7 +50,7 @@ def fit(
 def _run(
     own: DataFrame, workers: int, columns: Sequence[str], first: DeepNet, parameters: Parameters, seed: int
 ) -> tuple[dict[str, bytes], str]:
-    """What the workers made of their own rows: see `jobs.training.distributed.deep_net_worker.learn`."""
+    """The result of the workers on their own rows: see `jobs.training.distributed.deep_net_worker.learn`."""
     archive = ARCHIVE
 
     # Defined here, and given nothing of ours, it is read by a process that does not find our code before it looks.
@@ -88,7 +88,7 @@ def _run(
 
 
 def _on_gpus(spark: SparkSession) -> bool:
-    """Whether executors are to learn on GPUs. Raises FitError unless each worker has one of its own."""
+    """Whether executors train on GPUs. Raises FitError unless each worker has one of its own."""
     if spark.conf.get(f"spark.executorEnv.{DEVICE}", "") != "cuda":
         return False
     each = spark.conf.get("spark.task.resource.gpu.amount", "0")
@@ -100,7 +100,7 @@ def _on_gpus(spark: SparkSession) -> bool:
 
 
 def _wait_for_slots(spark: SparkSession, workers: int) -> None:
-    """All workers learn at once: raise FitError when Spark has fewer slots than workers and gets no more in time."""
+    """All workers train at once: raise FitError if Spark has fewer slots than workers and gets no more in time."""
     context = spark.sparkContext._jsc.sc()
     profile = context.resourceProfileManager().defaultResourceProfile()
     ends = time.monotonic() + SLOT_SECONDS

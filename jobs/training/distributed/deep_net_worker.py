@@ -1,4 +1,4 @@
-"""What each process does that learns a deep net together with others: reads its rows, and steps with the others.
+"""One of the processes that train a deep net together: reads its rows, and steps with the others.
 
 It runs on an executor, started by TorchDistributor, and imports nothing of Spark.
 """
@@ -63,9 +63,9 @@ def learn(
     parameters: Mapping[str, Scalar],
     seed: int,
 ) -> tuple[dict[str, bytes], str]:
-    """The files of the net that all processes learned, or why there is none; the same on each.
+    """The files of the net that all processes trained, or the reason why there is none; the same on each.
 
-    `rows` is a file of Arrow's stream format with the rows of this process, `first` the net to begin with.
+    `rows` is a file of Arrow's stream format with the rows of this process, `first` the initial net.
     """
     _end_with_the_parent()
     net, plan = DeepNet.from_files(first), Plan.of(parameters)
@@ -87,7 +87,7 @@ def learn(
 
 @contextmanager
 def _group(used: torch.device) -> Iterator[None]:
-    """A process group of what TorchDistributor started, as the environment describes it."""
+    """A process group of the processes that TorchDistributor started, from the environment."""
     together.init_process_group("nccl" if used.type == "cuda" else "gloo", timeout=WAIT)
     try:
         yield
@@ -98,7 +98,7 @@ def _group(used: torch.device) -> Iterator[None]:
 def _read(
     file: Path, columns: list[str], label: str, net: DeepNet, plan: Plan, seed: int, used: torch.device
 ) -> tuple[Rows, Rows | None]:
-    """The rows to learn from, and those to judge by where the fit stops early. The file itself is never in memory."""
+    """The training rows, and validation rows if the fit stops early. The file itself is never in memory."""
     with pa.memory_map(str(file)) as mapped:
         table = pa.ipc.open_stream(mapped).read_all()
         target = table.column(label).to_numpy()
@@ -119,7 +119,7 @@ def _matrices(table: pa.Table, columns: list[str]) -> Iterator[Matrix]:
 
 
 def _end_with_the_parent() -> None:
-    """End this process when the one that started it is gone: nobody waits for the net any more."""
+    """End this process when its parent is gone: nobody waits for the net any more."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Clusters that all executors find together, by Spark ML's k-means."""
+"""Clusters found by all executors together, by Spark ML's k-means."""
 
 import math
 from functools import partial
@@ -20,7 +20,7 @@ __all__ = ["fit"]
 def fit(
     rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> KMeans:
-    """The best centres of as many starts as asked for; what is missing is at the sample's mean."""
+    """The best centres of several starts; missing values are at the sample's mean."""
     columns = columns_of(sample)
     if not columns:
         return clusters_of(sample, columns, np.zeros((1, 0)), [rows.count()])
@@ -45,10 +45,9 @@ def _cost(model: KMeansModel) -> float:
 
 
 def _farthest(points: DataFrame, tolerance: float, clusters: int) -> float:
-    """How far each centre may move in the last step, as Spark asks it.
+    """The tolerance in Spark's terms: how far each centre may move in the last step.
 
-    scikit-learn asks that the squares of these distances add up to no more than this share of the columns' mean
-    variance.
+    scikit-learn's tolerance limits the sum of the squares of these distances, as a share of the columns' mean variance.
     """
     row = points.select(Summarizer.variance(points[FEATURES]).alias("variance")).first()
     assert row, "an aggregate of all rows is one row"

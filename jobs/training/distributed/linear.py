@@ -1,8 +1,8 @@
-"""Linear and logistic regression that all executors fit together, by Spark ML.
+"""Linear and logistic regression fitted by all executors together, by Spark ML.
 
 The columns are made as in `giornata.models.linear.design_matrix`, scaled by the sample; the loss and its penalty are
-those of `giornata.models.linear.regression` and `giornata.models.logistic.regression`, so that the same parameters mean
-the same.
+those of `giornata.models.linear.regression` and `giornata.models.linear.logistic`, so that the same parameters mean the
+same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,13 +30,13 @@ _SCALED = "scaled"
 _WEIGHT = "weight"
 
 _Counts = Mapping[int, int]
-"""How many rows each label has, by the label, in its order."""
+"""Number of rows of each label, in the order of labels."""
 
 
 def fit_linear(
     rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> Linear:
-    """Linear regression; the mean where the label or all features are constant."""
+    """Linear regression; the mean if the label or all features are constant."""
     design = Design.of(sample)
     label = rows.agg(
         F.avg(LABEL).alias("mean"),
@@ -64,7 +64,7 @@ def fit_linear(
 def fit_logistic(
     rows: DataFrame, sample: Dataset, task: str, parameters: Parameters, seed: int, workers: int
 ) -> Logistic:
-    """Logistic regression of true and false, or of several classes, each of which may lack rows."""
+    """Logistic regression of true and false, or of several classes, each of which may have no rows."""
     design = Design.of(sample)
     counted = rows.groupBy(LABEL).count().collect()
     found = dict(sorted((int(row[LABEL]), row["count"]) for row in counted))
@@ -78,7 +78,7 @@ def fit_logistic(
 def _weights(
     rows: DataFrame, design: Design, counts: _Counts, parameters: Parameters, workers: int
 ) -> tuple[Vector, NDArray[np.float64]]:
-    """Intercept and coefficients of each label that rows have; of two labels, those of the second alone."""
+    """Intercept and coefficients of each label with rows; of two labels, those of the second only."""
     even = sum(counts.values()) / len(counts)
     weights = [even / count if is_balanced(parameters) else 1.0 for count in counts.values()]
     points = _points(rows, design, workers).withColumns(

@@ -1,4 +1,4 @@
-"""Which worker learns from which rows, and the order in which it sees them."""
+"""Divides rows among workers, in an order that does not depend on Spark."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ _SHARE = "_share"
 
 
 def workers_for(sample: Dataset, workers: int) -> int:
-    """How many of the workers have enough rows to learn from; the sample is all rows, or very many of them."""
+    """How many of the workers get enough rows; the sample is all rows, or very many of them."""
     return max(1, min(workers, len(sample.target) // _LEAST_ROWS))
 
 
