@@ -1,4 +1,4 @@
-"""The environments of peers whose libraries cannot stand beside ours: made in build/bench when they are missing."""
+"""The environments of peers whose libraries conflict with ours: created in build/bench when they are missing."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ PEERS = {"feast": ("feast[cassandra,duckdb]==0.67.0", "google-re2", "polars")}
 
 
 def peer_python(peer: str) -> Path:
-    """The Python of a peer's environment; it is made anew where its requirements changed."""
+    """The Python of a peer's environment; it is created again if its requirements changed."""
     folder = FOLDER / "environments" / peer
     python, made_of = folder / "bin" / "python", folder / "requirements.txt"
     wanted = "\n".join(PEERS[peer])

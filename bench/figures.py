@@ -1,4 +1,4 @@
-"""How a benchmark tells what it measured: a line a figure, and all of them in one JSON file."""
+"""Reports the results of a benchmark: a line per figure, and all of them in one JSON file."""
 
 import json
 import os
@@ -18,7 +18,7 @@ FOLDER = ROOT / "build" / "bench"
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured of us and of a peer; the goal is the least ratio wanted, or the greatest (`at_most`)."""
+    """A measurement of Giornata and of a peer; the goal is the lowest ratio wanted, or the highest (`at_most`)."""
 
     name: str
     ours: str
@@ -33,7 +33,7 @@ _shown: list[Figure] = []
 
 
 def show(name: str, ours: str, peer: str, ratio: float, goal: float, at_most: bool = False) -> None:
-    """Print `name ours peer ratio goal met|short`; the goal is the least ratio wanted, or the greatest."""
+    """Print `name ours peer ratio goal met|short`; the goal is the lowest ratio wanted, or the highest."""
     met = ratio <= goal if at_most else ratio >= goal
     _shown.append(Figure(name, ours, peer, ratio, goal, at_most, met))
     sign = "<=" if at_most else ">="
@@ -47,7 +47,7 @@ def show(name: str, ours: str, peer: str, ratio: float, goal: float, at_most: bo
 def recorded(benchmark: str, folder: Path = FOLDER) -> Iterator[None]:
     """Write the figures that are shown inside, with machine, commit and date, to `<benchmark>.json` in the folder.
 
-    Of a benchmark that fails or is interrupted there are the figures until then.
+    If a benchmark fails or is interrupted, the file has the figures until then.
     """
     _shown.clear()
     written = {"benchmark": benchmark, "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "commit": _commit()}

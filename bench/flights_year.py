@@ -1,4 +1,4 @@
-"""The flights of 2013 as a project of the benchmarks' own in the local stack: its tables and feature groups."""
+"""The flights of 2013 as a project of the benchmarks in the local stack: its tables and feature groups."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ AT = "event_timestamp"
 
 @dataclass(frozen=True)
 class Backfilled:
-    """What a backfill did: rows of feature groups in Hive, and the seconds that tables and groups took."""
+    """The result of a backfill: rows of feature groups in Hive, and the seconds that tables and groups took."""
 
     rows: int
     loading: float

@@ -1,4 +1,4 @@
-"""The point-in-time join beside Feast's local offline engines, and how its time grows with the rows."""
+"""The point-in-time join compared with Feast's local offline engines, and how its time grows with the rows."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""The online read beside Feast's SDK on the same Cassandra, and the push beside the bare driver."""
+"""The online read compared with Feast's SDK on the same Cassandra, and the push compared with the bare driver."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, timedelta

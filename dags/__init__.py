@@ -1,1 +1,1 @@
-"""The DAGs of every project, made from its documents: one module per kind, put together in `projects`."""
+"""The DAGs of every project, generated from its documents: one module per kind, assembled in `projects`."""

@@ -1,4 +1,4 @@
-"""The days that a DAG run is about: from its trigger form, from the DAG before, or its data interval."""
+"""The range of days of a DAG run: from its trigger form, from the DAG before, or its data interval."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -8,7 +8,7 @@ from giornata.days import Days, DaysError, days, days_of_key
 
 
 class Run(Protocol):
-    """What is read from Airflow's DAG run."""
+    """The fields of Airflow's DAG run that are used here."""
 
     @property
     def partition_key(self) -> str | None: ...
@@ -19,10 +19,10 @@ class Run(Protocol):
 
 
 def days_of(params: Mapping[str, object], run: Run) -> Days:
-    """The days that a run is about.
+    """The days of a run.
 
-    Dates of the trigger form (`from`, `to`) come first, then the partition key that the DAG before handed on,
-    then the data interval of a scheduled run, widened to whole days. Raises DaysError.
+    Dates of the trigger form (`from`, `to`) come first, then the partition key from the DAG before, then the data
+    interval of a scheduled run, widened to whole days. Raises DaysError.
     """
     first, last = params.get("from"), params.get("to")
     if first and last:

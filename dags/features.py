@@ -17,7 +17,7 @@ SINCE = ("--since", "{{ dag_run.start_date.isoformat() }}")
 
 
 def features_dag(documents: ProjectDocuments, source: Asset | None) -> Asset | None:
-    """Make the DAG and return the asset that it renews; None when the project has no feature group."""
+    """Create the DAG and return its asset; None if the project has no feature group."""
     if not documents.groups:
         return None
     features = stage_asset(documents.name, "features")
@@ -34,7 +34,7 @@ def features_dag(documents: ProjectDocuments, source: Asset | None) -> Asset | N
 
 
 def groups_param(documents: ProjectDocuments) -> Param:
-    """The field of a trigger form that chooses among the project's feature groups."""
+    """The field of a trigger form for choosing among the project's feature groups."""
     groups = sorted(documents.groups)
     return Param(
         [],
@@ -47,9 +47,9 @@ def groups_param(documents: ProjectDocuments) -> Param:
 
 
 def group_dags(documents: ProjectDocuments) -> None:
-    """Make a DAG `<project>.<group>.features` for every group with a schedule, so that its values stay fresh.
+    """Create a DAG `<project>.<group>.features` for every group with a schedule, so that its values stay fresh.
 
-    It renews no asset: what is fresher in between is read online, and the chain computes the group again.
+    It updates no asset: fresher values are read online, and the chain computes the group again anyway.
     """
     for name, group in documents.groups.items():
         if not group.schedule:

@@ -25,9 +25,9 @@ def project_folders(projects: Path) -> list[Path]:
 def write_dag_files(projects: Iterable[Path], target: Path) -> None:
     """Make `target` hold the DAG file of each of the projects, and of no other.
 
-    A project whose name is not legal has a file that says so. Each file is replaced atomically, and only when it
-    changes, so that processes may do this at the same time. It is as old as the newest document of its project: Airflow
-    reads a file again at once when its time has changed.
+    A project with an illegal name gets a file that says so. Each file is replaced atomically, and only when it changes,
+    so that several processes may do this at once. Its modification time is that of the project's newest document:
+    Airflow reads a file again at once when its time has changed.
     """
     target.mkdir(parents=True, exist_ok=True)
     folders = {f"{_plain(folder)}{SUFFIX}": folder for folder in projects}
@@ -39,7 +39,7 @@ def write_dag_files(projects: Iterable[Path], target: Path) -> None:
 
 
 def _plain(folder: Path) -> str:
-    """The name of a project's folder as it is where it is legal, else with what is odd in it escaped."""
+    """The name of a project's folder if it is legal, else with its odd characters escaped."""
     return quote(os.fsencode(folder.name), safe="")
 
 

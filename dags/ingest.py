@@ -1,4 +1,4 @@
-"""The DAG `<project>.ingest`: loads the project's tables, and so starts the chain."""
+"""The DAG `<project>.ingest`: loads the project's tables, which starts the chain."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from giornata.names import dag_id
 
 
 def ingest_dag(documents: ProjectDocuments, source: Asset | None) -> Asset | None:
-    """Make the DAG and return the asset that it renews; None when all tables are filled by others."""
+    """Create the DAG and return its asset; None if no table has a loader."""
     if not any(documents.has_loader(table) for table in documents.tables):
         return None
     schedule = chained(documents, source)

@@ -1,4 +1,5 @@
-"""The DAG `<project>.monitor`: checks served features, joins labels to predictions, measures, and mails alerts."""
+"""The DAG `<project>.monitor`: checks served features, joins labels with predictions, measures accuracy, mails
+alerts."""
 
 from datetime import timedelta
 
@@ -10,7 +11,7 @@ from giornata.names import dag_id
 
 
 def monitor_dag(documents: ProjectDocuments, source: Asset | None) -> None:
-    """Make the DAG of a project that has models to deploy; online predictions are brought to Hive first."""
+    """Create the DAG of a project with models to deploy; online predictions are loaded into Hive first."""
     modes = {mode for model in documents.models.values() if model.deploy for mode in model.deploy.modes}
     if not modes:
         return

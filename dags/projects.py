@@ -1,11 +1,11 @@
 """All DAGs of a project, and the Airflow DAG bundle that keeps a DAG file for each project folder.
 
-Airflow records import errors per file, and takes every DAG of a file with an error away. So that a broken
-document costs the DAGs of its own project only, each project has a file to itself; and because the bundle
-writes these files whenever Airflow refreshes it, a new project folder shows up by itself.
+Airflow records import errors per file, and removes every DAG of a file with an error. So that a broken document only
+affects the DAGs of its own project, each project has a file of its own; and because the bundle writes these files
+whenever Airflow refreshes it, a new project folder shows up by itself.
 
-What all projects' documents are at a time is a version of the bundle. Airflow notes it in every run, and the run's
-tasks are made of the copies that were kept of these documents, whatever has become of the projects since.
+The state of all projects' documents at a time is a version of the bundle. Airflow records it in every run, and the
+run's tasks are generated from the copies of these documents, however the projects have changed since.
 """
 
 from pathlib import Path
@@ -27,10 +27,10 @@ from giornata.settings import load_settings
 
 
 def project_dags(folder: str) -> None:
-    """Make all DAGs of the project in `folder`, for the DAG file that calls. Raises DocumentErrors.
+    """Create all DAGs of the project in `folder`, for the DAG file that calls. Raises DocumentErrors.
 
-    The first DAG of the chain ingest, features, score, monitor has the project's schedule, each other one
-    runs after the one before; a DAG that the project has no use for is left out.
+    The first DAG of the chain ingest, features, score, monitor has the project's schedule, each other one runs after
+    the one before; a DAG that the project does not need is left out.
     """
     documents = load_or_problems(Path(folder))
     if isinstance(documents, DocumentErrors):
@@ -48,7 +48,7 @@ def project_dags(folder: str) -> None:
 class ProjectsBundle(BaseDagBundle):
     """The DAG files of the projects in GIORNATA_PROJECTS, kept in the folder `dags` of GIORNATA_HOME.
 
-    Of a version that is not the current one they lie where Airflow keeps versions, and are about the kept copies.
+    For a version other than the current one, they lie where Airflow keeps versions, and refer to the kept copies.
     """
 
     supports_versioning = True
@@ -72,11 +72,11 @@ class ProjectsBundle(BaseDagBundle):
         return self._files
 
     def get_current_version(self) -> BundleVersion:
-        """Copy the documents of all projects as they are now, and return the version that new runs will read."""
+        """Copy the documents of all projects as they are now, and return the version for new runs."""
         return BundleVersion(keep_version(self._store, project_folders(self._projects)))
 
     def initialize(self) -> None:
-        """Write the files, also on a worker, which may be the first to need them on its machine."""
+        """Write the files, also on a worker, which may be the first on its machine to need them."""
         if self.version:
             # Where Airflow looks for what it removes of a version that nobody uses any more.
             (self.versions_dir / self.version).mkdir(parents=True, exist_ok=True)
@@ -84,5 +84,5 @@ class ProjectsBundle(BaseDagBundle):
         super().initialize()
 
     def refresh(self) -> None:
-        """Write the files anew."""
+        """Write the files again."""
         write_dag_files(self._kept or project_folders(self._projects), self._files)

@@ -9,7 +9,7 @@ from giornata.names import dag_id
 
 
 def repush_dag(documents: ProjectDocuments) -> None:
-    """Make the DAG of a project that has feature groups; the trigger form asks which of them."""
+    """Create the DAG of a project with feature groups; they can be chosen in the trigger form."""
     if not documents.groups:
         return
     with spark_dag(

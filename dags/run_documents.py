@@ -1,4 +1,4 @@
-"""The documents that a run reads: as they were when it was asked for, the same for all its tasks and their retries."""
+"""The documents of a run: as they were when it was requested, the same for all its tasks and their retries."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ __all__ = ["Run", "run_documents"]
 
 
 class Run(Protocol):
-    """What is read from Airflow's DAG run."""
+    """The fields of Airflow's DAG run that are used here."""
 
     dag_id: str
     run_id: str
@@ -25,10 +25,10 @@ class Run(Protocol):
 
 
 def run_documents(folder: Path, run: Run) -> str:
-    """The folder of projects that the jobs of a run read: it holds a copy of the one project.
+    """The folder of projects for the jobs of a run: it holds a copy of the one project.
 
-    `folder` are the documents that the DAG was made of. They may be a few seconds old when a run is asked for, so the
-    project's folder as it is now counts, if nothing has changed there since. Raises StoreError.
+    `folder` are the documents from which the DAG was generated. They may be a few seconds old when a run is requested,
+    so the project's folder as it is now is used if nothing has changed there since the request. Raises StoreError.
     """
     settings = load_settings()
     name = hashlib.sha256(f"{run.dag_id}\0{run.run_id}\0{run.clear_number or 0}".encode()).hexdigest()
@@ -45,7 +45,7 @@ def run_documents(folder: Path, run: Run) -> str:
 
 
 def _asked_at(run: Run) -> datetime:
-    """When somebody asked for the run, or cleared it; one by the clock is asked for when it starts, however late."""
+    """When somebody requested the run, or cleared it; for a scheduled run, when it starts, however late."""
     if run.start_date and (run.clear_number or run.run_type in ("scheduled", "backfill")):
         return run.start_date
     return min(run.run_after, run.start_date) if run.start_date else run.run_after

@@ -1,4 +1,4 @@
-"""The DAG `<project>.score`: every deployed model predicts the rows of a range of days."""
+"""The DAG `<project>.score`: every deployed model predicts for a range of days."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from giornata.names import dag_id
 
 
 def score_dag(documents: ProjectDocuments, source: Asset | None) -> Asset | None:
-    """Make the DAG and return the asset that it renews; None when no model is meant for batches."""
+    """Create the DAG and return its asset; None if no model is meant for batch use."""
     if not any(model.deploy and "batch" in model.deploy.modes for model in documents.models.values()):
         return None
     schedule = chained(documents, source)

@@ -1,8 +1,8 @@
-"""A DAG of Spark jobs: its defaults, its tasks, and the asset that hands its days on to the next DAG.
+"""A DAG of Spark jobs: its defaults, its tasks, and the asset that passes its days to the next DAG.
 
-Spark jobs share a pool with as many slots as the machine or cluster has room for; what else a DAG does, such as a
-deployment, takes no slot of it and never waits for one. Of the jobs that wait for a slot, those that people wait for
-go first: scores and monitoring, then tables and features, then training.
+Spark jobs share a pool with as many slots as the machine or cluster has room for; other tasks, such as a deployment,
+take no slot and never wait for one. Among jobs that wait for a slot, the most urgent go first: scoring and monitoring,
+then tables and features, then training.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -66,8 +66,8 @@ def spark_dag(
 ) -> DAG:
     """A DAG of a project. `does` is one sentence about it; description and owner default to the project's.
 
-    One run at a time: two runs of the same days would do the same work twice. A DAG that is `backdated` begins with
-    the project's data: once Airflow knows its schedule, it runs at once for the newest time that is over.
+    One run at a time: two runs of the same days would do the same work twice. A DAG that is `backdated` begins with the
+    project's data: once Airflow knows its schedule, it runs at once for the newest past time.
     """
     project = documents.project
     owner = owner or project.owner
@@ -93,7 +93,7 @@ def spark_dag(
 
 
 def run_days(params: Mapping[str, object], dag_run: Run) -> Days:
-    """The days of a run, for templates; a run that does not tell them fails at once, without retries."""
+    """The days of a run, for templates; a run without days fails at once, without retries."""
     try:
         return days_of(params, dag_run)
     except DaysError as error:
@@ -101,7 +101,7 @@ def run_days(params: Mapping[str, object], dag_run: Run) -> Days:
 
 
 def days_params(schedule: BaseTimetable | None) -> dict[str, Param]:
-    """The date pickers of a trigger form; required where no schedule and no DAG before can tell the days."""
+    """The date pickers of a trigger form; required if neither a schedule nor a DAG before gives the days."""
     arguments: dict[str, Any] = {"format": "date", "type": ["null", "string"] if schedule else "string"}
     if schedule:
         arguments["default"] = None
@@ -117,28 +117,28 @@ def by_clock(cron: str | None) -> BaseTimetable | None:
 
 
 def at_moments(cron: str | None) -> BaseTimetable | None:
-    """The schedule of a DAG whose run stands for the moment of its start, by the clock or by hand; None: on request.
+    """The schedule of a DAG whose run stands for the moment of its start, scheduled or by hand; None: on request.
 
-    By `by_clock` a run that is started by hand would stand for the last interval that is over.
+    With `by_clock`, a run that is started by hand would stand for the last past interval.
     """
     return CronTriggerTimetable(cron, timezone="UTC", run_immediately=LATENESS) if cron else None
 
 
 def chained(documents: ProjectDocuments, source: Asset | None) -> BaseTimetable | None:
-    """The schedule of a DAG of the chain: once for every range of days that `source` is renewed for; the first DAG,
+    """The schedule of a DAG of the chain: once for every range of days for which `source` is updated; the first DAG,
     which has no source, has the project's own schedule."""
     return PartitionedAssetTimetable(assets=source) if source else by_clock(documents.project.schedule)
 
 
 def stage_asset(project: str, what: str) -> Asset:
-    """What a DAG of the chain leaves for the next: `tables`, `features` or `predictions` of a project."""
+    """The asset that a DAG of the chain updates for the next: `tables`, `features` or `predictions` of a project."""
     return Asset(f"{project}.{what}", uri=f"giornata://{project}/{what}")
 
 
 def spark_job(job: str, arguments: list[str], *, limit: timedelta, **options: Any) -> SparkJob:
     """A task that runs `jobs/<job>.py`, named after it; killed after `limit`. `arguments` are templates.
 
-    The job finds the documents as they were when its run was asked for.
+    The job reads the documents as they were when its run was requested.
     """
     return SparkJob(
         task_id=job,
@@ -165,7 +165,7 @@ def days_job(
     more: tuple[str, ...] = (),
     **options: Any,
 ) -> SparkJob:
-    """A task that runs a job over the days of its run and, when done, renews `asset` for these days."""
+    """A task that runs a job over the days of its run and, when done, updates `asset` for these days."""
     arguments = [
         "--project",
         documents.name,
@@ -181,8 +181,8 @@ def days_job(
 
 
 def unless_covered(source: Asset | None) -> dict[str, Any]:
-    """Options of the first task of a DAG that runs after `source`: it skips the run when `source` has since been
-    renewed for all its days, so that of several ranges that wait the newest that covers the others does their work.
+    """Options of the first task of a DAG that runs after `source`: it skips the run if `source` has since been updated
+    for all its days, so that of several waiting ranges, the newest one that covers the others does their work.
 
     A run that is started by hand, or whose task is cleared, is never skipped.
     """
@@ -203,7 +203,7 @@ def unless_covered(source: Asset | None) -> dict[str, Any]:
 
 
 def _last(handed: Sequence[str], key: str) -> int:
-    """The place of the newest `key`, or the last place where it is not known: nothing is newer than it then."""
+    """The position of the newest `key`, or the last position if it is unknown, so that nothing counts as newer."""
     return max((place for place, each in enumerate(handed) if each == key), default=len(handed) - 1)
 
 

@@ -1,4 +1,4 @@
-"""The operator of a Spark job: spark-submit, tried again only after a failure that may pass."""
+"""The operator of a Spark job: spark-submit, retried only after a failure that may pass."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from giornata.errors import FINAL_EXIT
 
 
 class SparkJob(SparkSubmitOperator):
-    """Runs a job. What is wrong with documents, data or the request stays wrong: no second try follows."""
+    """Runs a job. Errors in documents, data or the request are not retried."""
 
     def execute(self, context: Any) -> None:
-        """Submit the job and wait. Raises AirflowFailException where the job says that a retry is of no use."""
+        """Submit the job and wait. Raises AirflowFailException if the job says that a retry would not help."""
         try:
             super().execute(context)
         except AirflowException as failure:

@@ -1,4 +1,4 @@
-"""The DAG `<project>.<model>.train`: trains a version of a model and, if wanted and allowed, deploys it."""
+"""The DAG `<project>.<model>.train`: trains a version of a model and, if the document says so, deploys it."""
 
 import logging
 import uuid
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class Run(Protocol):
-    """What is read from Airflow's DAG run."""
+    """The fields of Airflow's DAG run that are used here."""
 
     dag_id: str
     run_id: str
@@ -53,9 +53,9 @@ def version(dag_run: Run) -> str:
 
 
 def as_of(params: Mapping[str, object], dag_run: Run) -> str:
-    """The day that training looks back from: of the form, else the UTC day that the run stands for.
+    """The day from which training counts back: from the form, else the UTC day of the run's time.
 
-    A run that states what the form does not have fails at once, without retries.
+    A run with a field that the form does not have fails at once, without retries.
     """
     if unknown := sorted(set(params) - set(FIELDS)):
         hints = ", ".join(f"{name!r} ({did_you_mean(name, FIELDS)})" for name in unknown)
@@ -65,7 +65,7 @@ def as_of(params: Mapping[str, object], dag_run: Run) -> str:
 
 
 def warnings(dag_run: Run) -> list[str]:
-    """What the version that a run has trained warns of; where its record cannot be read, that."""
+    """The warnings of the version that a run has trained, or that its record cannot be read."""
     from giornata.stores.cassandra import session  # here, because a DAG is parsed again and again
     from giornata.stores.repository import Repository
 
@@ -77,10 +77,10 @@ def warnings(dag_run: Run) -> list[str]:
 
 
 def train_dag(documents: ProjectDocuments, model: str) -> None:
-    """Make the DAG of one model. A new version renews the model's asset, but nothing is scored again.
+    """Create the DAG of one model. A new version updates the model's asset, but nothing is scored again.
 
-    A run by the model's schedule is that of an untouched form. The first is at the next moment of the schedule: a
-    version as of an older one could take the place of a newer one.
+    A scheduled run does what the form does when nothing in it is changed. The first one is at the next time of the
+    schedule: a version as of an older time could take the place of a newer one.
     """
     spec = documents.models[model]
     name = str(Name(documents.name, model))
@@ -153,7 +153,7 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
 
 
 def _none(title: str, why: str) -> Param:
-    """A field that the form does not show, and that a request for a run cannot state."""
+    """A field that the form does not show, and that a request for a run must not set."""
     return Param(None, title=title, description=why, const=None)
 
 

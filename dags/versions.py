@@ -1,4 +1,4 @@
-"""Versions of all projects' documents together: which copy of each project a version is."""
+"""Versions of all projects' documents together, each a copy of every project."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def keep_version(store: Path, folders: Iterable[Path]) -> str:
-    """The version that the projects in `folders` are now; a copy of each is kept in `store`.
+    """The version of the projects in `folders` as they are now; a copy of each is kept in `store`.
 
     A project that cannot be read is left out, with an error in the log.
     """
@@ -41,7 +41,7 @@ def keep_version(store: Path, folders: Iterable[Path]) -> str:
 
 
 def folders_of(store: Path, version: str) -> list[Path] | None:
-    """The copies that a version is; None when they are not kept any more."""
+    """The copies that make up a version; None if they are not kept any more."""
     try:
         digests: dict[str, str] = json.loads(_file(store, version).read_text())
     except FileNotFoundError:

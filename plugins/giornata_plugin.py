@@ -1,4 +1,4 @@
-"""Mounts the console of models in Airflow's web server, behind Airflow's own login, and checks days before runs."""
+"""Mounts the console in Airflow's web server, behind Airflow's own login, and checks the days of new runs."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -20,19 +20,19 @@ PREFIX = "/giornata"
 def current_user(
     user: GetUserDep, _: Annotated[None, Depends(requires_access_view(AccessView.WEBSITE))]
 ) -> str:
-    """The name of who is signed in to Airflow and may see its pages."""
+    """The name of the user who is signed in to Airflow and may see its pages."""
     return user.get_name()
 
 
 def require_editor(user: GetUserDep) -> str:
-    """The name of who may trigger DAG runs: what trains a model may also put one live."""
+    """The name of a user who may trigger DAG runs: whoever may train a model may also deploy one."""
     if not get_auth_manager().is_authorized_dag(method="POST", access_entity=DagAccessEntity.RUN, user=user):
         raise HTTPException(403, "To deploy you need a role that may trigger DAG runs in Airflow.")
     return user.get_name()
 
 
 async def to_login(request: Request, _: Exception) -> Response:
-    """Send a browser to Airflow's login and back; a program gets its 401."""
+    """Send a browser to Airflow's login and back; a program gets 401."""
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse(f"/auth/login?next={quote(str(request.url), safe='')}")
     return JSONResponse({"detail": "Not authenticated"}, 401)
@@ -44,7 +44,7 @@ app.add_exception_handler(401, to_login)
 
 
 class GiornataPlugin(AirflowPlugin):
-    """The console as pages of Airflow: an entry in its navigation, the pages in its frame."""
+    """The console as part of Airflow: an entry in its navigation, the pages in its frame."""
 
     name = "giornata"
     fastapi_apps = [{"app": app, "url_prefix": PREFIX, "name": "Giornata"}]  # noqa: RUF012 (Airflow's convention)

@@ -42,7 +42,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show how each service is; the exit status is 1 unless all of them answer."""
+    """Show the state of each service; the exit status is 1 unless all of them answer."""
     table = Table("service", "state", "answers", "address", "memory", box=None)
     statuses = _stack().status()
     for line in statuses:
@@ -97,7 +97,7 @@ def _print_line(line: str) -> None:
 
 
 def main() -> int:
-    """Run the command line; an error of ours ends with its message and exit status 1."""
+    """Run the command line; an expected error ends with its message and exit status 1."""
     os.umask(0o077)  # logs, mails and data are their user's alone
     try:
         app()

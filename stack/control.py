@@ -28,7 +28,7 @@ _SECONDS_FOR_LEFTOVERS = 10
 
 @dataclass(frozen=True)
 class Status:
-    """How one service is. `answer` says why it does not answer, empty if it does; `memory` is in bytes."""
+    """The state of one service. `answer` says why it does not answer, empty if it does; `memory` is in bytes."""
 
     service: str
     state: str
@@ -49,8 +49,7 @@ class NeedFailedError(StackError):
 class Stack:
     """The local stack of one installation.
 
-    `tell` gets each line of progress; `known` are the services there are, by default those of
-    `stack.services`.
+    `tell` gets each line of progress; `known` are the services, by default those of `stack.services`.
     """
 
     def __init__(
@@ -66,12 +65,11 @@ class Stack:
         self._began = time.monotonic()
 
     def up(self, names: Iterable[str] | None = None) -> None:
-        """Start the named services (default: all that are not optional) and what they need.
+        """Start the named services (default: all that are not optional) and those they need.
 
-        Returns when every one of them answers. Those that run are left alone; where the supervisor was itself killed,
-        what it left behind is ended first. Raises `StackError` when the machine
-        lacks something, a port is taken, or a service does not become ready; the message of the last shows the end of
-        its log.
+        Returns when every one of them answers. Running services are left alone; if the supervisor itself was killed,
+        leftover processes are ended first. Raises `StackError` if the machine lacks something, a port is taken, or a
+        service does not become ready; then the message shows the end of its log.
         """
         self._began = time.monotonic()
         usual = (name for name, service in self.services.items() if not service.optional)
@@ -117,7 +115,7 @@ class Stack:
         self._tell(f"{name}: stopped")
 
     def status(self) -> list[Status]:
-        """How each service is, found out by talking to it; an optional one only where it was started."""
+        """The state of each service, found by talking to it; optional services only if they were started."""
         states = self.supervisor.states()
         if states:
             self.supervisor.note()
@@ -130,7 +128,7 @@ class Stack:
             return list(threads.map(lambda service: self._status(service, states), shown))
 
     def log_file(self, name: str) -> Path:
-        """Where a service's log is."""
+        """The log file of a service."""
         return self.installation.logs / f"{name}.log"
 
     def _status(self, service: Service, states: dict[str, State]) -> Status:
@@ -232,7 +230,7 @@ class Stack:
             running.difference_update(last)
 
     def _end_leftovers(self) -> None:
-        """End what a service left behind, or a supervisor that was itself killed."""
+        """End leftover processes of a service, or of a supervisor that was itself killed."""
         leftovers = self.supervisor.processes()
         for process in leftovers:
             self._tell(f"ending process {process.pid}, left over from the stack")

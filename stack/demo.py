@@ -1,7 +1,7 @@
 """The whole loop on real flights, run through Airflow: `make demo`.
 
-Ten months of history are loaded and both models trained and deployed. Then a week arrives: it is scored in batch
-and online, meets its labels, and a day that goes badly sends a mail. Running it again finds the finished runs.
+Ten months of history are loaded and two models trained and deployed. Then five days arrive: they are scored in batch
+and online, get their labels, and a bad day sends a mail. Running it again finds the finished runs.
 """
 
 import sys
@@ -37,9 +37,9 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """Which days the demo plays: history in [start, today), training as of `as_of`; then [today, until) arrives.
+    """The days of the demo: history in [start, today), training as of `as_of`; then [today, until) arrives.
 
-    `training` goes into the trigger forms of the training DAGs, `online` is the number of flights asked online.
+    `training` goes into the trigger forms of the training DAGs, `online` is the number of online requests.
     """
 
     start: str = "2013-01-01"
@@ -50,19 +50,19 @@ class Plan:
     online: int = 1000
 
     def run_id(self, what: str) -> str:
-        """What a run of this plan is called in Airflow."""
+        """The name of a run of this plan in Airflow."""
         return f"demo_{self.start}_{self.as_of}_{self.today}_{self.until}_{what}"
 
 
 class Stages:
-    """Shows on the terminal which stage runs and how far it is, and keeps how long each took."""
+    """Shows on the terminal which stage runs and its progress, and records how long each took."""
 
     def __init__(self, console: Console):
         self.console = console
         self.seconds: list[tuple[str, float]] = []
 
     def run(self, title: str, work: Callable[[Progress], Any]) -> Any:
-        """Do `work`, which is given a function to report progress with; returns its result."""
+        """Do `work`, which gets a function to report progress; returns its result."""
         started = time.monotonic()
         shown = None
         self.console.print(f"\n[bold]{title}[/bold]", highlight=False)
@@ -86,7 +86,7 @@ class Stages:
 
 
 def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) -> None:
-    """Run the loop. Raises GiornataError with the last lines of the task when a run fails."""
+    """Run the loop. Raises GiornataError with the last lines of the task if a run fails."""
     ids = [f"{PROJECT}.{part}" for part in ("ingest", "features", "score", "monitor")]
     ids += [f"{PROJECT}.{model}.train" for model in MODELS]
     stages.run("Airflow reads the project's documents", lambda progress: airflow.wait_for_dags(ids))
@@ -115,7 +115,7 @@ def play(settings: Settings, plan: Plan, airflow: AirflowApi, stages: Stages) ->
 
 
 def load(airflow: AirflowApi, stages: Stages, run_id: str, first: str, last: str, days: str) -> Run:
-    """Load the tables of the days [first, last) and let the features follow; gives the run of these."""
+    """Load the tables of the days [first, last); the features follow. Returns the runs of both."""
     run = airflow.start(f"{PROJECT}.ingest", run_id, {"from": first, "to": last})
     stages.run(f"Tables of {days}", lambda progress: airflow.wait(run, progress, 900))
     return follow_part(
@@ -124,13 +124,13 @@ def load(airflow: AirflowApi, stages: Stages, run_id: str, first: str, last: str
 
 
 def follow(airflow: AirflowApi, stages: Stages, features: Run, key: str, days: str) -> None:
-    """Wait for scores and monitoring, which the features of days have set off one after the other."""
+    """Wait for scoring and monitoring, which the features of days have started one after the other."""
     scores = follow_part(airflow, stages, features, "score", key, f"Deployed models score, {days}")
     follow_part(airflow, stages, scores, "monitor", key, f"Labels meet predictions, {days}")
 
 
 def follow_part(airflow: AirflowApi, stages: Stages, source: Run, part: str, key: str, title: str) -> Run:
-    """Follow the run of a part of the chain that the run before, `source`, has set off; returns it."""
+    """Follow the run of a stage of the chain that the run before, `source`, has started; returns it."""
     run = airflow.started_by(source, f"{PROJECT}.{part}", key)
     airflow.repair(run)
     stages.run(title, lambda progress: airflow.wait(run, progress, 900))
@@ -138,7 +138,7 @@ def follow_part(airflow: AirflowApi, stages: Stages, source: Run, part: str, key
 
 
 def are_answered(settings: Settings, plan: Plan) -> bool:
-    """Whether Hive has online predictions of each model for as many flights as ask."""
+    """Whether Hive has online predictions of each model for as many flights as were requested."""
     present = {row["tableName"] for row in hive.query(settings, f"SHOW TABLES IN {PROJECT}")}
     tables = [predictions_table(Name(PROJECT, model)) for model in MODELS]
     if not present.issuperset(table.partition(".")[2] for table in tables):
@@ -153,7 +153,7 @@ def are_answered(settings: Settings, plan: Plan) -> bool:
 
 
 def ask(settings: Settings, plan: Plan, progress: Progress) -> None:
-    """Send flights of the days that arrived to the prediction server, each asked at its own moment."""
+    """Send flights of the arrived days to the prediction server, each about its own moment."""
     wait_for_server(settings)
     flights = hive.query(
         settings,
@@ -169,7 +169,7 @@ def ask(settings: Settings, plan: Plan, progress: Progress) -> None:
 
 
 def _request_row(flight: Mapping[str, object]) -> dict[str, object]:
-    """A flight as a caller of the server writes it in JSON; the partition column is Hive's own."""
+    """A flight as JSON for the server, without Hive's partition column."""
     return {
         name: value.isoformat() if isinstance(value, datetime) else value
         for name, value in flight.items()
@@ -200,8 +200,8 @@ def wait_for_server(settings: Settings, timeout: float = 30) -> None:
 
 
 def show(settings: Settings, plan: Plan, console: Console, mails: Path) -> None:
-    """Print what came of it: the catalogue of features, accuracy on the test period, predictions, an online answer,
-    monitored accuracy, consistency of features and the alert mails."""
+    """Print the results: the catalogue of features, accuracy on the test period, predictions, an online prediction,
+    live accuracy, consistency of features and the alert mails."""
     with cassandra.session(settings) as session:
         deployments, repository = Deployments(session), Repository(session)
         versions = []
@@ -227,7 +227,7 @@ def show(settings: Settings, plan: Plan, console: Console, mails: Path) -> None:
 
 
 def main() -> int:
-    """Play the demo on the stack that runs and show its results; an error of ours ends it with its message."""
+    """Play the demo on the running stack and show its results; an expected error ends it with its message."""
     console = Console()
     try:
         settings, here = load_settings(), installation()

@@ -1,4 +1,4 @@
-"""Where one local stack lies: its state folder, its ports, and the environment of its servers."""
+"""One local stack: its state folder, its ports, and the environment of its servers."""
 
 import json
 import os
@@ -92,7 +92,7 @@ class Installation:
 
     @property
     def supervisor_socket(self) -> Path:
-        """Where the supervisor answers."""
+        """The supervisor's socket."""
         return self.home / "supervisor.sock"
 
     @property
@@ -148,7 +148,7 @@ class Installation:
         }
 
     def airflow_login(self) -> dict[str, str]:
-        """Whom the commands that start runs log in as, by variable name; no server needs it."""
+        """The login of commands that start runs, by variable name; no server needs it."""
         user = next(iter(AIRFLOW_PASSWORDS))
         return {"GIORNATA_AIRFLOW_USER": user, "GIORNATA_AIRFLOW_PASSWORD": AIRFLOW_PASSWORDS[user]}
 
@@ -218,7 +218,7 @@ class Installation:
 
 
 def slots_of_this_machine() -> int:
-    """How many Spark jobs this machine has room for at once: one a core, as far as its memory goes."""
+    """The number of Spark jobs that this machine has room for at once: one per core, as far as its memory goes."""
     for_jobs = psutil.virtual_memory().total / 2**30 - _GIGABYTES_OF_SERVERS
     return max(1, min(os.cpu_count() or 1, int(for_jobs / _GIGABYTES_OF_A_JOB)))
 
@@ -232,8 +232,8 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
     """The installation that the environment describes.
 
     GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_SPARK_MASTER, GIORNATA_SPARK_SLOTS,
-    GIORNATA_MAIL_FROM and what `giornata.settings` has of the cluster and of the prediction log may be set; raises
-    `StackError` for a wrong ports file or number of slots.
+    GIORNATA_MAIL_FROM and the variables of `giornata.settings` about the cluster and the prediction log may be set.
+    Raises `StackError` for a wrong ports file or number of slots.
     """
     return Installation(
         default_home(environ),

@@ -1,5 +1,5 @@
-"""The processes of a stack, noted with the moment at which each began: some change their titles, and so lose the
-environment by which they are known otherwise."""
+"""Records the processes of a stack with their start times: some change their titles, and so lose the environment by
+which they are recognised otherwise."""
 
 import json
 import os
@@ -14,14 +14,14 @@ _SECONDS_OF_DOUBT = 5.0  # by which a system's clock may be set while a process 
 
 
 class Notes:
-    """The notes of one stack, in a file of its state folder."""
+    """The recorded processes of one stack, in a file of its state folder."""
 
     def __init__(self, home: Path):
         self._home = home
         self._file = home / "processes.json"
 
     def add(self, processes: Iterable[psutil.Process]) -> None:
-        """Note processes beside those that are noted and still run."""
+        """Record processes in addition to the recorded ones that still run."""
         noted = {pid: began for pid, began in self.read().items() if _is_it(pid, began)}
         for process in processes:
             try:
@@ -33,7 +33,7 @@ class Notes:
         written.replace(self._file)
 
     def read(self) -> dict[int, float]:
-        """When each noted process began, by its id; Unix time."""
+        """The start time of each recorded process, by its id; Unix time."""
         try:
             content = json.loads(self._file.read_text(encoding="utf-8"))
             return {int(pid): float(began) for pid, began in content.items()}
@@ -41,11 +41,11 @@ class Notes:
             return {}
 
     def forget(self) -> None:
-        """Note nothing any more."""
+        """Clear the record."""
         self._file.unlink(missing_ok=True)
 
     def know(self, process: psutil.Process, noted: dict[int, float]) -> bool:
-        """Whether a process is one of those noted, or of the group that one of them leads, as its forks are."""
+        """Whether a process is recorded, or in the process group of a recorded one, as its forks are."""
         if process.pid in noted:
             return abs(process.create_time() - noted[process.pid]) < _SECONDS_OF_DOUBT
         leader = os.getpgid(process.pid)

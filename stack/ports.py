@@ -1,4 +1,4 @@
-"""The ports of the local stack: read from a file, chosen freely, and who has one that is taken."""
+"""The ports of the local stack: read from a file or chosen freely, and the process that has a taken one."""
 
 import random
 import socket
@@ -43,7 +43,7 @@ def variable(name: str) -> str:
 
 
 def load_ports(file: Path = DEFAULT_FILE) -> Ports:
-    """Read a ports file (`CASSANDRA_PORT=18042`, a line each); `StackError` names what is wrong in it."""
+    """Read a ports file (`CASSANDRA_PORT=18042`, a line each). Raises `StackError` that names what is wrong in it."""
     if not file.is_file():
         raise StackError(f"ports file {file} does not exist: copy {DEFAULT_FILE} and change it")
     given = dict(_lines(file))
@@ -93,7 +93,7 @@ def is_taken(port: int) -> bool:
 
 
 def check_free(ports: Ports, wanted: Mapping[str, str]) -> None:
-    """Raise `StackError` if a wanted port is taken, naming each with who wants it and who has it.
+    """Raise `StackError` if a wanted port is taken, naming the service that wants it and the process that has it.
 
     `wanted` maps a port's name to the service that wants it.
     """

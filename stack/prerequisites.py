@@ -1,7 +1,7 @@
-"""What the machine must bring: Java 17 and, until Cassandra's jars are fetched, Maven.
+"""Checks what the machine must provide: Java 17 and, until Cassandra's jars are fetched, Maven.
 
-Uses the standard library alone, because `make install` asks before anything is installed:
-`python3.11 -m stack.prerequisites`.
+Uses only the standard library, because `make install` runs it before anything is installed: `python3.11 -m
+stack.prerequisites`.
 """
 
 import os
@@ -16,7 +16,7 @@ JAVA_VERSION = 17
 
 
 def problems(cassandra_jars: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Say what is missing, each with what to do; an empty list when all is there."""
+    """What is missing, each with what to do; an empty list if nothing is."""
     found = [_java_problem(environ)]
     if not any(cassandra_jars.glob("cassandra-all-*.jar")):
         found.append(_jars_problem(cassandra_jars, environ))
@@ -32,7 +32,7 @@ def java_command(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def maven_problem(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Say that Maven is missing, or None."""
+    """A message if Maven is missing, else None."""
     if shutil.which("mvn", path=environ.get("PATH", "")):
         return None
     return (

@@ -1,7 +1,7 @@
-"""Whether a server answers, found out by talking to it as its users do.
+"""Checks whether a server answers, by talking to it as its users do.
 
-Each check returns when the server answers and raises `NotReadyError` with the reason when it does not. One
-check takes a few seconds at most. `python -m stack.readiness CHECK HOST PORT` makes one check.
+Each check returns if the server answers and raises `NotReadyError` with the reason if it does not. A check takes a few
+seconds at most. `python -m stack.readiness CHECK HOST PORT` makes one check.
 """
 
 import smtplib
@@ -137,7 +137,7 @@ def _airflow_component(host: str, port: int, component: str) -> None:
 
 
 def _check_listening(host: str, port: int) -> None:
-    """Spares the drivers, which log a warning and take a while, the attempt that must fail."""
+    """Avoids an attempt of a driver that would fail, log a warning and take a while."""
     try:
         socket.create_connection((host, port), timeout=SECONDS).close()
     except OSError as problem:
@@ -173,7 +173,7 @@ CHECKS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Make the check that the arguments name; the exit status is 1 when the server is not ready."""
+    """Make the check that the arguments name; the exit status is 1 if the server is not ready."""
     name, host, port = arguments
     try:
         CHECKS[name](host, int(port))

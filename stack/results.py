@@ -1,4 +1,4 @@
-"""What the demo has brought about, each with the command or address that shows it again."""
+"""The results of the demo, each with the command or address that shows it again."""
 
 import json
 import shlex
@@ -27,7 +27,7 @@ from giornata.stores.statistics import Statistics
 
 
 def show_predictions(console: Console, settings: Settings, project: str, model: str) -> None:
-    """A few rows of the prediction table, each flight as batch and server answered it."""
+    """A few rows of the prediction table, each flight as predicted in batch and online."""
     table = f"{project}.{model}_predictions"
     sql = f"""SELECT flight_id, mode, round(prediction, 1) AS minutes, part
 FROM {table}
@@ -56,7 +56,7 @@ def show_accuracy(console: Console, version: ModelVersion) -> None:
 def show_online(
     console: Console, settings: Settings, version: ModelVersion, tag: str, row: Mapping[str, Any]
 ) -> None:
-    """One online prediction, as curl asks for it."""
+    """One online prediction, requested with curl."""
     signature = version.signature
     names = [*signature.key, signature.event_time, *signature.inputs]
     body = {"rows": [{name: row[name] for name in dict.fromkeys(names)}]}
@@ -87,7 +87,7 @@ ORDER BY model, metric, day, mode"""
 
 
 def show_catalogue(console: Console, session: Session, documents: ProjectDocuments) -> None:
-    """The catalogue's groups: by which entity, up to which day, of how many rows that day, and who uses them."""
+    """The catalogue's groups: entity, newest day, its number of rows, and the models that use them."""
     statistics = Statistics(session)
     newest = {group: statistics.newest(documents.name, group) for group in documents.groups}
     live = live_versions(session, [documents.name])
@@ -144,7 +144,7 @@ def show_mails(console: Console, folder: Path) -> None:
 
 
 def read_mail(file: Path) -> EmailMessage:
-    """A mail that the mail sink stored."""
+    """A mail stored by the mail sink."""
     return BytesParser(policy=policy.default).parsebytes(file.read_bytes())
 
 

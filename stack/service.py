@@ -1,4 +1,4 @@
-"""One server of the local stack: how it is started, on which ports, after which others, and how it is asked."""
+"""One server of the local stack: its start command, its ports, the services it needs, and its readiness check."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ SPARK_CLASS_PATH = f"{next(SPARK_JARS.glob('slf4j-api-*.jar'))}:{SPARK_JARS}/*"
 
 @dataclass(frozen=True)
 class Service:
-    """One server. `ports` names those it opens; it is asked at `asked_at`, else at the first of them.
+    """One server. `ports` names those it opens; it is checked at `asked_at`, else at the first of them.
 
-    `needs` names the services that must answer before it starts; `timeout` is in seconds. `prepare` makes ready
-    what others need of it, once it answers and before they start. One that is `optional` starts only by its name.
+    `needs` names the services that must answer before it starts; `timeout` is in seconds. `prepare` runs once it
+    answers and before the services that need it start. An `optional` one starts only by its name.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Service:
     optional: bool = False
 
     def port_name(self) -> str:
-        """Name of the port at which the service is asked."""
+        """Name of the port at which the service is checked."""
         return self.asked_at or self.ports[0]
 
     def address(self, installation: Installation) -> tuple[str, int]:
-        """Host and port at which the service is asked."""
+        """Host and port at which the service is checked."""
         return LOOPBACK, getattr(installation.ports, self.port_name())
 
     def check(self, installation: Installation) -> None:
@@ -55,5 +55,5 @@ def java() -> str:
 
 
 def flags(option: str, packages: Iterable[str]) -> list[str]:
-    """`option package=ALL-UNNAMED` for each package of Java that is to be opened."""
+    """`option package=ALL-UNNAMED` for each package of Java to open."""
     return [part for package in packages for part in (option, f"{package}=ALL-UNNAMED")]

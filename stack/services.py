@@ -1,4 +1,4 @@
-"""The servers of the local stack: how each is started, on which ports, and after which others."""
+"""The servers of the local stack: start commands, ports, and the services that each needs."""
 
 import shlex
 import sys

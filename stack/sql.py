@@ -1,4 +1,4 @@
-"""SQL on the local stack: a file's statements with their rows as tables, or beeline's prompt without Java's traces."""
+"""SQL on the local stack: runs a file's statements and prints tables, or opens beeline's prompt without Java traces."""
 
 import getpass
 import re
@@ -28,10 +28,10 @@ WIDTH = 160
 
 
 def run_file(settings: Settings, file: Path, project: str | None, model: str | None) -> None:
-    """Run the statements of a file one after the other and print what each answers, at most MOST_ROWS rows.
+    """Run the statements of a file one after the other and print their results, at most MOST_ROWS rows each.
 
-    `project` and `model` stand for those of the example that the ready queries name. Raises StackError for a file
-    that cannot be read, InvalidNameError, and StoreError with what the server says of a statement.
+    `project` and `model` replace those of the example in the ready queries. Raises StackError for a file that cannot be
+    read, InvalidNameError, and StoreError with the server's message about a statement.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -43,8 +43,8 @@ def run_file(settings: Settings, file: Path, project: str | None, model: str | N
 
 
 def asked_of(text: str, project: str | None, model: str | None) -> str:
-    """A ready query, asked of another project and model than the example's. Raises InvalidNameError, and StackError
-    where it does not name these."""
+    """A ready query for another project and model than the example's. Raises InvalidNameError, and StackError if it
+    does not name these."""
     if model:
         text = _asked_of(text, rf"\b{EXAMPLE_MODEL}(?=_|\b)", "MODEL", check_name(model), EXAMPLE_MODEL)
     if project:
@@ -103,7 +103,7 @@ def prompt(here: Installation, address: str) -> int:
 
 
 def without_traces(lines: Iterator[str] | Sequence[str]) -> Iterator[str]:
-    """The lines of beeline's errors without the plans, causes and steps of Java that follow what is wrong."""
+    """The lines of beeline's errors without the plans, causes and stack frames of Java that follow the message."""
     told = True
     for line in lines:
         line = line.rstrip("\n")

@@ -1,4 +1,4 @@
-"""Speaks with the supervisor of one stack: starts it, starts and stops its programs, tells their states."""
+"""Talks to the supervisor of one stack: starts it, starts and stops its programs, reads their states."""
 
 import http.client
 import os
@@ -35,7 +35,7 @@ class SupervisorRefusedError(StackError):
 
 @dataclass(frozen=True)
 class State:
-    """What the supervisor says of a program. `started` is Unix time, 0 if it never ran."""
+    """The supervisor's state of a program. `started` is Unix time, 0 if it never ran."""
 
     name: str
     state: str
@@ -45,7 +45,7 @@ class State:
 
 
 class Supervisor:
-    """The supervisor of one installation, which may be running or not."""
+    """The supervisor of one installation, running or not."""
 
     def __init__(self, installation: Installation):
         self.installation = installation
@@ -120,7 +120,7 @@ class Supervisor:
             ) from problem
 
     def note(self) -> None:
-        """Note the supervisor's processes, to know them when it is gone."""
+        """Record the supervisor's processes, to recognise them when it is gone."""
         try:
             supervisor = psutil.Process(self._call("getPID"))
             self._notes.add([supervisor, *supervisor.children(recursive=True)])
@@ -128,11 +128,11 @@ class Supervisor:
             return  # it has just ended
 
     def forget(self) -> None:
-        """Forget what was noted: no process is left."""
+        """Clear the record: no process is left."""
         self._notes.forget()
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that descends from this installation's supervisor, whether or not that still runs."""
+        """Every process that descends from this installation's supervisor, even if that no longer runs."""
         noted = self._notes.read()
         return [process for process in psutil.process_iter() if self._is_ours(process, noted)]
 

@@ -1,4 +1,4 @@
-"""Functions of this project's own, for expressions: udfs.rush(…)."""
+"""This project's functions for expressions: udfs.rush(…)."""
 
 import polars as pl
 
@@ -12,6 +12,6 @@ def rush(minute: int) -> float:
 
 
 def rush_columns(minute: pl.Expr) -> pl.Expr:
-    """The same for columns."""
+    """The same for whole columns."""
     nearness = 1.0 - (minute.cast(pl.Float64) - EVENING).abs() * SLOPE
     return pl.when(nearness > 0.0).then(nearness).otherwise(0.0)

@@ -1,4 +1,4 @@
-"""A model type of this project's own: what is usual for flights like this one."""
+"""A model type of this project: the usual value for similar flights."""
 
 import json
 import statistics
@@ -11,8 +11,8 @@ LEAST = 30
 class MedianOfSimilar:
     """The median label of the training rows with the same features.
 
-    Where these are fewer than the parameter `min_rows`, features are left out from the last one on until they are
-    enough: the most telling feature stands first. Features are codes or other whole numbers.
+    If there are fewer than the parameter `min_rows`, features are ignored from the last one on until there are enough:
+    the most informative feature stands first. Features are codes or other whole numbers.
     """
 
     def fit(self, examples, setting):
