@@ -9,7 +9,10 @@ from pydantic import ValidationError
 from giornata.errors import BundleError
 from giornata.schema import Document
 
-__all__ = ["check_names", "read_document", "write_json"]
+__all__ = ["MALFORMED", "check_names", "read_document", "write_json"]
+
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What reading a value out of JSON raises that is of another shape than it should be."""
 
 _Content = TypeVar("_Content", bound=Document)
 

@@ -26,6 +26,7 @@ from giornata.models.base import (
 )
 from giornata.models.custom.code import CustomCode
 from giornata.models.custom.loading import load_class, told_as
+from giornata.models.files import MALFORMED
 
 __all__ = ["Custom", "CustomModel", "Setting", "fit"]
 
@@ -130,14 +131,7 @@ class Custom(FittedModel):
                 )
             shares = {int(column): float(share) for column, share in facts["importance"].items()}
             task, features = str(facts["task"]), int(facts["features"])
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            OverflowError,
-            RecursionError,
-        ) as error:
+        except MALFORMED as error:
             raise BundleError(f"{_FACTS} holds no class of a project: {error}") from error
         own = {name: content for name, content in files.items() if name != _FACTS}
         return cls(code, task, features, own, shares, BundleError)

@@ -21,7 +21,7 @@ from giornata.models.base import FittedModel
 from giornata.models.classes import softmax
 from giornata.models.deep_net.inputs import NetInputs
 from giornata.models.deep_net.model_type import DeepNetType
-from giornata.models.files import check_names
+from giornata.models.files import MALFORMED, check_names
 
 __all__ = ["DeepNet", "Layer"]
 
@@ -138,15 +138,7 @@ class DeepNet(FittedModel):
         check_names(files, [_TENSORS, _FACTS], "a deep net is")
         try:
             return cls._read(load(files[_TENSORS]), json.loads(files[_FACTS]))
-        except (
-            SafetensorError,
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            OverflowError,
-            RecursionError,
-        ) as error:
+        except (SafetensorError, *MALFORMED) as error:
             raise BundleError(f"{_TENSORS} and {_FACTS} hold no deep net: {error}") from error
 
     def importance(self) -> dict[int, float]:

@@ -10,6 +10,7 @@ import pytest
 
 from giornata.documents import FeatureGroup, ModelSpec, compile_model, load, load_project, load_projects
 from giornata.errors import DocumentErrors, NotFoundError, Problem
+from giornata.models import MODEL_TYPES, types_for
 
 
 def at(problem: Problem) -> tuple[str, int, int]:
@@ -484,13 +485,12 @@ MISTAKES = {
     "type that the task does not fit": (
         "models/hours.yaml", "type: xgboost", "type: logistic",
         [("shop/models/hours.yaml", 3, "logistic", "type logistic cannot be used for task regression",
-          "use xgboost or linear or decision_tree or random_forest or deep_net or custom")],
+          f"use {' or '.join(types_for('regression'))}")],
     ),
     "unknown type": (
         "models/hours.yaml", "type: xgboost", "type: logistics",
         [("shop/models/hours.yaml", 3, "logistics",
-          "'logistics' is not one of xgboost, linear, logistic, decision_tree, random_forest, deep_net, k_means, "
-          "forecast, custom",
+          f"'logistics' is not one of {', '.join(MODEL_TYPES)}",
           "did you mean 'logistic'?")],
     ),
     "label that cannot be joined": (
