@@ -27,7 +27,7 @@ from giornata.errors import (
     StoreError,
 )
 from giornata.names import parse_model_name
-from giornata.records.model_version import Metrics, ModelVersion, Signature
+from giornata.records.model_version import Metrics, ModelSignature, ModelVersion
 from giornata.schema import Bounds
 from giornata.settings import Settings
 from giornata.stores.deployments import DEPLOYED, ROLLED_BACK, Deployment, Deployments
@@ -151,7 +151,7 @@ def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
         raise GateError(f"the gate of this model is not met: {'; '.join(missed)}")
 
 
-def check_signature(live: Signature, new: Signature, where: str) -> None:
+def check_signature(live: ModelSignature, new: ModelSignature, where: str) -> None:
     """Raise SignatureError if a caller of `live` could not call `new` without a change.
 
     `new` may need fewer columns, and may do without a value where `live` does not. It must not need more columns,

@@ -13,7 +13,7 @@ from giornata.records.model_version import ModelVersion
 from giornata.serving.moments import moments_of
 from giornata.stores.online_history import Covered
 
-__all__ = ["Example", "example"]
+__all__ = ["ExampleRequest", "example"]
 
 _WIDTH = 88
 
@@ -22,7 +22,7 @@ _MADE_UP: dict[str, object] = {"int": 1, "float": 1.0, "bool": True, "str": "exa
 
 
 @dataclass(frozen=True)
-class Example:
+class ExampleRequest:
     """A request to a version, under a tag or by its uuid: `address` is the server's, `path` the version's path
     there."""
 
@@ -55,7 +55,7 @@ with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10) as respo
 
 def example(
     bundle: Bundle, covered: Mapping[str, Covered], address: str, tag: str | None, now: datetime
-) -> Example:
+) -> ExampleRequest:
     """A request to the version of a bundle, under `tag` or by its uuid, to the server at `address`.
 
     The row is the one with the most values among those in the bundle. `covered` says which days of feature groups are
@@ -64,7 +64,7 @@ def example(
     """
     version = bundle.version
     row = _row(bundle, _moment(version, covered, now))
-    return Example(address, f"{version.model}/{tag or version.uuid}", {"row": row})
+    return ExampleRequest(address, f"{version.model}/{tag or version.uuid}", {"row": row})
 
 
 def _moment(version: ModelVersion, covered: Mapping[str, Covered], now: datetime) -> datetime:

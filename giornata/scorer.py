@@ -23,7 +23,7 @@ from giornata.errors import BundleError, DataError
 from giornata.models import model_type
 from giornata.names import store_column
 from giornata.partitions import PartIndex
-from giornata.records.model_version import ModelVersion, Signature
+from giornata.records.model_version import ModelSignature, ModelVersion
 from giornata.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Scorer:
         return self._bundle.version
 
     @property
-    def signature(self) -> Signature:
+    def signature(self) -> ModelSignature:
         """The inputs that a row must have."""
         return self.version.signature
 
@@ -205,7 +205,7 @@ class Scorer:
         return values
 
 
-def input_columns(signature: Signature) -> dict[str, str]:
+def input_columns(signature: ModelSignature) -> dict[str, str]:
     """Name and type of every column that a version with this signature reads, feature-store columns included."""
     columns: dict[str, str] = {name: column.type for name, column in signature.inputs.items()}
     for use, store in signature.store.items():
@@ -213,7 +213,7 @@ def input_columns(signature: Signature) -> dict[str, str]:
     return columns
 
 
-def inputs_of(signature: Signature) -> Inputs:
+def inputs_of(signature: ModelSignature) -> Inputs:
     """The inputs of a version with this signature, in the form in which the feature stores take them."""
     return Inputs(
         row={name: column.type for name, column in signature.inputs.items()},

@@ -18,7 +18,7 @@ from stack.ports import check_free
 from stack.readiness import NotReadyError
 from stack.service import Service
 from stack.services import services, with_needed
-from stack.supervision import ALIVE, State, Supervisor
+from stack.supervision import ALIVE, ProgramState, Supervisor
 
 LOG_LINES = 30
 _SECONDS_BETWEEN_CHECKS = 0.3
@@ -131,7 +131,7 @@ class Stack:
         """The log file of a service."""
         return self.installation.logs / f"{name}.log"
 
-    def _status(self, service: Service, states: dict[str, State]) -> Status:
+    def _status(self, service: Service, states: dict[str, ProgramState]) -> Status:
         host, port = service.address(self.installation)
         state = states.get(service.name)
         if state is None or state.state not in ALIVE:

@@ -34,7 +34,7 @@ class SupervisorRefusedError(StackError):
 
 
 @dataclass(frozen=True)
-class State:
+class ProgramState:
     """The supervisor's state of a program. `started` is Unix time, 0 if it never ran."""
 
     name: str
@@ -84,13 +84,13 @@ class Supervisor:
                 )
             time.sleep(0.05)
 
-    def states(self) -> dict[str, State]:
+    def states(self) -> dict[str, ProgramState]:
         """The state of every program by name; empty when the supervisor is not running."""
         if not self.is_running():
             return {}
         return {info["name"]: _state(info) for info in self._call("getAllProcessInfo")}
 
-    def state(self, name: str) -> State:
+    def state(self, name: str) -> ProgramState:
         """The state of one program."""
         return _state(self._call("getProcessInfo", name))
 
@@ -156,5 +156,5 @@ class Supervisor:
                 raise SupervisorRefusedError(method, arguments, fault) from fault
 
 
-def _state(info: dict[str, Any]) -> State:
-    return State(info["name"], info["statename"], info["pid"], info["start"], info["exitstatus"])
+def _state(info: dict[str, Any]) -> ProgramState:
+    return ProgramState(info["name"], info["statename"], info["pid"], info["start"], info["exitstatus"])

@@ -74,7 +74,7 @@ class GroupEntry:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceText:
     """The source of a group: its `kind` (SQL, Python or document) and the text of that file."""
 
     kind: str
@@ -151,7 +151,7 @@ def search(found: Iterable[GroupEntry], text: str) -> list[GroupEntry]:
     return results
 
 
-def source_of(documents: ProjectDocuments, group: str) -> Source:
+def source_of(documents: ProjectDocuments, group: str) -> SourceText:
     """The source of a group: the file next to its document or, if there is none, the document itself.
 
     Raises NotFoundError for a group that the project does not have.
@@ -161,6 +161,6 @@ def source_of(documents: ProjectDocuments, group: str) -> Source:
     for suffix, kind in ((".sql", "SQL"), (".py", "Python")):
         file = folder / f"{group_file(group)}{suffix}"
         if file.is_file():
-            return Source(kind, read_text(file, shown_path(file)).strip())
+            return SourceText(kind, read_text(file, shown_path(file)).strip())
     document = folder / f"{group_file(group)}.yaml"
-    return Source("document", read_text(document, shown_path(document)).strip())
+    return SourceText("document", read_text(document, shown_path(document)).strip())

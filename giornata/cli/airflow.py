@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True)
 LIMIT_HOURS = 24.0
 
 
-class Stage(enum.StrEnum):
+class ChainStage(enum.StrEnum):
     """The stages of a project's chain, in order."""
 
     ingest = "ingest"
@@ -34,7 +34,7 @@ class Stage(enum.StrEnum):
 
 @app.command(name="run")
 def run_stage(
-    stage: Annotated[Stage, typer.Argument(help="Which part of the chain.")],
+    stage: Annotated[ChainStage, typer.Argument(help="Which part of the chain.")],
     project: Annotated[str, typer.Argument(help="The project.")],
     first: Annotated[str, typer.Option("--from", metavar="DAY", help="First day, UTC, such as 2013-11-01.")],
     last: Annotated[str, typer.Option("--to", metavar="DAY", help="Day after the last.")],
@@ -57,7 +57,7 @@ def run_stage(
     conf: dict[str, object] = {"from": first, "to": last}
     days(first, last)
     if groups is not None:
-        if stage is not Stage.features:
+        if stage is not ChainStage.features:
             raise typer.BadParameter("only `giornata run features` has --groups")
         conf["groups"] = _known_groups(settings, project, groups)
     airflow = AirflowApi.of(settings)

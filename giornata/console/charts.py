@@ -47,7 +47,7 @@ class Threshold:
 
 
 @dataclass(frozen=True)
-class Day:
+class ChartDay:
     """The value of a day, with a band around it if there is one; None if there is no value."""
 
     at: date
@@ -100,7 +100,7 @@ def chart(metric: str, points: Iterable[Point], bounds: Sequence[tuple[float, st
     )
 
 
-def day_chart(title: str, days: Sequence[Day], ends: Sequence[float] = ()) -> Chart | None:
+def day_chart(title: str, days: Sequence[ChartDay], ends: Sequence[float] = ()) -> Chart | None:
     """The chart of one value per day with its band; a line breaks where days or values are missing.
 
     The vertical axis covers at least `ends`. None without values.
@@ -131,9 +131,9 @@ def day_chart(title: str, days: Sequence[Day], ends: Sequence[float] = ()) -> Ch
     )
 
 
-def _runs(days: Sequence[Day]) -> list[list[Day]]:
+def _runs(days: Sequence[ChartDay]) -> list[list[ChartDay]]:
     """Days in order, split where one or more are missing in between."""
-    runs: list[list[Day]] = []
+    runs: list[list[ChartDay]] = []
     for day in days:
         if runs and (day.at - runs[-1][-1].at).days == 1:
             runs[-1].append(day)

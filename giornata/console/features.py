@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from giornata.catalogue.entries import GroupEntry, entries, search, source_of
 from giornata.catalogue.live import live_versions
 from giornata.catalogue.validation import Judged, judged
-from giornata.console.charts import Chart, Day, day_chart
+from giornata.console.charts import Chart, ChartDay, day_chart
 from giornata.console.rendering import number, page, percent
 from giornata.console.sources import Sources, sources
 from giornata.documents import ProjectDocuments
@@ -103,7 +103,7 @@ def expectations_of(source: Sources, entry: GroupEntry) -> list[Judged]:
 
 def _rows_chart(statistics: list[FeatureStatistics]) -> Chart | None:
     rows: dict[date, int] = {found.day: found.rows for found in statistics}
-    days = [Day(day, count, text=f"{day}: {count} rows") for day, count in rows.items()]
+    days = [ChartDay(day, count, text=f"{day}: {count} rows") for day, count in rows.items()]
     return day_chart("rows", days, (0, 1))
 
 
@@ -116,10 +116,10 @@ def _charts(statistics: list[FeatureStatistics]) -> list[Chart]:
     return [chart for chart in charts if chart]
 
 
-def _missing(found: FeatureStatistics) -> Day:
+def _missing(found: FeatureStatistics) -> ChartDay:
     share = found.null_share
     said = "" if share is None else f"{found.day}: {percent(share)} of {found.rows} rows"
-    return Day(found.day, _percent(share), text=said)
+    return ChartDay(found.day, _percent(share), text=said)
 
 
 def _percent(share: float | None) -> float | None:
@@ -134,28 +134,28 @@ def _value_chart(statistics: list[FeatureStatistics]) -> Chart | None:
     return None
 
 
-def _mean(found: FeatureStatistics) -> Day:
+def _mean(found: FeatureStatistics) -> ChartDay:
     quantiles = " ".join(map(number, (found.q05, found.q25, found.q50, found.q75, found.q95)))
     said = (
         f"{found.day}: mean {number(found.mean)}, from {number(found.minimum)} to {number(found.maximum)}, "
         f"quantiles 5 25 50 75 95 %: {quantiles}"
     )
-    return Day(found.day, found.mean, found.q05, found.q95, said)
+    return ChartDay(found.day, found.mean, found.q05, found.q95, said)
 
 
-def _true(found: FeatureStatistics) -> Day:
+def _true(found: FeatureStatistics) -> ChartDay:
     share = found.true_share
-    return Day(
+    return ChartDay(
         found.day, _percent(share), text="" if share is None else f"{found.day}: {percent(share)} true"
     )
 
 
-def _distinct(found: FeatureStatistics) -> Day:
+def _distinct(found: FeatureStatistics) -> ChartDay:
     count = found.distinct
-    return Day(found.day, count, text=f"{found.day}: {count} values")
+    return ChartDay(found.day, count, text=f"{found.day}: {count} values")
 
 
-_VALUES: tuple[tuple[str, Callable[[FeatureStatistics], Day], tuple[float, ...]], ...] = (
+_VALUES: tuple[tuple[str, Callable[[FeatureStatistics], ChartDay], tuple[float, ...]], ...] = (
     ("mean", _mean, ()),
     ("true, %", _true, (0, 100)),
     ("different values", _distinct, (0, 1)),

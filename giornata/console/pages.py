@@ -19,7 +19,7 @@ from giornata.console.sources import Sources, sources
 from giornata.deployment import deploy
 from giornata.documents import ModelSpec, ProjectDocuments
 from giornata.errors import BundleError, GateError, InvalidNameError, NotFoundError, SignatureError
-from giornata.example import Example, example
+from giornata.example import ExampleRequest, example
 from giornata.names import check_name, dag_id
 from giornata.records.model_version import ModelVersion, VersionSummary
 from giornata.search.description import describe_search
@@ -187,7 +187,7 @@ def version_page(request: Request, source: From, uuid: str) -> Response:
     return page(request, "version.html", values)
 
 
-def _example(source: Sources, version: ModelVersion, live: list[Deployment]) -> Example | None:
+def _example(source: Sources, version: ModelVersion, live: list[Deployment]) -> ExampleRequest | None:
     """A request that the version answers; None if its bundle is too large to be read for a page, or damaged."""
     repository = source.stores.repository
     tag = next((entry.tag for entry in live if "online" in entry.modes), None)

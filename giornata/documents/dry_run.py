@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from giornata import names
 from giornata.documents.feature_group import Expectation
 from giornata.documents.project_documents import ProjectDocuments
-from giornata.documents.queries import Finding
+from giornata.documents.queries import QueryFinding
 from giornata.documents.text_files import problem_in, read_text, shown_path
 from giornata.documents.yaml_positions import Place, YamlFile
 from giornata.errors import DocumentErrors, Problem
@@ -44,7 +44,7 @@ _ENGINE = "great_expectations"
 class Trials(NamedTuple):
     """The findings by project, and in words what could not be checked."""
 
-    findings: dict[str, list[Finding]]
+    findings: dict[str, list[QueryFinding]]
     skipped: list[str]
 
 
@@ -60,7 +60,7 @@ class _Task:
 
 def try_out(projects: Sequence[ProjectDocuments], memory: Path | None) -> Trials:
     """Run all checks of these projects; results about expectations are remembered in the file `memory`, if given."""
-    findings: dict[str, list[Finding]] = {project.name: [] for project in projects}
+    findings: dict[str, list[QueryFinding]] = {project.name: [] for project in projects}
     if not JOB.is_file():
         return Trials(findings, [f"there is no {JOB}: this installation of Giornata lacks its jobs"])
     skipped: list[str] = []
@@ -206,15 +206,15 @@ def _process(tasks: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], 
     return lines, how
 
 
-def _finding(fault: Mapping[str, Any], task: _Task) -> Finding:
+def _finding(fault: Mapping[str, Any], task: _Task) -> QueryFinding:
     """A fault at its position in a file of the project."""
     certain = "missing" not in fault
     if task.place:
-        return Finding(_of_expectation(fault, task), certain)
+        return QueryFinding(_of_expectation(fault, task), certain)
     if "model" in fault:
         path = task.file.parent / f"{fault['model']}.yaml"
         document = YamlFile.read(path, shown_path(path))
-        return Finding(document.key_problem(("parameters",), fault["message"]), certain)
+        return QueryFinding(document.key_problem(("parameters",), fault["message"]), certain)
     file = task.file.parent.parent / fault["file"] if "file" in fault else task.file
     if fault.get("file") == "udfs.py":
         file = task.file
@@ -222,8 +222,10 @@ def _finding(fault: Mapping[str, Any], task: _Task) -> Finding:
     try:
         text = read_text(file, shown)
     except DocumentErrors as errors:
-        return Finding(errors.problems[0], certain)
-    return Finding(problem_in(text, shown, fault.get("line"), fault.get("column"), fault["message"]), certain)
+        return QueryFinding(errors.problems[0], certain)
+    return QueryFinding(
+        problem_in(text, shown, fault.get("line"), fault.get("column"), fault["message"]), certain
+    )
 
 
 def _of_expectation(fault: Mapping[str, Any], task: _Task) -> Problem:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 _BOUNDS = ("min_value", "max_value", "strict_min", "strict_max")
 
 
-class Signature(NamedTuple):
+class ExpectationSignature(NamedTuple):
     """Arguments of an expectation; `by_row` says whether it is about single rows, so that failing rows can be
     quarantined."""
 
@@ -18,16 +18,18 @@ class Signature(NamedTuple):
     any_of: tuple[str, ...] = ()
 
 
-def _by_row(*required: str, optional: tuple[str, ...] = (), any_of: tuple[str, ...] = ()) -> Signature:
-    return Signature(required, ("mostly", *optional), by_row=True, any_of=any_of)
+def _by_row(
+    *required: str, optional: tuple[str, ...] = (), any_of: tuple[str, ...] = ()
+) -> ExpectationSignature:
+    return ExpectationSignature(required, ("mostly", *optional), by_row=True, any_of=any_of)
 
 
-_BETWEEN = Signature(("column",), _BOUNDS, any_of=("min_value", "max_value"))
+_BETWEEN = ExpectationSignature(("column",), _BOUNDS, any_of=("min_value", "max_value"))
 
-EXPECTATIONS: dict[str, Signature] = {
-    "expect_column_distinct_values_to_be_in_set": Signature(("column", "value_set")),
-    "expect_column_distinct_values_to_contain_set": Signature(("column", "value_set")),
-    "expect_column_distinct_values_to_equal_set": Signature(("column", "value_set")),
+EXPECTATIONS: dict[str, ExpectationSignature] = {
+    "expect_column_distinct_values_to_be_in_set": ExpectationSignature(("column", "value_set")),
+    "expect_column_distinct_values_to_contain_set": ExpectationSignature(("column", "value_set")),
+    "expect_column_distinct_values_to_equal_set": ExpectationSignature(("column", "value_set")),
     "expect_column_max_to_be_between": _BETWEEN,
     "expect_column_mean_to_be_between": _BETWEEN,
     "expect_column_median_to_be_between": _BETWEEN,
@@ -56,8 +58,10 @@ EXPECTATIONS: dict[str, Signature] = {
     "expect_column_values_to_not_be_null": _by_row("column"),
     "expect_column_values_to_not_match_regex": _by_row("column", "regex"),
     "expect_compound_columns_to_be_unique": _by_row("column_list", optional=("ignore_row_if",)),
-    "expect_table_row_count_to_be_between": Signature((), _BOUNDS, any_of=("min_value", "max_value")),
-    "expect_table_row_count_to_equal": Signature(("value",)),
+    "expect_table_row_count_to_be_between": ExpectationSignature(
+        (), _BOUNDS, any_of=("min_value", "max_value")
+    ),
+    "expect_table_row_count_to_equal": ExpectationSignature(("value",)),
 }
 
 

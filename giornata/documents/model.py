@@ -280,7 +280,7 @@ class Deploy(Document):
         return value
 
 
-class Moments(Document):
+class RequestMoments(Document):
     """How far from now the moment may lie that a request is about: up to `past` before it, up to `ahead` after it.
 
     Unless stated, back to the beginning of the version's training, and ahead as `ModelSpec.usual_ahead` says.
@@ -304,7 +304,7 @@ class Online(Document):
 
     deadline: Deadline = timedelta(seconds=2)
     missing: Annotated[Literal["error", "null"], BeforeValidator(_null_is_a_word)] = "error"
-    moments: Moments = Moments()
+    moments: RequestMoments = RequestMoments()
     before_history: Literal["refuse", "mark"] = "refuse"
     event_time: Literal["required", "optional"] | None = None
 

@@ -19,12 +19,12 @@ from giornata.errors import Problem
 if TYPE_CHECKING:
     from sqlglot.optimizer.scope import Scope
 
-__all__ = ["Finding", "can_read_queries", "query_findings"]
+__all__ = ["QueryFinding", "can_read_queries", "query_findings"]
 
 _GROUP_COLUMNS = ("event_time", "day")
 
 
-class Finding(NamedTuple):
+class QueryFinding(NamedTuple):
     """A finding in a file; one that is not `certain` is a warning."""
 
     problem: Problem
@@ -36,7 +36,7 @@ def can_read_queries() -> bool:
     return importlib.util.find_spec("sqlglot") is not None
 
 
-def query_findings(documents: ProjectDocuments) -> Iterator[Finding]:
+def query_findings(documents: ProjectDocuments) -> Iterator[QueryFinding]:
     """The findings in the queries of a project; needs `can_read_queries`."""
     known = {name: {*table.columns, "day"} for name, table in documents.tables.items()}
     known |= {
@@ -66,7 +66,7 @@ class _Query:
         self._known = known
         self._others = others
 
-    def findings(self, wanted: list[str]) -> Iterator[Finding]:
+    def findings(self, wanted: list[str]) -> Iterator[QueryFinding]:
         """All findings in it; `wanted` are the columns that it has to return."""
         logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
         try:
@@ -74,7 +74,7 @@ class _Query:
         except Exception as error:  # noqa: BLE001 - whatever a parser of others stumbles over, Spark decides
             yield self._unread(error)
 
-    def _of_tree(self, wanted: list[str]) -> Iterator[Finding]:
+    def _of_tree(self, wanted: list[str]) -> Iterator[QueryFinding]:
         import sqlglot
         from sqlglot import exp
         from sqlglot.optimizer.scope import traverse_scope
@@ -83,7 +83,7 @@ class _Query:
         text = re.sub(r":to\b", ":t_", re.sub(r":from\b", ":fr__", self._text))
         tree = sqlglot.parse_one(text, dialect="spark")
         if not isinstance(tree, exp.Query):
-            yield Finding(self._at(1, 1, "this is no query: it must begin with SELECT or WITH"), False)
+            yield QueryFinding(self._at(1, 1, "this is no query: it must begin with SELECT or WITH"), False)
             return
         for scope in traverse_scope(tree):
             yield from self._of_scope(scope)
@@ -92,9 +92,9 @@ class _Query:
             lacking = [column for column in wanted if column not in given]
             if lacking:
                 message = f"the query gives no column {', '.join(lacking)}, which its document declares"
-                yield Finding(self._at(1, 1, message), False)
+                yield QueryFinding(self._at(1, 1, message), False)
 
-    def _of_scope(self, scope: "Scope") -> Iterator[Finding]:
+    def _of_scope(self, scope: "Scope") -> Iterator[QueryFinding]:
         from sqlglot import exp
 
         for source in scope.sources.values():
@@ -103,7 +103,7 @@ class _Query:
                 if name not in self._known and name not in self._others:
                     message = f"no document declares a table '{source.name}'"
                     hint = did_you_mean(name, self._known)
-                    yield Finding(self._at_node(source.this, message, hint), False)
+                    yield QueryFinding(self._at_node(source.this, message, hint), False)
         if scope.pivots or not isinstance(scope.expression, exp.Select):
             return
         named = {select.alias.lower() for select in scope.expression.selects if select.alias}
@@ -114,7 +114,7 @@ class _Query:
             if columns is not None and column.name.lower() not in columns and column.name != "*":
                 message = f"unknown column '{column.name}'"
                 hint = did_you_mean(column.name, columns)
-                yield Finding(self._at_node(column.this, message, hint), True)
+                yield QueryFinding(self._at_node(column.this, message, hint), True)
 
     def _possible(self, scope: "Scope | None", table: str, named: set[str]) -> set[str] | None:
         """The columns that a name can mean, in lower case; None if that is not certain."""
@@ -143,14 +143,14 @@ class _Query:
         outer = source.outer_columns or query.named_selects
         return {name.lower() for name in outer}
 
-    def _unread(self, error: Exception) -> Finding:
+    def _unread(self, error: Exception) -> QueryFinding:
         found = (getattr(error, "errors", None) or [{}])[0]
         line, column = found.get("line"), found.get("col")
         if column:
             column -= len(found.get("highlight") or " ") - 1
         said = found.get("description") or f"{type(error).__name__}: {error}"
         message = f"this could not be checked, as sqlglot does not read it here ({said}); Spark decides"
-        return Finding(self._at(line, column, message), False)
+        return QueryFinding(self._at(line, column, message), False)
 
     def _at(self, line: int | None, column: int | None, message: str, hint: str = "") -> Problem:
         return problem_in(self._text, self._shown, line, column, message, hint)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from giornata.documents.base import format_duration
 from giornata.documents.model import Alert
-from giornata.records.alert import Judgement, Observation, Rule, State, Transition
+from giornata.records.alert import Judgement, Observation, Rule, RuleState, Transition
 
 
 def rule(model: str, tag: str, mode: str, alert: Alert) -> Rule:
@@ -28,7 +28,7 @@ def rule(model: str, tag: str, mode: str, alert: Alert) -> Rule:
     )
 
 
-def judge(rule: Rule, observations: Iterable[Observation], state: State) -> list[Judgement]:
+def judge(rule: Rule, observations: Iterable[Observation], state: RuleState) -> list[Judgement]:
     """Evaluate the days after `state.judged`, in order; earlier days keep their result.
 
     A day without an observation, with fewer than the rule's `min_rows` rows or with a value that is not finite decides
@@ -46,11 +46,11 @@ def judge(rule: Rule, observations: Iterable[Observation], state: State) -> list
     return judgements
 
 
-def _judge_day(rule: Rule, seen: Observation, state: State) -> Judgement:
+def _judge_day(rule: Rule, seen: Observation, state: RuleState) -> Judgement:
     if rule.broken_by(seen.value):
         if state.since is not None:
-            return Judgement(State(seen.day, state.since), None)
-        return Judgement(State(seen.day, seen.day), Transition(rule, "fired", seen, seen.day))
+            return Judgement(RuleState(seen.day, state.since), None)
+        return Judgement(RuleState(seen.day, seen.day), Transition(rule, "fired", seen, seen.day))
     if state.since is None:
-        return Judgement(State(seen.day), None)
-    return Judgement(State(seen.day), Transition(rule, "recovered", seen, state.since))
+        return Judgement(RuleState(seen.day), None)
+    return Judgement(RuleState(seen.day), Transition(rule, "recovered", seen, state.since))

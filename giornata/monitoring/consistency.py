@@ -61,25 +61,25 @@ class Verdict(StrEnum):
     MISSING_OFFLINE = "missing_offline"
 
 
-class Comparison(NamedTuple):
+class ComparedValue(NamedTuple):
     """A verdict, with the absolute difference of numbers that differ."""
 
     verdict: Verdict
     difference: float | None = None
 
 
-def compare(feature: str, served: object, recomputed: object) -> Comparison:
+def compare(feature: str, served: object, recomputed: object) -> ComparedValue:
     """The verdict on one value of `feature` (its name in its group); both sides are read from JSON."""
     if orjson.dumps(served) == orjson.dumps(recomputed):
-        return Comparison(Verdict.EQUAL)
+        return ComparedValue(Verdict.EQUAL)
     if served is None:
-        return Comparison(Verdict.MISSING_ONLINE)
+        return ComparedValue(Verdict.MISSING_ONLINE)
     if recomputed is None:
-        return Comparison(Verdict.MISSING_OFFLINE)
+        return ComparedValue(Verdict.MISSING_OFFLINE)
     difference = _difference(served, recomputed)
     if feature == AGE and difference is not None and difference <= AGE_TOLERANCE:
-        return Comparison(Verdict.EQUAL)
-    return Comparison(Verdict.DIFFERENT, difference)
+        return ComparedValue(Verdict.EQUAL)
+    return ComparedValue(Verdict.DIFFERENT, difference)
 
 
 def _difference(served: object, recomputed: object) -> float | None:

@@ -51,7 +51,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class State:
+class RuleState:
     """The state of a rule: the last evaluated day (None: none yet) and, in an episode, the day it began."""
 
     judged: date | None = None
@@ -77,7 +77,7 @@ class Transition:
 class Judgement:
     """The result of evaluating one day: the new state, and the transition if there was one."""
 
-    state: State
+    state: RuleState
     transition: Transition | None
 
 

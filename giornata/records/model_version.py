@@ -18,13 +18,13 @@ __all__ = [
     "InputColumn",
     "LevelMetrics",
     "Metrics",
+    "ModelSignature",
     "ModelVersion",
     "PartRecord",
     "Previous",
     "RecordedStoreInput",
     "RecordedWindow",
     "SearchRecord",
-    "Signature",
     "TrialRecord",
     "VersionSummary",
 ]
@@ -55,7 +55,7 @@ class RecordedStoreInput(Document):
     features: dict[str, ColumnType]
 
 
-class Signature(Document):
+class ModelSignature(Document):
     """The inputs that a version needs, and the kind of prediction it gives.
 
     `inputs` are the columns of the request (the keys of `store` among them), `key` and `event_time` the columns that
@@ -141,7 +141,7 @@ class SearchRecord(Document):
     importances: dict[str, float] = Field(default_factory=dict)
 
 
-class Comparison(Document):
+class ComparedMetrics(Document):
     """Test metrics on the same rows of the model without parts, of the baseline and, if evaluated there, of the
     previous version."""
 
@@ -177,7 +177,7 @@ class PartRecord(Document):
     method: str = ""
     test_rows: int = 0
     test: Metrics = Field(default_factory=dict)
-    beside: Comparison = Field(default_factory=Comparison)
+    beside: ComparedMetrics = Field(default_factory=ComparedMetrics)
 
     def own_parameters(self, usual: Mapping[str, Scalar]) -> dict[str, Scalar | None]:
         """The parameters that differ from the version's, which are `usual`; None means the type's default."""
@@ -196,7 +196,7 @@ class LevelMetrics(Document):
     level: str
     rows: int
     metrics: Metrics
-    beside: Comparison = Field(default_factory=Comparison)
+    beside: ComparedMetrics = Field(default_factory=ComparedMetrics)
 
 
 class Previous(Document):
@@ -249,7 +249,7 @@ class ModelVersion(Document):
     groups: dict[str, FeatureGroup] = Field(default_factory=dict)
     sources: dict[str, GroupSource] = Field(default_factory=dict)
     windows: dict[Literal["train", "validation", "test"], RecordedWindow]
-    signature: Signature
+    signature: ModelSignature
     parameters: dict[str, Scalar]
     metrics: Metrics
     metrics_by_level: list[LevelMetrics]

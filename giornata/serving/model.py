@@ -14,7 +14,7 @@ from giornata.records.model_version import ModelVersion
 from giornata.scorer import Scorer, inputs_of
 from giornata.serving.moments import moments_of
 from giornata.serving.pool import Deadline
-from giornata.serving.requests import Column, RequestReader
+from giornata.serving.requests import RequestColumn, RequestReader
 from giornata.serving.workers import BeforeDeadline, IsolatedScorer, Workers, own_code
 
 
@@ -105,7 +105,7 @@ def open_model(source: bytes | Path, workers: Workers | None = None) -> ServedMo
     signature = version.signature
     if lacking := {store.group for store in signature.store.values()} - version.groups.keys():
         raise BundleError(f"the documents of the feature groups {', '.join(sorted(lacking))} are missing")
-    columns = {name: Column(column.type, column.nullable) for name, column in signature.inputs.items()}
+    columns = {name: RequestColumn(column.type, column.nullable) for name, column in signature.inputs.items()}
     return ServedModel(
         name=version.model,
         uuid=version.uuid,

@@ -8,7 +8,7 @@ from giornata.records.model_version import ModelVersion
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
+class AllowedMoments:
     """From `past` before now, or from `begin` where no `past` is stated, to `ahead` after now."""
 
     begin: datetime
@@ -36,11 +36,13 @@ class Moments:
         return None
 
 
-def moments_of(version: ModelVersion) -> Moments:
+def moments_of(version: ModelVersion) -> AllowedMoments:
     """The moments that a version may be asked about."""
     configuration = version.configuration
     stated = configuration.online.moments
-    return Moments(version.windows["train"].start, stated.past, stated.ahead or configuration.usual_ahead)
+    return AllowedMoments(
+        version.windows["train"].start, stated.past, stated.ahead or configuration.usual_ahead
+    )
 
 
 def _shown(moment: datetime) -> str:

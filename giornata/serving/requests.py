@@ -24,7 +24,7 @@ import orjson
 
 from giornata.absence import Missing
 from giornata.errors import RequestError
-from giornata.serving.moments import Moments
+from giornata.serving.moments import AllowedMoments
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_ROWS = 5_000
@@ -89,7 +89,7 @@ class RefusedError(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class RequestColumn:
     """An input column: int, float, bool, str or timestamp, and whether its value may be null or left out."""
 
     type: str
@@ -132,11 +132,11 @@ class RequestReader:
 
     def __init__(
         self,
-        inputs: Mapping[str, Column],
+        inputs: Mapping[str, RequestColumn],
         table: Mapping[str, str],
         key: Sequence[str],
         event_time: str,
-        moments: Moments,
+        moments: AllowedMoments,
         needs_moment: bool = False,
     ):
         """`table` maps the columns of the model's table to their types; `key` and `event_time` are among them.

@@ -26,7 +26,7 @@ from cassandra.cluster import Session
 from cassandra.query import PreparedStatement
 
 from giornata.errors import StoreError
-from giornata.records.alert import Judgement, Mail, Rule, State
+from giornata.records.alert import Judgement, Mail, Rule, RuleState
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
 LEASE = timedelta(minutes=5)
@@ -47,7 +47,7 @@ class AlertState:
     """A rule and its state."""
 
     key: RuleKey
-    state: State
+    state: RuleState
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,10 @@ class Alerts:
         self._state.consistency_level = ConsistencyLevel.LOCAL_SERIAL
         self._events.consistency_level = ConsistencyLevel.LOCAL_SERIAL
 
-    def state(self, rule: Rule) -> State:
+    def state(self, rule: Rule) -> RuleState:
         """The state of a rule; a rule that was never evaluated is quiet. Raises StoreError."""
         found = self._rows(self._state, _own(_key(rule)))
-        return _state(*found[0]) if found else State()
+        return _state(*found[0]) if found else RuleState()
 
     def take_over(self, rules: Sequence[Rule]) -> None:
         """Let each rule that was never evaluated start from the state of a rule of the same name that is not in
@@ -131,7 +131,7 @@ class Alerts:
             self._applied(self._advance, (judged, since, *_own(_key(rule)), None))
             self._applied(self._leave, (*_own(newest.key), judged))
 
-    def advance(self, rule: Rule, before: State, judgement: Judgement, mail: Mail | None) -> bool:
+    def advance(self, rule: Rule, before: RuleState, judgement: Judgement, mail: Mail | None) -> bool:
         """Move a rule from state `before` to the judgement's state, and store its transition with the `mail` about it.
 
         Returns False, and changes nothing, if another job has moved the rule since `before` was read. Raises
@@ -228,5 +228,5 @@ def _own(key: RuleKey) -> tuple[str, str, str, str]:
     return key.model, key.tag, key.mode, key.rule
 
 
-def _state(judged: Any, since: Any) -> State:
-    return State(judged and judged.date(), since and since.date())
+def _state(judged: Any, since: Any) -> RuleState:
+    return RuleState(judged and judged.date(), since and since.date())

@@ -25,7 +25,7 @@ from giornata.evaluation.leakage import Ahead
 from giornata.evaluation.precision import Distinct
 from giornata.names import data_table
 from giornata.partitions import key_text, path_of, prefixes
-from giornata.records.model_version import InputColumn, RecordedStoreInput, Signature
+from giornata.records.model_version import InputColumn, ModelSignature, RecordedStoreInput
 from giornata.scorer import matrix_of_columns
 from giornata.tasks import TASKS
 from jobs.hive.labels import KNOWN_AT, newest_labels
@@ -324,13 +324,13 @@ def row_counts(rows: DataFrame, spec: ModelSpec, inputs: Inputs, when: Windows) 
 
 def signature(
     spec: ModelSpec, inputs: Inputs, nullable: frozenset[str], classes: Sequence[str] = ()
-) -> Signature:
+) -> ModelSignature:
     """The inputs and the kind of prediction of a version trained on these inputs and labels of these `classes`.
 
     A column may be null if it was in training, or if no expression needs it (see `dsl.schema.Inputs`).
     """
     nullable |= inputs.nullable
-    return Signature(
+    return ModelSignature(
         inputs={
             name: InputColumn.model_validate({"type": str(type_), "nullable": name in nullable})
             for name, type_ in inputs.row.items()

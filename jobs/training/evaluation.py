@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from giornata.bundle import open_bundle
 from giornata.models.base import EvaluationError
-from giornata.records.model_version import Comparison, Metrics
+from giornata.records.model_version import ComparedMetrics, Metrics
 from giornata.scorer import Scorer
 from giornata.tasks import TASKS
 from giornata.tasks.metrics import defined
@@ -35,7 +35,7 @@ class Measured:
 
     rows: int
     metrics: Metrics
-    beside: Comparison
+    beside: ComparedMetrics
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def evaluate(
         return defined(found | (_own_metrics(own, actual, given, whole) if own else {}))
 
     def measured(frame: pl.DataFrame, whole: bool = False) -> Measured:
-        beside = Comparison(
+        beside = ComparedMetrics(
             single_model=of(frame, "root", whole),
             baseline=of(frame, "baseline", whole),
             previous=of(frame, "previous", whole),

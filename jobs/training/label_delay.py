@@ -28,7 +28,7 @@ _PRECISION = 10_000  # of the share of the delays, as Spark's percentile_approx 
 
 
 @dataclass(frozen=True)
-class Day:
+class DayCounts:
     """Number of rows with an event time on a day (UTC), and how many of them have no label."""
 
     day: date
@@ -72,14 +72,14 @@ def complete(rows: DataFrame, spec: ModelSpec, when: Windows) -> tuple[Windows, 
     return found, said
 
 
-def _days(rows: DataFrame, spec: ModelSpec) -> Mapping[str, list[Day]]:
+def _days(rows: DataFrame, spec: ModelSpec) -> Mapping[str, list[DayCounts]]:
     """The days of each window, in order."""
     counted = rows.groupBy(WINDOW, F.to_date(spec.data.event_time).alias("day")).agg(
         F.count("*").alias("rows"), F.count_if(F.col(LABEL).isNull()).alias("missing")
     )
-    found: dict[str, list[Day]] = {}
+    found: dict[str, list[DayCounts]] = {}
     for row in sorted(counted.collect(), key=lambda row: row["day"]):
-        found.setdefault(row[WINDOW], []).append(Day(row["day"], row["rows"], row["missing"]))
+        found.setdefault(row[WINDOW], []).append(DayCounts(row["day"], row["rows"], row["missing"]))
     return found
 
 
@@ -90,15 +90,15 @@ def _delay(rows: DataFrame, spec: ModelSpec) -> timedelta | None:
     return None if row["delay"] is None else timedelta(microseconds=row["delay"])
 
 
-def _rows(days: Sequence[Day]) -> int:
+def _rows(days: Sequence[DayCounts]) -> int:
     return sum(day.rows for day in days)
 
 
-def _missing(days: Sequence[Day]) -> int:
+def _missing(days: Sequence[DayCounts]) -> int:
     return sum(day.missing for day in days)
 
 
-def _last(days: Sequence[Day], waiting: Sequence[Day], never: float, share: float) -> int:
+def _last(days: Sequence[DayCounts], waiting: Sequence[DayCounts], never: float, share: float) -> int:
     """The number of first days such that no more than the share AWAITED of their rows waits.
 
     Rows without a label wait on the days `waiting`, the last of `days`; the share `never` of all rows gets no label.
@@ -123,7 +123,9 @@ def _cut(when: Windows, spec: ModelSpec, name: str, end: datetime) -> Windows | 
     return replace(when, validation=end - length * spec.split.validation, learned=end)
 
 
-def _sentence(name: str, days: Sequence[Day], known: datetime, delay: timedelta, end: datetime | None) -> str:
+def _sentence(
+    name: str, days: Sequence[DayCounts], known: datetime, delay: timedelta, end: datetime | None
+) -> str:
     told = (
         f"{_missing(days):,} of the {_rows(days):,} rows of the {name} period had no label yet on {known:%Y-%m-%d} "
         f"({TOLD:.0%} of labels come within {_length(delay)}): "

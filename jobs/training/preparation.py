@@ -16,7 +16,7 @@ from giornata.documents import ProjectDocuments
 from giornata.documents.compile import CompiledModel, compile_model
 from giornata.documents.model import ModelSpec
 from giornata.partitions import check_levels
-from giornata.records.model_version import Signature
+from giornata.records.model_version import ModelSignature
 from giornata.scorer import input_columns
 from jobs.features.point_in_time import join
 from jobs.hive.prerequisites import check_groups, check_tables
@@ -56,7 +56,7 @@ class Prepared:
     late: list[str]
     counts: RowCounts
     classes: list[str]
-    signature: Signature
+    signature: ModelSignature
     columns: Mapping[str, str]
     asked: DataFrame
     joined: DataFrame

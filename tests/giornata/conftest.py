@@ -18,11 +18,11 @@ from giornata.partitions import level_of, part_names
 from giornata.records.model_version import (
     InputColumn,
     LevelMetrics,
+    ModelSignature,
     ModelVersion,
     PartRecord,
     RecordedStoreInput,
     RecordedWindow,
-    Signature,
     TrialRecord,
 )
 from giornata.records.model_version import SearchRecord as Search
@@ -161,7 +161,7 @@ def _record(spec: ModelSpec, frame: pl.DataFrame, matrix: Matrix) -> ModelVersio
             name: RecordedWindow(start=bounds[at], end=bounds[at + 1], rows=frame.height)
             for at, name in enumerate(("train", "validation", "test"))
         },
-        signature=Signature(
+        signature=ModelSignature(
             inputs=columns,
             store={
                 "origin_weather": RecordedStoreInput(

@@ -26,11 +26,11 @@ from giornata.errors import StoreError
 from giornata.monitoring.consistency import SERIES
 from giornata.records.model_version import (
     InputColumn,
+    ModelSignature,
     ModelVersion,
     PartRecord,
     RecordedStoreInput,
     RecordedWindow,
-    Signature,
 )
 from giornata.serving.metrics import Metrics
 from giornata.serving.model import open_model
@@ -249,7 +249,7 @@ def made_version(documents: ProjectDocuments) -> tuple[ModelVersion, bytes]:
         windows=dict.fromkeys(
             ("train", "validation", "test"), RecordedWindow(start=FIRST, end=FIRST, rows=1)
         ),
-        signature=Signature(
+        signature=ModelSignature(
             inputs={
                 name: InputColumn(type=str(type_), nullable=True)
                 for name, type_ in compiled.inputs.row.items()

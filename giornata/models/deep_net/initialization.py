@@ -14,7 +14,7 @@ from giornata.models.deep_net.inputs import LIMIT, NetInputs
 from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.deep_net.network import DeepNet, Layer
 
-__all__ = ["Plan", "diverged", "finished", "first_net"]
+__all__ = ["NetParameters", "diverged", "finished", "first_net"]
 
 _MAX_EMBEDDING = 32
 _EMBEDDING_SPREAD = 0.05  # small: a code of few rows answers much as the average of codes does
@@ -23,7 +23,7 @@ _LARGEST = 1e30  # what a layer may say at most, far from where float32 ends
 
 
 @dataclass(frozen=True)
-class Plan:
+class NetParameters:
     """The parameters of a fit."""
 
     hidden_layers: int
@@ -46,7 +46,7 @@ class Plan:
         return self.embedding_size or min(_MAX_EMBEDDING, math.ceil(math.sqrt(codes)))
 
 
-def first_net(examples: Dataset, task: str, plan: Plan, seed: int) -> DeepNet:
+def first_net(examples: Dataset, task: str, plan: NetParameters, seed: int) -> DeepNet:
     """The net that learning begins with: inputs and answers scaled by these rows, weights drawn.
 
     It has no layers, and is the answer, where all rows are of one value or class or no column has two values. Raises
@@ -60,7 +60,7 @@ def first_net(examples: Dataset, task: str, plan: Plan, seed: int) -> DeepNet:
     return DeepNet(task, inputs, embeddings, layers, mean, scale, 1)
 
 
-def finished(net: DeepNet, plan: Plan, matrix: Matrix, seed: int) -> DeepNet:
+def finished(net: DeepNet, plan: NetParameters, matrix: Matrix, seed: int) -> DeepNet:
     """The net with its importance, by rows that it learned from.
 
     Raises FitError unless every row there can be gets a finite answer.
@@ -69,7 +69,7 @@ def finished(net: DeepNet, plan: Plan, matrix: Matrix, seed: int) -> DeepNet:
     return replace(net, shares=_shares(net, matrix, seed))
 
 
-def diverged(plan: Plan, epoch: int) -> FitError:
+def diverged(plan: NetParameters, epoch: int) -> FitError:
     """What is said of weights that are no longer of use."""
     return FitError(
         f"the weights grew without bound by epoch {epoch}: a lower learning_rate than {plan.learning_rate:g} may help"
@@ -105,7 +105,7 @@ def _target_scale(examples: Dataset, task: str) -> tuple[float | Vector, float]:
 
 
 def _drawn(
-    inputs: NetInputs, answers: int, plan: Plan, draw: np.random.Generator
+    inputs: NetInputs, answers: int, plan: NetParameters, draw: np.random.Generator
 ) -> tuple[tuple[NDArray[np.float32], ...], tuple[Layer, ...]]:
     """First embeddings and layers; a weight's spread keeps the size of what passes through (He et al.)."""
     counts = inputs.codes.values()
@@ -125,7 +125,7 @@ def _drawn(
     )
 
 
-def _check_bounded(net: DeepNet, plan: Plan) -> None:
+def _check_bounded(net: DeepNet, plan: NetParameters) -> None:
     """Raise FitError unless every row there can be gets a finite answer: inputs are limited, so layers must be."""
     largest = max([LIMIT, *(float(np.abs(table).max()) for table in net.embeddings)])
     for layer in net.layers:

@@ -51,7 +51,7 @@ class DeepNetType(ModelType):
 
     def learn(self, request: FitRequest) -> FittedModel:
         try:
-            from giornata.models.deep_net.initialization import Plan
+            from giornata.models.deep_net.initialization import NetParameters
             from giornata.models.deep_net.training import train
         except ImportError as error:
             raise FitError(
@@ -60,7 +60,7 @@ class DeepNetType(ModelType):
         return train(
             request.examples,
             request.task,
-            Plan.of(request.parameters),
+            NetParameters.of(request.parameters),
             request.seed,
             request.threads,
             request.validation,

@@ -17,11 +17,11 @@ from torch.nn import functional
 
 from giornata.dataset import Dataset, Matrix, Vector
 from giornata.models.base import DEVICE, Callback, FitError
-from giornata.models.deep_net.initialization import Plan, diverged, finished, first_net
+from giornata.models.deep_net.initialization import NetParameters, diverged, finished, first_net
 from giornata.models.deep_net.inputs import NetInputs
 from giornata.models.deep_net.network import DeepNet, Layer
 
-__all__ = ["Alone", "Learner", "Plan", "Rows", "best", "device", "repeatable", "train"]
+__all__ = ["Alone", "NetParameters", "NetTrainer", "Rows", "best", "device", "repeatable", "train"]
 
 _AT_A_TIME = 16_384  # rows whose inputs are made, or which are judged, at a time
 
@@ -31,7 +31,7 @@ _one_at_a_time = threading.Lock()  # threads and algorithms of PyTorch are those
 def train(
     examples: Dataset,
     task: str,
-    plan: Plan,
+    plan: NetParameters,
     seed: int,
     threads: int,
     validation: Dataset | None,
@@ -51,7 +51,7 @@ def train(
     judged = validation if watch or plan.early_stopping_rounds is not None else None
     used = device()
     with _one_at_a_time, repeatable(threads, used):
-        learner = Learner(_rows_of(first, examples, used), first, plan, seed)
+        learner = NetTrainer(_rows_of(first, examples, used), first, plan, seed)
         net = best(learner, plan, _rows_of(first, judged, used) if judged else None, watch)
     return finished(net, plan, examples.matrix, seed)
 
@@ -104,7 +104,7 @@ class Alone:
         return numbers
 
 
-class Learner:
+class NetTrainer:
     """The weights on their way, the training rows of this process, and the optimiser.
 
     A fit of more epochs begins with the very epochs of a shorter one: nothing depends on how many follow. Of several
@@ -112,7 +112,9 @@ class Learner:
     process takes: the gradient is that of the mean loss over them all.
     """
 
-    def __init__(self, rows: Rows, first: DeepNet, plan: Plan, seed: int, peers: Alone | None = None):
+    def __init__(
+        self, rows: Rows, first: DeepNet, plan: NetParameters, seed: int, peers: Alone | None = None
+    ):
         self._rows, self._first, self._plan = rows, first, plan
         self._peers = peers or Alone()
         self._counts = self._peers.counts(len(rows))
@@ -192,7 +194,9 @@ class Learner:
                 table[share == 0] = share @ table
 
 
-def best(learner: Learner, plan: Plan, judged: Rows | None, watch: Callback | None = None) -> DeepNet:
+def best(
+    learner: NetTrainer, plan: NetParameters, judged: Rows | None, watch: Callback | None = None
+) -> DeepNet:
     """The net after the last epoch, or, with early stopping, after the one with the least loss on `judged` rows.
 
     Raises FitError where PyTorch fails or the fit diverges, and what `watch` raises.

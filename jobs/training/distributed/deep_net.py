@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from giornata.dataset import Dataset
 from giornata.models.base import DEVICE, FitError, Parameters
-from giornata.models.deep_net.initialization import Plan, finished, first_net
+from giornata.models.deep_net.initialization import NetParameters, finished, first_net
 from giornata.models.deep_net.network import DeepNet
 from jobs.runtime.code_archive import ARCHIVE
 from jobs.runtime.spark_errors import SPARK_ERRORS, is_shut_down
@@ -34,7 +34,7 @@ def fit(
 
     With early_stopping_rounds every tenth row is held out to stop by.
     """
-    plan = Plan.of(parameters)
+    plan = NetParameters.of(parameters)
     first = first_net(sample, task, plan, seed)
     if not first.layers:
         return first

@@ -19,9 +19,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from giornata.dataset import Matrix
 from giornata.models.base import FitError
-from giornata.models.deep_net.initialization import Plan
+from giornata.models.deep_net.initialization import NetParameters
 from giornata.models.deep_net.network import DeepNet
-from giornata.models.deep_net.training import Alone, Learner, Rows, best, device, repeatable
+from giornata.models.deep_net.training import Alone, NetTrainer, Rows, best, device, repeatable
 from giornata.schema import Scalar
 
 __all__ = ["learn"]
@@ -68,7 +68,7 @@ def learn(
     `rows` is a file of Arrow's stream format with the rows of this process, `first` the initial net.
     """
     _end_with_the_parent()
-    net, plan = DeepNet.from_files(first), Plan.of(parameters)
+    net, plan = DeepNet.from_files(first), NetParameters.of(parameters)
     used = device()
     try:
         with _group(used), repeatable(1, used):
@@ -76,7 +76,7 @@ def learn(
             peers = Peers(used)
             if not all(peers.counts(len(learned))):
                 raise FitError("a worker has no row to learn from: ask for fewer executors or cores")
-            learner = Learner(learned, net, plan, seed, peers)
+            learner = NetTrainer(learned, net, plan, seed, peers)
             return best(learner, plan, held).to_files(), ""
     except (FitError, MemoryError) as error:
         problem = str(error) or "a worker has too little memory for its rows"
@@ -96,7 +96,13 @@ def _group(used: torch.device) -> Iterator[None]:
 
 
 def _read(
-    file: Path, columns: list[str], label: str, net: DeepNet, plan: Plan, seed: int, used: torch.device
+    file: Path,
+    columns: list[str],
+    label: str,
+    net: DeepNet,
+    plan: NetParameters,
+    seed: int,
+    used: torch.device,
 ) -> tuple[Rows, Rows | None]:
     """The training rows, and validation rows if the fit stops early. The file itself is never in memory."""
     with pa.memory_map(str(file)) as mapped:

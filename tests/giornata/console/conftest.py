@@ -20,7 +20,7 @@ from giornata.console import create_app
 from giornata.documents.model import ModelSpec
 from giornata.monitoring.alerts import judge, rule
 from giornata.monitoring.mail import alert_mail
-from giornata.records.alert import Observation, State
+from giornata.records.alert import Observation, RuleState
 from giornata.records.metric_point import Point
 from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
@@ -305,7 +305,7 @@ def measure(world: World, old: str, new: str) -> None:
     Series(world.session).write(points)
     alerts, (alert,) = Alerts(world.session), world.spec.monitor.alerts
     own = rule(world.model, "production", "batch", alert)
-    state = State()
+    state = RuleState()
     seen = [
         Observation(point.at, point.value, point.rows, point.uuid)
         for point in points

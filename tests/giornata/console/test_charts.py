@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from giornata.console.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Day, chart, day_chart
+from giornata.console.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, ChartDay, chart, day_chart
 from giornata.records.metric_point import Point
 
 FIRST = date(2013, 11, 1)
@@ -68,7 +68,8 @@ def test_every_point_is_inside_the_box(values: list[float]) -> None:
 def test_a_value_a_day_with_its_band_breaks_where_days_or_values_are_missing() -> None:
     values = [(0, 1.0), (1, 3.0), (2, None), (3, 2.0), (5, 2.0), (6, 4.0)]
     days = [
-        Day(date(2013, 11, 1 + at), value, value and value - 1, value and value + 1) for at, value in values
+        ChartDay(date(2013, 11, 1 + at), value, value and value - 1, value and value + 1)
+        for at, value in values
     ]
     drawn = day_chart("mean", days)
     assert drawn is not None
@@ -98,7 +99,7 @@ def test_a_value_a_day_with_its_band_breaks_where_days_or_values_are_missing() -
 
 
 def test_the_axis_of_a_value_a_day_reaches_to_the_ends_that_are_given() -> None:
-    drawn = day_chart("missing, %", [Day(date(2013, 11, 1), 0.0)], (0, 1))
+    drawn = day_chart("missing, %", [ChartDay(date(2013, 11, 1), 0.0)], (0, 1))
     assert drawn is not None
     assert [tick.label for tick in drawn.y_ticks] == ["0", "0.5", "1"]
-    assert day_chart("mean", [Day(date(2013, 11, 1), None)]) is None
+    assert day_chart("mean", [ChartDay(date(2013, 11, 1), None)]) is None

@@ -38,7 +38,7 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "resources": model.Resources,
     "deploy": model.Deploy,
     "online": model.Online,
-    "moments": model.Moments,
+    "moments": model.RequestMoments,
     "monitor": model.Monitor,
     "An alert": model.Alert,
 }

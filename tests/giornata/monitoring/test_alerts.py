@@ -5,7 +5,7 @@ import pytest
 
 from giornata.documents import Alert
 from giornata.monitoring.alerts import judge, rule
-from giornata.records.alert import Observation, Rule, State
+from giornata.records.alert import Observation, Rule, RuleState
 
 FIRST = date(2013, 11, 1)
 
@@ -59,47 +59,47 @@ def transitions(judgements: list) -> list[tuple[str, int]]:
     ],
 )
 def test_transitions_of_a_rule_above(values: list, expected: list) -> None:
-    assert transitions(judge(above(), series(*values), State())) == expected
+    assert transitions(judge(above(), series(*values), RuleState())) == expected
 
 
 def test_below_is_the_other_way_round() -> None:
     auc = Rule("flights/late", "production", "online", "auc", "below", 0.7, "1d", 50, ("a@x.org",))
-    assert transitions(judge(auc, series(0.71, 0.69, 0.7), State())) == [("fired", 2), ("recovered", 3)]
+    assert transitions(judge(auc, series(0.71, 0.69, 0.7), RuleState())) == [("fired", 2), ("recovered", 3)]
 
 
 def test_a_window_of_too_few_rows_decides_nothing() -> None:
-    assert judge(above(), series(19, rows=49), State()) == []
-    firing = State(FIRST - timedelta(days=1), FIRST - timedelta(days=1))
+    assert judge(above(), series(19, rows=49), RuleState()) == []
+    firing = RuleState(FIRST - timedelta(days=1), FIRST - timedelta(days=1))
     assert judge(above(), series(10, rows=49), firing) == []
     assert transitions(judge(above(), series(10, rows=50), firing)) == [("recovered", 1)]
 
 
 def test_days_judged_before_are_not_judged_again() -> None:
     values = series(17, 19, 17, 19)
-    whole = judge(above(), values, State())
+    whole = judge(above(), values, RuleState())
     assert judge(above(), values, whole[-1].state) == []
-    first, rest = judge(above(), values[:2], State()), judge(above(), values, whole[1].state)
+    first, rest = judge(above(), values[:2], RuleState()), judge(above(), values, whole[1].state)
     assert first + rest == whole
     # A day that came too late for its turn stays out.
-    assert judge(above(), series(99, 17), State(judged=FIRST)) == [whole_day(2)]
+    assert judge(above(), series(99, 17), RuleState(judged=FIRST)) == [whole_day(2)]
 
 
 def whole_day(day: int):
-    return judge(above(), [Observation(date(2013, 11, day), 17, 100, "u1")], State(judged=FIRST))[0]
+    return judge(above(), [Observation(date(2013, 11, day), 17, 100, "u1")], RuleState(judged=FIRST))[0]
 
 
 def test_order_of_the_observations_does_not_matter() -> None:
     values = series(17, 19, 19, 17)
-    assert judge(above(), list(reversed(values)), State()) == judge(above(), values, State())
+    assert judge(above(), list(reversed(values)), RuleState()) == judge(above(), values, RuleState())
 
 
 def test_the_episode_remembers_the_day_it_began() -> None:
-    judgements = judge(above(), series(17, 19, 20, 17), State())
+    judgements = judge(above(), series(17, 19, 20, 17), RuleState())
     assert [judgement.state for judgement in judgements] == [
-        State(date(2013, 11, 1)),
-        State(date(2013, 11, 2), date(2013, 11, 2)),
-        State(date(2013, 11, 3), date(2013, 11, 2)),
-        State(date(2013, 11, 4)),
+        RuleState(date(2013, 11, 1)),
+        RuleState(date(2013, 11, 2), date(2013, 11, 2)),
+        RuleState(date(2013, 11, 3), date(2013, 11, 2)),
+        RuleState(date(2013, 11, 4)),
     ]
     assert judgements[-1].transition.since == date(2013, 11, 2)
 

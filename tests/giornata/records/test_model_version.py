@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from giornata.records.model_version import ModelVersion, PartRecord, Signature
+from giornata.records.model_version import ModelSignature, ModelVersion, PartRecord
 
 KEYS = [["Illinois", "Chicago"], [True, 3], []]
 
@@ -37,6 +37,6 @@ def test_a_signature_from_before_keys_could_be_stated():
     stored = """{"inputs": {"origin": {"type": "str", "nullable": false}},
         "store": {"weather": {"keys": {"origin": "origin"}, "features": {"wind": "float"}}},
         "key": ["id"], "event_time": "at", "task": "regression"}"""
-    signature = Signature.model_validate_json(stored)
+    signature = ModelSignature.model_validate_json(stored)
     assert signature.store["weather"].group == "weather"
-    assert Signature.model_validate_json(signature.model_dump_json()) == signature
+    assert ModelSignature.model_validate_json(signature.model_dump_json()) == signature

@@ -33,11 +33,11 @@ from giornata.models.custom.code import CustomCode
 from giornata.models.custom.model_type import CustomType
 from giornata.records.model_version import (
     InputColumn,
+    ModelSignature,
     ModelVersion,
     PartRecord,
     RecordedStoreInput,
     RecordedWindow,
-    Signature,
 )
 from giornata.scorer import with_self_test
 from giornata.serving.bundle_checks import BundleChecks
@@ -111,7 +111,7 @@ def make_bundle(
         table=table,
         groups=groups,
         windows=dict.fromkeys(("train", "validation", "test"), window),
-        signature=Signature(
+        signature=ModelSignature(
             inputs={
                 name: InputColumn(type=str(type_), nullable=name not in required)
                 for name, type_ in compiled.inputs.row.items()

@@ -16,7 +16,7 @@ from giornata.bundle import digest, open_bundle, write_bundle
 from giornata.dataset import Dataset
 from giornata.errors import BundleError, GiornataError
 from giornata.models import MODEL_TYPES
-from giornata.models.deep_net.initialization import Plan, first_net
+from giornata.models.deep_net.initialization import NetParameters, first_net
 from giornata.models.trees.arrays import Nodes
 from giornata.models.trees.decision_trees import DecisionTrees
 from giornata.scorer import with_self_test
@@ -87,7 +87,7 @@ def deep_net():
     matrix[:, 1] = NUMBERS.integers(0, 4, 40)
     target = NUMBERS.normal(size=40)
     return first_net(
-        Dataset(matrix, target, {1: 4}), "regression", Plan.of({"hidden_units": 4}), 1
+        Dataset(matrix, target, {1: 4}), "regression", NetParameters.of({"hidden_units": 4}), 1
     ).to_files()
 
 

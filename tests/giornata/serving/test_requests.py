@@ -10,19 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from giornata.documents import ModelSpec
-from giornata.serving.moments import Moments, moments_of
-from giornata.serving.requests import MAX_PROBLEMS, MAX_ROWS, Column, RefusedError, RequestReader
+from giornata.serving.moments import AllowedMoments, moments_of
+from giornata.serving.requests import MAX_PROBLEMS, MAX_ROWS, RefusedError, RequestColumn, RequestReader
 
 NOW = datetime(2013, 11, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-MOMENTS = Moments(datetime(2013, 1, 1, tzinfo=UTC), None, 7 * DAY)
+MOMENTS = AllowedMoments(datetime(2013, 1, 1, tzinfo=UTC), None, 7 * DAY)
 READER = RequestReader(
     inputs={
-        "distance": Column("float", False),
-        "seats": Column("int", True),
-        "late": Column("bool", True),
-        "origin": Column("str", True),
-        "sched_dep": Column("timestamp", True),
+        "distance": RequestColumn("float", False),
+        "seats": RequestColumn("int", True),
+        "late": RequestColumn("bool", True),
+        "origin": RequestColumn("str", True),
+        "sched_dep": RequestColumn("timestamp", True),
     },
     table={
         "flight_id": "str",
@@ -104,18 +104,18 @@ def test_the_bounds_of_a_moment_are_allowed_and_a_stated_past_counts_from_now():
     for moment in ("2013-01-01T00:00:00Z", "2013-11-08T12:00:00Z"):
         assert read({"row": ROW, "at": moment}).at == [datetime.fromisoformat(moment)]
     for past in (30 * DAY, 999_999 * DAY):  # the longest reaches back further than there are years
-        moments = Moments(MOMENTS.begin, past, DAY)
+        moments = AllowedMoments(MOMENTS.begin, past, DAY)
         assert moments.problem(NOW - 30 * DAY, NOW) is None
         assert moments.problem(NOW + DAY, NOW) is None
     assert "more than 30d before now" in str(
-        Moments(MOMENTS.begin, 30 * DAY, DAY).problem(NOW - 30 * DAY - timedelta(seconds=1), NOW)
+        AllowedMoments(MOMENTS.begin, 30 * DAY, DAY).problem(NOW - 30 * DAY - timedelta(seconds=1), NOW)
     )
 
 
 def test_a_version_allows_what_its_document_states_else_its_training_and_what_is_filed_ahead(trained):
     version = trained.bundle.version
     begin = version.windows["train"].start
-    assert moments_of(version) == Moments(begin, None, 7 * DAY)
+    assert moments_of(version) == AllowedMoments(begin, None, 7 * DAY)
     stated = {
         ("regression", "2h", None): DAY,
         ("regression", "20d", None): 20 * DAY,
@@ -127,7 +127,7 @@ def test_a_version_allows_what_its_document_states_else_its_training_and_what_is
         document["task"], document["data"]["filed_ahead"] = task, filed_ahead
         document["online"]["moments"] = {"past": "3d"} | ({"ahead": ahead} if ahead else {})
         changed = version.model_copy(update={"configuration": ModelSpec.model_validate(document)})
-        assert moments_of(changed) == Moments(begin, 3 * DAY, expected)
+        assert moments_of(changed) == AllowedMoments(begin, 3 * DAY, expected)
 
 
 def test_the_key_is_read_when_given_and_checked():
@@ -163,7 +163,11 @@ def test_a_whole_number_is_a_float_but_nothing_else_is_converted():
 
 def test_lists_are_read_item_by_item():
     reader = RequestReader(
-        {name: Column(f"list[{name}]", True) for name in ("float", "str", "timestamp")}, {}, [], "at", MOMENTS
+        {name: RequestColumn(f"list[{name}]", True) for name in ("float", "str", "timestamp")},
+        {},
+        [],
+        "at",
+        MOMENTS,
     )
     row = {"float": [1, None, 0.5], "str": [], "timestamp": ["2013-11-01T07:30:00-04:00"]}
     (found,) = reader.read(json.dumps({"row": row}).encode(), NOW).rows
@@ -311,7 +315,7 @@ def test_the_problems_that_are_told_are_bounded_and_the_others_counted():
 
 
 TIMED = RequestReader(
-    {"left_at": Column("timestamp", False), "stops": Column("int", True)},
+    {"left_at": RequestColumn("timestamp", False), "stops": RequestColumn("int", True)},
     {"trip": "int", "left_at": "timestamp", "stops": "int"},
     ["trip"],
     "left_at",
@@ -334,7 +338,7 @@ def test_a_model_whose_features_depend_on_the_event_time_is_asked_about_a_moment
 
 def test_where_the_document_allows_it_a_row_without_a_moment_is_asked_about_now():
     reader = RequestReader(
-        {"left_at": Column("timestamp", False)},
+        {"left_at": RequestColumn("timestamp", False)},
         {"trip": "int", "left_at": "timestamp"},
         ["trip"],
         "left_at",

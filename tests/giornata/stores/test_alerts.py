@@ -10,7 +10,7 @@ from cassandra.cluster import Session
 
 from giornata.monitoring.alerts import judge
 from giornata.monitoring.mail import alert_mail
-from giornata.records.alert import Judgement, Observation, Rule, State
+from giornata.records.alert import Judgement, Observation, Rule, RuleState
 from giornata.stores.alerts import LEASE, Alerts
 
 FIRST = date(2013, 11, 1)
@@ -30,12 +30,14 @@ def rule() -> Rule:
 
 def judged(rule: Rule, *values: float) -> list[Judgement]:
     days = enumerate(values)
-    return judge(rule, [Observation(FIRST + timedelta(days=n), v, 100, "u1") for n, v in days], State())
+    return judge(rule, [Observation(FIRST + timedelta(days=n), v, 100, "u1") for n, v in days], RuleState())
 
 
-def store(alerts: Alerts, rule: Rule, judgements: list[Judgement], state: State | None = None) -> list[bool]:
+def store(
+    alerts: Alerts, rule: Rule, judgements: list[Judgement], state: RuleState | None = None
+) -> list[bool]:
     """Advance along judgements that follow each other; says which were applied."""
-    state, applied = state or State(), []
+    state, applied = state or RuleState(), []
     for judgement in judgements:
         mail = alert_mail(judgement.transition, "http://h/") if judgement.transition else None
         applied.append(alerts.advance(rule, state, judgement, mail))
@@ -44,13 +46,13 @@ def store(alerts: Alerts, rule: Rule, judgements: list[Judgement], state: State 
 
 
 def test_a_rule_that_was_never_judged_is_quiet(alerts: Alerts, rule: Rule) -> None:
-    assert alerts.state(rule) == State()
+    assert alerts.state(rule) == RuleState()
     assert alerts.undelivered(rule.model) == []
 
 
 def test_state_and_transitions_are_kept(alerts: Alerts, rule: Rule) -> None:
     assert store(alerts, rule, judged(rule, 17, 19, 20, 16)) == [True] * 4
-    assert alerts.state(rule) == State(FIRST + timedelta(days=3))
+    assert alerts.state(rule) == RuleState(FIRST + timedelta(days=3))
     (alert_state,) = alerts.alert_states(rule.model)
     assert (alert_state.key.rule, alert_state.state.firing) == (rule.identity, False)
     recovered, fired = alerts.events(alert_state.key)
@@ -68,7 +70,7 @@ def test_state_and_transitions_are_kept(alerts: Alerts, rule: Rule) -> None:
 
 def test_an_episode_under_way_is_firing(alerts: Alerts, rule: Rule) -> None:
     store(alerts, rule, judged(rule, 17, 19, 20))
-    assert alerts.state(rule) == State(FIRST + timedelta(days=2), FIRST + timedelta(days=1))
+    assert alerts.state(rule) == RuleState(FIRST + timedelta(days=2), FIRST + timedelta(days=1))
     assert alerts.alert_states(rule.model)[0].state.firing
 
 
@@ -147,7 +149,7 @@ def test_rules_that_differ_in_anything_are_two(alerts: Alerts, rule: Rule, chang
     other = replace(rule, **change)
     store(alerts, rule, judged(rule, 19))
     alerts.take_over([rule, other])
-    assert alerts.state(other) == State()
+    assert alerts.state(other) == RuleState()
     assert store(alerts, other, judged(other, 19)) == [True]
     first, second = alerts.undelivered(rule.model)
     assert first.mail.identity != second.mail.identity
@@ -163,22 +165,22 @@ def test_a_rule_that_was_known_by_its_name_goes_on_from_there(
     )
     second = replace(rule, mail=("c@x.org",))
     alerts.take_over([rule, second])
-    assert alerts.state(rule) == State(now, began)
-    assert alerts.state(second) == State(), "who was never told begins anew"
+    assert alerts.state(rule) == RuleState(now, began)
+    assert alerts.state(second) == RuleState(), "who was never told begins anew"
     assert [alert_state.key.rule for alert_state in alerts.alert_states(rule.model)] == [rule.identity]
     alerts.take_over([rule, second])
-    assert alerts.state(rule) == State(now, began)
+    assert alerts.state(rule) == RuleState(now, began)
 
 
 def test_a_rule_with_other_recipients_goes_on_from_where_it_was_left(alerts: Alerts, rule: Rule) -> None:
     store(alerts, rule, judged(rule, 19, 20))
     edited = replace(rule, mail=(*rule.mail, "c@x.org"), min_rows=20)
     alerts.take_over([edited])
-    assert alerts.state(edited) == State(FIRST + timedelta(days=1), FIRST)
+    assert alerts.state(edited) == RuleState(FIRST + timedelta(days=1), FIRST)
     left, stands = sorted(
         alerts.alert_states(rule.model), key=lambda alert_state: alert_state.state.judged is not None
     )
-    assert (left.key.rule, left.state) == (rule.identity, State()), "it has transitions, which stay"
+    assert (left.key.rule, left.state) == (rule.identity, RuleState()), "it has transitions, which stay"
     assert len(alerts.events(left.key)) == len(alerts.undelivered(rule.model)) == 1
     assert stands.key.rule == edited.identity
 
@@ -195,14 +197,14 @@ def test_of_two_jobs_at_once_one_takes_over(alerts: Alerts, rule: Rule) -> None:
     with ThreadPoolExecutor(4) as pool:
         for future in [pool.submit(job) for _ in range(4)]:
             future.result(timeout=60)
-    assert alerts.state(edited) == State(FIRST + timedelta(days=1), FIRST)
-    assert alerts.state(rule) == State()
+    assert alerts.state(edited) == RuleState(FIRST + timedelta(days=1), FIRST)
+    assert alerts.state(rule) == RuleState()
 
 
 def test_rules_do_not_share_their_state(alerts: Alerts, rule: Rule) -> None:
     other = Rule(rule.model, rule.tag, "online", "rmse", "above", 18.0, "1d", 50, rule.mail)
     store(alerts, rule, judged(rule, 19))
-    assert alerts.state(other) == State()
+    assert alerts.state(other) == RuleState()
     assert store(alerts, other, judged(other, 17)) == [True]
     assert [alert_state.key.mode for alert_state in alerts.alert_states(rule.model)] == ["batch", "online"]
     assert len(alerts.undelivered(rule.model)) == 1

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from giornata.dataset import Dataset
-from giornata.models.deep_net.initialization import Plan, first_net
+from giornata.models.deep_net.initialization import NetParameters, first_net
 from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.deep_net.network import DeepNet
 from jobs.runtime.session import ROOT
@@ -40,16 +40,16 @@ print(problem)
 
 # Tells when the first epoch is over, once.
 TELLING = """
-from giornata.models.deep_net.training import Learner
+from giornata.models.deep_net.training import NetTrainer
 
-epoch = Learner.epoch
+epoch = NetTrainer.epoch
 
 def first_epoch(self):
     epoch(self)
     print("learning", flush=True)
-    Learner.epoch = epoch
+    NetTrainer.epoch = epoch
 
-Learner.epoch = first_epoch
+NetTrainer.epoch = first_epoch
 """
 
 
@@ -67,7 +67,7 @@ def start(
 ) -> list[subprocess.Popen]:
     """A process for each share of the rows, that runs the code `before` first."""
     (folder / "first").mkdir()
-    for name, content in first_net(rows, "regression", Plan.of(parameters), 0).to_files().items():
+    for name, content in first_net(rows, "regression", NetParameters.of(parameters), 0).to_files().items():
         (folder / "first" / name).write_bytes(content)
     (folder / "parameters.json").write_text(json.dumps(parameters))
     with socket.create_server(("127.0.0.1", 0)) as listener:

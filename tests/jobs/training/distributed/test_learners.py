@@ -17,7 +17,7 @@ from giornata.dataset import Dataset
 from giornata.documents.model import Resources
 from giornata.models import MODEL_TYPES, model_type
 from giornata.models.base import FitError
-from giornata.models.deep_net.initialization import Plan, first_net
+from giornata.models.deep_net.initialization import NetParameters, first_net
 from giornata.models.linear.design_matrix import Design
 from giornata.tasks import TASKS
 from jobs.training import part_fitting
@@ -350,7 +350,9 @@ def test_what_a_net_cannot_learn_is_told(spark, table, monkeypatch):
 
 
 def test_a_worker_that_dies_is_told(spark):
-    first = first_net(Dataset(np.eye(2, dtype=np.float32), np.arange(2.0)), "regression", Plan.of({}), 0)
+    first = first_net(
+        Dataset(np.eye(2, dtype=np.float32), np.arange(2.0)), "regression", NetParameters.of({}), 0
+    )
     shares = spark.createDataFrame(pa.table({"x0": [1.0, 2.0], LABEL: [1.0, 2.0]}))
     with pytest.raises(FitError, match=r"^PyTorch cannot fit on 1 workers: a worker ended before .*$"):
         deep_net._run(shares.repartition(1), 1, ["x0", "x1"], first, {}, 0)
