@@ -1,6 +1,7 @@
 """Linear regression with a ridge, lasso or elastic-net penalty; scikit-learn fits it, NumPy alone answers.
 
-The fit minimises, over the standardised columns of `linear_design` and the label in standard deviations,
+The fit minimises, over the standardised columns of `giornata.models.linear.design_matrix` and the label in standard
+deviations,
 
     ½ · mean squared error + alpha · (ratio · Σ|w| + ½ · (1 - ratio) · Σw²)
 

@@ -1,6 +1,6 @@
 """Logistic regression, of true and false or of several classes; scikit-learn fits it, NumPy alone answers.
 
-The fit minimises, over the standardised columns of `linear_design`,
+The fit minimises, over the standardised columns of `giornata.models.linear.design_matrix`,
 
     mean log loss + alpha · (ratio · Σ|w| + ½ · (1 - ratio) · Σw²)
 
