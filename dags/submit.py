@@ -18,6 +18,6 @@ class SparkJob(SparkSubmitOperator):
         except AirflowException as failure:
             if f"Error code is: {FINAL_EXIT}." in str(failure):
                 raise AirflowFailException(
-                    "the job ended with an error that no retry mends; its last lines above say which"
+                    "the job ended with an error that no retry can fix; its last lines above say which"
                 ) from failure
             raise

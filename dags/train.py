@@ -73,7 +73,7 @@ def warnings(dag_run: Run) -> list[str]:
         with session(load_settings()) as cassandra:
             return Repository(cassandra).get(version(dag_run)).warnings
     except GiornataError as error:
-        return [f"what the version warns of cannot be read: {error}"]
+        return [f"the version's warnings cannot be read: {error}"]
 
 
 def train_dag(documents: ProjectDocuments, model: str) -> None:

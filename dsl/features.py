@@ -205,7 +205,7 @@ class CompiledFeatures:
         }
         missing = [name for name, tree in coded.items() if text(tree) not in self.states]
         if missing:
-            raise NotFittedError(f"{', '.join(missing)} must learn before there are codes")
+            raise NotFittedError(f"{', '.join(missing)} must be fitted before there are codes")
         return {name: len(self.states[text(tree)]["words"]) + 2 for name, tree in coded.items()}
 
     def merge(self, left: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
@@ -324,7 +324,7 @@ def _beside(key: str, values: "pl.Series", target: "pl.Series | None") -> "pl.Da
     import polars as pl
 
     if target is None:
-        raise NotFittedError(f"{key} learns from labels, and there are none beside the rows")
+        raise NotFittedError(f"{key} is fitted to labels, and none were passed with the rows")
     return pl.DataFrame({"value": values, "target": target.cast(pl.Float64)})
 
 

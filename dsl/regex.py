@@ -94,10 +94,10 @@ def compile_pattern(written: str) -> Pattern:
     parser = _Parser(written)
     body = parser.pattern()
     if _size(body) > MAX_SIZE:
-        raise PatternError(0, f"written out without counts it has more than {MAX_SIZE} characters")
+        raise PatternError(0, f"with its counts written out, it has more than {MAX_SIZE} characters")
     if _size(body, of_ranges=True) > MAX_RANGES:
         raise PatternError(
-            0, f"written out without counts its sets have more than {MAX_RANGES} ranges of characters"
+            0, f"with its counts written out, its sets have more than {MAX_RANGES} ranges of characters"
         )
     start, end = r"\A" if parser.is_anchored else "", r"\z" if parser.is_ended else ""
     return Pattern(start + _write(body) + end, int(parser.has_group))

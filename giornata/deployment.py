@@ -90,7 +90,9 @@ def deploy(
         if live:
             break
     else:
-        raise StoreError(f"others deploy to {version.model}, tag {tag}, all the time: try it later")
+        raise StoreError(
+            f"others keep deploying to {version.model}, tag {tag}, at the same time: try again later"
+        )
     left_out = project_to_disk(session, settings.bundles)
     if uuid in left_out:
         raise BundleError(f"version {uuid} is in the timeline but cannot be served: {left_out[uuid]}")
@@ -140,7 +142,7 @@ def check_gate(gate: Mapping[str, Bounds], metrics: Metrics) -> None:
             missed.append(f"{name} is not among the version's metrics")
         elif value is None:
             known = METRICS[name].undefined if name in METRICS else ""
-            why = known or "they are none, or their numbers are larger than can be reckoned with"
+            why = known or "there are none, or their values are too large to compute with"
             missed.append(f"{name} is not defined on the version's test rows: {why}")
         # Written so that NaN, which compares false, misses its bound.
         elif bounds.max is not None and not value <= bounds.max:
@@ -159,7 +161,7 @@ def check_signature(live: ModelSignature, new: ModelSignature, where: str) -> No
     """
     problems = []
     if live.task != new.task:
-        problems.append(f"it answers {new.task}, not {live.task}")
+        problems.append(f"its task is {new.task}, not {live.task}")
     for name, column in new.inputs.items():
         known = live.inputs.get(name)
         if known is None:
@@ -197,7 +199,7 @@ def check_features(settings: Settings, session: Session, version: ModelVersion) 
     if problems:
         raise SignatureError(
             f"version {version.uuid} of {version.model} cannot be live: it {'; it '.join(problems)}. "
-            "Train a version that does without, or put back what is missing and compute its days again"
+            "Train a version that does not read it, or put back what is missing and compute its days again"
         )
 
 

@@ -281,7 +281,7 @@ def decide(
         rows = sum(loss.rows for loss in inside)
         own = _mean(inside, len(key), rows)
         if not key:
-            kept[key] = Decision(True, "answers where no part does", own, None)
+            kept[key] = Decision(True, "predicts where no part does", own, None)
             continue
         parent = next(above for above in reversed(prefixes(key)[:-1]) if above in kept and kept[above].kept)
         above = _mean(inside, len(parent), rows)

@@ -151,7 +151,7 @@ class Scorer:
 
     def check_self_test(self) -> None:
         """Predict for the self-test rows of the bundle. Raises BundleError if a prediction differs in any bit."""
-        with _told("its self-test cannot be asked"):
+        with _told("its self-test fails"):
             rows = [_typed(row.inputs, self.inputs) for row in self._bundle.self_test]
             answers = self.rows(rows)
         for number, (row, answer) in enumerate(zip(self._bundle.self_test, answers, strict=True)):

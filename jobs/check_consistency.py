@@ -173,7 +173,7 @@ def _summary(counts: Sequence[Counts]) -> str:
     absent = sum(sum(count.absent.values()) for count in counts)
     return (
         f"feature values served online and recomputed: {equal:,} equal, {different:,} different, "
-        f"{online:,} missing online, {offline:,} missing offline; {absent:,} null for want of a row"
+        f"{online:,} missing online, {offline:,} missing offline; {absent:,} null because there was no row"
     )
 
 

@@ -41,7 +41,7 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
             rows = load(spark, documents.folder, name, table, start, end)
             load_table(spark, settings, project, name, table, rows, days, start, end)
         else:
-            say(JOB, f"{name}: has no loader, others fill it")
+            say(JOB, f"{name}: has no loader, something else fills it")
 
 
 def load(

@@ -556,7 +556,9 @@ class Checker:
         assert returned is not None
         call = Call(function, tuple(arguments), returned)
         if function.fit and _contains_fitted(arguments):
-            return self.fail(node, f"{function.name} cannot learn from the result of another fitted function")
+            return self.fail(
+                node, f"{function.name} cannot be fitted to the result of another fitted function"
+            )
         return call
 
     def mismatch(

@@ -79,7 +79,7 @@ class Lowering:
     def _state(self, node: Call) -> State:
         key = text(node)
         if key not in self._states:
-            raise NotFittedError(f"{key} has not learned from training rows yet")
+            raise NotFittedError(f"{key} has not been fitted to training rows yet")
         return self._states[key]
 
     def _definition(self, function: Function, arguments: tuple[Node, ...], state: State) -> Node:

@@ -102,7 +102,7 @@ class _Names:
         first, second = cycle[0], cycle[1 % len(cycle)]
         place = self._uses[first][second]
         self._errors[first].append(
-            self._sources[first].error(place, message, "an expression can only use others that do without it")
+            self._sources[first].error(place, message, "expressions cannot use each other in a cycle")
         )
 
 
@@ -128,7 +128,9 @@ def _measure(node: Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
 
 def _too_much(size: int, depth: int) -> str | None:
     if size > MAX_TREE_NODES:
-        return f"with all that it uses the expression has {size} parts, more than {MAX_TREE_NODES}"
+        return f"with everything that it uses, the expression has {size} parts, more than {MAX_TREE_NODES}"
     if depth > MAX_TREE_DEPTH:
-        return f"with all that it uses the expression is {depth} levels deep, more than {MAX_TREE_DEPTH}"
+        return (
+            f"with everything that it uses, the expression is {depth} levels deep, more than {MAX_TREE_DEPTH}"
+        )
     return None

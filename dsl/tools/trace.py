@@ -53,7 +53,7 @@ def _value(features: CompiledFeatures, node: Node, row: Mapping[str, Any]) -> tu
     try:
         (value,) = CompiledFeatures({"value": node}, features.states).row(row)
     except NotFittedError:
-        return None, "has not learned yet"
+        return None, "is not fitted yet"
     except UdfError as error:
         return None, str(error)
     return value, None

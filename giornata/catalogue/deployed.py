@@ -12,7 +12,7 @@ from giornata.documents.group_source import GroupSource, read_source
 from giornata.names import group_file, group_version, newest_versions, proposal
 from giornata.records.model_version import ModelVersion, RecordedStoreInput
 
-KEEP = "put it back until a version that does without is live in its place"
+KEEP = "put it back until a version that does not read it is live in its place"
 RENAME = "leave it as it is and give the new column another name"
 
 
@@ -175,7 +175,7 @@ def _events(group: FeatureGroup, source: GroupSource | None) -> str:
     if group.events is None:
         return f"a {source.kind}" if source else "a query or function"
     told = group.events
-    return f"windows over {told.table} by {told.event_time}, filed up to {format_duration(told.filed_ahead)} ahead"
+    return f"windows over {told.table} by {told.event_time}, filed_ahead {format_duration(told.filed_ahead)}"
 
 
 def _entity(version: ModelVersion, read: RecordedStoreInput) -> dict[str, str]:

@@ -70,7 +70,7 @@ def features(
         wanted = f" in which all of '{text}' is found" if text else ""
         typer.echo(f"There is no feature group{wanted} in {where}.")
     if reason:
-        typer.echo(f"\nWhat is published and what is live is not shown: {reason}", err=True)
+        typer.echo(f"\nPublished days and live versions are not shown: {reason}", err=True)
 
 
 def _documents(project: str) -> list[ProjectDocuments]:
@@ -184,7 +184,7 @@ def _print_rest(
 def found_by(each: Judged) -> str:
     """The result of an expectation on one line."""
     if each.result is None:
-        return "not judged yet as it is stated now"
+        return "not checked yet in its present form"
     first, last = each.first_day, each.last_day
     days = f"{last}" if first == last else f"{first} to {last}"
     lately = f"; in the last {LATELY} days {each.lately}" if each.lately else ""

@@ -95,7 +95,7 @@ def check(
     if reason:
         typer.echo(f"Deployed versions were not compared: {reason}", err=True)
     for each in skipped:
-        typer.echo(f"Not tried out: {each}", err=True)
+        typer.echo(f"Not checked: {each}", err=True)
     if broken:
         raise typer.Exit(1)
 

@@ -222,7 +222,7 @@ def _about(version: ModelVersion) -> Table:
     for name, window in version.windows.items():
         table.add_row(name, _period(window))
     if version.refit:
-        table.add_row("refit", f"{_period(version.refit)}; the metrics are those of the fit before")
+        table.add_row("refit", f"{_period(version.refit)}; the metrics are those of the first fit")
     table.add_row("parameters", ", ".join(f"{name} {value}" for name, value in version.parameters.items()))
     table.add_row("search", describe_search(version))
     return table

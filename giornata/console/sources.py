@@ -98,7 +98,7 @@ def _open(settings: Settings) -> Stores:
     except CASSANDRA_FAULTS as fault:
         session.cluster.shutdown()
         raise StoreError(
-            f"Cassandra at {settings.cassandra} has not the tables of Giornata, or fails ({fault}). "
+            f"Cassandra at {settings.cassandra} lacks the tables of Giornata or fails ({fault}). "
             "`make up` makes them."
         ) from fault
 

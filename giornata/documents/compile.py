@@ -122,7 +122,7 @@ def _broken_groups(drafts: Drafts) -> set[str]:
 def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> Iterator[Problem]:
     places: dict[str, Place] = {name: ("define", name) for name in model.define}
     for name in model.define.keys() & model.features.keys():
-        yield file.key_problem(("define", name), f"'{name}' is also a feature: one name, one meaning")
+        yield file.key_problem(("define", name), f"'{name}' is also a feature: choose another name")
     places |= {name: ("features", name) for name in model.features.keys() - model.define.keys()}
     compiled = yield from _compiled(model.features, model.define, places, file, schema)
     reads = bool(compiled is None or compiled.inputs.store)
@@ -142,14 +142,14 @@ def _expression_problems(model: ModelSpec, file: YamlFile, schema: "Schema") -> 
             yield from _type_problems(compiled.types, places, names, _LEVEL_TYPES, file)
             for level in compiled.learning:
                 yield file.value_problem(
-                    places[level], "a part cannot be chosen by what is learned from the training rows"
+                    places[level], "a partition cannot use functions that are fitted to the training rows"
                 )
     for place, alert in enumerate(model.monitor.alerts):
         if alert.metric in SERVED and not reads:
             yield file.value_problem(
                 ("monitor", "alerts", place, "metric"),
-                f"this alert could never be judged: {alert.metric} is measured of features of the feature store, and "
-                "this model reads none",
+                f"this alert could never be evaluated: {alert.metric} is about features of the feature store, and this "
+                "model reads none",
             )
 
 

@@ -48,7 +48,7 @@ def load_or_problems(folder: Path) -> ProjectDocuments | DocumentErrors:
     except NotFoundError:
         raise
     except Exception as error:  # noqa: BLE001 - what no rule foresees is a fault of this project, too
-        message = f"these documents cannot be read ({type(error).__name__}: {error})"
+        message = f"the documents cannot be read ({type(error).__name__}: {error})"
         return DocumentErrors([Problem(shown_path(folder / "project.yaml"), 1, 1, message)])
 
 

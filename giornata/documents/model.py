@@ -136,7 +136,7 @@ class Partition(Document):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.tune in (None, "once") and self.trials is not None:
-            raise ValueError("trials are those of each level or part: write tune: level or tune: part")
+            raise ValueError("trials is for each level or part: write tune: level or tune: part")
         sets = SETS if self.sets is None else self.sets
         if self.trials is not None and self.trials < sets:
             raise ValueError(
@@ -187,7 +187,7 @@ class Search(Document):
         ranges = [name for name, dimension in self.space.items() if dimension.choice is None]
         if self.trials is None and self.sampler != "grid":
             raise ValueError(
-                "how many trials? write trials: 20 or the like; only sampler grid has a number of its own"
+                "trials is missing: write trials: 20, for example; only sampler grid works without it"
             )
         if self.sampler == "grid" and ranges:
             raise ValueError(f"sampler grid needs choice: [...] for every parameter; {ranges[0]} is a range")
@@ -276,7 +276,7 @@ class Deploy(Document):
                 wanted = (
                     f"{least} or {most}" if metric in NO_GOAL else (most, least)[metric in HIGHER_IS_BETTER]
                 )
-                raise MisplacedError(("gate", metric), f"{bound} is no bound of a metric: write {wanted}")
+                raise MisplacedError(("gate", metric), f"{bound} is not a bound of a metric: write {wanted}")
         return value
 
 
@@ -335,7 +335,7 @@ class Alert(Document):
             raise MisplacedError(("over",), "over counts whole days, such as 1d or 7d")
         for place, address in enumerate(self.mail):
             if info.context == WRITTEN and address in self.mail[:place]:
-                raise MisplacedError(("mail", place), f"{address} is there twice")
+                raise MisplacedError(("mail", place), f"{address} appears twice")
         return self
 
 
@@ -392,7 +392,7 @@ class ModelSpec(Document):
             message = f"a {self.task} model needs a label: write label: {{table, value, event_time}}"
             raise MisplacedError(("task",), message)
         if self.label is not None and not task.label:
-            raise MisplacedError(("label",), f"a {self.task} model learns without a label: leave label out")
+            raise MisplacedError(("label",), f"a {self.task} model has no label: remove label")
         if self.partition and self.partition.tune not in (None, "once") and self.search is None:
             raise MisplacedError(
                 ("partition", "tune"),

@@ -77,9 +77,9 @@ def _key_problems(
         if column not in columns:
             yield _unknown(file, [*path, place], "column", column, columns)
         elif column in key[:place]:
-            yield file.value_problem((*path, place), f"column '{column}' is there twice")
+            yield file.value_problem((*path, place), f"column '{column}' appears twice")
         elif columns[column].startswith("list["):
-            yield file.value_problem((*path, place), f"column '{column}' is a list, which is no key")
+            yield file.value_problem((*path, place), f"column '{column}' is a list, which cannot be a key")
 
 
 def _table_problems(table: Table, file: YamlFile) -> Iterator[Problem]:
@@ -132,7 +132,7 @@ def _source_problems(name: str, group: FeatureGroup, file: YamlFile, folder: Pat
     elif len(sources) > 1:
         yield Problem(file.name, 1, 1, f"the rows come from {' and '.join(sources)}", "keep one of them")
     elif not sources and not group.events and not windows:
-        message = f"nothing says where the rows come from: write {query.name} or {function.name} beside it"
+        message = f"the group has no source of its rows: write {query.name} or {function.name} beside it"
         yield Problem(file.name, 1, 1, message, "or state events, and a window for every feature")
     yield from _query_problems(query, file)
     yield from _function_problems(function, "compute", file)
@@ -192,7 +192,7 @@ def _window_problems(group: FeatureGroup, file: YamlFile, drafts: Drafts) -> Ite
 def _event_entity_problems(group: FeatureGroup, file: YamlFile, name: str, table: Table) -> Iterator[Problem]:
     for column, type_ in group.entity.items():
         if column not in table.columns:
-            message = f"table '{name}' has no column '{column}', so its events happen to no such entity"
+            message = f"table '{name}' has no column '{column}', so its events have no such entity"
             yield file.key_problem(("entity", column), message, did_you_mean(column, table.columns))
         elif table.columns[column] != type_ and type_ in ENTITY_TYPES:
             yield file.value_problem(
@@ -266,7 +266,9 @@ def _expectation_problems(
             yield _unknown(file, (*path, name, *inside), "column", column, columns)
     if expectation.policy == "quarantine" and not signature.by_row:
         yield file.value_problem(
-            (*path, "policy"), f"{name} judges all rows together: none can be quarantined", "use fail or warn"
+            (*path, "policy"),
+            f"{name} checks all rows together: single rows cannot be quarantined",
+            "use fail or warn",
         )
 
 
@@ -284,7 +286,7 @@ def _model_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterato
         levels = [level_name(text, place) for place, text in enumerate(model.partition.by)]
         for place, level in enumerate(levels):
             if level in levels[:place]:
-                yield file.value_problem(("partition", "by", place), f"level '{level}' is there twice")
+                yield file.value_problem(("partition", "by", place), f"level '{level}' appears twice")
 
 
 def _class_problems(model: ModelSpec, file: YamlFile, folder: Path) -> Iterator[Problem]:
@@ -313,7 +315,7 @@ def _unused_classes(drafts: Drafts) -> Iterator[Problem]:
     shown = next((Path(file.name).parent for file in drafts.models.files.values()), Path("models"))
     for path in sorted((drafts.folder / "models").glob("*.py")):
         if f"models/{path.name}" not in used and path.stem != "__init__":
-            yield Problem(str(shown / path.name), 1, 1, "no model's class is in it")
+            yield Problem(str(shown / path.name), 1, 1, "no model uses a class in it")
 
 
 def _data_problems(model: ModelSpec, file: YamlFile, drafts: Drafts) -> Iterator[Problem]:
@@ -368,7 +370,7 @@ def _metric_problems(model: ModelSpec, file: YamlFile) -> Iterator[Problem]:
     if model.search and model.search.metric in NO_GOAL.intersection(known):
         yield file.value_problem(
             ("search", "metric"),
-            f"a search cannot improve {model.search.metric}: neither more of it is better nor less",
+            f"a search cannot optimise {model.search.metric}: neither more nor less of it is better",
             f"use {' or '.join(improved)}",
         )
     elif model.search and model.search.metric not in improved:
@@ -400,7 +402,7 @@ def _alert_problems(model: ModelSpec, file: YamlFile, known: Sequence[str]) -> I
         first = seen.setdefault(alert.identity, place)
         if first != place:
             line, column = file.position(("monitor", "alerts", first))
-            message = f"this alert is there twice: the first is in line {line}, column {column}"
+            message = f"this alert appears twice: the first is in line {line}, column {column}"
             yield file.value_problem(path, message, "change or remove one of them")
         if alert.metric not in (*known, *SERVED):
             yield _unknown(
@@ -428,11 +430,11 @@ def _unjudged(
     modes = model.deploy.modes if model.deploy else ["batch", "online"]
     watched = f"{alert.metric} is measured of answers of the server" if alert.metric in SERVED else ""
     if watched and "online" not in modes:
-        message = f"this alert could never be judged: {watched}, and deploy.modes has no online"
+        message = f"this alert could never be evaluated: {watched}, and deploy.modes has no online"
         yield file.value_problem((*path, "metric"), message, f"modes: [{', '.join(modes)}, online]")
     elif model.monitor.log == 0 and (watched or "batch" not in modes):
         watched = watched or "the model answers online only"
-        message = f"this alert could never be judged: {watched}, and monitor.log keeps none of them"
+        message = f"this alert could never be evaluated: {watched}, and monitor.log keeps none of them"
         yield file.value_problem((*path, "metric"), message, "log: 100%")
 
 

@@ -200,7 +200,7 @@ class YamlFile:
             if key in data:
                 first = self._keys[(*path, key)].start_mark.line + 1
                 self.problems.append(
-                    self._problem_of(key_node, f"the key {key!r} is there twice (first in line {first})", "")
+                    self._problem_of(key_node, f"the key {key!r} appears twice (first in line {first})", "")
                 )
                 continue
             self._keys[(*path, key)] = key_node

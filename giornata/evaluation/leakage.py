@@ -61,7 +61,7 @@ def future_timestamps(found: Mapping[str, Ahead], spec: ModelSpec, table: Table)
     """
     name, asked = spec.data.table, spec.data.event_time
     return [
-        f"column {column} lies after {asked}, the moment of asking, in {ahead.later:,} of the {ahead.rows:,} rows that "
+        f"column {column} lies after {asked}, the event time, in {ahead.later:,} of the {ahead.rows:,} rows that "
         "have it. Is it known then? If it is a plan that is made before, list it under `planned` in "
         f"tables/{name}.yaml; if not, say there under `known_at` when it is known"
         for column, ahead in found.items()
@@ -86,9 +86,9 @@ def leakage(names: Sequence[str], examples: Dataset, task: str) -> list[str]:
         if reason is None and label == "truth" and min(present.sum(), (~present).sum()) >= LEAST_ROWS:
             missing = _separation((~present).astype(np.float64), target)
             if missing is not None and missing >= SEPARATED:
-                reason = f"whether it is missing tells the label (AUC {missing:.4f})"
+                reason = f"whether it is missing determines the label (AUC {missing:.4f})"
         if reason:
-            found.append(f"feature {name}: {reason}. Is it known at the moment of asking?")
+            found.append(f"feature {name}: {reason}. Is it known at the event time?")
     return found
 
 
@@ -102,22 +102,20 @@ def _alone(values: Vector, target: Vector, label: LabelKind | None) -> str | Non
         if min(equal, of_uncommon) >= EQUAL:
             return (
                 f"it equals the label in {equal:.1%} of the rows, and in {of_uncommon:.1%} of those whose label is "
-                "not the commonest"
+                "not the most frequent one"
             )
     if label == "class":
         share = _majorities(values, target)
-        return f"it tells the class alone (in {share:.1%} of the rows)" if share >= SEPARATED else None
+        return f"it alone determines the class (in {share:.1%} of the rows)" if share >= SEPARATED else None
     if label == "truth":
         auc = _separation(values, target)
-        return f"it separates the labels alone (AUC {auc:.4f})" if auc and auc >= SEPARATED else None
+        return f"it alone separates the labels (AUC {auc:.4f})" if auc and auc >= SEPARATED else None
     explained = _explained(values, target)
     if explained >= EXPLAINED:
-        return f"it explains the label alone (squared correlation {explained:.4f})"
+        return f"it alone explains the label (squared correlation {explained:.4f})"
     ordered = _ordered(values, target, uncommon)
     if ordered >= EXPLAINED:
-        return (
-            f"it puts the rows into the order of their labels alone (squared rank correlation {ordered:.4f})"
-        )
+        return f"it alone orders the rows like their labels (squared rank correlation {ordered:.4f})"
     return None
 
 

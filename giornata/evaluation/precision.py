@@ -44,9 +44,9 @@ def lost_values(found: Mapping[str, Distinct]) -> list[str]:
     """A warning for every feature that loses values."""
     return [
         f"feature {name}: its {distinct.values:,} different values become {distinct.left:,}, {distinct.lost:,} are "
-        f"lost: models learn in single precision, which tells whole numbers apart up to {EXACT:,} only. Give smaller "
-        "numbers, such as the time since another moment, days instead of seconds, or the parts of a date; or "
-        "vocabulary(…) of what is a code"
+        f"lost: models are trained in single precision, which is exact for whole numbers up to {EXACT:,} "
+        "only. Use smaller numbers, such as the time since another moment, days instead of seconds, or the parts of "
+        "a date; or vocabulary(…) for codes"
         for name, distinct in found.items()
         if distinct.lost > (0 if distinct.whole else FEW_LOST * distinct.values)
     ]

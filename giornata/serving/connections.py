@@ -139,7 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         super().connection_made(transport)
         if not self._connections.admit(self):
-            self._refuse(503, "connections_full", "the server has all the connections it takes; try again")
+            self._refuse(503, "connections_full", "the server has too many connections; try again")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.gone(self)

@@ -62,7 +62,7 @@ class Pool:
         """
         expected = self._expected_wait()
         if self._taken == self._most:
-            raise BusyError("the server has all the requests it takes; try again", expected)
+            raise BusyError("the server's queue is full; try again", expected)
         if expected > deadline.left():
             raise BusyError(
                 f"{self._taken} requests are before this one, which cannot begin before its deadline; try again",

@@ -197,8 +197,8 @@ def _within_history(request: PredictRequest) -> PredictRequest:
 
 def _before_history(missing: Missing, moment: datetime) -> str:
     return (
-        f"the moment {moment:%Y-%m-%dT%H:%M:%SZ} lies before what is online of the feature group {missing.group}, "
-        f"which has all days from {missing.begin:%Y-%m-%d} on: ask about a later moment, or push more of its past "
+        f"the moment {moment:%Y-%m-%dT%H:%M:%SZ} is before the online history of the feature group {missing.group}, "
+        f"which is complete from {missing.begin:%Y-%m-%d} on: ask about a later moment, or push more of its past "
         "(history in its document). A model whose document says online: {before_history: mark} answers without the "
         "group"
     )

@@ -262,8 +262,8 @@ class RequestReader:
 
     def _no_moment(self) -> Fault:
         return Fault(
-            f"{self._event_time} is missing, and what the model knows of a row depends on the moment that it is asked "
-            f'about: give the row\'s {self._event_time} or, for all rows, "at", as ISO 8601 text with its zone. '
+            f"{self._event_time} is missing, and the model's features depend on the "
+            f'moment: give the row\'s {self._event_time} or, for all rows, "at", as ISO 8601 text with its zone. '
             "(A model whose document says online: {event_time: optional} is asked about now.)",
             self._event_time,
         )
@@ -279,7 +279,7 @@ class RequestReader:
             hint = f"; did you mean {near}?" if near else ""
             if not near and not named:  # once a row
                 hint = named = f"; a row may have {', '.join(sorted(self._known))}"
-            faults.append(Fault(f"the model knows no {_quoted(name)}{hint}", name[:_SHOWN]))
+            faults.append(Fault(f"the model has no column {_quoted(name)}{hint}", name[:_SHOWN]))
         return faults
 
 

@@ -42,7 +42,7 @@ def record_covered(session: Session, project: str, group: str, covered: Covered)
             (project, group, *covered),
         )
     except CASSANDRA_FAULTS as fault:
-        raise StoreError(f"Cassandra does not note what is online of {project}/{group}: {fault}") from fault
+        raise StoreError(f"Cassandra cannot record the online days of {project}/{group}: {fault}") from fault
 
 
 def covered_days(session: Session, project: str) -> dict[str, Covered]:
@@ -59,7 +59,7 @@ def covered_days(session: Session, project: str) -> dict[str, Covered]:
     except InvalidRequest:
         return {}  # nothing was pushed since there is this table
     except CASSANDRA_FAULTS as fault:
-        raise StoreError(f"Cassandra does not say what is online of {project}: {fault}") from fault
+        raise StoreError(f"Cassandra cannot read the online days of {project}: {fault}") from fault
 
 
 class OnlineHistory:

@@ -149,8 +149,8 @@ def _digits(text: str) -> str:
     digits = text.strip().lower().replace("-", "")
     if not _FEWEST <= len(digits) <= _DIGITS or set(digits) - set("0123456789abcdef"):
         raise NotFoundError(
-            f"{text!r} is no uuid of a model version: write all of it, or {_FEWEST} or more of its first hex digits; "
-            "`giornata models` lists them"
+            f"{text!r} is not the uuid of a model version: write all of it, or {_FEWEST} or more of its first hex "
+            "digits; `giornata models` lists them"
         )
     return digits
 

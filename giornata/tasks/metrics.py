@@ -21,7 +21,7 @@ METRICS: dict[str, Metric] = {
     "rmse": Metric(False, 0, math.inf),
     "mae": Metric(False, 0, math.inf),
     "r2": Metric(True, -math.inf, 1, "their labels are all the same"),
-    "rmsle": Metric(False, 0, math.inf, "a label or an answer of theirs is -1 or less"),
+    "rmsle": Metric(False, 0, math.inf, "a label or a prediction is -1 or less"),
     "smape": Metric(False, 0, 2),
     "auc": Metric(True, 0, 1, "they are all of one class"),
     "log_loss": Metric(False, 0, math.inf),

@@ -18,7 +18,7 @@ class Quantile(Task):
     label = "number"
     metrics = ("pinball", "mae", "coverage")
     loss = "pinball"
-    answer = "the value of the share nearest to a half"
+    answer = "the quantile nearest to 0.5"
     baseline = "the quantiles of the training labels for every row"
     has_outputs = True
     own_key = "quantiles"

@@ -18,8 +18,8 @@ def check_tables(spark: SparkSession, project: str, tables: Iterable[str]) -> No
     ]
     if missing:
         raise StoreError(
-            f"nothing was loaded yet of {', '.join(missing)}: trigger {dag_id(project, 'ingest')} with a range of days "
-            "first, or let those load it who fill it"
+            f"nothing has been loaded yet for {', '.join(missing)}: trigger {dag_id(project, 'ingest')} with a range "
+            "of days first, or let whatever fills it load it"
         )
 
 

@@ -44,14 +44,14 @@ def check_columns(frame: DataFrame, wanted: Mapping[str, str], what: str) -> Non
     """
     found = dict(frame.dtypes)
     problems = [f"column {name} is missing" for name in wanted if name not in found]
-    problems += [f"column {name} is not wanted" for name in found if name not in wanted]
+    problems += [f"column {name} is not declared" for name in found if name not in wanted]
     problems += [
         f"column {name} is {found[name]} instead of {type_}"
         for name, type_ in wanted.items()
         if name in found and found[name] != type_
     ]
     if problems:
-        raise DataError(f"{what} does not give what its document says: {'; '.join(problems)}.")
+        raise DataError(f"{what} does not return what its document declares: {'; '.join(problems)}.")
 
 
 def check_rows(

@@ -43,7 +43,7 @@ def unseen_in_search(earlier: EarlierVersion | None, when: Windows) -> EarlierVe
     search."""
     if earlier is None or earlier.version.windows["validation"].end <= when.test:
         return earlier
-    _say_unfair(earlier.version, earlier.version.windows["validation"].end, when, "its search does not lead")
+    _say_unfair(earlier.version, earlier.version.windows["validation"].end, when, "its search does not seed")
     return None
 
 
@@ -71,6 +71,6 @@ def is_comparable(earlier: ModelVersion, version: ModelVersion, columns: Mapping
 def _say_unfair(version: ModelVersion, learned: datetime, when: Windows, so: str) -> None:
     say(
         "train",
-        f"version {version.uuid} before has learned up to {learned:%Y-%m-%d}, and the test period begins on "
+        f"version {version.uuid} before was trained on data up to {learned:%Y-%m-%d}, and the test period begins on "
         f"{when.test:%Y-%m-%d}: {so} this one",
     )

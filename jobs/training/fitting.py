@@ -67,7 +67,7 @@ def fit_model(
     tried = [key for key in rows if key not in dropped]
     large = frozenset(key for key in tried if is_large(spec.resources, config, rows[key].total))
     if large:
-        progress.stage(f"all executors together learn {len(large)} of {len(tried)} parts, the largest")
+        progress.stage(f"all executors together fit {len(large)} of {len(tried)} parts, the largest")
     sizes = {key: rows[key].total for key in tried}
 
     def fit(asked: Mapping[Candidate, int], config: FitConfig) -> dict[Candidate, FittedPart]:
@@ -78,7 +78,7 @@ def fit_model(
         asked = spec.partition.model_copy(update={"tune": spec.tune})
         chosen = choose(matrix, asked, spec.search, config, sizes, error, fit)
     else:
-        alone = Decision(True, "answers where no part does")
+        alone = Decision(True, "predicts where no part does")
         chosen = Chosen({(): alone}, {(): config.parameter_sets[0]}, {(): 1})
     if levels:
         progress.stage(

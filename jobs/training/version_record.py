@@ -139,7 +139,7 @@ def report(version: ModelVersion) -> None:
     if version.refit:
         say(
             "train",
-            f"{model}: fitted once more to {version.refit.rows} rows; the metrics are of the fit before",
+            f"{model}: fitted once more to {version.refit.rows} rows; the metrics are of the first fit",
         )
 
 

@@ -200,7 +200,7 @@ def test_approval_names_model_version_and_tag(airflow: Any):
 
 def test_approval_says_when_it_cannot_say_what_the_version_warns_of(airflow: Any):
     body = airflow.rendered["train as it stands"]["approve"]["body"]
-    assert "\n\n**WARNING**: what the version warns of cannot be read: " in body
+    assert "\n\n**WARNING**: the version's warnings cannot be read: " in body
 
 
 # In a process that may import Airflow: what the approval shows and the end of the training task logs.

@@ -35,10 +35,10 @@ REFUSED = {
     "a$b": "character 2 of the pattern: $ stands only at the end of the pattern",
     "^a|b": "character 1 of the pattern: put the alternatives in brackets, such as ^(?:a|b)$",
     "a" * 201: "character 201 of the pattern: a pattern has at most 200 characters",
-    "(?:[^a]{100}){11}": "character 1 of the pattern: written out without counts it has more than 1000 characters",
+    "(?:[^a]{100}){11}": "character 1 of the pattern: with its counts written out, it has more than 1000 characters",
     "a[\ud83d]": r"character 3 of the pattern: '\ud83d' is half a character, which no text holds",
     "(?:[acegikmoqsuwy]{100}){8}": (
-        "character 1 of the pattern: written out without counts its sets have more than 10000 ranges of characters"
+        "character 1 of the pattern: with its counts written out, its sets have more than 10000 ranges of characters"
     ),
 }
 HARD = {

@@ -252,7 +252,7 @@ def test_unknown_version_and_undeployable_model(settings, session, train, traine
             {"r2": None},
             "r2 is not defined on .* rows: their labels are all the same",
         ),
-        ({"mae": Bounds(max=7)}, {"mae": None}, "mae is not defined on .* rows: they are none"),
+        ({"mae": Bounds(max=7)}, {"mae": None}, "mae is not defined on .* rows: there are none"),
         ({"auc": Bounds(min=0.7)}, {"auc": math.nan}, "auc is nan"),
         ({"rmse": Bounds(max=16)}, {"rmse": math.nan}, "rmse is nan"),
         ({"rmse": Bounds(max=16)}, {}, "rmse is not among"),

@@ -72,7 +72,7 @@ wind: /  float = 3.5
 │   └── 0.0  float
 └── 2.0  float
 
-level: normalize(…)  float ! has not learned yet
+level: normalize(…)  float ! is not fitted yet
 └── row.distance  float = 60.0
 
 root: if: condition, then, else  float = 3.1622776601683795

@@ -192,7 +192,7 @@ class Installation:
         """What Hive has of a day, by feature."""
         rows = self.spark.table(f"{self.project}.feature_consistency").where(f"day = '2013-11-0{day}'")
         found = {row.feature: row.asDict() for row in rows.collect()}
-        assert rows.count() == len(found), "a feature is there twice"
+        assert rows.count() == len(found), "a feature appears twice"
         for row in found.values():
             place = (row["model_name"], row["model_uuid"], row["tag"])
             assert place == ("trip", self.version.uuid, "production")

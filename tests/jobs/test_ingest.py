@@ -92,7 +92,7 @@ def test_a_table_without_a_loader_is_left_to_others(
 ) -> None:
     settings = write_project({"tables/readings.yaml": TABLE})
     run(spark, settings, project, START, START + DAY)
-    assert capsys.readouterr().out == "[ingest] readings: has no loader, others fill it\n"
+    assert capsys.readouterr().out == "[ingest] readings: has no loader, something else fills it\n"
     assert not spark.catalog.tableExists(f"{project}.readings")
 
 
@@ -101,7 +101,7 @@ def test_a_table_without_a_loader_is_left_to_others(
     [
         (("level float, waves int", "height float, waves int"), None),
         (('"level", F.udf', '"waves", F.udf'), "column waves is double instead of bigint"),
-        (('"level", F.udf', '"other", F.udf'), "column other is not wanted"),
+        (('"level", F.udf', '"other", F.udf'), "column other is not declared"),
         (("if start <= row[1] < end", ""), "12 rows have an observed_at outside 2013-01-01 to 2013-01-02"),
         (
             ("for row in ROWS", "for row in ROWS + ROWS[:1]"),
@@ -121,7 +121,7 @@ def test_rows_that_break_the_document_are_refused(
     loader = LOADER.replace(*change)
     if problem is None:
         loader = loader.replace('("level")', '("height")').replace('"level", F', '"height", F')
-        problem = "column level is missing; column height is not wanted"
+        problem = "column level is missing; column height is not declared"
     write_project({"tables/readings.py": loader})
     with pytest.raises(DataError, match="the loader of table readings") as error:
         run(spark, written, project, START, START + DAY)

@@ -353,7 +353,7 @@ def test_one_failing_group_does_not_stop_the_others(
     lines = capsys.readouterr().out.splitlines()
     for part in (
         "a_refused fails: [TABLE_OR_VIEW_NOT_FOUND]",
-        "column level is missing; column height is not wanted",
+        "column level is missing; column height is not declared",
         "column level is string instead of double",
         "2 rows have the same key: place a, event_time 2013-01-01",
         "24 rows have an event_time outside 2013-01-01 to 2013-01-02",

@@ -220,7 +220,7 @@ class Installation:
         for column, value in place.items():
             frame = frame.where(frame[column] == value)
         found = [(row.metric, (row.value, row.row_count)) for row in frame.collect()]
-        assert len(found) == len(dict(found)), "a metric is there twice"
+        assert len(found) == len(dict(found)), "a metric appears twice"
         return dict(found)
 
 

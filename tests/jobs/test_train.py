@@ -618,11 +618,9 @@ def test_a_model_that_is_told_the_answer_is_warned_of(spark, world, capfd):
         f"feature second: its {seconds.size:,} different values become {left:,}, {seconds.size - left:,} are lost: "
     )
     assert moment.startswith(
-        f"column settled_at lies after left_at, the moment of asking, in {told:,} of the {told:,} rows that have it."
+        f"column settled_at lies after left_at, the event time, in {told:,} of the {told:,} rows that have it."
     )
-    assert feature.startswith(
-        "feature settled: it puts the rows into the order of their labels alone (squared rank"
-    )
+    assert feature.startswith("feature settled: it alone orders the rows like their labels (squared rank")
     with cassandra.session(world.settings) as opened:
         assert Repository(opened).get(found.uuid).warnings == found.warnings
     said = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[train] ")]
@@ -802,7 +800,7 @@ def test_a_version_that_has_seen_the_test_period_is_not_asked_about_it(spark, wo
     assert found.previous.metrics == before.metrics
     assert all(part.beside.previous == {} for part in found.parts)
     assert (
-        f"version {before.uuid} before has learned up to 2013-03-30, and the test period begins on 2013-03-26"
+        f"version {before.uuid} before was trained on data up to 2013-03-30, and the test period begins on 2013-03-26"
         in (capsys.readouterr().out)
     )
 

@@ -397,7 +397,7 @@ def test_parts_that_can_learn_nothing(spark, world, model):
     assert set(reasons) == {"all", "broad", "always", "alike", "blank", "small", "one", "once", "lately"}
     assert reasons.pop("once") == "no validation rows"
     assert reasons.pop("lately") == "no training rows"
-    assert reasons.pop("all") == "answers where no part does"
+    assert reasons.pop("all") == "predicts where no part does"
     if model == "late":
         for place in ("one", "always"):
             assert reasons.pop(place).endswith(": a deep net needs rows of both kinds")

@@ -51,7 +51,7 @@ def fit(
             raise
         raise FitError(
             f"XGBoost cannot fit on {workers} workers: one ended before the trees were grown; "
-            "what it said last is in the log of its executor"
+            "the log of its executor has its last output"
         ) from error
     # As in a model that was fitted to a matrix without names.
     booster.feature_names = None

@@ -79,8 +79,8 @@ def _run(
         if is_shut_down(error) or _ENDED not in str(error):
             raise
         raise FitError(
-            f"PyTorch cannot fit on {workers} workers: a worker ended before the net was learned; "
-            "what it said last is in the run's log"
+            f"PyTorch cannot fit on {workers} workers: a worker ended before the net was trained; "
+            "the run's log has its last output"
         ) from error
     except RuntimeError as error:
         # What it finds wrong with Spark's settings, such as encryption that it does not have.

@@ -185,7 +185,7 @@ feature 'f', line 1, column 1: the value is always null, so it has no type
     None
     ^^^^""",
     "normalize(1 + normalize(row.distance))": """\
-feature 'f', line 1, column 1: normalize cannot learn from the result of another fitted function
+feature 'f', line 1, column 1: normalize cannot be fitted to the result of another fitted function
     normalize(1 + normalize(row.distance))
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^""",
     "9223372036854775808": """\

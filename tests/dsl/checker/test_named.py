@@ -128,7 +128,7 @@ def test_expressions_that_double_end_quickly_and_are_limited():
     assert time.perf_counter() - started < 2
     assert (name, message) == (
         "f11",
-        "with all that it uses the expression has 8191 parts, more than 5000",
+        "with everything that it uses, the expression has 8191 parts, more than 5000",
     )
     fits = compile_features({name: doubling[name] for name in list(doubling)[:11]}, SCHEMA)
     assert fits.row({"distance": 0.0})[10] == 1.0
@@ -141,7 +141,9 @@ def test_long_chains_are_limited_and_the_longest_works_everywhere():
     assert features.row({"distance": 0.25}) == [0.75]
     assert features.columns(pl.DataFrame({"distance": [0.25]})).row(0) == (0.75,)
     over = chain | {"over": f"1.0 - f{MAX_TREE_DEPTH - 1}"}
-    assert mistakes(over)[0][3] == "with all that it uses the expression is 81 levels deep, more than 80"
+    assert (
+        mistakes(over)[0][3] == "with everything that it uses, the expression is 81 levels deep, more than 80"
+    )
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_a_large_offset_loses_nothing():
 def test_features_that_have_not_learned_say_so():
     features = compile_features(FEATURES, SCHEMA)
     assert not features.is_fitted
-    with pytest.raises(NotFittedError, match=r"normalize\(log1p\(row.x\)\) has not learned"):
+    with pytest.raises(NotFittedError, match=r"normalize\(log1p\(row.x\)\) has not been fitted"):
         features.row({})
     with pytest.raises(NotFittedError):
         features.columns(training(3))
@@ -209,7 +209,7 @@ def test_what_is_learned_from_labels_needs_them():
     features = compile_features({"t": "target_mean(row.s)"}, SCHEMA)
     assert features.learns_target
     assert not compile_features(FEATURES, SCHEMA).learns_target
-    with pytest.raises(NotFittedError, match=r"target_mean\(row.s, 1000, 20.0\) learns from labels"):
+    with pytest.raises(NotFittedError, match=r"target_mean\(row.s, 1000, 20.0\) is fitted to labels"):
         features.aggregate(pl.DataFrame({"s": ["a"]}))
 
 
@@ -229,7 +229,7 @@ def test_categories_are_the_codes_of_vocabularies():
     features = compile_features(
         {**FEATURES, "w": "vocabulary(row.s, size=1)", "c": "1 + vocabulary(row.s)"}, SCHEMA
     )
-    with pytest.raises(NotFittedError, match="v, w must learn"):
+    with pytest.raises(NotFittedError, match="v, w must be fitted"):
         _ = features.categories
     rows = pl.DataFrame({"x": [1.0, 2.0, 3.0], "s": ["a", "b", None], "i": [1, 2, 3]})
     fitted = features.fitted(features.aggregate(rows))

@@ -155,8 +155,8 @@ def changing(load: Callable[..., ProjectDocuments], live: LiveVersion, tmp_path:
         (
             lambda documents: window(documents, "3h"),
             lambda documents: window(documents, "3h", filed_ahead="2d"),
-            "reads origin_weather of windows over departures by left_at, filed up to 7d ahead, which the documents now "
-            "have of windows over departures by left_at, filed up to 2d ahead",
+            "reads origin_weather of windows over departures by left_at, filed_ahead 7d, which the documents now "
+            "have of windows over departures by left_at, filed_ahead 2d",
         ),
         (
             lambda documents: window(documents, "3h"),

@@ -152,7 +152,7 @@ def test_without_cassandra_the_documents_are_shown(project, monkeypatch):
     assert "  Feature     Type   Meaning                    Used by" in said
     assert not any("newest day" in line or "late" in line or "no day" in line for line in said)
     assert done.stderr.startswith(
-        "\nWhat is published and what is live is not shown: Cassandra at 127.0.0.1:9 does not answer"
+        "\nPublished days and live versions are not shown: Cassandra at 127.0.0.1:9 does not answer"
     )
     assert done.stderr.count("\n") == 2
 
@@ -175,5 +175,5 @@ def test_a_feature_that_a_live_version_reads_cannot_go_or_change_its_type(projec
     done = run("check", folder, application=cli, code=1)
     assert done.stdout == (
         f"{project}: 1 problem\n\n{start} (float), which the documents no longer have: put it back until a "
-        "version that does without is live in its place\n\n"
+        "version that does not read it is live in its place\n\n"
     )

@@ -228,9 +228,9 @@ def test_show_says_how_many_rows_had_no_label_and_what_learned_from_the_test_per
         Repository(opened).save(told, b"bundle of " + told.uuid.encode())
     shown = " ".join(run("show", told.uuid).split())
     assert f"{test.rows} rows, 482 more without a label in time" in shown
-    assert "333 rows; the metrics are those of the fit before" in shown
+    assert "333 rows; the metrics are those of the first fit" in shown
     assert shown.count("without a label") == 1
-    assert "fit before" not in run("show", plain.uuid)
+    assert "those of the first fit" not in run("show", plain.uuid)
 
 
 def test_show_says_what_a_part_has_found_for_itself(stores, versions):

@@ -112,7 +112,7 @@ def test_a_group(groups: Any, client: TestClient) -> None:
     )
     assert row(page, "Used by") == "Used by trip_minutes production no longer in its document"
     assert row(page, "expect_column_values_to_not_be_null").endswith(
-        "{column: origin} such rows are set aside not judged yet as it is stated now – –"
+        "{column: origin} such rows are set aside not checked yet in its present form – –"
     )
     assert "SELECT &#39;&lt;origin_weather&gt;&#39; WHERE" in page
     # Rows; then for each feature what is missing, and of all but the timestamp its values.
@@ -139,7 +139,7 @@ def test_what_expectations_found(groups: Any, client: TestClient) -> None:
     page = f"/features/{groups.project}/origin_weather"
     name = "expect_column_values_to_not_be_null"
     assert row(get(client, page), name) == (
-        f"{name} {{column: origin}} such rows are set aside not judged yet as it is stated now – –"
+        f"{name} {{column: origin}} such rows are set aside not checked yet in its present form – –"
     )
     store = Validations(groups.session)
 

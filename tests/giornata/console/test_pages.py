@@ -124,7 +124,7 @@ def test_rows_without_a_label_and_a_refit_are_told(world: Any, client: TestClien
     assert "Without a label" in text(page)
     assert row(page, "test 2013").endswith(" 28,618 482")
     assert row(page, "refit 2013").endswith(" 333,000")
-    assert "The metrics are those of the fit before" in text(page)
+    assert "The metrics are those of the first fit" in text(page)
 
 
 def test_tag_page(trained: Any, client: TestClient) -> None:

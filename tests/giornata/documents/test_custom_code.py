@@ -101,4 +101,4 @@ def test_methods_may_be_inherited(custom):
 
 def test_a_file_that_no_model_uses(shop):
     (shop / "models/halves.py").write_text(SOURCE)
-    assert problems(shop) == [("shop/models/halves.py", 1, "no model's class is in it", "")]
+    assert problems(shop) == [("shop/models/halves.py", 1, "no model uses a class in it", "")]

@@ -108,7 +108,7 @@ CONSISTENT = "{metric: consistency, below: 0.99, mail: [a@example.org]}"
          "consistency", "of answers of the server, and monitor.log keeps none of them"),
         ({"{metric: rmse, above: 18, over: 7d, mail: [shop-team@example.org]}": CONSISTENT,
           "modes: [batch]": "modes: [online]", "  busy: coalesce(store.shop_load.orders_1h, 0)\n": ""},
-         "consistency", "of features of the feature store, and this model reads none"),
+         "consistency", "about features of the feature store, and this model reads none"),
         ({"modes: [batch]": "modes: [online]", "log: 12.5%": "log: 0%"},
          "rmse", "the model answers online only, and monitor.log keeps none of them"),
         ({"above: 18": "below: 0"}, "0", "this alert could never fire: rmse is never below 0"),
@@ -316,7 +316,7 @@ WINDOW_MISTAKES = {
     ),
     "entity that events do not have": (
         "{shop: str}", "{shpo: str}",
-        [(3, "shpo", "table 'orders' has no column 'shpo', so its events happen to no such entity",
+        [(3, "shpo", "table 'orders' has no column 'shpo', so its events have no such entity",
           "did you mean 'shop'?")],
     ),
     "entity of another type": (
@@ -445,7 +445,7 @@ MISTAKES = {
     ),
     "duplicate key": (
         "tables/orders.yaml", "  items: int", "  shop: int",
-        [("shop/tables/orders.yaml", 10, "shop", "the key 'shop' is there twice (first in line 6)", ""),
+        [("shop/tables/orders.yaml", 10, "shop", "the key 'shop' appears twice (first in line 6)", ""),
          ("shop/tables/orders.yaml", 11, "items", "unknown column 'items'",
           "known: order_id, ordered_at, packed_at, shop, weight")],
     ),
@@ -561,7 +561,7 @@ MISTAKES = {
     "quarantine of what concerns no single row": (
         "features/shop_load.yaml", "expect_column_values_to_be_between", "expect_column_mean_to_be_between",
         [("shop/features/shop_load.yaml", 10, "quarantine",
-          "expect_column_mean_to_be_between judges all rows together: none can be quarantined",
+          "expect_column_mean_to_be_between checks all rows together: single rows cannot be quarantined",
           "use fail or warn")],
     ),
     "two expectations in one item": (
@@ -617,25 +617,25 @@ MISTAKES = {
           "'a(b@example.org' is not a mail address: The email address contains invalid characters before the "
           "@-sign: '('", "")],
     ),
-    "recipient that is there twice": (
+    "recipient that appears twice": (
         "models/hours.yaml", "[shop-team@example.org]", "[a@example.org, b@example.org, a@EXAMPLE.org]",
-        [("shop/models/hours.yaml", 18, "a@EXAMPLE.org", "a@example.org is there twice", "")],
+        [("shop/models/hours.yaml", 18, "a@EXAMPLE.org", "a@example.org appears twice", "")],
     ),
-    "alert that is there twice": (
+    "alert that appears twice": (
         "models/hours.yaml", "alerts:\n    - {metric: rmse, above: 18, over: 7d, mail: [shop-team@example.org]}",
         "alerts:\n    - {metric: rmse, above: 18, over: 7d, mail: [a@example.org, b@example.org]}\n"
         "    - {metric: rmse, above: 18.0, over: 168h, min_rows: 50, mail: [b@example.org, a@example.org]}",
         [("shop/models/hours.yaml", 19,
           "{metric: rmse, above: 18.0, over: 168h, min_rows: 50, mail: [b@example.org, a@example.org]}",
-          "this alert is there twice: the first is in line 18, column 7", "change or remove one of them")],
+          "this alert appears twice: the first is in line 18, column 7", "change or remove one of them")],
     ),
     "number as a gate": (
         "models/hours.yaml", "{rmse: {max: 16}}", "{r2: 0.6}",
-        [("shop/models/hours.yaml", 14, "0.6", "0.6 is no bound of a metric: write {min: 0.6}", "")],
+        [("shop/models/hours.yaml", 14, "0.6", "0.6 is not a bound of a metric: write {min: 0.6}", "")],
     ),
     "number as a gate of an error": (
         "models/hours.yaml", "{rmse: {max: 16}}", "{rmse: 16}",
-        [("shop/models/hours.yaml", 14, "16", "16 is no bound of a metric: write {max: 16}", "")],
+        [("shop/models/hours.yaml", 14, "16", "16 is not a bound of a metric: write {max: 16}", "")],
     ),
     "infinite gate": (
         "models/hours.yaml", "{rmse: {max: 16}}", "{rmse: {max: 1e999}}",
@@ -809,13 +809,13 @@ def test_features_and_levels_use_named_expressions(shop):
 
 def test_a_level_is_there_twice(problems_after):
     (problem,) = problems_after("models/hours.yaml", "by: [row.shop]", "by: [row.shop, row.shop]")
-    assert (marked(problem), problem.message) == ("row.shop", "level 'shop' is there twice")
+    assert (marked(problem), problem.message) == ("row.shop", "level 'shop' appears twice")
 
 
 def test_a_part_is_not_chosen_by_what_is_learned(problems_after):
     (problem,) = problems_after("models/hours.yaml", "by: [row.shop]", "by: [vocabulary(row.shop)]")
     assert marked(problem) == "vocabulary(row.shop)"
-    assert problem.message == "a part cannot be chosen by what is learned from the training rows"
+    assert problem.message == "a partition cannot use functions that are fitted to the training rows"
 
 
 UDFS = "def grams(weight: float) -> float:\n    return weight * 1000\n"
@@ -852,7 +852,7 @@ def test_a_column_may_be_a_list_and_a_key_may_not(shop, problems_after):
     compiled = compile_model(load_project(shop), "hours")
     assert compiled.features.row({"boxes": [0.5, None, 2.0]})[0] == 2.5
     (problem,) = problems_after("tables/orders.yaml", "key: [order_id]", "key: [order_id, boxes]")
-    assert (marked(problem), problem.message) == ("boxes", "column 'boxes' is a list, which is no key")
+    assert (marked(problem), problem.message) == ("boxes", "column 'boxes' is a list, which cannot be a key")
 
 
 @pytest.mark.parametrize(
@@ -933,7 +933,7 @@ def test_metrics_that_clusters_are_searched_by(shop, metric):
         ("rmse", "unknown metric of a clustering model 'rmse'", "known: distance, silhouette"),
         (
             "largest_share",
-            "a search cannot improve largest_share: neither more of it is better nor less",
+            "a search cannot optimise largest_share: neither more nor less of it is better",
             "use silhouette or distance",
         ),
     ],
@@ -1071,7 +1071,7 @@ def test_all_problems_of_a_project_are_reported_together(shop):
     assert [(problem.file, problem.message) for problem in caught.value.problems] == [
         (
             "shop/features/shop_load.yaml",
-            "nothing says where the rows come from: write shop_load.sql or shop_load.py beside it",
+            "the group has no source of its rows: write shop_load.sql or shop_load.py beside it",
         ),
         ("shop/models/hours.yaml", "unknown column 'id'"),
         ("shop/models/late.yml", "documents end in .yaml"),
@@ -1189,7 +1189,7 @@ def test_a_fault_that_no_rule_foresees_is_a_problem_of_its_project_alone(shop, m
     loaded = load_projects(shop.parent)
     assert loaded["sound"].models.keys() == {"hours"}
     (problem,) = loaded["shop"].problems
-    assert str(problem) == "shop/project.yaml:1:1: these documents cannot be read (ZeroDivisionError: x)"
+    assert str(problem) == "shop/project.yaml:1:1: the documents cannot be read (ZeroDivisionError: x)"
 
 
 def test_a_byte_order_mark_is_no_part_of_any_file(shop):
@@ -1301,7 +1301,7 @@ TUNED = "partition: {by: [row.shop], min_rows: 200, tune: level, sets: 3, trials
 TUNE_MISTAKES = {
     "tune: level, sets: 3, trials: 9": (
         "trials: 9",
-        "trials are those of each level or part: write tune: level or",
+        "trials is for each level or part: write tune: level or",
     ),
     "trials: 9": ("trials: 2", "of 2 trials 3 cannot be the best sets of all rows: lower sets"),
 }

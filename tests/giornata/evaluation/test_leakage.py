@@ -42,9 +42,9 @@ def test_honest_features_are_not_accused(task):
         ("regression", lambda t, r: t, "equals the label in 100.0% of the rows"),
         ("regression", lambda t, r: np.where(r.random(len(t)) < 0.3, np.nan, t), "equals the label"),
         ("regression", lambda t, r: -2 * t + r.normal(0, 1, len(t)), "squared correlation 0.999"),
-        ("regression", lambda t, r: np.exp(-t / 20), "order of their labels alone (squared rank correlation 1.0000)"),
+        ("regression", lambda t, r: np.exp(-t / 20), "orders the rows like their labels (squared rank"),
         ("binary", lambda t, r: t, "equals the label"),
-        ("binary", lambda t, r: -50.0 * t + r.normal(0, 1, len(t)), "separates the labels alone (AUC 1.0000)"),
+        ("binary", lambda t, r: -50.0 * t + r.normal(0, 1, len(t)), "alone separates the labels (AUC 1.0000)"),
         ("binary", lambda t, r: np.where(t == 1, np.nan, r.normal(size=len(t))), "whether it is missing"),
     ],
 )  # fmt: skip
@@ -151,7 +151,7 @@ def test_a_moment_after_that_of_asking_is_named(later, of, is_said):
     """More than 10 rows and more than one in 1,000 of those that have it."""
     found = future_timestamps({"promised_at": Ahead(later, of)}, SPEC, Table.model_validate(ORDERS))
     sentence = (
-        f"column promised_at lies after ordered_at, the moment of asking, in {later:,} of the {of:,} rows that have "
+        f"column promised_at lies after ordered_at, the event time, in {later:,} of the {of:,} rows that have "
         "it. Is it known then? If it is a plan that is made before, list it under `planned` in tables/orders.yaml; if "
         "not, say there under `known_at` when it is known"
     )

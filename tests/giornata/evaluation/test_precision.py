@@ -23,7 +23,7 @@ def test_days_that_are_written_as_one_number():
     assert large_features(["day"], Dataset(matrix, np.zeros(30))) == ["day"]
     (sentence,) = lost_values({"day": distinct(days)})
     assert sentence.startswith("feature day: its 30 different values become 16, 14 are lost: ")
-    assert "vocabulary(…) of what is a code" in sentence
+    assert "vocabulary(…) for codes" in sentence
 
 
 @pytest.mark.parametrize(

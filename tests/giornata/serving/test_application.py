@@ -25,7 +25,7 @@ def test_a_pool_takes_what_it_can_hold_and_refuses_the_rest_at_once(monkeypatch)
         pool = Pool("test", 1)
         taken = [asyncio.ensure_future(pool.run(slow, Deadline.after(FAR))) for _ in range(3)]
         await asyncio.sleep(0)  # lets the three begin
-        with pytest.raises(RefusedError, match="all the requests it takes") as refused:
+        with pytest.raises(RefusedError, match="queue is full") as refused:
             await pool.run(slow, Deadline.after(FAR))
         assert refused.value.status == 503
         release.set()

@@ -177,7 +177,7 @@ def test_a_moment_before_what_is_online_is_refused_or_marked_as_the_document_say
         good, bad = ask(server, TWELVE + timedelta(hours=1), early).json()["predictions"]
         assert good["prediction"] == windy.answers([[100.0, 9.0]])[0]
         assert bad["status"] == 422
-        assert "before what is online of the feature group weather" in bad["error"]
+        assert "before the online history of the feature group weather" in bad["error"]
         assert "2013-11-01" in bad["error"]
         alone = ask(server, early)
         assert (alone.status_code, alone.json()["row"]) == (422, 0)

@@ -265,7 +265,7 @@ def test_every_problem_of_every_row_is_told_and_the_good_rows_are_read():
     }
     assert told == {
         1: [
-            ("seets", "the model knows no 'seets'; did you mean seats?"),
+            ("seets", "the model has no column 'seets'; did you mean seats?"),
             ("distance", "distance is of type float, not the text 'far'"),
             ("late", "late is of type bool, not the int 1"),
             ("flight_id", "flight_id is of type str, not the int 7"),

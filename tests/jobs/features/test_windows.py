@@ -262,7 +262,7 @@ def test_a_group_from_a_function(
     for part in (
         "a_raises: failed: the function of feature group a_raises fails in features/a_raises.py, line 2: KeyError: ",
         "b_nothing gives NoneType instead of a Spark DataFrame.",
-        "c_column does not give what its document says: column level is missing; column height is not wanted",
+        "c_column does not return what its document declares: column level is missing; column height is not declared",
         "column level is string instead of double",
         "e_outside: 1 rows have an event_time outside 2013-01-02 to 2013-01-03",
         "the function of feature group f_refused fails: [TABLE_OR_VIEW_NOT_FOUND]",

@@ -18,8 +18,8 @@ def test_what_is_not_there_is_named_with_its_dag(spark: SparkSession, stores: Se
     with pytest.raises(StoreError) as refused:
         check_tables(spark, project, ["asked", "told", "known"])
     assert str(refused.value) == (
-        f"nothing was loaded yet of told, known: trigger {project}.ingest with a range of days first, "
-        "or let those load it who fill it"
+        f"nothing has been loaded yet for told, known: trigger {project}.ingest with a range of days first, "
+        "or let whatever fills it load it"
     )
     # The table of a group is there before its first day.
     with pytest.raises(StoreError) as refused:

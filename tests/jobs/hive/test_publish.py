@@ -93,7 +93,7 @@ def test_columns_must_be_those_of_the_table(spark: SparkSession, stores: Setting
         publish(spark, wrong, table, settings=stores)
     for part in (
         "column text is missing",
-        "column other is not wanted",
+        "column other is not declared",
         "number is string instead of bigint",
     ):
         assert part in str(error.value)

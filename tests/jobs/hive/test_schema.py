@@ -31,7 +31,7 @@ def test_everything_wrong_is_named_at_once(spark: SparkSession) -> None:
     with pytest.raises(DataError) as error:
         conform(frame, COLUMNS, "the query of feature group tides")
     assert str(error.value) == (
-        "the query of feature group tides does not give what its document says: column name is missing; "
-        "column other is not wanted; column count is double instead of bigint; "
+        "the query of feature group tides does not return what its document declares: column name is missing; "
+        "column other is not declared; column count is double instead of bigint; "
         "column share is bigint instead of double; column at is date instead of timestamp."
     )

@@ -245,7 +245,7 @@ def test_a_feature_that_a_live_version_reads_stays_until_it_is_replaced(
         run(spark, settings, project, START, END)
     assert (
         f"[materialize] tides: failed: version {first.uuid} of heights, live as production, reads tides.waves (int), "
-        "which the documents no longer have: put it back until a version that does without is live in its place. "
+        "which the documents no longer have: put it back until a version that does not read it is live in its place. "
         "Nothing was published.\n"
     ) == capsys.readouterr().out
     assert offline(settings, project, "tides", *both) == truth(48, *both)

@@ -261,7 +261,7 @@ def test_what_xgboost_refuses_is_told(spark, table):
     said = (
         r"(/\S+ Check failed: valid: Label contains NaN, infinity or a value too large\."
         # The other worker, which waited for this one, may be heard first.
-        r"|one ended before the trees were grown; what it said last is in the log of its executor)"
+        r"|one ended before the trees were grown; the log of its executor has its last output)"
     )
     assert re.fullmatch(f"XGBoost cannot fit on 2 workers: {said}", problem)
 
