@@ -89,7 +89,7 @@ PROMISES = {
         "checker/test_named.py::test_a_feature_uses_others_wherever_they_are_written"
     ],
     "the set is `features`, and `define`": [
-        "../giornata/documents/test_load.py::test_features_and_levels_use_named_expressions",
+        "../giornata/documents/test_expressions.py::test_features_and_levels_use_named_expressions",
         "checker/test_named.py::test_what_is_defined_beside_the_features_is_no_feature",
     ],
     "the same as if it were written out in brackets": [
@@ -119,7 +119,7 @@ PROMISES = {
         "../giornata/serving/test_model.py::test_a_version_may_read_one_group_by_several_keys",
     ],
     "Of a group that has versions": [
-        "../giornata/documents/test_load.py::test_expressions_mean_the_newest_version_of_a_group",
+        "../giornata/documents/test_feature_groups.py::test_expressions_mean_the_newest_version_of_a_group",
         "../jobs/online/test_schema_evolution.py::test_a_changed_meaning_is_a_new_version_beside_the_old_one",
     ],
     "is the age of the row that was found, in seconds": [

@@ -70,6 +70,20 @@ monitor:
 }
 
 
+WINDOWS = """\
+description: What a shop has been sending
+owner: shop-team
+entity: {shop: str}
+ttl: 2d
+events: {table: orders, time: packed_at, filed_ahead: 3d}
+features:
+  orders_6h: {type: int, description: Orders, window: {count: order_id, over: 6h}}
+  weight_p90_1d: {type: float, description: Kilograms, window: {quantile: weight, share: 0.9, over: 1d}}
+"""
+
+UDFS = "def grams(weight: float) -> float:\n    return weight * 1000\n"
+
+
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the good project `shop`, below the working directory."""
