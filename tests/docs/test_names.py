@@ -18,7 +18,7 @@ NAMED = [
         re.findall(r"`([A-Za-z_][\w.]*\.\w+)(?:\(\))?`", page.read_text(encoding="utf-8"))
     )
 ]
-TABLES = (ROOT / "sql" / "cassandra" / "giornata.cql").read_text(encoding="utf-8")
+TABLES = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "sql" / "cassandra").glob("*.cql"))
 FILE_ENDINGS = ("py", "md", "yaml", "sql", "toml", "txt", "in", "cql", "json", "conf", "xml", "gz", "zip")
 
 

@@ -286,5 +286,5 @@ def test_signatures(trained):
         check_signature(live, changed(distance=InputColumn(type="str", nullable=True)), "m")
     with pytest.raises(SignatureError, match="needs a value of distance"):
         check_signature(live, changed(distance=InputColumn(type="float", nullable=False)), "m")
-    with pytest.raises(SignatureError, match="answers binary, not regression"):
+    with pytest.raises(SignatureError, match="its task is binary, not regression"):
         check_signature(live, live.model_copy(update={"task": "binary"}), "m")

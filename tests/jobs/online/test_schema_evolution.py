@@ -270,7 +270,7 @@ def test_a_feature_that_a_live_version_reads_stays_until_it_is_replaced(
     assert str(refused.value) == (
         f"version {first.uuid} of {project}/heights cannot be live: it reads tides.waves (int), which the documents "
         "no longer have; it reads tides.waves, whose column Cassandra does not have. Train a version that does "
-        "without, or put back what is missing and compute its days again"
+        "not read it, or put back what is missing and compute its days again"
     )
 
     # It comes back: online is what Hive has, also of days that were published before the column was dropped.
