@@ -1,4 +1,5 @@
-"""The strict base of all that is read from YAML and JSON, and the values that documents and model types share."""
+"""The strict base of everything that is read from YAML and JSON, and the values that documents and model types
+share."""
 
 import math
 import re
@@ -18,7 +19,7 @@ __all__ = ["Bound", "Bounds", "Document", "Percentage", "Scalar", "Share", "pars
 
 
 class Document(BaseModel):
-    """A part of a document: unknown keys and values of another type are errors, and it cannot change."""
+    """A part of a document: unknown keys and values of another type are errors, and it is immutable."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, validate_by_name=True, serialize_by_alias=True
@@ -35,7 +36,7 @@ def parse_share(text: str) -> float:
 
 
 def percentages(value: object) -> object:
-    """A value as it is, or the number that it is where it is a percentage written as text."""
+    """The value, converted to a number if it is a percentage written as text."""
     return parse_share(value) if isinstance(value, str) and re.fullmatch(r"[\d.]+%", value) else value
 
 
@@ -50,17 +51,16 @@ def _finite(value: bool | int | float | str) -> bool | int | float | str:
 
 
 Percentage = BeforeValidator(_read_share)
-"""Lets a number be written as a percentage, too: `0.2` or `20%`."""
+"""Lets a number also be written as a percentage: `0.2` or `20%`."""
 Share = Annotated[float, Percentage, Field(ge=0, le=1)]
 Scalar = Annotated[bool | int | float | str, BeforeValidator(percentages), AfterValidator(_finite)]
-"""A value of a parameter; a percentage is the number that it is, `80%` 0.8."""
+"""A value of a parameter; a percentage is converted to a number, `80%` to 0.8."""
 Bound = Annotated[FiniteFloat, Percentage]
-"""A number that a metric is held against."""
+"""A bound of a metric."""
 
 
 class Bounds(Document):
-    """The values that a metric of a version may have for it to be deployed, or that answers may have: at least `min`,
-    at most `max`."""
+    """The values that a metric must have for a deployment, or limits of predictions: at least `min`, at most `max`."""
 
     min: Bound | None = None
     max: Bound | None = None

@@ -17,9 +17,9 @@ def code_file(path: str) -> str:
 
 
 def read_code(folder: Path, path: str) -> CustomCode:
-    """The class that a document in the project `folder` calls `module.Class`.
+    """The class that a document in the project `folder` names `module.Class`.
 
-    Raises DocumentErrors when its file is no text.
+    Raises DocumentErrors if its file is not text.
     """
     file = code_file(path)
     return CustomCode(path.partition(".")[2], file, read_text(folder / file, shown_path(folder / file)))

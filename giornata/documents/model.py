@@ -32,7 +32,7 @@ from giornata.tasks import TASKS
 from giornata.tasks.metrics import HIGHER_IS_BETTER, METRICS, NO_GOAL
 
 CONSISTENCY = "consistency"
-"""Share of the feature values served online that the offline join computes alike."""
+"""Share of the feature values served online that equal those of the offline join."""
 
 SERVED = (
     CONSISTENCY,
@@ -44,7 +44,7 @@ SERVED = (
     "values_before_history",
     "values_not_read",
 )
-"""Shares of the feature values served online, see `giornata.monitoring.consistency`: an alert may watch them, whatever
+"""Shares of the feature values served online, see `giornata.monitoring.consistency`. An alert may watch them, whatever
 the task; training does not measure them."""
 
 RANGES: dict[str, tuple[float, float]] = {
@@ -65,7 +65,7 @@ Number = int | float
 
 
 def _null_is_a_word(value: object) -> object:
-    """YAML's `null` as the word that it stands for here."""
+    """The text "null" for YAML's `null`."""
     return "null" if value is None else value
 
 
@@ -76,13 +76,13 @@ def _check_class(text: str) -> str:
 
 
 ClassPath = Annotated[str, AfterValidator(_check_class)]
-"""A class of a project, as `module.Class`: it is in the project's file `models/<module>.py`."""
+"""A class of a project as `module.Class`, in the project's file `models/<module>.py`."""
 
 
 class Data(Document):
-    """The rows a model is asked about: a table, the columns that identify a row, the moment of asking.
+    """The rows to predict for: a table, the columns that identify a row, the moment of the prediction.
 
-    A row may be filed (lie in the table under a day) up to `filed_ahead` before it is asked about.
+    The partition day of a row may lie up to `filed_ahead` before its event time.
     """
 
     table: str
@@ -92,7 +92,7 @@ class Data(Document):
 
 
 class Label(Document):
-    """What came true: the column of a table joined by the data's key, unknown before its `event_time`."""
+    """The true value: the column of a table joined by the data's key, unknown before its `event_time`."""
 
     table: str
     value: str
@@ -100,9 +100,9 @@ class Label(Document):
 
 
 class Split(Document):
-    """Division by time, counted back from the day of the run: the newest `test`, before it `train`.
+    """Periods, counted back from the day of the run: the newest is `test`, before it `train`.
 
-    The last share `validation` of the training time is kept for choosing parameters and parts.
+    The last share `validation` of the training period is held out for the search and the selection of parts.
     """
 
     train: Duration
@@ -113,17 +113,16 @@ class Split(Document):
 Tune = Literal["once", "level", "part"]
 
 SETS = 3
-"""The best sets of parameters of a search on all rows that levels or parts begin with, unless a document says."""
+"""Number of parameter sets that levels or parts take from the search on all rows by default."""
 
 
 class Partition(Document):
     """Divides a model into parts by expressions, finest first; a part needs `min_rows` training rows.
 
-    A part is kept when its validation error is more than the share `margin` below that of the part above it. Its
-    parameters are those of the search (`tune: once`), or searched for each `level` or each `part`: of `trials` sets
-    of parameters, the first of which are the best `sets` of the search on all rows, those with the least loss on its
-    own validation rows. Without `trials` these `sets` are all. What is not stated depends on the task, see
-    `ModelSpec.tune` and `ModelSpec.sets`.
+    A part is kept if its validation error is more than the share `margin` below that of the part above it. Its
+    parameters are those of the search (`tune: once`), or chosen for each `level` or each `part` by the loss on its own
+    validation rows: among `trials` parameter sets, the first of which are the best `sets` of the search on all rows;
+    without `trials`, among these `sets` only. Defaults depend on the task, see `ModelSpec.tune` and `ModelSpec.sets`.
     """
 
     by: Annotated[list[Text], Field(min_length=1)]
@@ -151,26 +150,26 @@ class Partition(Document):
 
 
 def level_name(text: str, place: int) -> str:
-    """Name of the level at a place, counted from 0: `row.dest_city` and `dest_city` are level `dest_city`.
+    """Name of the level at a position, counted from 0: `row.dest_city` and `dest_city` are level `dest_city`.
 
-    An expression that is no plain name is level_1, level_2 … by its place.
+    An expression that is not a plain name is level_1, level_2 … by its position.
     """
     match = re.fullmatch(r"(?:row\.)?([a-z][a-z0-9_]*)", text)
     return match[1] if match else f"level_{place + 1}"
 
 
 MOST_COMBINATIONS = 10_000
-"""Combinations of a grid of which all can be tried."""
+"""Most combinations of a grid that may all be tried."""
 
 
 class Search(Document):
-    """A search for parameters: up to `trials` tries that improve `metric` on the validation rows.
+    """A hyperparameter search: up to `trials` trials that optimise `metric` on the validation rows.
 
-    The first try is of the document's own parameters. `sampler` says how the others are drawn: by what earlier ones
-    gave (`tpe`, `cmaes`), at random, or as the combinations of choices (`grid`), each of them once: without `trials`
-    all, else so many of them, the document's own parameters not counted unless they are one. `pruning: median` ends a
-    try that is worse than the median of earlier ones after as many rounds. No try is started after `time`. The best
-    `warm_start` tries of the newest version's search come first.
+    The first trial uses the document's own parameters. `sampler` says how the others are drawn: from the results of
+    earlier ones (`tpe`, `cmaes`), at random, or as combinations of choices (`grid`), each once: all of them, or
+    `trials` of them, not counting the document's own parameters unless they are a combination. `pruning: median` stops
+    a trial that is worse than the median of earlier ones after as many rounds. No trial starts after `time`. The best
+    `warm_start` trials of the newest version's search come first.
     """
 
     trials: Annotated[int, Field(ge=1)] | None = None
@@ -202,13 +201,13 @@ class Search(Document):
 
     @property
     def combinations(self) -> int:
-        """How many the grid has; 0 for another sampler."""
+        """Number of combinations of a grid; 0 for other samplers."""
         if self.sampler != "grid":
             return 0
         return math.prod(len(dimension.choice or ()) for dimension in self.space.values())
 
     def outside(self, parameters: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """The parameters that the space names and that cannot be drawn from it."""
+        """The parameters that the space names and whose values lie outside of it."""
         return {
             name: parameters[name]
             for name, dimension in self.space.items()
@@ -217,8 +216,8 @@ class Search(Document):
 
 
 _LEAST_MEMORY = 466
-"""Megabytes of the smallest executor: Spark does not start with less than 450, and of what Java is given a thirtieth
-is kept by its collector."""
+"""Megabytes of the smallest executor: Spark does not start with less than 450, and Java's garbage collector keeps a
+thirtieth of its memory."""
 
 
 def _check_memory(text: str) -> str:
@@ -231,11 +230,11 @@ def _check_memory(text: str) -> str:
 
 
 class Resources(Document):
-    """What training asks of Spark; `memory` and `gpus` are per executor, memory such as 1g or 512m.
+    """The resources of a training; `memory` and `gpus` are per executor, memory such as 1g or 512m.
 
-    Each core of an executor learns on a share of a GPU, or on as many whole ones as the others. `distribute` says when
-    all executors learn one model together, where its type can: `automatic` where its rows would fill a good part of
-    one executor's memory, else always or never.
+    Each core of an executor uses an equal share of a GPU, or an equal number of whole ones. `distribute` says when all
+    executors fit one model together, if its type can: `automatic` if its rows would fill a good part of one executor's
+    memory, else always or never.
     """
 
     executors: Annotated[int, Field(ge=1, le=10_000)] = 1
@@ -258,7 +257,7 @@ class Resources(Document):
 
 
 class Deploy(Document):
-    """How a version goes live: under which tag, for which uses, past which gate, with whose consent."""
+    """How a version goes live: its tag, its modes, its gate, and whether a person must approve."""
 
     tag: NameText
     modes: Annotated[list[Literal["batch", "online"]], Field(min_length=1)]
@@ -268,7 +267,7 @@ class Deploy(Document):
     @model_validator(mode="before")
     @classmethod
     def _say_which_bound(cls, value: object) -> object:
-        """A gate of a bare number does not say on which side of it versions pass."""
+        """Refuse a gate with a bare number, which does not say whether it is a minimum or a maximum."""
         gate = value.get("gate") if isinstance(value, dict) else None
         for metric, bound in gate.items() if isinstance(gate, dict) else ():
             if isinstance(bound, int | float) and not isinstance(bound, bool):
@@ -281,9 +280,9 @@ class Deploy(Document):
 
 
 class RequestMoments(Document):
-    """How far from now the moment may lie that a request is about: up to `past` before it, up to `ahead` after it.
+    """How far from now the moment of a request may lie: up to `past` before it, up to `ahead` after it.
 
-    Unless stated, back to the beginning of the version's training, and ahead as `ModelSpec.usual_ahead` says.
+    By default, back to the beginning of the version's training, and ahead as `ModelSpec.usual_ahead` says.
     """
 
     past: Duration | None = None
@@ -291,15 +290,15 @@ class RequestMoments(Document):
 
 
 class Online(Document):
-    """How the server reads features for a request, and what it does about a group that it cannot read.
+    """How the server reads features for a request, and what it does if it cannot read a group.
 
-    A group cannot be read when Cassandra does not answer a read of it within `deadline`, or when it was never
-    pushed. `missing: error` refuses the request; `missing: null` answers it with the group's features null.
-    A request about a moment outside of `moments` is refused.
+    A group cannot be read if Cassandra does not answer within `deadline`, or if it was never pushed. `missing: error`
+    refuses the request; `missing: null` answers it with the group's features null. A request about a moment outside of
+    `moments` is refused.
 
-    `before_history` is for rows whose moment sees days of a group that are published and not online: `refuse` gives
-    them no answer, `mark` one with the group's features null. `event_time` says whether a request must name the moment
-    it asks about (None: where anything that the model reads depends on it), or else asks about now.
+    `before_history` is for rows whose moment sees days of a group that are published but not online: `refuse` refuses
+    them, `mark` answers with the group's features null. `event_time` says whether a request must name its moment (None:
+    if any input of the model depends on it), or else asks about now.
     """
 
     deadline: Deadline = timedelta(seconds=2)
@@ -310,7 +309,7 @@ class Online(Document):
 
 
 class Alert(Document):
-    """A rule over a metric of the last `over`, by days: mail when it crosses its bound and when it recovers.
+    """A rule over a metric of the last `over`, by days, with a mail when it crosses its bound and when it recovers.
 
     A window with fewer than `min_rows` labelled predictions decides nothing.
     """
@@ -324,7 +323,7 @@ class Alert(Document):
 
     @property
     def identity(self) -> tuple[Hashable, ...]:
-        """What tells it from other alerts: all that it says; the order of recipients says nothing."""
+        """Identifies an alert: all its settings, with recipients in any order."""
         return self.metric, self.above, self.below, self.over, self.min_rows, tuple(sorted(self.mail))
 
     @model_validator(mode="after")
@@ -340,24 +339,22 @@ class Alert(Document):
 
 
 class Monitor(Document):
-    """What is watched once a model is live: the share of predictions that is logged, and the alerts."""
+    """Monitoring of a live model: the share of predictions that is logged, and the alerts."""
 
     log: Share = 1.0
     alerts: list[Alert] = Field(default_factory=list)
 
 
 class ModelSpec(Document):
-    """A model: the data it is asked about, the label, the features, how it is trained, deployed and watched.
+    """A model: its data, label and features, and how it is trained, deployed and monitored.
 
-    `schedule` is when it is trained again by itself (None: only on request).
+    `schedule` is when it is retrained by itself (None: only on request). `class` is the class of a model of type
+    custom. Only the task clustering has no `label`; `quantiles` are those of the task quantile, by default 0.1, 0.5 and
+    0.9. Forecasts and their intervals are kept within `bounds`. `refit` says whether the model is fitted again after
+    its evaluation, including the test period; see `is_refitted`.
 
-    `class` is the class that a model of type custom is. Only the task clustering has no `label`; `quantiles` are the
-    shares that the task quantile answers, 0.1, 0.5 and 0.9 unless it says others. Forecasts and what they lie between
-    are kept within `bounds`. `refit` says whether the model is fitted once more when it has been evaluated, to the rows
-    of the test period as well; see `is_refitted`.
-
-    `features`, `define` and `partition.by` are expressions of the feature language. All of them may use a feature or
-    an expression of `define` by its bare name; what is in `define` only is no feature.
+    `features`, `define` and `partition.by` are expressions of the feature language. All of them may use a feature or an
+    expression of `define` by its bare name; expressions that are only in `define` are not inputs of the model.
     """
 
     description: Text
@@ -409,15 +406,16 @@ class ModelSpec(Document):
 
     @property
     def tune(self) -> Tune:
-        """Who has parameters of its own: unless stated every part of a forecast, as the rows of all parts together make
-        another series than those of any part, and of other tasks none."""
+        """What has parameters of its own: by default each part of a forecast, since the rows of all parts together make
+        another series than those of any part, and nothing for other tasks."""
         if self.partition is None or self.search is None:
             return "once"
         return self.partition.tune or ("part" if TASKS[self.task].parts_search else "once")
 
     @property
     def sets(self) -> int | None:
-        """How many of the best sets of the search on all rows are handed to levels or parts; None: all of them."""
+        """How many of the best parameter sets of the search on all rows levels or parts can choose from; None: all of
+        them."""
         if self.partition is None or self.tune == "once":
             return 1
         if self.partition.sets is None and self.partition.trials is None and TASKS[self.task].parts_search:
@@ -428,17 +426,17 @@ class ModelSpec(Document):
     def usual_ahead(self) -> timedelta:
         """How far ahead of now a request may ask, unless `online.moments` says.
 
-        A row is known up to `data.filed_ahead` before the moment it is asked about; forecasts are asked far ahead.
+        A row is known up to `data.filed_ahead` before its event time; forecasts reach far ahead.
         """
         return max(self.data.filed_ahead, TASKS[self.task].asked_ahead)
 
     @property
     def is_refitted(self) -> bool:
-        """Whether what goes live has learned from the test period, too: unless stated, only a forecast, which would
-        else know nothing of the last weeks."""
+        """Whether the deployed model is also fitted to the test period: by default only a forecast, which would
+        otherwise not know the last weeks."""
         return TASKS[self.task].is_refitted if self.refit is None else self.refit
 
     @property
     def shares(self) -> list[float]:
-        """The quantiles that are asked for; none but for the task quantile."""
+        """The requested quantiles; empty for other tasks."""
         return (self.quantiles or [0.1, 0.5, 0.9]) if TASKS[self.task].own_key == "quantiles" else []

@@ -1,4 +1,4 @@
-"""Model types behind one interface, a class each: tasks, parameters, how they are fitted and where."""
+"""Model types behind one interface, one class each: tasks, parameters, and how and where they are fitted."""
 
 from giornata.errors import NotFoundError
 from giornata.models.base import FittedModel, ModelType
@@ -30,14 +30,14 @@ MODEL_TYPES: dict[str, ModelType] = {
         CustomType(),
     )
 }
-"""The model types there are, by name."""
+"""All model types by name."""
 
 
 def model_type(name: str, code: CustomCode | None = None, bounds: Bounds | None = None) -> ModelType:
-    """The model type that documents call `name`, as one of them has it: `code` is the model's class, where the type
-    has one, and `bounds` what the answers are kept within.
+    """The model type with this name in documents: with `code`, the model's class if the type has one, and `bounds`, the
+    limits of its predictions.
 
-    Raises NotFoundError listing the types there are.
+    Raises NotFoundError that lists the existing types.
     """
     if name not in MODEL_TYPES:
         raise NotFoundError(f"there is no model type {name!r}; there are: {', '.join(MODEL_TYPES)}")
@@ -45,5 +45,5 @@ def model_type(name: str, code: CustomCode | None = None, bounds: Bounds | None 
 
 
 def types_for(task: str) -> list[str]:
-    """The names of the types that can be given a task."""
+    """The names of the types that have a task."""
     return [name for name, type_ in MODEL_TYPES.items() if task in type_.tasks]

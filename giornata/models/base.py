@@ -1,4 +1,4 @@
-"""What a model type is: what documents may ask of it, how it is fitted, how its models answer and what they keep."""
+"""The interface of model types: what documents read of them, how they are fitted, predict and are stored."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 DEVICE = "GIORNATA_DEVICE"
-"""The environment variable by which a process says where model types that can use a GPU learn: `cuda`, else the
-processor. Models answer on the processor always."""
+"""Environment variable that says where model types that can use a GPU are fitted: `cuda`, else on the processor. Models
+always predict on the processor."""
 
 Callback = Callable[[int, float], None]
-"""Told after every round of a fit its number, from 1, and the loss on the validation rows (lower is better: root mean
-squared error for regression, log loss for binary and multiclass, pinball loss for quantile). Raises PrunedError to
-end the fit."""
+"""Called after every round of a fit with its number, from 1, and the loss on the validation rows (lower is better: root
+mean squared error for regression, log loss for binary and multiclass, pinball loss for quantile). Raises PrunedError to
+stop the fit."""
 
 
 class ParameterError(GiornataError):
-    """A model type does not have the parameter, or not with that value."""
+    """A model type does not have the parameter, or does not accept its value."""
 
 
 class FitError(GiornataError):
@@ -48,73 +48,73 @@ class FitError(GiornataError):
 
 
 class EvaluationError(FitError):
-    """A model type of a project's own has no metrics of some answers."""
+    """A project's own model type cannot evaluate some predictions."""
 
 
 class PredictionError(GiornataError):
-    """A model type of a project's own has no answer to a row."""
+    """A project's own model type has no prediction for a row."""
 
 
 class PrunedError(GiornataError):
-    """A search ended a fit, because others did better after as many rounds."""
+    """A search stopped a fit, because others were better after as many rounds."""
 
 
 class FittedModel(ABC):
-    """A model that has learned; immutable, and safe to ask from several threads."""
+    """A fitted model; immutable, and safe to use from several threads."""
 
     @property
     def rounds(self) -> int:
-        """Rounds of training that the model holds (boosting rounds, epochs, iterations); 1 where there are none."""
+        """Rounds of training in the model (boosting rounds, epochs, iterations); 1 if the type has none."""
         return 1
 
     @property
     def method(self) -> str:
-        """The method in use, where the type has several and may take another than the one asked for; else empty."""
+        """The method in use, if the type has several and may use another than the requested one; else empty."""
         return ""
 
     @abstractmethod
     def predict(self, matrix: "Matrix") -> "Predictions":
-        """One answer a row, always finite: the value (regression) or the probability of true (binary); or a row of
-        numbers: the probability of every class, which add up to 1 (multiclass), the value of every share, none below
-        the one before it (quantile), the number of the nearest centre and the distance to it (clustering), the
-        forecast and the bounds that it lies between (forecasting).
+        """One prediction per row, always finite: the value (regression) or the probability of true (binary); or several
+        numbers: the probability of every class, adding up to 1 (multiclass), the quantiles in ascending order
+        (quantile), the number of the nearest centre and the distance to it (clustering), the forecast and its bounds
+        (forecasting).
 
-        A row's answer does not depend on the rows beside it, down to the last bit. A type of a project's own may
-        raise PredictionError.
+        The prediction for a row does not depend on other rows, down to the last bit. A project's own type may raise
+        PredictionError.
         """
 
     @abstractmethod
     def to_files(self) -> dict[str, bytes]:
-        """The learned parameters as files in open formats; `from_files` reads them."""
+        """The fitted parameters as files in open formats; `from_files` reads them."""
 
     @classmethod
     @abstractmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        """The model that `to_files` wrote. Raises BundleError when the files hold something else."""
+        """The model that `to_files` wrote. Raises BundleError if the files hold something else."""
 
     @classmethod  # noqa: B027 - most types have nothing to look at
     def check_files(cls, files: Mapping[str, bytes]) -> None:
-        """Look at files that a library would read by itself, before it does. Raises BundleError for what could lead it
-        out of its memory."""
+        """Check files that a library would read by itself, before it does. Raises BundleError for content that could
+        make it read outside its memory."""
 
     @abstractmethod
     def importance(self) -> dict[int, float]:
-        """What each feature, by its column, contributes, as a share: adds up to 1, or is empty for a constant model."""
+        """Contribution of each feature, by its column, as a share: adds up to 1, or is empty for a constant model."""
 
     @abstractmethod
     def size(self) -> dict[str, int]:
         """How large the model is, in the terms of its type, such as trees and nodes."""
 
     def searched(self, metric: str, matrix: "Matrix") -> float:
-        """A metric of the model on rows that a search alone can improve (see `giornata.tasks.Task`), NaN where it is
-        not defined. Raises FitError where the type does not have it."""
+        """A metric of the model on rows that only a search can optimise (see `giornata.tasks.Task`), NaN if it is not
+        defined. Raises FitError if the type does not have it."""
         raise FitError(f"models of this type have no {metric}")
 
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What a fit is given: checked rows of the task, all parameters with their defaults, the seed of all that is drawn,
-    the threads it may use, rows to stop by and to judge, and who is told of the rounds; see `ModelType.fit`."""
+    """The input of a fit: checked rows of the task, all parameters with their defaults, the random seed, the number of
+    threads, rows for early stopping and evaluation, and a callback; see `ModelType.fit`."""
 
     examples: "Dataset"
     task: str
@@ -126,19 +126,19 @@ class FitRequest:
 
 
 class DistributedFit(NamedTuple):
-    """What fits one model on all executors together: the function, `module:name`, which only jobs import, and the
-    library by which it learns, as people know it."""
+    """How one model is fitted on all executors together: the function, `module:name`, which only jobs import, and the
+    library that it uses, for messages."""
 
     function: str
     library: str
 
 
 class ModelType(ABC):
-    """A type of models: the one place that knows its parameters and its library. What documents read of it needs no
-    NumPy, which is loaded when a model is fitted or read. A new one is a class in a folder of its own here, and its
-    place in `giornata.models.MODEL_TYPES`.
+    """A model type: the one place that knows its parameters and its library. Documents read its attributes without
+    NumPy, which is loaded when a model is fitted or read. A new type is a class in a folder of its own here, and an
+    entry in `giornata.models.MODEL_TYPES`.
 
-    `name` is what documents call it, `tasks` are those that it can be given, `parameters` all that it takes;
+    `name` is its name in documents, `tasks` are those that it can have, `parameters` all that it accepts;
     `default_space` is a search space that suits most data.
     """
 
@@ -147,13 +147,13 @@ class ModelType(ABC):
     parameters: ClassVar[ParameterTable]
     default_space: ClassVar[Mapping[str, Dimension]] = {}
     rounds_parameter: ClassVar[str] = ""
-    """The parameter that says of how many rounds a fit is; none where a fit has no rounds."""
+    """The parameter with the number of rounds of a fit; empty if a fit has no rounds."""
     learns_on_gpus: ClassVar[bool] = False
-    """Whether documents may ask for GPUs to learn on."""
+    """Whether documents may request GPUs for it."""
     distributed: ClassVar[DistributedFit | None] = None
-    """What fits a model on all executors together; None where one process does whatever the rows are."""
+    """How a model is fitted on all executors together; None if one process always does."""
     has_class: ClassVar[bool] = False
-    """Whether its models are of a class of the project, which documents name and which never runs in a server's own
+    """Whether its models are of a project's class, which documents name and which never runs in a server's own
     process."""
 
     @property
@@ -163,14 +163,14 @@ class ModelType(ABC):
 
     @abstractmethod
     def learn(self, request: FitRequest) -> FittedModel:
-        """What `fit` gives, of what it has checked."""
+        """The fit itself, on checked input."""
 
     def of(self, code: CustomCode | None = None, bounds: Bounds | None = None) -> "ModelType":
-        """The type as one document has it: with the model's class, and what answers are kept within."""
+        """The type as used by one document: with the model's class, and the limits of its predictions."""
         return self
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        """Raise ParameterError when the type has no such parameter, or cannot take a value of it."""
+        """Raise ParameterError if the type has no such parameter, or does not accept its value."""
         if problem := self.parameters.problem(self.name, parameters, space):
             raise ParameterError(problem)
 
@@ -191,11 +191,11 @@ class ModelType(ABC):
         validation: "Dataset | None" = None,
         watch: Callback | None = None,
     ) -> FittedModel:
-        """Learn from the rows; the same rows, parameters, seed and threads give the same model.
+        """Fit a model to the rows; the same rows, parameters, seed and threads give the same model.
 
-        `validation` rows are looked at only to stop early, where the parameters ask for it, and to tell `watch`,
-        which types without rounds never call. Rows may be few, of one label, and hold columns that are constant or
-        have no value. Raises FitError, ParameterError, and what `watch` raises.
+        `validation` rows are only used to stop early, if the parameters ask for it, and for the losses passed to
+        `watch`, which types without rounds never call. Rows may be few, of one label, and have columns that are
+        constant or empty. Raises FitError, ParameterError, and the errors of `watch`.
         """
         from giornata.models.label_checks import check_labels, check_task
 
@@ -206,16 +206,16 @@ class ModelType(ABC):
         return self.learn(FitRequest(examples, task, filled, seed, threads, validation, watch))
 
     def bytes_of_row(self, features: int, categories: Mapping[int, int]) -> int:
-        """How much memory a single process takes for each row that it fits a model to; `categories` maps the features
-        that are codes to how many codes there are. Unless a type says otherwise, four for each feature."""
+        """Memory that a single process takes for each row during a fit; `categories` maps the features that are codes
+        to the number of codes. By default, four bytes for each feature."""
         return 4 * features
 
     @property
     def code_version(self) -> str:
-        """The hash of the code of the project that fits; empty where none does."""
+        """The hash of the project's code that fits; empty if there is none."""
         return ""
 
     def evaluate(self, actual: "Vector", predicted: "Vector") -> dict[str, float]:
-        """Metrics of the type's own, beside those of the task. Raises EvaluationError where there are none of these
-        rows."""
+        """Metrics of the type's own, in addition to those of the task. Raises EvaluationError if they cannot be
+        computed on these rows."""
         return {}

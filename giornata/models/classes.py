@@ -1,7 +1,6 @@
-"""What model types have in common that tell several classes apart; it needs NumPy alone.
+"""Shared by model types that distinguish several classes; needs only NumPy.
 
-Every row's numbers are computed for themselves, in the order of the classes, so that they have the same bits beside
-any other rows.
+Every row is computed by itself, in the order of the classes, so that its bits do not depend on other rows.
 """
 
 import math
@@ -16,9 +15,9 @@ __all__ = ["class_shares", "places_of", "scaled_to_one", "shares_of_counts", "so
 
 
 def places_of(examples: Dataset) -> NDArray[np.intp]:
-    """The place of each row's class among the outputs.
+    """The position of each row's class among the outputs.
 
-    Raises FitError without rows, and when a label is no place.
+    Raises FitError without rows, and if a label is not a position.
     """
     classes = len(examples.outputs)
     if not len(examples.target):
@@ -36,10 +35,10 @@ def class_shares(places: NDArray[np.intp], classes: int) -> Vector:
 
 
 def shares_of_counts(counts: NDArray[np.intp]) -> Vector:
-    """The share of the rows that each class has, of how many rows each has; the shares add up to 1.
+    """The shares of the classes, given their numbers of rows; they add up to 1.
 
-    No class is impossible: one that no row has gets the share that one more row of every class would give it,
-    1 / (rows + classes), and the others make room for it.
+    No class is impossible: a class without rows gets the share that one more row of every class would give it, 1 /
+    (rows + classes), and the others make room for it.
     """
     rows = counts.sum()
     shares = counts / rows

@@ -1,4 +1,4 @@
-"""How models are kept: which files there are, and JSON with every bit of its numbers."""
+"""How models are stored: checks of file names, and JSON with every bit of its numbers."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ _Content = TypeVar("_Content", bound=Document)
 
 
 def check_names(files: Mapping[str, bytes], names: Sequence[str], what: str = "the model is") -> None:
-    """Raise BundleError unless these are the files; `what` begins the sentence, as in "the trees are"."""
+    """Raise BundleError unless these are exactly the files; `what` begins the sentence, as in "the trees are"."""
     if set(files) != set(names):
         listed = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
         raise BundleError(f"{what} kept in {listed}, not in {', '.join(files) or 'no file'}")
 
 
 def read_document(kind: type[_Content], files: Mapping[str, bytes], name: str, what: str) -> _Content:
-    """What file `name`, the only one, holds: `what`, in words. Raises BundleError when there are others, or it is no
-    such document."""
+    """The document in file `name`, the only one; `what` describes it in words. Raises BundleError if there are others,
+    or it is not such a document."""
     check_names(files, [name])
     try:
         return kind.model_validate_json(files[name])

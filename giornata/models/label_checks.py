@@ -1,4 +1,4 @@
-"""Which tasks a model type may be given, and what labels a task has, for those who fit."""
+"""Checks before a fit: whether a model type has the task, and whether labels suit it."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ __all__ = ["check_labels", "check_task"]
 
 
 def check_task(type_: ModelType, task: str) -> None:
-    """Raise FitError, which says what types to use, unless the model type has the task."""
+    """Raise FitError, with the types to use, unless the model type has the task."""
     if task not in type_.tasks:
         others = types_for(task)
         hint = f": use {' or '.join(others)}" if others else ""
@@ -20,7 +20,7 @@ def check_task(type_: ModelType, task: str) -> None:
 
 
 def check_labels(examples: Dataset, task: str) -> None:
-    """Raise FitError unless there are rows, and the label of each is one of the task: a number, 0 or 1, a class."""
+    """Raise FitError unless there are rows, and each label suits the task: a number, 0 or 1, a class."""
     label = TASKS[task].label
     if label == "class":
         places_of(examples)

@@ -1,4 +1,4 @@
-"""The parameters that a model type takes: what each may be, and what it is unless stated."""
+"""The parameters of model types: which values are valid, and their defaults."""
 
 import difflib
 import math
@@ -15,13 +15,13 @@ Parameters = Mapping[str, Scalar]
 
 
 class Parameter(ABC):
-    """One parameter. Where `default` is None it has no value unless stated, or the library's own."""
+    """One parameter. If `default` is None it has no default, or the library's own."""
 
     default: Scalar | None
 
     @abstractmethod
     def problem(self, value: Scalar) -> str:
-        """What the parameter is, "at least 1", where that is not so of a value; empty where it is."""
+        """The valid values in words ("at least 1") if a value is not valid; empty if it is."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,12 @@ class ParameterTable(Mapping[str, Parameter]):
         return len(self._parameters)
 
     def filled(self, parameters: Parameters) -> dict[str, Scalar]:
-        """The parameters with the defaults of those that they do not state."""
+        """The parameters, with defaults for the missing ones."""
         return {**self._defaults, **parameters}
 
     def problem(self, type_: str, parameters: Parameters, space: Mapping[str, Dimension]) -> str:
-        """What is wrong with parameters and the dimensions of a search space, of the type that documents call `type_`;
-        empty where nothing is."""
+        """The first mistake in parameters and dimensions of a search space; `type_` is the type's name in documents.
+        Empty if there is none."""
         stated = [*parameters.items()]
         for name, dimension in space.items():
             stated += [(name, value) for value in dimension.values]

@@ -1,4 +1,4 @@
-"""What every fit by scikit-learn has around it: its threads, silence, and errors for people."""
+"""The context of every fit by scikit-learn: threads, silenced warnings, plain errors."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ __all__ = ["fitting", "random_state"]
 
 @contextmanager
 def fitting(rows: int, threads: int) -> Iterator[None]:
-    """Fit inside the block: linear algebra takes `threads` threads, and what cannot be fitted is a FitError.
+    """Fit inside the block: linear algebra uses `threads` threads, and failures are raised as FitError.
 
-    Warnings are dropped: fits that end at their last iteration, and columns that depend on one another, give models
-    that answer.
+    Warnings are dropped: fits that end at their last iteration, and columns that depend on one another, still give
+    valid models.
     """
     from threadpoolctl import threadpool_limits
 

@@ -1,4 +1,4 @@
-"""One parameter's place in a search: the values that trials draw from."""
+"""A dimension of a search space: the values that trials draw from."""
 
 import math
 from typing import Annotated, Self

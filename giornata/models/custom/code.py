@@ -7,12 +7,12 @@ from functools import cached_property
 __all__ = ["METHODS", "CustomCode"]
 
 METHODS = ("fit", "predict", "save", "load")
-"""What a class must have; see `giornata.models.custom.fitted.CustomModel`."""
+"""Methods that a class must have; see `giornata.models.custom.fitted.CustomModel`."""
 
 
 @dataclass(frozen=True)
 class CustomCode:
-    """A class of a project: the file it is in, as people know it (`models/usual.py`), and the text of that file."""
+    """A class of a project: its file, as shown to people (`models/usual.py`), and the text of that file."""
 
     class_name: str
     file: str

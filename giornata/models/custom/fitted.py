@@ -1,8 +1,8 @@
-"""Model types of a project's own: a class with its own training, answers and files, behind the interface of the others.
+"""Models of a project's own class, with its own training, predictions and files, behind the common interface.
 
-The class's source is part of the files of each model, with its hash, so that batch, server and library run exactly
-what was trained, without the project's folder. It is held to its contract when it is fitted, so that a class that
-breaks it gives no model.
+The class's source is part of the files of each model, with its hash, so that batch, server and library run exactly what
+was trained, without the project's folder. Its contract is checked when it is fitted, so that a class that breaks it
+gives no model.
 """
 
 import json
@@ -36,13 +36,13 @@ _TRIED_ROWS = 100
 _TRIED_ALONE = 10
 
 Evaluate = Callable[[Vector, Vector], dict[str, float]]
-"""Of actual and predicted values."""
+"""A function of actual and predicted values."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a class is asked to learn: the task (regression or binary), the document's parameters, the seed of all that
-    is drawn at random, the threads it may use, and rows that are held out, where there are any."""
+    """The input of a fit besides the rows: the task (regression or binary), the document's parameters, the random seed,
+    the number of threads, and validation rows, if any."""
 
     task: str
     parameters: Parameters
@@ -52,31 +52,33 @@ class Setting:
 
 
 class CustomModel(Protocol):
-    """What a class in `models/<module>.py` of a project must have: it is made without arguments, then fitted or loaded.
+    """The interface of a class in `models/<module>.py` of a project: it is created without arguments, then fitted or
+    loaded.
 
-    It may have more: `check(parameters)`, a static method that raises ValueError, in words, for parameters that it
-    does not take; `evaluate(actual, predicted)`, a static method that gives metrics of its own by name, for two
-    vectors; `importance()`, by the feature's name; `size()`, how large it is, in terms of its own.
+    Optional methods are `check(parameters)`, a static method that raises ValueError, in words, for parameters that it
+    does not accept; `evaluate(actual, predicted)`, a static method that returns further metrics by name;
+    `importance()`, by the feature's name; and `size()`, in terms of its own.
     """
 
     def fit(self, examples: Dataset, setting: Setting) -> None:
-        """Learn. The same examples and setting must give the same model; rows may be few, and of one label."""
+        """Fit to examples. The same examples and setting must give the same model; rows may be few, and of one
+        label."""
         ...
 
     def predict(self, matrix: Matrix) -> Vector:
-        """One answer for each row: a value, or the probability of true; always finite, also where all is missing.
+        """One prediction per row: a value, or the probability of true; always finite, also if everything is missing.
 
-        A row's answer must not depend on the rows beside it, and several threads may ask at once. The matrix cannot
-        be written to.
+        The prediction for a row must not depend on other rows, and several threads may call at once. The matrix is
+        read-only.
         """
         ...
 
     def save(self) -> Mapping[str, bytes]:
-        """What was learned, as files: their names end in .json, .npy, .npz, .safetensors or .ubj. No pickle."""
+        """The fitted state as files: their names end in .json, .npy, .npz, .safetensors or .ubj. No pickle."""
         ...
 
     def load(self, files: Mapping[str, bytes]) -> None:
-        """Become the model that `save` gave these files of: it must answer the same, to the last bit."""
+        """Restore the state from the files of `save`: predictions must be the same, to the last bit."""
         ...
 
 
@@ -92,7 +94,7 @@ class Custom(FittedModel):
         shares: Mapping[int, float],
         kind: type[GiornataError],
     ):
-        """Make an object of the class and let it load its files. Raises `kind` when that fails."""
+        """Create an object of the class and let it load its files. Raises `kind` if that fails."""
         self._code, self._task, self._features = code, task, features
         self._files, self._shares = dict(files), dict(shares)
         made = load_class(code, kind)
@@ -148,7 +150,8 @@ class Custom(FittedModel):
 
 
 def fit(code: CustomCode, request: FitRequest, evaluate: Evaluate) -> Custom:
-    """A model of the class that learned from checked rows, and keeps its contract; `evaluate` asks for its metrics."""
+    """A model of the class, fitted to checked rows, that passes the checks of its contract; `evaluate` computes its
+    metrics."""
     examples, task = request.examples, request.task
     made = load_class(code, FitError)
     held_out = _read_only(request.validation) if request.validation is not None else None
@@ -168,7 +171,7 @@ def fit(code: CustomCode, request: FitRequest, evaluate: Evaluate) -> Custom:
 def _try(
     model: CustomModel, fitted: Custom, code: CustomCode, examples: Dataset, task: str, evaluate: Evaluate
 ) -> None:
-    """Hold the model to its contract on some training rows, and one that has nothing. Raises FitError."""
+    """Check the contract on some training rows, and on a row without values. Raises FitError."""
     nothing = np.full((1, examples.matrix.shape[1]), np.nan, np.float32)
     rows = np.concatenate([examples.matrix[:_TRIED_ROWS], nothing])
     try:
@@ -197,7 +200,7 @@ def _try(
 
 
 def _answers(model: CustomModel, code: CustomCode, task: str, matrix: Matrix) -> Vector:
-    """What the class answers, if it may be an answer. Raises PredictionError."""
+    """The predictions of the class, if they are valid. Raises PredictionError."""
     with told_as(PredictionError, code, "fails to answer"):
         answers = np.array(model.predict(_frozen(matrix)), np.float64)
     if answers.shape != (len(matrix),):

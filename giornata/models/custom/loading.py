@@ -1,6 +1,6 @@
-"""Makes a class of the source of a project's own model type, and tells its mistakes by file and line.
+"""Loads the class in the source of a project's own model type, and reports its errors with file and line.
 
-This runs what the source says, with all that the process may do: whoever may train models is trusted so far.
+This runs the source with all rights of the process: whoever may train models is trusted to that extent.
 """
 
 import linecache
@@ -18,7 +18,7 @@ __all__ = ["load_class", "told_as"]
 
 
 def load_class(code: CustomCode, kind: type[GiornataError]) -> Any:
-    """The class; the same source gives the same one. Raises `kind` where there is none, or its file fails."""
+    """The class; the same source gives the same one. Raises `kind` if there is none, or its file fails."""
     with told_as(kind, code, "cannot be loaded"):
         found = getattr(_module(code), code.class_name, None)
     if not isinstance(found, type):
@@ -31,7 +31,7 @@ def load_class(code: CustomCode, kind: type[GiornataError]) -> Any:
 
 @contextmanager
 def told_as(kind: type[GiornataError], code: CustomCode, what: str) -> Iterator[None]:
-    """Raise what the class raises in the block as `kind`, which says what failed, where and how."""
+    """Raise any error of the class in the block as `kind`, with what failed, where and how."""
     try:
         yield
     except MemoryError:

@@ -1,4 +1,4 @@
-"""The model type of a project's own classes, each with its own training, answers and files."""
+"""The model type of a project's own classes, each with its own training, predictions and files."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 @dataclass(frozen=True)
 class CustomType(ModelType):
-    """The type `custom` with the class of one model; without `code` it reads models, and fits none."""
+    """The type `custom` with the class of one model; without `code` it can read models, but not fit any."""
 
     code: CustomCode | None = None
 
@@ -56,11 +56,11 @@ class CustomType(ModelType):
         return fit(self._own(FitError), request, self.evaluate)
 
     def of(self, code: CustomCode | None = None, bounds: Bounds | None = None) -> "CustomType":
-        """Models of this class."""
+        """The type with this class."""
         return CustomType(code)
 
     def check(self, parameters: Parameters, space: Mapping[str, Dimension]) -> None:
-        """Ask the class, if it has something to say of parameters."""
+        """Let the class check its parameters, if it has a method for that."""
         code = self._own(ParameterError)
         own = getattr(load_class(code, ParameterError), "check", None)
         if own is None:
@@ -75,9 +75,9 @@ class CustomType(ModelType):
         return self.code.version if self.code else ""
 
     def evaluate(self, actual: "Vector", predicted: "Vector") -> dict[str, float]:
-        """The class's own metrics of these answers, none where it has none.
+        """The class's own metrics for these predictions, empty if it has none.
 
-        Raises EvaluationError where it fails, and FitError for what is no metric of its own.
+        Raises EvaluationError if it fails, and FitError for an invalid metric.
         """
         code = self._own(FitError)
         own = getattr(load_class(code, FitError), "evaluate", None)
@@ -107,7 +107,7 @@ def _check(own: Any, code: CustomCode, parameters: Parameters) -> None:
 
 @contextmanager
 def _in_its_words(code: CustomCode) -> Iterator[None]:
-    """A ValueError of `check` is what people are to be told; where it stands in the file is not."""
+    """Pass on the message of a ValueError of `check`, without its position in the file."""
     try:
         yield
     except ParameterError as error:

@@ -11,7 +11,7 @@ __all__ = ["DecisionTreeType"]
 
 
 class DecisionTreeType(ModelType):
-    """One tree, by the names that scikit-learn gives the parameters."""
+    """One tree; parameters have the names of scikit-learn."""
 
     name = "decision_tree"
     tasks = ("regression", "binary", "multiclass")

@@ -1,1 +1,1 @@
-"""Deep nets: fitted by PyTorch, answered by NumPy alone."""
+"""Deep nets: fitted by PyTorch, with predictions by NumPy."""

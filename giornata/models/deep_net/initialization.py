@@ -1,4 +1,5 @@
-"""What a deep net is before its first step of learning and after its last, whoever learns it: NumPy alone."""
+"""The first and the last step of fitting a deep net, alone or by several processes: initial weights, and checks at the
+end. Uses only NumPy."""
 
 import math
 from dataclasses import dataclass, replace
@@ -38,19 +39,19 @@ class NetParameters:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Self:
-        """The plan that parameters state, with the defaults of the others; they are checked before."""
+        """The plan for checked parameters, with defaults for the others."""
         return cls(**DeepNetType.parameters.filled(parameters))  # type: ignore[arg-type]  # each has the type that its check asks for
 
     def size_of(self, codes: int) -> int:
-        """Numbers in the embedding of a column with so many codes."""
+        """Size of the embedding of a column with so many codes."""
         return self.embedding_size or min(_MAX_EMBEDDING, math.ceil(math.sqrt(codes)))
 
 
 def first_net(examples: Dataset, task: str, plan: NetParameters, seed: int) -> DeepNet:
-    """The net that learning begins with: inputs and answers scaled by these rows, weights drawn.
+    """The initial net: inputs and outputs scaled by these rows, random weights.
 
-    It has no layers, and is the answer, where all rows are of one value or class or no column has two values. Raises
-    FitError where there is nothing to learn from.
+    If all rows have one value or class, or no column has two values, it has no layers and is the final model. Raises
+    FitError without rows.
     """
     mean, scale = _target_scale(examples, task)
     inputs = NetInputs.learned(examples)
@@ -61,25 +62,26 @@ def first_net(examples: Dataset, task: str, plan: NetParameters, seed: int) -> D
 
 
 def finished(net: DeepNet, plan: NetParameters, matrix: Matrix, seed: int) -> DeepNet:
-    """The net with its importance, by rows that it learned from.
+    """The net with its importance, measured on training rows.
 
-    Raises FitError unless every row there can be gets a finite answer.
+    Raises FitError unless every possible row gets a finite prediction.
     """
     _check_bounded(net, plan)
     return replace(net, shares=_shares(net, matrix, seed))
 
 
 def diverged(plan: NetParameters, epoch: int) -> FitError:
-    """What is said of weights that are no longer of use."""
+    """The error for diverged weights."""
     return FitError(
         f"the weights grew without bound by epoch {epoch}: a lower learning_rate than {plan.learning_rate:g} may help"
     )
 
 
 def _target_scale(examples: Dataset, task: str) -> tuple[float | Vector, float]:
-    """Mean and standard deviation of amounts; the log odds of true, or the logarithm of each class's share, and 1.
+    """Mean and standard deviation of numbers; for classes the log odds of true, or the logarithm of each class's share,
+    and 1.
 
-    The second is 0 where all rows are of one value or class.
+    The second is 0 if all rows have one value or class.
     """
     target = examples.target
     if not len(target):
@@ -107,7 +109,7 @@ def _target_scale(examples: Dataset, task: str) -> tuple[float | Vector, float]:
 def _drawn(
     inputs: NetInputs, answers: int, plan: NetParameters, draw: np.random.Generator
 ) -> tuple[tuple[NDArray[np.float32], ...], tuple[Layer, ...]]:
-    """First embeddings and layers; a weight's spread keeps the size of what passes through (He et al.)."""
+    """Initial embeddings and layers; the spread of weights preserves the scale of the signal (He et al.)."""
     counts = inputs.codes.values()
     sizes = [plan.size_of(count) for count in counts]
     embeddings = tuple(
@@ -126,7 +128,7 @@ def _drawn(
 
 
 def _check_bounded(net: DeepNet, plan: NetParameters) -> None:
-    """Raise FitError unless every row there can be gets a finite answer: inputs are limited, so layers must be."""
+    """Raise FitError unless every possible row gets a finite prediction: inputs are limited, so layers must be."""
     largest = max([LIMIT, *(float(np.abs(table).max()) for table in net.embeddings)])
     for layer in net.layers:
         weights, biases = np.abs(layer.weights.astype(np.float64)), np.abs(layer.biases.astype(np.float64))
@@ -136,10 +138,11 @@ def _check_bounded(net: DeepNet, plan: NetParameters) -> None:
 
 
 def _shares(net: DeepNet, matrix: Matrix, seed: int) -> dict[int, float]:
-    """Of each column, how much the output changes, squared, when its values change places among training rows.
+    """For each column, the squared change of the output when its values are shuffled among training rows.
 
-    Of independent columns this is, but for its factor, what of the output's variance is due to the column (Jansen's
-    estimator of the total effect). Of classes it is the answer that changes: outputs may move together for nothing.
+    For independent columns this is, up to a factor, the share of the output's variance that is due to the column
+    (Jansen's estimator of the total effect). For classes, the change of the prediction is used: outputs may shift
+    together without effect.
     """
     said = net.predict if net.task == "multiclass" else net.output
     draw = np.random.default_rng([seed, 2])

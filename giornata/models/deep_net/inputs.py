@@ -1,6 +1,6 @@
-"""What a deep net sees of a row: standardised amounts, which of them are missing, and codes that have an embedding.
+"""The inputs of a deep net: standardised numbers, indicators of missing ones, and codes with an embedding.
 
-Everything here works on each number for itself, so that a row's inputs do not depend on the rows beside it.
+Every number is computed by itself, so that a row's inputs do not depend on other rows.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from giornata.dataset import Dataset, Matrix
 __all__ = ["LIMIT", "NetInputs"]
 
 LIMIT = 10.0
-"""Standard deviations from the mean beyond which an amount counts as this far away: no answer is ever infinite."""
+"""Standard deviations from the mean at which numbers are clipped: so no prediction is ever infinite."""
 
 
 @dataclass(frozen=True, eq=False)
 class NetInputs:
-    """Which columns of the matrix are read, and how.
+    """The columns of the matrix that are read, and how.
 
-    `amounts` are columns with their `means` and `factors` (1 / standard deviation), `gaps` the columns for which an
-    input says whether the value is missing, `codes` maps a column of codes to how many there are. Columns that are
-    constant on the training rows, or have no value there, are not read.
+    `amounts` are columns with their `means` and `factors` (1 / standard deviation), `gaps` the columns with an
+    indicator of missing values, `codes` maps a column of codes to the number of codes. Columns that are constant on the
+    training rows, or empty there, are not read.
     """
 
     amounts: NDArray[np.int64]
@@ -34,7 +34,7 @@ class NetInputs:
 
     @classmethod
     def learned(cls, examples: Dataset) -> "NetInputs":
-        """The inputs that these training rows allow."""
+        """The inputs for these training rows."""
         amounts, means, deviations, gaps, codes = [], [], [], [], {}
         for column, values in enumerate(examples.matrix.T):
             known = values[~np.isnan(values)].astype(np.float64)
@@ -60,7 +60,7 @@ class NetInputs:
 
     @classmethod
     def none(cls) -> "NetInputs":
-        """The inputs of a net that answers a constant: it reads no column."""
+        """The inputs of a constant net: no column."""
         return cls(np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty(0, np.int64))
 
     @property
@@ -70,11 +70,11 @@ class NetInputs:
 
     @property
     def dense(self) -> int:
-        """How many inputs are numbers, not codes."""
+        """Number of inputs that are not codes."""
         return len(self.amounts) + len(self.gaps)
 
     def numbers(self, matrix: Matrix) -> NDArray[np.float32]:
-        """Shape (rows, dense): amounts in standard deviations from their mean, missing ones 0, then 1 for each gap."""
+        """Shape (rows, dense): numbers in standard deviations from their mean, missing ones 0, then 1 for each gap."""
         found = np.empty((len(matrix), self.dense), np.float32)
         amounts = (matrix[:, self.amounts].astype(np.float64) - self.means) * self.factors
         np.clip(amounts, -LIMIT, LIMIT, out=amounts)
@@ -83,7 +83,7 @@ class NetInputs:
         return found
 
     def rows_of_codes(self, matrix: Matrix) -> NDArray[np.int64]:
-        """Shape (rows, codes): the row of its embedding for each code; what is no code has the one after the last."""
+        """Shape (rows, codes): the embedding row of each code; unknown codes have the row after the last."""
         found = np.empty((len(matrix), len(self.codes)), np.int64)
         for place, (column, count) in enumerate(self.codes.items()):
             values = matrix[:, column]

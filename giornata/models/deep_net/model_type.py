@@ -1,4 +1,4 @@
-"""The model type of deep nets (multi-layer perceptrons), for regression and classes, two or more: PyTorch fits them."""
+"""The model type of deep nets (multi-layer perceptrons) for regression, binary and multiclass; PyTorch fits them."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -13,8 +13,8 @@ __all__ = ["DeepNetType"]
 class DeepNetType(ModelType):
     """Multi-layer perceptrons trained by AdamW on standardised values; see `giornata.models.deep_net.training`.
 
-    A column of n codes has an embedding of size √n, rounded up, of at most 32, unless `embedding_size` says another
-    for all of them.
+    A column of n codes has an embedding of size √n, rounded up, at most 32, unless `embedding_size` sets another for
+    all.
     """
 
     name = "deep_net"

@@ -1,8 +1,8 @@
-"""A deep net that has learned: how it answers by NumPy alone, and how it is stored.
+"""A fitted deep net: how it predicts by NumPy, and how it is stored.
 
 A row passes through layers of rectified linear units; columns that hold codes enter by an embedding each. No server
 needs PyTorch. Products are summed one after the other, in the order of the inputs, because a matrix product of BLAS
-rounds a row differently depending on how many rows stand beside it, and on the processor.
+rounds a row differently depending on the number of rows and on the processor.
 """
 
 import json
@@ -68,11 +68,11 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class DeepNet(FittedModel):
-    """A fitted net. Its answer is `mean` + `scale` * output, through the logistic function for the task `binary`.
+    """A fitted net. Its prediction is `mean` + `scale` * output, through the logistic function for the task `binary`.
 
-    For the task `multiclass` the output is a number for each class, `mean` a vector, and the answer the softmax.
-    `embeddings` has, for each column of codes, a table of shape (codes + 1, size), whose last row stands for all that
-    is no code. Without layers the output is 0, and the answer a constant. `shares` is the importance.
+    For the task `multiclass` the output is a number for each class, `mean` a vector, and the prediction the softmax.
+    `embeddings` has, for each column of codes, a table of shape (codes + 1, size), whose last row is for unknown codes.
+    Without layers the output is 0, and the prediction a constant. `shares` is the importance.
     """
 
     task: str
@@ -89,7 +89,7 @@ class DeepNet(FittedModel):
         return self.epochs
 
     def output(self, matrix: Matrix) -> NDArray[np.float32]:
-        """What the last layer says of each row: of shape (rows,), or (rows, classes)."""
+        """The output of the last layer for each row: of shape (rows,), or (rows, classes)."""
         found = np.zeros((len(matrix), *np.shape(self.mean)), np.float32)
         if not self.layers:
             return found
@@ -204,7 +204,8 @@ def _logistic(logit: float) -> float:
 
 
 def _check_numbers(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], mean: Vector) -> None:
-    """Raise ValueError for a tensor of another type or too many, a number that is not finite, a column that is none."""
+    """Raise ValueError for a tensor of another type or size, a number that is not finite, or a column that does not
+    exist."""
     if not 0 <= facts["layers"] <= len(tensors):
         raise ValueError(f"it has not {facts['layers']} layers")
     known = set(_TENSOR_TYPES)
@@ -229,7 +230,7 @@ def _check_numbers(tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]
 def _check_shapes(
     inputs: NetInputs, embeddings: Sequence[NDArray[np.float32]], layers: Sequence[Layer], answers: int
 ) -> None:
-    """Raise ValueError where the tensors do not fit together, or do not give so many numbers."""
+    """Raise ValueError if the tensors do not fit together, or do not give the right number of outputs."""
     if {each.ndim for each in (inputs.amounts, inputs.means, inputs.factors, inputs.gaps)} != {1}:
         raise ValueError("its columns are no lists")
     if not len(inputs.amounts) == len(inputs.means) == len(inputs.factors):

@@ -1,6 +1,6 @@
-"""How a deep net learns, by PyTorch, alone or as one of several processes that learn the same net together.
+"""Trains a deep net with PyTorch, in one process or in several that train the same net together.
 
-The only module of model types that imports it.
+The only module of model types that imports PyTorch.
 """
 
 import math
@@ -37,9 +37,9 @@ def train(
     validation: Dataset | None,
     watch: Callback | None,
 ) -> DeepNet:
-    """The net after the last epoch, or, with early stopping, after the one with the least loss on validation rows.
+    """The net after the last epoch or, with early stopping, after the one with the lowest loss on validation rows.
 
-    Raises FitError where there is nothing to learn or the fit diverges, and what `watch` raises.
+    Raises FitError if there are no rows or the fit diverges, and the errors of `watch`.
     """
     if validation is not None and not len(validation.target):
         validation = None
@@ -58,8 +58,8 @@ def train(
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows as a net reads them, on its device: `numbers` of shape (rows, dense), `codes` of shape (rows, codes) and
-    the label of each, as in `Dataset`."""
+    """Rows as a net reads them, on its device: `numbers` of shape (rows, dense), `codes` of shape (rows, codes) and the
+    label of each, as in `Dataset`."""
 
     numbers: torch.Tensor
     codes: torch.Tensor
@@ -67,7 +67,7 @@ class Rows:
 
     @classmethod
     def of(cls, inputs: NetInputs, parts: Iterable[Matrix], target: Vector, used: torch.device) -> "Rows":
-        """The rows of a matrix that comes in parts, as many as there are labels."""
+        """The rows of a matrix that comes in chunks, as many as there are labels."""
         numbers = np.empty((len(target), inputs.dense), np.float32)
         codes = np.empty((len(target), len(inputs.codes)), np.int64)
         start = 0
@@ -86,13 +86,13 @@ class Rows:
 
 
 class Alone:
-    """What one process needs of the others that learn the same net, where there are none."""
+    """The interface to other processes that train the same net, for a single process."""
 
     rank = 0
-    """The place of the process among them."""
+    """The number of this process."""
 
     def joined(self, net: torch.nn.Module) -> torch.nn.Module:
-        """The net such that each gradient is the mean of those of all processes."""
+        """The net, such that each gradient is the mean of those of all processes."""
         return net
 
     def counts(self, count: int) -> list[int]:
@@ -105,10 +105,10 @@ class Alone:
 
 
 class NetTrainer:
-    """The weights on their way, the training rows of this process, and the optimiser.
+    """The current weights, the training rows of this process, and the optimiser.
 
-    A fit of more epochs begins with the very epochs of a shorter one: nothing depends on how many follow. Of several
-    processes each takes its part of every step's rows, and all make the same steps, of as many rows together as one
+    A longer fit begins with the same epochs as a shorter one: nothing depends on the number of epochs. With several
+    processes, each takes its part of every step's rows, and all make the same steps, with as many rows together as one
     process takes: the gradient is that of the mean loss over them all.
     """
 
@@ -131,7 +131,7 @@ class NetTrainer:
         self._free = _AdamW(list(self._net.biases), plan.learning_rate, 0.0)
 
     def epoch(self) -> None:
-        """Look at every row once."""
+        """Train on every row once."""
         order = torch.from_numpy(self._order.permutation(len(self._rows))).to(self._aim.device)
         steps = math.ceil(sum(self._counts) / self._plan.batch_size)
         for step, which in enumerate(order.tensor_split(steps)):
@@ -165,7 +165,7 @@ class NetTrainer:
         return math.sqrt(found / count) if self._first.task == "regression" else found / count
 
     def net(self, epochs: int) -> DeepNet:
-        """The net as it is now."""
+        """The current net."""
 
         def copied(tensor: torch.Tensor) -> NDArray[np.float32]:
             return tensor.detach().cpu().numpy().copy()
@@ -188,7 +188,7 @@ class NetTrainer:
         return shares
 
     def _settle(self) -> None:
-        """Give every code that no training row has the mean embedding of those that they have."""
+        """Give every code without training rows the mean embedding of the codes that have some."""
         with torch.no_grad():
             for table, share in zip(self._net.embeddings, self._seen, strict=True):
                 table[share == 0] = share @ table
@@ -197,9 +197,9 @@ class NetTrainer:
 def best(
     learner: NetTrainer, plan: NetParameters, judged: Rows | None, watch: Callback | None = None
 ) -> DeepNet:
-    """The net after the last epoch, or, with early stopping, after the one with the least loss on `judged` rows.
+    """The net after the last epoch or, with early stopping, after the one with the lowest loss on `judged` rows.
 
-    Raises FitError where PyTorch fails or the fit diverges, and what `watch` raises.
+    Raises FitError if PyTorch fails or the fit diverges, and the errors of `watch`.
     """
     chosen, least = None, math.inf
     for epoch in range(1, plan.epochs + 1):
@@ -224,16 +224,17 @@ def best(
 
 
 def device() -> torch.device:
-    """Where this process learns, by the environment variable DEVICE."""
+    """The device of this process, from the environment variable DEVICE."""
     wanted = os.environ.get(DEVICE) == "cuda" and torch.cuda.is_available()
     return torch.device("cuda" if wanted else "cpu")
 
 
 @contextmanager
 def repeatable(threads: int, used: torch.device) -> Iterator[None]:
-    """PyTorch on so many threads, by algorithms that give the same each time; afterwards as it was.
+    """PyTorch with so many threads and deterministic algorithms; restores the settings afterwards.
 
-    On the processor all that is used here gives the same. To ask for it loads PyTorch's compiler, ten seconds' work.
+    On the processor everything used here is deterministic. Setting it explicitly would load PyTorch's compiler, which
+    takes ten seconds.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -249,7 +250,7 @@ def repeatable(threads: int, used: torch.device) -> Iterator[None]:
 
 
 class _Net(torch.nn.Module):
-    """The net's output for rows, and its weights as PyTorch learns them."""
+    """The net's output for rows, and its weights as PyTorch trains them."""
 
     def __init__(self, first: DeepNet, seed: int, used: torch.device):
         super().__init__()
@@ -279,7 +280,7 @@ class _Net(torch.nn.Module):
 class _AdamW:
     """Adam with decoupled weight decay (Loshchilov and Hutter), with the usual decay rates of its two moments.
 
-    The same numbers as PyTorch's own, which loads the compiler first: ten seconds' work in each process.
+    The same numbers as PyTorch's own, which loads the compiler first and so takes ten seconds in each process.
     """
 
     _first, _second, _least = 0.9, 0.999, 1e-8
@@ -290,7 +291,7 @@ class _AdamW:
         self._steps = 0
 
     def step(self) -> None:
-        """Move the weights against their gradients, and forget these."""
+        """Move the weights against their gradients, and reset the gradients."""
         self._steps += 1
         size = self._rate / (1 - self._first**self._steps)
         spread = math.sqrt(1 - self._second**self._steps)
@@ -312,7 +313,7 @@ def _rows_of(first: DeepNet, examples: Dataset, used: torch.device) -> Rows:
 
 
 def _aim(first: DeepNet, target: torch.Tensor) -> torch.Tensor:
-    """What the net's output is held against: standardised amounts, 0 and 1, or the places of classes."""
+    """The targets of the net's output: standardised numbers, 0 and 1, or the positions of classes."""
     if first.task == "multiclass":
         return target.long()
     if first.task == "binary":
@@ -321,7 +322,7 @@ def _aim(first: DeepNet, target: torch.Tensor) -> torch.Tensor:
 
 
 def _log_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The sum over rows: of true and false, or, where a row has several logits, of the places of classes."""
+    """The sum over rows: for true and false or, if a row has several logits, for the positions of classes."""
     if logits.ndim == 2:
         return functional.cross_entropy(logits, target, reduction="sum")
     return functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")

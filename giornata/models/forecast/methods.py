@@ -1,11 +1,11 @@
-"""How a series is carried on: the methods of statsforecast, and what takes their place where a series is too short.
+"""Forecasting methods of statsforecast, and simpler ones for series that are too short.
 
-A method learns from values at equal steps, oldest first. It gives three numbers a step, a forecast and the bounds
-below and above it: for the steps of the series what it would have forecast one step before, with bounds as far away
-as its errors spread (taken as normal); for the steps after it the method's own forecast and bounds.
+A method is fitted to values at equal steps, oldest first. It gives three numbers a step, a forecast and the bounds
+below and above it: for the steps of the series its one-step-ahead forecasts, with bounds from the standard deviation of
+its errors (taken as normal); for the steps after it its own forecast and bounds.
 
-A series shorter than two seasons and six steps is carried on by seasonal_naive, one no longer than a season, or of one
-value alone, by its mean.
+A series shorter than two seasons and six steps is continued by seasonal_naive; one no longer than a season, or with a
+single value, by its mean.
 """
 
 import warnings
@@ -25,7 +25,8 @@ _MORE = 6  # steps beside two seasons: fewer than that leave AutoETS no model to
 
 @dataclass(frozen=True)
 class Course:
-    """A series and what comes after it, of shape (steps, 3), by the method that was used; `mean` has shape (3,)."""
+    """The fitted values of a series and its forecast, of shape (steps, 3), with the method used; `mean` has shape
+    (3,)."""
 
     method: str
     past: Predictions
@@ -36,9 +37,9 @@ class Course:
 def carry_on(
     series: Vector, method: str, season: int, steps: int, level: float = 0.9, threads: int = 1
 ) -> Course:
-    """The series of one value or more, carried on by `steps`; the share `level` of the values lies between the bounds.
+    """The series of one value or more, continued by `steps`; the share `level` of the values lies between the bounds.
 
-    By `method`, or by one that needs less, where the series is too short for it or it finds no model.
+    By `method`, or by a simpler one if the series is too short for it or it cannot be fitted.
     """
     width = NormalDist().inv_cdf(0.5 + level / 2)
     # The mean of equal numbers may differ from them in its last bit.
@@ -65,7 +66,7 @@ def _fewest(method: str, season: int) -> int:
 def _forecast(
     series: Vector, method: str, season: int, steps: int, level: float, threads: int
 ) -> tuple[Vector, Predictions] | None:
-    """The values fitted to the series, NaN where there are none, and the steps after it; None if no model was found."""
+    """The fitted values of the series, NaN where there are none, and the steps after it; None if the fit failed."""
     from statsforecast.models import AutoARIMA, AutoETS, SeasonalNaive, Theta
     from threadpoolctl import threadpool_limits
 
@@ -95,5 +96,5 @@ def _around(values: Vector, distance: float) -> Predictions:
 
 
 def _spread(errors: Vector) -> float:
-    """Root of the mean square of the errors there are."""
+    """Root of the mean square of the errors that are not NaN."""
     return float(np.sqrt(np.nanmean(np.square(errors))))

@@ -1,4 +1,4 @@
-"""The model type of forecasts of one series by its step, a whole number such as the day."""
+"""The model type of forecasts: one series by its step, a whole number such as the day."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ METHODS = ("auto_ets", "auto_arima", "theta", "seasonal_naive")
 
 @dataclass(frozen=True)
 class ForecastType(ModelType):
-    """Forecasts by statsforecast, which are kept within `bounds`; see `giornata.models.forecast.series`."""
+    """Forecasts by statsforecast, kept within `bounds`; see `giornata.models.forecast.series`."""
 
     bounds: Bounds | None = None
 
@@ -49,5 +49,5 @@ class ForecastType(ModelType):
         return fit(request, self.bounds)
 
     def of(self, code: CustomCode | None = None, bounds: Bounds | None = None) -> "ForecastType":
-        """Forecasts within these bounds."""
+        """The type with these bounds."""
         return ForecastType(bounds)

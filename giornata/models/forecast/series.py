@@ -1,19 +1,17 @@
-"""Forecasts of one series by its step, a whole number such as the day: statsforecast fits, NumPy alone answers.
+"""Forecasts of one series by its step, a whole number such as the day: statsforecast fits, NumPy predicts.
 
 The label is the value of the series at the row's step. Several rows of a step count as their mean, so that the root of
-a partitioned model carries on the typical series of its parts; steps between the first and the last that no row has
-lie on a straight line. Rows without a step are left out.
+a partitioned model continues the typical series of its parts; steps without rows between the first and the last are
+interpolated linearly. Rows without a step are left out.
 
-What the model knows is written down when it is fitted, for each step of the series and of the horizon after it (see
-`giornata.models.forecast.methods`); to answer is to look it up:
+All predictions are computed when the model is fitted, for each step of the series and of the horizon after it (see
+`giornata.models.forecast.methods`), and looked up later:
 
-- before the first step, as at the first;
-- after the horizon, as a season before, with bounds as far away as at the horizon's end: a trend is not carried
-  further, and the bounds are too narrow the later it gets;
-- between two steps, as at the earlier one;
-- without a step, the mean of the series.
+- before the first step, as at the first; - after the horizon, as a season before, with bounds as wide as at the
+horizon's end: a trend does not continue, and the bounds are too narrow the later it gets; - between two steps, as at
+the earlier one; - without a step, the mean of the series.
 
-Where the answers have bounds, those beyond are on them.
+If predictions have bounds, values beyond are set to them.
 """
 
 from collections.abc import Mapping
@@ -41,7 +39,7 @@ Bounded = Annotated[list[FiniteFloat], Field(min_length=3, max_length=3)]
 
 
 class _File(Document):
-    """What is forecast from the step `first` on, in the steps of the series and in those after it; by which method."""
+    """The forecasts from the step `first` on, for the steps of the series and those after it, with the method used."""
 
     asked: Literal["auto_ets", "auto_arima", "theta", "seasonal_naive"]
     method: Literal["auto_ets", "auto_arima", "theta", "seasonal_naive", "mean"]
@@ -63,7 +61,7 @@ class _File(Document):
 
 
 class Forecast(FittedModel):
-    """A fitted series. An answer has three numbers: the forecast, and the bounds below and above it."""
+    """A fitted series. A prediction has three numbers: the forecast, and the bounds below and above it."""
 
     def __init__(self, file: _File):
         self._file = file
@@ -97,17 +95,17 @@ class Forecast(FittedModel):
 
     @property
     def method(self) -> str:
-        """The method that is used: the one asked for, or what took its place where the series is short or constant."""
+        """The method used: the requested one, or its replacement for a short or constant series."""
         return self._file.method
 
     def size(self) -> dict[str, int]:
-        """Steps of the series and after it; and that another method than the one asked for took its place."""
+        """Number of steps of the series and after it; and whether another method than the requested one was used."""
         sizes = {"steps": len(self._file.past), "forecasts": len(self._file.future)}
         return sizes if self._file.method == self._file.asked else sizes | {"fallbacks": 1}
 
 
 def fit(request: FitRequest, bounds: Bounds | None) -> Forecast:
-    """Learn one series. Raises FitError for features that are not a step alone."""
+    """Fit one series. Raises FitError for features other than a single step."""
     parameters = request.parameters
     first, series = _series(request.examples)
     asked = str(parameters["method"])
@@ -127,7 +125,7 @@ def _or(bound: float | None, otherwise: float) -> float:
 
 
 def _series(examples: Dataset) -> tuple[int, Vector]:
-    """The first step and the value at each step from it to the last; where no row has a step, the mean alone."""
+    """The first step and the value at each step from it to the last; if no row has a step, only the mean."""
     columns = examples.matrix.shape[1]
     if columns != 1 or examples.categories:
         named = f" ({', '.join(examples.names)})" if examples.names else ""

@@ -1,9 +1,9 @@
-"""Clusters of rows that are alike, by k-means: scikit-learn finds the centres, NumPy alone answers.
+"""Clusters of similar rows by k-means: scikit-learn finds the centres, NumPy predicts.
 
-Rows are points in the space of their features: amounts as they are, with their mean in the place of a missing one, and
-a column of 0 and 1 for each code. Amounts are brought to one scale by the features (`normalize(row.x)`), not here: so
-distances mean the same in every part of a partitioned model, and parts can be compared with the whole. Whether an
-amount is missing is no column: rows would come together because of what nobody knows of them.
+Rows are points in the space of their features: numbers as they are, with their mean in place of missing ones, and a
+column of 0 and 1 for each code. Numbers are scaled by the features (`normalize(row.x)`), not here: so distances mean
+the same in every part of a partitioned model, and parts can be compared with the whole. There is no indicator of
+missing numbers: rows would be grouped by what is unknown about them.
 
 Clusters are numbered by their training rows, the largest first, so that the numbers of two fits can be compared.
 """
@@ -31,7 +31,7 @@ _CELLS = 2**18  # differences at a time: they stay in the processor's cache
 
 
 class _Column(Document):
-    """A dimension of the space: a feature, its mean where it is missing; or 1 where it has the code, else 0."""
+    """A dimension of the space: a feature with its mean for missing values; or 1 for one code of a feature, else 0."""
 
     feature: Annotated[int, Field(ge=0)]
     mean: FiniteFloat = 0.0
@@ -39,7 +39,7 @@ class _Column(Document):
 
 
 class _File(Document):
-    """Of `features` columns that rows have, those that the space is made of; the centres, and the rows of each."""
+    """The stored model: number of `features` of a row, the columns of the space, the centres, and the rows of each."""
 
     features: Annotated[int, Field(ge=0)]
     columns: list[_Column]
@@ -58,7 +58,7 @@ class _File(Document):
 
 
 class KMeans(FittedModel):
-    """Fitted clusters. An answer has two numbers: that of the nearest centre, 0, 1 …, and the distance to it."""
+    """Fitted clusters. A prediction has two numbers: that of the nearest centre, 0, 1 …, and the distance to it."""
 
     def __init__(self, file: _File):
         self._file = file
@@ -78,8 +78,8 @@ class KMeans(FittedModel):
         """The simplified silhouette (Hruschka 2004), from 0 to 1: the mean over the rows of 1 - a / b, of the distances
         a to the nearest centre and b to the next one.
 
-        A row half-way between two centres counts 0, as does every row where there is one centre: nothing is told
-        apart. NaN without rows. Raises DataError for other columns.
+        A row half-way between two centres counts 0, as does every row if there is one centre. NaN without rows. Raises
+        DataError for other columns.
         """
         points = self._points(matrix)
         if not len(points):
@@ -100,7 +100,7 @@ class KMeans(FittedModel):
         return cls(read_document(_File, files, _FILE, "clusters"))
 
     def importance(self) -> dict[int, float]:
-        """The share of each feature in the variance between the centres, each of which weighs as its rows do."""
+        """The share of each feature in the variance between the centres, each weighted by its rows."""
         rows = np.array(self._file.rows, np.float64)
         if not rows.any():
             return {}
@@ -124,7 +124,7 @@ class KMeans(FittedModel):
 
 
 def fit(request: FitRequest) -> KMeans:
-    """The clusters of rows, whose target is not looked at."""
+    """The clusters of rows; labels are ignored."""
     columns = columns_of(request.examples)
     points = points_of(request.examples.matrix, columns)
     centres = _centres(points, request.parameters, request.seed)
@@ -133,7 +133,7 @@ def fit(request: FitRequest) -> KMeans:
 
 
 def columns_of(examples: Dataset) -> list[_Column]:
-    """The dimensions of the space that rows like these are points in. Raises FitError without rows."""
+    """The dimensions of the space for rows like these. Raises FitError without rows."""
     return [
         _Column(feature=made.feature, mean=0.0 if made.code is not None else made.mean, code=made.code)
         for made in Design.of(examples).made
@@ -147,7 +147,8 @@ def clusters_of(
     centres: Sequence[NDArray[np.float64]] | NDArray[np.float64],
     rows: Sequence[int] | NDArray[np.intp],
 ) -> KMeans:
-    """The model with these centres, and how many rows each has, in no order; those without rows are left out."""
+    """The model with these centres, given the number of rows of each, in any order; centres without rows are left
+    out."""
     counts = np.asarray(rows)
     # Those without rows lie where another one does.
     order = sorted(
@@ -174,7 +175,7 @@ def points_of(matrix: Matrix, columns: Sequence[_Column]) -> NDArray[np.float64]
 
 
 def _centres(points: NDArray[np.float64], parameters: Parameters, seed: int) -> NDArray[np.float64]:
-    """As many centres as there are clusters, or kinds of points where these are fewer, in no order."""
+    """As many centres as clusters, or as distinct points if there are fewer, in any order."""
     kinds = _kinds(points, int(parameters["clusters"]))
     if not points.shape[1]:
         return np.zeros((1, 0))
@@ -195,7 +196,7 @@ def _centres(points: NDArray[np.float64], parameters: Parameters, seed: int) -> 
 
 
 def _kinds(points: NDArray[np.float64], most: int) -> int:
-    """How many points differ, counted up to `most`."""
+    """Number of distinct points, counted up to `most`."""
     kinds = 0
     while kinds < most and len(points):
         points = points[(points != points[0]).any(axis=1)]
@@ -215,11 +216,11 @@ def _nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> Predi
 def _squares(
     points: NDArray[np.float64], centres: NDArray[np.float64]
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """The squared distances to all centres, of shape (points, centres), for some points at a time; the place of the
-    first of these before them.
+    """The squared distances to all centres, of shape (points, centres), for a chunk of points at a time, with the
+    position of its first point.
 
-    The squares are added from the left, one after the other: a matrix product would add in another order for one
-    point than for many, and the last bits of an answer would depend on the rows beside it.
+    The squares are added from the left, one after the other: a matrix product would add in another order for one point
+    than for many, and the last bits of a prediction would depend on other rows.
     """
     block = max(1, _CELLS // max(1, centres.size))
     for start in range(0, len(points), block):

@@ -12,7 +12,7 @@ __all__ = ["KMeansType"]
 
 
 class KMeansType(ModelType):
-    """Clusters by k-means. Rows of fewer kinds than clusters get a centre for each kind."""
+    """Clusters by k-means. If there are fewer distinct rows than clusters, each has a centre."""
 
     name = "k_means"
     tasks = ("clustering",)
@@ -39,5 +39,5 @@ class KMeansType(ModelType):
         return fit(request)
 
     def bytes_of_row(self, features: int, categories: Mapping[int, int]) -> int:
-        """Those of its row of the design matrix, of which the points are made."""
+        """Bytes of a row of the design matrix, from which the points are made."""
         return bytes_of_design(features, categories)

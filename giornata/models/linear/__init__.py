@@ -1,1 +1,1 @@
-"""Linear regression, and the columns and sums that it shares with logistic regression."""
+"""Linear regression, and the parts that it shares with logistic regression."""

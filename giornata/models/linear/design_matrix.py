@@ -1,8 +1,8 @@
-"""The numbers that a linear model is fitted to, made of a matrix of features, and the way back to its columns.
+"""The design matrix of linear models, made from a matrix of features, and the way back to its columns.
 
-A column of amounts is centred at the mean of its values and divided by its standard deviation; where rows lack a
-value, the mean takes its place, and a column of 0 and 1 says which rows those are. A column of codes becomes one
-column of 0 and 1 for each code. What is constant over the rows is left out.
+A column of numbers is centred at the mean of its values and divided by its standard deviation; missing values become
+the mean, and a column of 0 and 1 marks them. A column of codes becomes one column of 0 and 1 for each code. Columns
+that are constant over the rows are left out.
 """
 
 import math
@@ -22,7 +22,7 @@ __all__ = ["Design", "Made"]
 
 @dataclass(frozen=True)
 class Made:
-    """A made column: the feature it comes from, what it stands for, how it is scaled, its standard deviation."""
+    """A column of the design matrix: the feature it comes from, its meaning, its scaling, its standard deviation."""
 
     feature: int
     code: int | None = None
@@ -32,7 +32,7 @@ class Made:
     spread: float = 1.0
 
     def of(self, column: NDArray[np.float32]) -> Vector:
-        """Its numbers, from the feature's."""
+        """Its values, from the feature's."""
         if self.code is not None:
             has_code: NDArray[np.bool_] = column == self.code
             return has_code.astype(np.float64)
@@ -43,7 +43,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Design:
-    """The made columns side by side, one row an example, and what each of them stands for."""
+    """The columns of the design matrix side by side, one row per example, with the meaning of each."""
 
     values: NDArray[np.float64]
     made: tuple[Made, ...]
@@ -51,7 +51,7 @@ class Design:
 
     @classmethod
     def of(cls, examples: Dataset) -> Self:
-        """The design of the rows to learn from. Raises FitError without rows and when memory does not suffice."""
+        """The design matrix of training rows. Raises FitError without rows and if memory does not suffice."""
         rows, features = examples.matrix.shape
         if not rows:
             raise FitError("there are no rows to learn from")
@@ -73,17 +73,17 @@ class Design:
         return cls(values, tuple(made), codes)
 
     def score(self, intercept: float, coefficients: Vector) -> LinearScore:
-        """The sum over the features that is intercept + values @ coefficients, in every row of the design.
+        """The score that is intercept + values @ coefficients in every row of the design matrix.
 
-        Raises FitError when a number is not finite.
+        Raises FitError if a number is not finite.
         """
         (score,) = self.scores(np.array([intercept]), coefficients[None])
         return score
 
     def scores(self, intercepts: Vector, coefficients: NDArray[np.float64]) -> list[LinearScore]:
-        """The sum for each intercept and row of coefficients; columns have their shares of what all sums are due to.
+        """The score for each intercept and row of coefficients; importance is shared over all scores.
 
-        Raises FitError when a number is not finite.
+        Raises FitError if a number is not finite.
         """
         if not (np.isfinite(intercepts).all() and np.isfinite(coefficients).all()):
             raise FitError("the fit gave no finite coefficients: the label's values may be too large")
@@ -121,7 +121,7 @@ class Design:
 
 
 def _made_of(feature: int, column: NDArray[np.float32], count: int | None) -> Iterator[Made]:
-    """What is made of a feature: of codes when there is a `count` of them, else of amounts."""
+    """The columns made from a feature: of codes if there is a `count` of them, else of numbers."""
     if count is not None:
         codes, rows = np.unique(column[np.isin(column, np.arange(count))], return_counts=True)
         for code, share in zip(codes.tolist(), (rows / len(column)).tolist(), strict=True):
@@ -140,5 +140,5 @@ def _made_of(feature: int, column: NDArray[np.float32], count: int | None) -> It
 
 
 def _indicator_spread(share: float) -> float:
-    """The standard deviation of a column of 0 and 1, one of which has this share of the rows."""
+    """The standard deviation of a column of 0 and 1 in which this share of the rows has 1."""
     return math.sqrt(share * (1 - share))

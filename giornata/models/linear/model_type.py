@@ -30,10 +30,10 @@ class LinearType(ModelType):
         return fit(request)
 
     def bytes_of_row(self, features: int, categories: Mapping[int, int]) -> int:
-        """Those of its row of the design matrix."""
+        """Bytes of a row of the design matrix."""
         return bytes_of_design(features, categories)
 
 
 def bytes_of_design(features: int, categories: Mapping[int, int]) -> int:
-    """Bytes of a row of the design matrix: a column of eight for each amount and each code."""
+    """Bytes of a row of the design matrix: eight for each number and each code."""
     return 8 * (features - len(categories) + sum(categories.values()))

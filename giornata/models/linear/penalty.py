@@ -26,7 +26,7 @@ _RATIOS = {"none": 0.0, "l2": 0.0, "l1": 1.0}
 
 @dataclass(frozen=True)
 class Penalty:
-    """How strong the penalty is (0 is none), how much of it is on |w|, not w², and when the fit ends."""
+    """The strength of the penalty (0 is none), its share on |w| instead of w², and when the fit ends."""
 
     alpha: float
     l1_ratio: float
@@ -35,8 +35,7 @@ class Penalty:
 
     @classmethod
     def of(cls, parameters: Parameters) -> Self:
-        """The penalty that parameters with their defaults ask for; those that the chosen penalty has no use for are
-        ignored."""
+        """The penalty for parameters with their defaults; those that the chosen penalty does not use are ignored."""
         kind = str(parameters["penalty"])
         return cls(
             alpha=0.0 if kind == "none" else float(parameters["alpha"]),

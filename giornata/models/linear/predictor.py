@@ -1,9 +1,8 @@
-"""A sum of one term a column, which linear and logistic models answer with: it needs NumPy alone.
+"""A sum of one term per column, with which linear and logistic models predict, by NumPy only.
 
 The terms are added one after the other, from the left, whatever the number of rows: a matrix product would add in
-another order for one row than for many, and the last bits of a row's answer would depend on the rows beside it.
-Few rows are added up by a loop over Python's numbers, which takes less time than NumPy needs to begin, and to the
-same bits.
+another order for one row than for many, and the last bits of a prediction would depend on other rows. Few rows are
+added up by a loop over Python's numbers, which takes less time than NumPy needs to begin, with the same bits.
 """
 
 from abc import abstractmethod
@@ -28,10 +27,10 @@ Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 
 
 class Amount(Document):
-    """A column of amounts: a value adds (value - mean) * weight, a missing one adds `missing`.
+    """A column of numbers: a value adds (value - mean) * weight, a missing one adds `missing`.
 
-    `share` is what the column contributes to the answers, as a share of all columns (of the scores of all classes,
-    where there are several).
+    `share` is the contribution of the column to the predictions, as a share of all columns (of the scores of all
+    classes, if there are several).
     """
 
     mean: FiniteFloat = 0.0
@@ -41,7 +40,7 @@ class Amount(Document):
 
 
 class Codes(Document):
-    """A column of codes: code c adds `weights[c]`, any other code and a missing one add nothing."""
+    """A column of codes: code c adds `weights[c]`, an unknown code and a missing one add nothing."""
 
     weights: list[FiniteFloat]
     share: Share = 0.0
@@ -51,7 +50,7 @@ Column = Amount | Codes
 
 
 class Terms(Document):
-    """What a score adds up."""
+    """The terms of a score."""
 
     intercept: FiniteFloat
     columns: list[Column]
@@ -119,13 +118,13 @@ class LinearScore:
         return {at: column.share for at, column in enumerate(self._columns) if column.share > 0}
 
     def coefficients(self) -> int:
-        """How many numbers other than 0 the columns are weighted with."""
+        """Number of weights other than 0."""
         held = (self._weight, self._missing, self._table)
         return int(sum(np.count_nonzero(numbers) for numbers in held))
 
     @property
     def terms(self) -> Terms:
-        """What is added up."""
+        """The terms."""
         return Terms(intercept=self._intercept, columns=list(self._columns))
 
     def to_json(self) -> bytes:
@@ -140,7 +139,7 @@ class LinearScore:
 
 
 class Score(Protocol):
-    """What a linear model answers with, alone or by way of a function."""
+    """The score of a linear model, used directly or through a function."""
 
     def importance(self) -> dict[int, float]: ...
 
@@ -153,7 +152,7 @@ _Score = TypeVar("_Score", bound=Score)
 
 
 class LinearModel(FittedModel, Generic[_Score]):
-    """A model that is one score, and the file that holds it."""
+    """A model that consists of one score, stored in one file."""
 
     def __init__(self, score: _Score):
         self._score = score

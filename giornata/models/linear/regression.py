@@ -1,11 +1,11 @@
-"""Linear regression with a ridge, lasso or elastic-net penalty; scikit-learn fits it, NumPy alone answers.
+"""Linear regression with a ridge, lasso or elastic-net penalty; scikit-learn fits it, NumPy predicts.
 
 The fit minimises, over the standardised columns of `giornata.models.linear.design_matrix` and the label in standard
 deviations,
 
     ½ · mean squared error + alpha · (ratio · Σ|w| + ½ · (1 - ratio) · Σw²)
 
-with ratio 0 for the penalty l2 (ridge), 1 for l1 (lasso) and l1_ratio for elasticnet. So the same alpha means as much
+with ratio 0 for the penalty l2 (ridge), 1 for l1 (lasso) and l1_ratio for elasticnet. So the same alpha means the same
 whatever the unit of the label and the number of rows. The intercept is not penalised.
 """
 
@@ -45,7 +45,7 @@ class Linear(LinearModel[LinearScore]):
 
 
 def fit(request: FitRequest) -> Linear:
-    """Linear regression of checked rows; the mean where the label or all features are constant."""
+    """Linear regression on checked rows; the mean if the label or all features are constant."""
     design = Design.of(request.examples)
     target = request.examples.target
     rows, columns = design.values.shape

@@ -1,4 +1,4 @@
-"""The model type of logistic regression, of true and false or of several classes."""
+"""The model type of logistic regression, for binary and multiclass."""
 
 from collections.abc import Mapping
 
@@ -31,5 +31,5 @@ class LogisticType(ModelType):
         return fit(request)
 
     def bytes_of_row(self, features: int, categories: Mapping[int, int]) -> int:
-        """Those of its row of the design matrix."""
+        """Bytes of a row of the design matrix."""
         return bytes_of_design(features, categories)

@@ -1,7 +1,4 @@
-"""The probabilities of several classes, each by a linear score: what logistic models of classes answer with.
-
-It needs NumPy alone.
-"""
+"""The probabilities of several classes, each by a linear score, with which logistic models predict, by NumPy only."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Self
@@ -28,9 +25,9 @@ class _File(Document):
 
 
 class ClassScores:
-    """For each class a linear score, or a probability that is the same for every row. Immutable.
+    """For each class a linear score, or a fixed probability. Immutable.
 
-    The classes with scores, one at least, share by softmax what the fixed probabilities leave.
+    The classes with scores, at least one, share by softmax what the fixed probabilities leave.
     """
 
     def __init__(self, classes: Sequence[LinearScore | float]):
@@ -54,7 +51,7 @@ class ClassScores:
         return dict(sorted(shares.items()))
 
     def coefficients(self) -> int:
-        """How many numbers other than 0 the columns are weighted with."""
+        """Number of weights other than 0."""
         return sum(score.coefficients() for score in self._scored.values())
 
     def to_json(self) -> bytes:

@@ -1,16 +1,16 @@
-"""Logistic regression, of true and false or of several classes; scikit-learn fits it, NumPy alone answers.
+"""Logistic regression, binary or multinomial; scikit-learn fits it, NumPy predicts.
 
 The fit minimises, over the standardised columns of `giornata.models.linear.design_matrix`,
 
     mean log loss + alpha · (ratio · Σ|w| + ½ · (1 - ratio) · Σw²)
 
 with ratio 0 for the penalty l2, 1 for l1 and l1_ratio for elasticnet. The intercept is not penalised. With
-`class_weight` balanced, all labels weigh as much, however rare one of them is: the answers rank rows better, but
-are no longer the chances with which the label is true.
+`class_weight` balanced, all labels weigh the same, however rare one of them is: the predictions rank rows better, but
+are no longer probabilities.
 
-Several classes have weights each, and their chances are the softmax of the sums (multinomial logistic regression);
-of two classes, the first has none, and the other's are those that it has as a label that is true or false. A class
-that no row has answers 1 / (rows + classes) always, as if one more row of each class had been seen.
+Several classes have weights each, and their probabilities are the softmax of the scores (multinomial logistic
+regression); of two classes, the first has none, and the other has those of a binary label. A class without rows always
+gets 1 / (rows + classes), as if one more row of each class had been seen.
 """
 
 import math
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 __all__ = ["Logistic", "fit", "is_balanced", "score_of_true", "scores_of_classes"]
 
 Weigh = Callable[[], tuple[Vector, NDArray[np.float64]]]
-"""Fits: intercepts, and coefficients of the design's columns, of each label that rows have; of two, of the second
-alone."""
+"""A fit: intercepts, and coefficients of the design matrix, for each label with rows; for two labels, those of the
+second only."""
 
 _FILE = "logistic.json"
 _CLASSES_FILE = "classes.json"
 
 
 class Logistic(LinearModel[LinearScore | ClassScores]):
-    """A fitted logistic regression, of the score of true, or those of several classes."""
+    """A fitted logistic regression, with the score of true, or those of several classes."""
 
     def predict(self, matrix: Matrix) -> Predictions:
         answers = self._score(matrix)
@@ -65,7 +65,7 @@ class Logistic(LinearModel[LinearScore | ClassScores]):
 
 
 def fit(request: FitRequest) -> Logistic:
-    """Logistic regression of checked rows."""
+    """Logistic regression on checked rows."""
     examples, parameters = request.examples, request.parameters
     design = Design.of(examples)
     several = request.task == "multiclass"
@@ -77,12 +77,12 @@ def fit(request: FitRequest) -> Logistic:
 
 
 def is_balanced(parameters: Parameters) -> bool:
-    """Whether all labels weigh as much, however rare one of them is."""
+    """Whether all labels weigh the same, however rare one of them is."""
     return parameters["class_weight"] == "balanced"
 
 
 def score_of_true(design: Design, counts: NDArray[np.intp], balanced: bool, weigh: Weigh) -> LinearScore:
-    """The score of true, of so many rows that are false and true."""
+    """The score of true, given the numbers of false and true rows."""
     false, true = counts.tolist()
     columns = len(design.made)
     if not false or not true:
@@ -95,7 +95,7 @@ def score_of_true(design: Design, counts: NDArray[np.intp], balanced: bool, weig
 
 
 def scores_of_classes(design: Design, counts: NDArray[np.intp], balanced: bool, weigh: Weigh) -> ClassScores:
-    """The scores of all classes, of how many rows each has."""
+    """The scores of all classes, given the number of rows of each."""
     shares = shares_of_counts(counts)
     found = np.flatnonzero(counts)
     columns = len(design.made)

@@ -11,9 +11,10 @@ __all__ = ["RandomForestType"]
 
 
 class RandomForestType(ModelType):
-    """Trees on rows that are drawn with replacement, by the names that scikit-learn gives the parameters.
+    """Trees fitted to bootstrap samples of the rows; parameters have the names of scikit-learn.
 
-    The rounds are the trees. A watch hears of each of them; a fit that is watched grows `threads` trees at a time.
+    The rounds are the trees. The callback is called after each of them; a fit with a callback grows `threads` trees at
+    a time.
     """
 
     name = "random_forest"

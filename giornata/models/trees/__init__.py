@@ -1,1 +1,1 @@
-"""Trees as decision trees and random forests share them, and the offset of labels that all trees learn without."""
+"""Shared by decision trees, random forests and boosted trees: stored trees, and the offset of labels."""

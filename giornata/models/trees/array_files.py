@@ -1,4 +1,4 @@
-"""Arrays as .npy files, read only where the file is as long as its header says."""
+"""Arrays as .npy files, read only if the file is as long as its header says."""
 
 import io
 import math
@@ -27,7 +27,7 @@ def read_array(
 ) -> NDArray[Any]:
     """The array in file `name`, of NumPy's type `type_` and one of so many dimensions.
 
-    Raises BundleError, before anything is made room for, when the file holds another array or no array.
+    Raises BundleError, before any memory is allocated, if the file holds another array or none.
     """
     content = files[name]
     stream = io.BytesIO(content)

@@ -1,9 +1,9 @@
-"""Decision trees as arrays with one entry a node, which NumPy alone walks, to the same bits for one row and for many.
+"""Decision trees as arrays with one entry per node, evaluated by NumPy, with the same bits for one row and for many.
 
-The nodes of a tree lie together, its root first, and the right child of a node lies just after its left one. A row
-goes left where its value is at most the node's threshold, compared as float32; a missing value goes where the node
-says. The answer is the mean of the leaves that the row comes to, added up in the order of the trees; a leaf has a
-number, or several, such as the share of each class.
+The nodes of a tree lie together, its root first, and the right child of a node lies just after its left one. A row goes
+left where its value is at most the node's threshold, compared as float32; a missing value goes where the node says. The
+prediction is the mean of the leaves that the row reaches, added up in the order of the trees; a leaf has a number, or
+several, such as the share of each class.
 """
 
 import math
@@ -39,10 +39,9 @@ _FEW_NODES = 2**14  # nodes that the loop has as Python's numbers, at some 200 b
 class Nodes:
     """The nodes of all trees, those of the first tree first.
 
-    `roots` is the place of each tree's first node. Of an inner node, `left` is the place of its left child,
-    `feature` the column that it looks at, `threshold` the largest value that goes left, `missing_left` whether
-    missing values do. Of a leaf, `left` is -1 and `value` its answer, one number or a row of them. What a node has no
-    use for is 0.
+    `roots` is the position of each tree's first node. For an inner node, `left` is the position of its left child,
+    `feature` its column, `threshold` the largest value that goes left, `missing_left` whether missing values do. For a
+    leaf, `left` is -1 and `value` its prediction, one number or a row of them. Unused fields are 0.
     """
 
     roots: NDArray[np.int32]
@@ -76,9 +75,9 @@ class Nodes:
 
 
 def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
-    """The nodes that `to_files` wrote, of trees over as many features.
+    """The nodes that `to_files` wrote, of trees over so many features.
 
-    Raises BundleError, which names the file, when they are no trees: a walk through what comes back ends.
+    Raises BundleError, which names the file, if they are not valid trees: every path through the result ends.
     """
     arrays = {
         name: read_array(files, f"{name}.npy", type_, (1, 2) if name == "value" else (1,))
@@ -113,10 +112,10 @@ def read_nodes(files: Mapping[str, bytes], features: int) -> Nodes:
 
 
 class Walk:
-    """Answers with the trees of `nodes`, over as many features. Immutable.
+    """Predicts with the trees of `nodes`, over so many features. Immutable.
 
-    A missing value becomes minus infinity where it goes left, infinity where it goes right: each row is laid out
-    twice, once for either, and a node looks at one of them. A leaf is its own left child, and nothing passes it by.
+    A missing value becomes minus infinity where it goes left, infinity where it goes right: each row is laid out twice,
+    once for either, and a node looks at one of them. A leaf is its own left child, and nothing passes it by.
     """
 
     def __init__(self, nodes: Nodes, features: int):
@@ -140,7 +139,7 @@ class Walk:
             )
 
     def __call__(self, matrix: Matrix) -> Predictions:
-        """The mean over the trees for each row. Raises DataError when the matrix has another number of columns."""
+        """The mean over the trees for each row. Raises DataError if the matrix has another number of columns."""
         rows, columns = matrix.shape
         trees = len(self._roots)
         if columns != self._features:
@@ -172,7 +171,7 @@ class Walk:
         return leaves
 
     def _leaves(self, matrix: Matrix) -> NDArray[np.intp]:
-        """The places of the leaves that each row comes to, of shape (rows, trees)."""
+        """The positions of the leaves that each row reaches, of shape (rows, trees)."""
         rows = len(matrix)
         values = np.empty((rows, 2, self._features), np.float32)
         values[:] = matrix[:, None]
@@ -199,7 +198,7 @@ class Walk:
 
 
 def _depth(nodes: Nodes) -> int:
-    """How many steps the longest way from a root to a leaf takes."""
+    """Number of steps on the longest path from a root to a leaf."""
     level, depth = nodes.roots, -1
     while level.size:
         depth += 1

@@ -1,12 +1,12 @@
-"""Decision trees and random forests, for regression and classes, two or more; scikit-learn grows them.
+"""Decision trees and random forests for regression, binary and multiclass; scikit-learn grows them.
 
-Codes of categories are split like amounts. A missing value goes the way that lowered the error most when the tree was
-grown; where none was seen, with the larger child. A forest's answer is the mean of its trees' answers, a tree's
-answer the mean of the labels in the leaf. Labels far from 0 are learned without their offset (see
-`giornata.models.trees.label_offset`), and the leaves have it added.
+Codes are split like numbers. A missing value follows the branch that lowered the error most when the tree was grown; if
+none was seen, the larger child. A forest's prediction is the mean of its trees' predictions, a tree's prediction the
+mean of the labels in the leaf. Labels far from 0 are fitted without their offset (see
+`giornata.models.trees.label_offset`), which is added to the leaves.
 
-Of the task multiclass it is the share of each class in the leaf, as if one more row lay there that is of every class
-by its share of all training rows (see `class_shares`): a class that a small leaf happens to lack is not impossible.
+For the task multiclass it is the share of each class in the leaf, as if one more row lay there, divided among the
+classes as in all training rows (see `class_shares`): a class that a small leaf happens to lack is not impossible.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ class DecisionTrees(FittedModel):
     """One fitted tree or more."""
 
     def __init__(self, nodes: Nodes, importance: Sequence[float]):
-        """Of trees over as many features as `importance` has shares."""
+        """Trees over as many features as `importance` has shares."""
         self._nodes = nodes
         self._importance = tuple(importance)
         self._walk = Walk(nodes, len(importance))
@@ -74,7 +74,7 @@ class DecisionTrees(FittedModel):
 
 
 def fit_tree(request: FitRequest) -> DecisionTrees:
-    """One tree that learned from checked rows."""
+    """One tree fitted to checked rows."""
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     examples, task = request.examples, request.task
@@ -87,7 +87,7 @@ def fit_tree(request: FitRequest) -> DecisionTrees:
 
 
 def fit_forest(request: FitRequest) -> DecisionTrees:
-    """A forest that learned from checked rows; who watches hears of each tree."""
+    """A forest fitted to checked rows; the callback is called after each tree."""
     from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
     examples, task, threads = request.examples, request.task, request.threads
@@ -112,7 +112,7 @@ def fit_forest(request: FitRequest) -> DecisionTrees:
 
 
 class _Progress:
-    """Tells a watch, tree by tree, the loss of the trees so far on the validation rows."""
+    """Calls a callback, tree by tree, with the loss of the trees so far on the validation rows."""
 
     def __init__(self, task: str, validation: Dataset, watch: Callback):
         self._task, self._validation, self._watch = task, validation, watch
@@ -128,7 +128,7 @@ class _Progress:
 
 
 def _options(parameters: Parameters, seed: int) -> dict[str, Any]:
-    """Parameters as scikit-learn takes them: a share must be a float, as 1 would be one feature or row."""
+    """Parameters as scikit-learn takes them: a share must be a float, since 1 would mean one feature or row."""
     shares: dict[str, Any] = {
         name: float(parameters[name]) for name in ("max_features", "max_samples") if name in parameters
     }
@@ -136,7 +136,7 @@ def _options(parameters: Parameters, seed: int) -> dict[str, Any]:
 
 
 def _shifted(examples: Dataset, task: str) -> tuple[Vector, float]:
-    """The labels as trees learn them, and what these are less than the labels."""
+    """The labels to fit, and the offset that was subtracted from them."""
     offset = offset_of(examples.target) if task == "regression" else 0.0
     return (examples.target - offset if offset else examples.target), offset
 
@@ -144,7 +144,8 @@ def _shifted(examples: Dataset, task: str) -> tuple[Vector, float]:
 def _leaf_answers(
     examples: Dataset, task: str, estimator: Any, offset: float
 ) -> Callable[[Any], NDArray[np.float64]]:
-    """What gives the answers in the nodes of a tree of the fitted `estimator`: a number, or a row of them, a node."""
+    """The function that gives the predictions in the nodes of a tree of the fitted `estimator`: a number, or a row of
+    them, per node."""
     if task == "regression":
         return lambda tree: tree.value[:, 0, 0] + offset
     found = estimator.classes_.astype(np.intp)
@@ -191,7 +192,7 @@ def _by_level(left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.int
 def _as_float32(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
     """The largest float32 at or below each threshold: the same float32 values are at most as large.
 
-    A threshold is infinite where only missing values go right.
+    A threshold is infinite if only missing values go right.
     """
     near = np.minimum(threshold, _FLOAT32_MAX).astype(np.float32)
     return np.where(near > threshold, np.nextafter(near, np.float32(-np.inf)), near)

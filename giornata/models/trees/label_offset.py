@@ -1,8 +1,8 @@
-"""A number that labels are learned without, and answers have added: what is learned is then as small as it can be.
+"""An offset that is subtracted from labels before a fit and added to predictions, to keep fitted values small.
 
-XGBoost holds labels and answers as float32, which has no seconds left in a moment of our days (1.6e9 since 1970), and
-scikit-learn's trees subtract squares of labels from one another. Both lose what tells rows apart where labels lie far
-from 0 and close together.
+XGBoost holds labels and predictions as float32, which cannot represent seconds in a timestamp of our days (1.6e9 since
+1970), and scikit-learn's trees subtract squares of labels from one another. Both lose the differences between rows if
+labels are far from 0 and close together.
 """
 
 import numpy as np
@@ -12,14 +12,15 @@ from giornata.dataset import Vector
 __all__ = ["FAR", "offset_of"]
 
 FAR = 100
-"""Mean distances of the labels from their median that this must be away from 0, for them to be shifted by it: at less
-float32 has more than five digits left for what tells labels apart, and models keep their very bits."""
+"""Distance of the median from 0, in mean distances of the labels from it, from which on labels are shifted: for less,
+float32 has more than five digits for the differences between labels, and models keep their exact bits."""
 
 
 def offset_of(target: Vector) -> float:
-    """The median of labels far from 0, one of them, else 0.
+    """The median of labels that are far from 0 (always one of them), else 0.
 
-    Not their mean, and no standard deviation: one label of 0 among a million moments hides how close the others are.
+    Not the mean, and without the standard deviation: a single label of 0 among a million timestamps would hide how
+    close the others are.
     """
     if not len(target):
         return 0.0

@@ -1,11 +1,11 @@
-"""Gradient-boosted trees by XGBoost, for regression, quantiles, and classes, two or more.
+"""Gradient-boosted trees by XGBoost for regression, quantiles, binary and multiclass.
 
-Quantiles are learned side by side, and may cross where rows are few: a row's values are put in order, which never
-raises their pinball loss. XGBoost is imported when it is first used: its import takes seconds where scikit-learn and
-pandas are installed.
+Quantiles are fitted side by side, and may cross where rows are few: a row's values are put in order, which never raises
+their pinball loss. XGBoost is imported when it is first used: its import takes seconds if scikit-learn and pandas are
+installed.
 
-Values far from 0 are learned without their offset (see `giornata.models.trees.label_offset`). The file keeps it as
-the attribute `offset` of XGBoost's model: XGBoost alone answers without it.
+Labels far from 0 are fitted without their offset (see `giornata.models.trees.label_offset`). The file keeps it as the
+attribute `offset` of XGBoost's model: XGBoost alone predicts without it.
 """
 
 import json
@@ -38,9 +38,9 @@ _CLASSES, _QUANTILES = OBJECTIVES["multiclass"].name, OBJECTIVES["quantile"].nam
 
 
 class _Prepared(threading.local):
-    """XGBoost's own form of rows, and the offset that its labels are without, while somebody holds the rows: the trials
-    of a search so bin them once, which for some thirty features is half of a fit of sixty trees. Of a thread's own,
-    since a fit changes it."""
+    """XGBoost's own form of rows, with the offset that was subtracted from their labels, kept while somebody holds the
+    rows: so the trials of a search bin them once, which for some thirty features is half of a fit of sixty trees. One
+    per thread, since a fit changes it."""
 
     def __init__(self) -> None:
         self.forms: WeakKeyDictionary[Dataset, tuple[DMatrix, float]] = WeakKeyDictionary()
@@ -50,10 +50,10 @@ _PREPARED = _Prepared()
 
 
 class BoostedTrees(FittedModel):
-    """A fitted ensemble, trimmed to the trees that it answers with, which answers on one thread."""
+    """A fitted ensemble, trimmed to the trees that it predicts with, on one thread."""
 
     def __init__(self, booster: "Booster", offset: float = 0.0):
-        """Answers are `offset` more than the booster's."""
+        """Predictions are the booster's plus `offset`."""
         booster.set_param({"nthread": 1})
         if offset:
             booster.set_attr(**{_OFFSET: repr(offset)})
@@ -93,7 +93,8 @@ class BoostedTrees(FittedModel):
 
     @classmethod
     def check_files(cls, files: Mapping[str, bytes]) -> None:
-        """Look at what XGBoost would read. Raises BundleError for what could lead it out of its memory."""
+        """Check the files before XGBoost reads them. Raises BundleError for content that could make it read outside its
+        memory."""
         for content in files.values():
             check_trees(content, {task: objective.name for task, objective in OBJECTIVES.items()})
 
@@ -111,7 +112,7 @@ class BoostedTrees(FittedModel):
 
 
 def fit(request: FitRequest) -> BoostedTrees:
-    """Trees that learned from checked rows."""
+    """Trees fitted to checked rows."""
     import xgboost
     from xgboost.core import XGBoostError
 
@@ -143,7 +144,7 @@ def fit(request: FitRequest) -> BoostedTrees:
 
 
 def _prepared(examples: Dataset, offset: float, threads: int) -> "DMatrix":
-    """The rows, their labels less `offset`: rows to be judged by have that of the rows to learn from."""
+    """The rows with their labels less `offset`; validation rows have that of the training rows."""
     from xgboost import DMatrix
 
     known = _PREPARED.forms.get(examples)
@@ -160,7 +161,7 @@ def _prepared(examples: Dataset, offset: float, threads: int) -> "DMatrix":
 
 
 def _offset(booster: "Booster") -> float:
-    """What a booster says that its answers are to have added. Raises BundleError where that is no number."""
+    """The offset stored in a booster. Raises BundleError if it is not a number."""
     text = booster.attr(_OFFSET)
     try:
         offset = float(text or 0)
@@ -172,7 +173,7 @@ def _offset(booster: "Booster") -> float:
 
 
 def shift_of(examples: Dataset, task: str) -> float:
-    """The offset that labels are learned without: only squared and pinball errors are the same without one."""
+    """The offset of labels for a fit: only squared and pinball errors do not depend on it."""
     return offset_of(examples.target) if TASKS[task].label == "number" else 0.0
 
 
@@ -194,7 +195,7 @@ def options_of(examples: Dataset, task: str, parameters: Parameters, seed: int) 
 
 
 def _objective(examples: Dataset, task: str) -> dict[str, Any]:
-    """What XGBoost is to minimise, and how many numbers it is to answer."""
+    """XGBoost's objective, and the number of outputs."""
     objective: dict[str, Any] = {"objective": OBJECTIVES[task].name}
     if task == "multiclass":
         places_of(examples)
@@ -205,7 +206,7 @@ def _objective(examples: Dataset, task: str) -> dict[str, Any]:
 
 
 def _telling(watch: Callback) -> "TrainingCallback":
-    """A callback of XGBoost that tells `watch` the loss of every round."""
+    """A callback of XGBoost that calls `watch` with the loss of every round."""
     from xgboost.callback import TrainingCallback
 
     class Telling(TrainingCallback):

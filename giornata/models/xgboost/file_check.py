@@ -1,4 +1,5 @@
-"""The file of boosted trees, looked at before XGBoost reads it, which follows what a file says out of its memory.
+"""Checks the file of boosted trees before XGBoost reads it, since XGBoost trusts the file and may read outside its
+memory.
 
 Everything must be as XGBoost writes it: the same entries, arrays of one length, every node one step from its parent.
 """
@@ -42,7 +43,8 @@ _OLDEST = 2  # release of XGBoost whose files are read
 
 
 def check_trees(content: bytes, objectives: Mapping[str, str]) -> None:
-    """Raise BundleError unless the file, in UBJSON, holds trees for one of the objectives, through which rows find."""
+    """Raise BundleError unless the file, in UBJSON, holds trees for one of the objectives that every row can pass
+    through."""
     try:
         document = read_ubjson(content)
         _check(document, objectives)
@@ -111,7 +113,7 @@ def _check_tree(tree: Mapping[str, Any], number: int, features: int) -> None:
 
 
 def _check_ways(tree: Mapping[str, NDArray[Any]], count: int, features: int, where: str) -> None:
-    """Every way from the root ends in a leaf, and looks at features that there are."""
+    """Check that every path from the root ends in a leaf, and uses existing features."""
     left, right, parents, feature = (
         tree[name].astype(np.int64)
         for name in ("left_children", "right_children", "parents", "split_indices")

@@ -1,4 +1,4 @@
-"""The model type of gradient-boosted trees by XGBoost, for regression, quantiles, and classes, two or more."""
+"""The model type of gradient-boosted trees by XGBoost for regression, quantiles, binary and multiclass."""
 
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
@@ -11,7 +11,7 @@ __all__ = ["OBJECTIVES", "BoostedTreesType", "Objective"]
 
 
 class Objective(NamedTuple):
-    """What XGBoost minimises, and the metric of its own by which a fit stops early."""
+    """An objective of XGBoost, and the metric by which a fit stops early."""
 
     name: str
     stop_metric: str
@@ -23,11 +23,11 @@ OBJECTIVES = {
     "multiclass": Objective("multi:softprob", "mlogloss"),
     "quantile": Objective("reg:quantileerror", "quantile"),
 }
-"""By task."""
+"""Objectives by task."""
 
 
 class BoostedTreesType(ModelType):
-    """XGBoost's histogram method, by the names that its scikit-learn interface gives the parameters."""
+    """XGBoost's histogram method; parameters have the names of its scikit-learn interface."""
 
     name = "xgboost"
     tasks = tuple(OBJECTIVES)

@@ -1,4 +1,4 @@
-"""UBJSON as XGBoost writes it, read without XGBoost: what follows a length is there, or the file is refused."""
+"""Reads UBJSON as XGBoost writes it, without XGBoost; a file whose lengths do not match is refused."""
 
 import struct
 from typing import Any
