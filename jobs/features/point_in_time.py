@@ -1,14 +1,13 @@
 """The point-in-time join: for every row, the features as they were known at the row's own moment.
 
-This is the offline half of the one rule of time (`giornata/stores/features.py` is the online half): at
-moment t a row sees, per group and entity, the newest feature row with event_time < t, unless that row is
-older than t - ttl.
+It is the offline implementation of point-in-time reads (`giornata/stores/features.py` is the online one): at moment t a
+row sees, per group and entity, the newest feature row with event_time < t, unless that row is older than t - ttl.
 
-Rows that ask and rows that answer are put in one sequence per entity, in order of time and, at the same
-instant, asking rows first, since what becomes known in an instant is not yet known in it. The newest answer
-so far is then the last one before each asking row. One shuffle serves all groups that are asked by the same
-columns; rows are only sorted, so the cost grows as n log n, however many answers an entity has. An entity with
-millions of rows is sorted by several tasks (see `jobs/features/time_slices.py`).
+Requesting rows and feature rows are put in one sequence per entity, in order of time and, at the same instant,
+requesting rows first, since what becomes known in an instant is not yet known in it. The newest feature row is then the
+last one before each requesting row. One shuffle serves all groups that are looked up by the same columns; rows are only
+sorted, so the cost grows as n log n, however many feature rows an entity has. An entity with millions of rows is sorted
+by several tasks (see `jobs/features/time_slices.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,13 +37,12 @@ def join(
     groups: Mapping[str, FeatureGroup],
     project: str,
 ) -> DataFrame:
-    """`entities` with a column `use__feature` for every store feature that `inputs` names.
+    """`entities` with a column `use__feature` for every store feature in `inputs`.
 
-    A use is a group, or `group__column` where stated columns are its keys (see `dsl.types.store_use`).
-    `at` is the timestamp column of the moment that each row asks about. Every row comes back once, in any
-    order; its features are null where no feature row was known, where the newest is older than the group's
-    ttl, and where a key or `at` is null. `event_age` is the time from the feature row's event time to the
-    moment, in seconds.
+    A use is a group, or `group__column` if stated columns are its keys (see `dsl.schema.store_use`). `at` is the
+    timestamp column with the moment of each row. Every row comes back once, in any order; its features are null if no
+    feature row was known, if the newest is older than the group's ttl, and if a key or `at` is null. `event_age` is the
+    time from the feature row's event time to the moment, in seconds.
 
     Raises NotFoundError for a group the project does not have, StoreError for one that has no Hive table yet.
     """
@@ -138,5 +136,5 @@ def _visible(use: str, feature: str, ttl: timedelta | None) -> Column:
 
 
 def _age(event_time: Column) -> Column:
-    """Seconds from an event time to the moment of asking: whole microseconds, divided as doubles."""
+    """Seconds from an event time to the moment of a row: whole microseconds, divided as doubles."""
     return (F.unix_micros(F.col(_TIME)) - F.unix_micros(event_time)) / F.lit(1_000_000.0)

@@ -18,16 +18,16 @@ __all__ = ["group_rows", "source_of"]
 
 
 def source_of(documents: ProjectDocuments, name: str) -> str:
-    """How messages call the source of a group: `the query of feature group tides`."""
+    """The name of a group's source in messages: `the query of feature group tides`."""
     return f"the {documents.source(name)} of feature group {name}"
 
 
 def group_rows(
     spark: SparkSession, documents: ProjectDocuments, name: str, start: datetime, end: datetime
 ) -> DataFrame:
-    """What the source of a group gives for [start, end), unchecked; tables are found by their bare names.
+    """The rows of a group's source for [start, end), unchecked; tables are found by their bare names.
 
-    Raises DataError when a function fails or gives no DataFrame. What Spark finds wrong goes on as it is.
+    Raises DataError if a function fails or returns no DataFrame. Errors of Spark are passed on.
     """
     spark.catalog.setCurrentDatabase(documents.name)
     match documents.source(name):
@@ -45,7 +45,7 @@ def group_rows(
 def _of_function(
     spark: SparkSession, documents: ProjectDocuments, name: str, start: datetime, end: datetime
 ) -> DataFrame:
-    """What `compute` in the group's Python file returns; when it fails, its author finds the traceback in the log."""
+    """The result of `compute` in the group's Python file; if it fails, its author finds the traceback in the log."""
     try:
         rows = project_code.load(documents.folder, "features", group_file(name)).compute(spark, start, end)
     except PySparkException:
@@ -63,7 +63,7 @@ def _of_function(
 
 
 def _place(error: Exception, folder: Path) -> str:
-    """Where in the project's own files an error came about: ` in features/tides.py, line 7`."""
+    """The position in the project's own files at which an error occurred: ` in features/tides.py, line 7`."""
     if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(folder):
         return f" in {Path(error.filename).relative_to(folder).as_posix()}, line {error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

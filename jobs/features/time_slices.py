@@ -20,11 +20,12 @@ _COUNT = "__count"
 def sliced(
     sequence: DataFrame, keys: Sequence[str], time: str, order: str, answers: Sequence[str]
 ) -> DataFrame:
-    """`sequence` with the column SLICE, the number of a row's slice of time: 0 but for entities of more than ROWS rows.
+    """`sequence` with the column SLICE, the number of a row's slice of time: 0 except for entities of more than ROWS
+    rows.
 
-    `answers` are the columns of which rows see the newest value so far that is not null. Each later slice gets one
-    row more, before all others at its first moment (-1 in the column `order`), with the newest answers of the slices
-    before it.
+    `answers` are the columns of which rows see the newest value so far that is not null. Each later slice gets one row
+    more, before all others at its first moment (-1 in the column `order`), with the newest answers of the slices before
+    it.
     """
     counts = sequence.groupBy(*keys).agg(F.count("*").alias(_COUNT)).where(F.col(_COUNT) > ROWS)
     large = counts.collect()  # at most the number of all rows divided by ROWS

@@ -1,10 +1,10 @@
-"""Functions of sliding windows over the events of many entities, in numpy: arithmetic alone, no Spark.
+"""Aggregates of sliding windows over the events of many entities, in NumPy, without Spark.
 
-A row at moment m is about the events with m - over < time <= m. What it says depends on these and on nothing else that
-is computed with them: sums are exact and rounded once, so that another range of days gives the same bytes.
+A row at moment m is about the events with m - over < time <= m, and depends on nothing else that is computed with them:
+sums are exact and rounded once, so that another range of days gives the same bytes.
 
-Events of several entities are placed on one axis, each entity in a span of its own that no window leaves; so a window
-is a range of places in the sorted events, and all windows are looked up together.
+Events of several entities are placed on one axis, each entity in a range of its own that no window leaves; so a window
+is a range of positions in the sorted events, and all windows are looked up together.
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ def _changes(table: pa.Table) -> Array:
 
 
 class _Column:
-    """The values of one column that are there (neither null, NaN nor infinite), in order of place and, in one, size."""
+    """The values of one column that are neither null, NaN nor infinite, in order of position and, in one, size."""
 
     def __init__(self, places: Array, span: int, column: pa.ChunkedArray):
         values = column.combine_chunks()
@@ -90,7 +90,7 @@ class _Column:
         self._span = span
 
     def feature(self, window: Window, over: int, moments: Array) -> pa.Array:
-        """The function of the values in places (moment - over, moment], for each moment; null where it has none."""
+        """The aggregate of the values in positions (moment - over, moment], for each moment; null if it has none."""
         low = np.searchsorted(self._places, moments - over, "right")
         high = np.searchsorted(self._places, moments, "right")
         counts = high - low
@@ -146,10 +146,10 @@ class _Column:
         )
 
     def _distinct(self, over: int, moments: Array) -> Array:
-        """How many different values there are in each window.
+        """Number of distinct values in each window.
 
-        A value is there from an event until the window has passed it or its next event takes over: of one value, these
-        times do not overlap, so that beginnings less ends count the values.
+        A value is present from an event until the window has passed it or its next event takes over: for one value,
+        these ranges do not overlap, so that beginnings less ends count the values.
         """
         order = np.lexsort((self._places, self._ranks, self._places // self._span))
         places, ranks = self._places[order], self._ranks[order]
@@ -161,7 +161,8 @@ class _Column:
         return begun - ended
 
     def _quantile(self, low: Array, high: Array, share: float) -> Array:
-        """Interpolate linearly between the two values around the place that is `share` of the way to the greatest."""
+        """Interpolate linearly between the two values around the position that is `share` of the way to the
+        greatest."""
         place: Array = np.maximum(high - low - 1, 0) * share
         below = np.floor(place).astype(np.int64)
         above = np.minimum(below + 1, np.maximum(high - low - 1, 0))
@@ -178,7 +179,8 @@ class _Column:
 
     @cached_property
     def _levels(self) -> list[tuple[int, Array, int]]:
-        """A wavelet matrix of the ranks: for each bit, the highest first, how many zeros there are before each place.
+        """A wavelet matrix of the ranks: for each bit, the highest first, how many zeros there are before each
+        position.
 
         On the next level those with a zero stand first, then those with a one, each in their order before.
         """

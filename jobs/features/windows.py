@@ -2,7 +2,7 @@
 
 Between two moments at which a window changes, all windows stay as they are. So there is a row at the moment of each
 event and at each moment at which an event leaves a window, and the newest row before any moment holds the windows of
-that moment: see docs/decisions/0005-sliding-windows.md. What is in a row is computed in
+that moment: see docs/decisions/0005-sliding-windows.md. The values of a row are computed in
 `jobs/features/window_kernels.py`.
 
 An executor holds the events of one entity and of a batch of others at a time.
@@ -35,10 +35,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 def windows(
     spark: SparkSession, project: str, group: FeatureGroup, table: Table, start: datetime, end: datetime
 ) -> DataFrame:
-    """The rows of [start, end) of a group that states events: entity, event_time and features.
+    """The rows of [start, end) of a group of sliding windows: entity, event_time and features.
 
     `table` is the document of the table whose rows are the events. Times of events are cut to whole milliseconds, and
-    rows are about the cut times. A row without a time or an entity is no event.
+    rows are about the cut times. A row without a time or an entity is not an event.
     """
     assert group.events, "a group of windows states its events"
     asked = {name: feature.window for name, feature in group.features.items() if feature.window}
@@ -91,7 +91,7 @@ def _events(
 
 
 def whole_entities(batches: Iterator[pa.RecordBatch], entity: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows of sorted batches in tables that divide no entity: each batch ends where its last entity begins."""
+    """The rows of sorted batches in tables that split no entity: each batch ends where its last entity begins."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         if not batch.num_rows:
@@ -107,7 +107,7 @@ def whole_entities(batches: Iterator[pa.RecordBatch], entity: Sequence[str]) -> 
 
 
 def _last_begins(batch: pa.RecordBatch, entity: Sequence[str]) -> int:
-    """The place of the first row of the last entity of a batch, found by halving: the batch is sorted."""
+    """The position of the first row of the last entity of a batch, by bisection: the batch is sorted."""
     key = _key(batch, batch.num_rows - 1, entity)
     low, high = 0, batch.num_rows - 1
     while low < high:

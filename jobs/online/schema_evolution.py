@@ -1,8 +1,9 @@
-"""What may become of a feature group's document: new features come, unread ones go, and the others stay as they are.
+"""Rules for changes of a feature group's document: new features are added, unread ones are dropped, others keep their
+meaning.
 
-A feature that a live model version reads stays, and means what it meant: a document that says otherwise is refused
-before anything is published. When no live version reads it, its column leaves Cassandra, and in Hive it stays for the
-past, empty from then on.
+A feature that a live model version reads stays, and keeps its meaning: another document is refused before anything is
+published. When no live version reads it, its column leaves Cassandra, and in Hive it stays for the past, empty from
+then on.
 """
 
 from cassandra.cluster import Session
@@ -27,11 +28,11 @@ _MEANING = "giornata.meaning"
 
 
 def check_document(spark: SparkSession, settings: Settings, documents: ProjectDocuments, name: str) -> None:
-    """Raise DataError when the document changes the type of a column in Hive or the entity, or lacks a feature in use,
-    or gives it another meaning.
+    """Raise DataError if the document changes the type of a column in Hive or the entity, lacks a feature in use, or
+    gives it another meaning.
 
-    Cassandra is asked only where the document lacks a column of the table, or means something else than what was
-    published last. Raises StoreError.
+    Cassandra is only asked if the document lacks a column of the table, or has another meaning than what was published
+    last. Raises StoreError.
     """
     project, group = documents.name, documents.group(name)
     table = names.group_table(project, name)
@@ -62,7 +63,7 @@ def check_document(spark: SparkSession, settings: Settings, documents: ProjectDo
 
 
 def note_meaning(spark: SparkSession, documents: ProjectDocuments, name: str) -> None:
-    """Note with the table of a group, which is there, what is published from now on means."""
+    """Record with the existing table of a group the meaning of what is published from now on."""
     table = names.group_table(documents.name, name)
     means = group_digest(documents.group(name), read_source(documents, name))
     if _properties(spark, table).get(_MEANING) != means:
@@ -76,8 +77,8 @@ def _properties(spark: SparkSession, table: str) -> dict[str, str]:
 def _check_unread(
     session: Session, project: str, name: str, group: FeatureGroup | None, source: GroupSource | None = None
 ) -> None:
-    """Raise DataError when live versions read what a group's document (None: there is none) does not have, or what
-    means something else there: of the source, where one is given."""
+    """Raise DataError if live versions read something that a group's document (None: it is gone) does not have or that
+    has another meaning there, according to its source, if given."""
     cassandra.apply(session, cassandra.SCHEMA / "giornata.cql")
     problems = group_problems(project, name, group, source, live_versions(session, {project}))
     if problems:
@@ -85,7 +86,7 @@ def _check_unread(
 
 
 def vanished(settings: Settings, documents: ProjectDocuments) -> dict[str, str]:
-    """The groups that live versions read and a project no longer has, and what is to be said of each."""
+    """The groups that live versions read and a project no longer has, with a message about each."""
     with cassandra.session(settings) as session:
         cassandra.apply(session, cassandra.SCHEMA / "giornata.cql")
         live = live_versions(session, {documents.name})
@@ -97,7 +98,7 @@ def vanished(settings: Settings, documents: ProjectDocuments) -> dict[str, str]:
 
 
 def check_features_online(session: Session, project: str, name: str, group: FeatureGroup) -> None:
-    """Raise DataError when the table in Cassandra has a feature in use that the group's document lacks."""
+    """Raise DataError if the table in Cassandra has a feature in use that the group's document lacks."""
     if (features_online(session, project, name) or {}).keys() - group.features.keys():
         _check_unread(session, project, name, group)
 
@@ -105,7 +106,7 @@ def check_features_online(session: Session, project: str, name: str, group: Feat
 def drop_unread(session: Session, project: str, name: str, group: FeatureGroup) -> tuple[str, ...]:
     """Drop the columns in Cassandra of features that the document no longer has; returns their names.
 
-    Raises DataError when a live version reads one, and StoreError.
+    Raises DataError if a live version reads one, and StoreError.
     """
     leaving = tuple(sorted((features_online(session, project, name) or {}).keys() - group.features.keys()))
     if leaving:
