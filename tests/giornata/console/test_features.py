@@ -94,7 +94,7 @@ def test_searching(groups: Any, client: TestClient) -> None:
     assert "planes" not in page
     assert f'value="{project} WEATHER-team storm"' in page
     nothing = text(get(client, f"/features?search={project}+%3Cscript%3E"))
-    assert "Nothing has all of “" in nothing
+    assert "Nothing matches “" in nothing
 
 
 def test_models_and_features_lead_to_each_other(groups: Any, client: TestClient) -> None:
@@ -190,7 +190,7 @@ def test_a_group_that_was_never_computed(groups: Any, client: TestClient) -> Non
         == f"Newest day none is published yet: {groups.project}.features in Airflow computes it"
     )
     assert "<figure" not in page
-    assert "Nothing is expected of its rows" in text(page)
+    assert "It has no expectations" in text(page)
     assert "late since" not in page
 
 

@@ -177,7 +177,7 @@ def test_the_tag_of_a_model_without_labels_shows_its_answers(world: Any, client:
     )
     page = get(client, f"/models/{model}/tags/production")
     assert "of all predictions, which have no labels" in text(page)
-    assert "Accuracy of its answers" not in page
+    assert "Accuracy of its predictions" not in page
     drawn = [metric for _, metric in sorted((page.index(f"{metric} over time"), metric) for metric in found)]
     assert drawn == ["distance", "largest_share", "rows", *sorted(shares, key=lambda name: int(name[17:]))]
 
