@@ -268,7 +268,7 @@ def _moments(learned: Any) -> tuple[float, float]:
 
 
 def _state(learned: Any, column: str) -> dict[str, Any]:
-    """What the fitted function of a column has learned, from the stored form."""
+    """The fitted state of a column's function, from the stored form."""
     return next(state for call, state in learned.items() if f"row.{column}" in call)
 
 

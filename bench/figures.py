@@ -87,7 +87,7 @@ def _machine() -> dict[str, object]:
 
 
 def _processor() -> str:
-    """What Linux calls the processor; elsewhere the name of its architecture."""
+    """Linux's name of the processor; elsewhere the name of its architecture."""
     described = Path("/proc/cpuinfo")
     lines = described.read_text().splitlines() if described.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -94,7 +94,7 @@ def _ours(spark: SparkSession, groups: Mapping[str, FeatureGroup], asks: str) ->
 
 
 def _feast(python: str, folder: Path, engine: str, asks: str) -> tuple[dict[str, Any], pl.DataFrame]:
-    """What Feast says of its join, made in a process of its own, and its answer. Raises FeastFault."""
+    """The report of Feast's join, made in a process of its own, and its result. Raises FeastFault."""
     with Peer(python, folder) as peer:
         answer = str(folder / f"{engine}.parquet")
         told = peer.tell("historical", LIMIT, engine=engine, asks=asks, answer=answer, memory=MEMORY)
@@ -114,7 +114,7 @@ def _show(
 
 
 def differences(ours: pl.DataFrame, feasts: pl.DataFrame) -> tuple[int, int]:
-    """How many of our rows are missing in Feast's, and in how many of the others a feature differs."""
+    """Number of our rows that are missing in Feast's, and of the others in which a feature differs."""
     features = [column for column in ours.columns if "__" in column]
     kinds = dict.fromkeys(features, pl.Float64)
     both = (

@@ -44,7 +44,7 @@ class Example:
 
 
 class Fit(Protocol):
-    """How a function is fitted, in one pass, the same however the rows are partitioned.
+    """The fit of a function, in one pass, the same however the rows are partitioned.
 
     `state_types` is {name: type} of its state: int, float, str, "words" (a tuple of texts) or "floats" (of floats).
     """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 200_000
 MAX_ERRORS = 100
-"""How many mistakes of one file are told at once."""
+"""Most mistakes of one file that are reported at once."""
 
 _PYTHON = {
     "int": Type.INT,
@@ -48,14 +48,14 @@ _PYTHON = {
     "datetime": Type.TIMESTAMP,
 }
 _FIXED = (int, float, complex, bool, str, bytes, range, slice, type(None), type(...))
-"""Types of Python itself whose values cannot change."""
+"""Python's own types with immutable values."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UdfFunction(Function):
-    """A row of the function table for one function of a project.
+    """The entry of the function table for one function of a project.
 
-    udfs: holds its source; optional: whether each parameter may be null; gives_null: whether the result may be.
+    `udfs` holds its source, `optional` whether each parameter may be null, `gives_null` whether the result may be.
     """
 
     udfs: "Udfs" = field(repr=False)
@@ -93,7 +93,7 @@ class Udfs:
 
     @cached_property
     def namespace(self) -> dict[str, Any]:
-        """The names that the source defines, once it was run. Raises UdfError when it cannot be.
+        """The names that the source defines, after running it. Raises UdfError if it cannot be run.
 
         Constants are held as values that no call can change: a dict is read-only.
         """
@@ -113,7 +113,7 @@ class Udfs:
         return names
 
     def caller(self, name: str) -> Callable[..., Any]:
-        """The function, with its rule for null, its errors named and its result checked. Raises UdfError."""
+        """The function with null handling, named errors and a checked result. Raises UdfError."""
         function = self.functions[name]
         required = [place for place, optional in enumerate(function.optional) if not optional]
         accepts = getattr(inputs, "accept_" + function.returns.replace("[", "_").rstrip("]"))
@@ -168,14 +168,14 @@ class Udfs:
 
 
 def _import(name: str, *others: Any) -> ModuleType:
-    """A module for the imports of a source, which were checked, or what datetime needs to read and write times."""
+    """A module for the checked imports of a source, or one that datetime needs to parse and format times."""
     if name not in MODULES and name not in ("time", "_strptime"):
         raise ImportError(f"{name} cannot be imported here")
     return importlib.import_module(name)
 
 
 def _constants(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement at the top of the file gives to values."""
+    """The names that a statement at the top of the file assigns to."""
     if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
         for node in ast.walk(statement):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -183,7 +183,7 @@ def _constants(statement: ast.stmt) -> Iterator[str]:
 
 
 def _fixed(name: str, value: Any) -> Any:
-    """A constant as a value that no call can change. Raises UdfError where there is none."""
+    """A constant as a value that no call can change. Raises UdfError if there is none."""
     kind = type(value)
     if kind is dict:
         return MappingProxyType({_fixed(name, key): _fixed(name, item) for key, item in value.items()})
@@ -283,7 +283,7 @@ def _syntax(source: str) -> ast.Module:
 
 
 def _refused(source: str, at: int, message: str) -> LanguageErrors:
-    """What is wrong at one character of the source."""
+    """The mistake at one character of the source."""
     before = _lines(source[:at])
     return LanguageErrors(
         [LanguageError("udfs.py", message, len(before), len(before[-1]) + 1, text="\n".join(_lines(source)))]
@@ -313,7 +313,7 @@ def _error(source: str, node: ast.AST, message: str, suggestion: str | None = No
 
 
 def _function(udfs: Udfs, node: ast.FunctionDef) -> UdfFunction | list[tuple[ast.AST, str]]:
-    """The row of the table of one function, or what is wrong with its signature."""
+    """The entry of the function table for one function, or the mistakes in its signature."""
     problems: list[tuple[ast.AST, str]] = []
     others = node.args
     if others.vararg or others.kwarg or others.kwonlyargs or others.posonlyargs or others.defaults:
@@ -352,7 +352,7 @@ def _function(udfs: Udfs, node: ast.FunctionDef) -> UdfFunction | list[tuple[ast
 
 
 def _annotation(node: ast.expr | None) -> tuple[Type, bool] | None:
-    """The type that an annotation means, and whether it allows None."""
+    """The type of an annotation, and whether it allows None."""
     match node:
         case ast.BinOp(op=ast.BitOr(), left=left, right=ast.Constant(value=None)):
             inner = _annotation(left)

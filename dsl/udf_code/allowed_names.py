@@ -1,8 +1,8 @@
-"""What functions of a project may name: the modules, of each the names, and the attributes of values.
+"""The names that functions of a project may use: modules, names of modules, and attributes of values.
 
-Everything here gives the same on every machine and at any time, keeps nothing between calls and reads and writes
-nothing: no clock, no chance, no files, no locale, no context that other code shares. Of Polars there is what makes the
-value of a row from that row alone.
+Everything here gives the same on every machine and at any time, keeps nothing between calls and does no input or
+output: no clock, no randomness, no files, no locale, no context that other code shares. From Polars there are only
+functions whose value for a row comes from that row alone.
 """
 
 
@@ -93,7 +93,7 @@ _OF_EXPRESSIONS = """
 EXPRESSION_ATTRIBUTES = words(_OF_EXPRESSIONS) | words("items keys values")
 """Attributes of Polars expressions whose value in a row comes from that row, and what goes through a dict."""
 ATTRIBUTES = EXPRESSION_ATTRIBUTES.union(*map(words, (_OF_VALUES, _OF_TIMES, _OF_NUMBERS, _OF_PATTERNS)))
-"""Attributes of any value but a module."""
+"""Attributes of any value except modules."""
 
 NAMESPACES: dict[str, frozenset[str]] = {
     "str": words(
@@ -119,7 +119,7 @@ NAMESPACES: dict[str, frozenset[str]] = {
         """
     ),
 }
-"""Of Polars expressions, the groups of methods and the methods of each."""
+"""Groups of methods of Polars expressions, with the methods of each."""
 
 INSTEAD: dict[str, str] = {
     **dict.fromkeys(
@@ -145,4 +145,4 @@ INSTEAD: dict[str, str] = {
     ),
     **dict.fromkeys(("samples", "sample", "shuffle"), "a function of features cannot draw by chance"),
 }
-"""What to write in place of names that are likely to be tried."""
+"""Suggestions for names that people are likely to try."""

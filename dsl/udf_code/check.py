@@ -1,7 +1,7 @@
-"""What a file of a project's functions may not say: each thing with its place and what to write instead.
+"""Finds forbidden code in a file of a project's functions, with its position and a suggestion.
 
-The check keeps a function to a value of its arguments, the same in training and in serving. It finds mistakes; it is
-no wall against somebody who means harm, whose code no one should deploy.
+The check keeps a function's value dependent on its arguments only, the same in training and in serving. It finds
+mistakes; it is not a security boundary: nobody should deploy code of somebody who means harm.
 """
 
 import ast
@@ -45,7 +45,7 @@ _ITERATORS = words("enumerate filter map reversed zip")
 
 
 class Finding(NamedTuple):
-    """One thing that a function of features cannot say."""
+    """One piece of forbidden code."""
 
     node: ast.AST
     message: str
@@ -53,7 +53,7 @@ class Finding(NamedTuple):
 
 
 def findings(tree: ast.Module) -> Iterator[Finding]:
-    """Everything in a file of functions that would make one more than a value of its arguments."""
+    """Everything in a file of functions that could make a value depend on more than the arguments."""
     yield from _structure(tree)
     names = _Names(tree)
     for statement in tree.body:
@@ -81,7 +81,7 @@ def _from_below(statement: ast.stmt) -> Iterator[ast.AST]:
 
 
 def _structure(tree: ast.Module) -> Iterator[Finding]:
-    """Statements that do not belong into the file, and constants that a call could change."""
+    """Statements that are not allowed in the file, and constants that a call could change."""
     for place, node in enumerate(tree.body):
         match node:
             case ast.Expr(value=ast.Constant()) if place == 0:
@@ -104,7 +104,7 @@ def _is_name(target: ast.expr) -> bool:
 
 
 def _changeable(value: ast.expr) -> Iterator[Finding]:
-    """The parts of a constant that a call could change, so that the next one would find them changed."""
+    """The parts of a constant that a call could change, with effect on the next call."""
     match value:
         case ast.List() | ast.ListComp() | ast.Call(func=ast.Name(id="list" | "sorted")):
             yield Finding(value, "a list made once could change between calls", "write a tuple: (…,)")
@@ -133,9 +133,9 @@ def _changeable(value: ast.expr) -> Iterator[Finding]:
 
 
 class _Names:
-    """What the names of a file stand for.
+    """The meaning of the names in a file.
 
-    modules: {name: module}; bound: every name that is given a meaning anywhere; constants: those of the file's top.
+    `modules` is {name: module}, `bound` every name that is bound anywhere, `constants` those at the top of the file.
     """
 
     def __init__(self, tree: ast.Module) -> None:
@@ -161,7 +161,7 @@ class _Names:
 
 
 def _bound(node: ast.AST) -> tuple[str, ...]:
-    """The names to which a node gives a meaning."""
+    """The names that a node binds."""
     match node:
         case ast.Name(ctx=ast.Store() | ast.Del()):
             return (node.id,)
@@ -179,7 +179,7 @@ def _bound(node: ast.AST) -> tuple[str, ...]:
 
 
 def _mentioned(node: ast.AST) -> tuple[str, ...]:
-    """Every name that a node has in it, whatever it does with it."""
+    """Every name in a node, however it is used."""
     match node:
         case ast.Name():
             return (node.id,)
@@ -195,9 +195,9 @@ def _mentioned(node: ast.AST) -> tuple[str, ...]:
 
 
 class _Part:
-    """Looks at the nodes of one statement of a file: a function, a constant or an import.
+    """Checks the nodes of one statement of a file: a function, a constant or an import.
 
-    attributes: those that it may use.
+    `attributes` are those that it may use.
     """
 
     def __init__(self, statement: ast.stmt, names: _Names, attributes: frozenset[str]) -> None:
@@ -211,7 +211,7 @@ class _Part:
         self.constants = names.constants - local if isinstance(statement, ast.FunctionDef) else frozenset()
 
     def findings(self, node: ast.AST) -> Iterator[Finding]:
-        """What is wrong with one node, of which those below it were looked at; not with what follows a refused one."""
+        """The findings in one node, after those below it; nothing for parts of a node that is refused already."""
         if isinstance(node, ast.Attribute) and id(_owner(node)) in self.refused:
             self.refused.add(id(node))
             return
@@ -220,7 +220,7 @@ class _Part:
             yield found
 
     def of_node(self, node: ast.AST) -> Iterator[Finding]:
-        """What is wrong with a node by itself."""
+        """The findings in a node by itself."""
         if type(node) in _FORBIDDEN:
             yield Finding(node, f"{_FORBIDDEN[type(node)]} is not allowed in a function of features")
         for name in _mentioned(node):
@@ -257,7 +257,7 @@ class _Part:
             yield from self.call(node)
 
     def imported(self, node: ast.Import | ast.ImportFrom) -> Iterator[Finding]:
-        """Modules and their names that are not for functions."""
+        """Imports of modules and names that functions must not use."""
         can = f"{{}} cannot be imported here; these can: {', '.join(MODULES)}"
         if isinstance(node, ast.Import):
             wrong = [alias.name for alias in node.names if alias.name not in MODULES]
@@ -278,12 +278,12 @@ class _Part:
                     yield self.taken(node, name)
 
     def taken(self, node: ast.AST, name: str) -> Finding:
-        """A module's name that is given to something else."""
+        """A binding of a name that stands for a module."""
         return Finding(node, f"{name} is the module {self.names.modules[name]}", "choose another name")
 
     @staticmethod
     def not_of_module(node: ast.AST, module: str, name: str) -> Finding:
-        """A name of a module that functions cannot use."""
+        """A name of a module that functions must not use."""
         near = nearest(name, MODULES[module])
         return Finding(
             node,
@@ -295,7 +295,7 @@ class _Part:
         )
 
     def attribute(self, node: ast.Attribute) -> Iterator[Finding]:
-        """An attribute that is not for functions."""
+        """An attribute that functions must not use."""
         place = _last_word(node)
         if not isinstance(node.ctx, ast.Load):
             yield Finding(place, "an attribute cannot be set", "keep values in local names")
@@ -320,7 +320,7 @@ class _Part:
     def unknown(
         self, node: ast.AST, name: str, known: frozenset[str] | None = None, shown: str | None = None
     ) -> Finding:
-        """An attribute that functions cannot use."""
+        """The finding for an attribute that functions must not use."""
         if known is None and name in ATTRIBUTES:
             return Finding(
                 node,
@@ -335,7 +335,7 @@ class _Part:
         )
 
     def name(self, node: ast.Name) -> Iterator[Finding]:
-        """A name that stands for nothing that a function may use."""
+        """A name without a meaning that functions may use."""
         name = node.id
         if name in self.names.modules:
             if id(node) not in self.owned:
@@ -347,7 +347,7 @@ class _Part:
                 yield Finding(node, f"the name {name!r} is not known", self.meant(name))
 
     def meant(self, name: str) -> str | None:
-        """What may be meant by a name that stands for nothing."""
+        """A suggestion for a name without a meaning."""
         if name in MODULES:
             return f"write import {name} at the top of the file"
         for module, names in MODULES.items():
@@ -380,14 +380,14 @@ class _Part:
 
     @staticmethod
     def call(node: ast.Call) -> Iterator[Finding]:
-        """A call whose answer would depend on the machine."""
+        """A call whose result would depend on the machine."""
         match node.func:
             case ast.Attribute(attr="astimezone") if not node.args and not node.keywords:
                 yield Finding(node, "the machine's own zone differs between machines", "name the zone")
 
 
 def _last_word(node: ast.Attribute) -> ast.AST:
-    """The place of an attribute's own name."""
+    """The position of an attribute's own name."""
     word = ast.Name(node.attr)
     word.lineno = word.end_lineno = node.end_lineno or node.lineno
     word.end_col_offset = node.end_col_offset or 0
@@ -396,7 +396,7 @@ def _last_word(node: ast.Attribute) -> ast.AST:
 
 
 def _owner(node: ast.Attribute) -> ast.expr:
-    """The attribute from whose value another comes by calls and items."""
+    """The attribute from whose value another is derived by calls and items."""
     value = node.value
     while isinstance(value, ast.Call | ast.Subscript):
         value = value.func if isinstance(value, ast.Call) else value.value
@@ -404,7 +404,7 @@ def _owner(node: ast.Attribute) -> ast.expr:
 
 
 def _is_fixed(default: ast.expr) -> bool:
-    """Whether a default value cannot change."""
+    """Whether a default value is immutable."""
     match default:
         case ast.Constant() | ast.Name():
             return True

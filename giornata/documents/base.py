@@ -1,4 +1,4 @@
-"""What all documents share: the strict pydantic base and the scalar types of YAML values."""
+"""Shared by all documents: the strict pydantic base and the scalar types of YAML values."""
 
 import re
 import unicodedata
@@ -50,7 +50,7 @@ _CRON_RANGES = {
 }
 _CRON_ITEM = re.compile(r"(?:\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/([1-9]\d?))?", re.ASCII)
 _LONGEST = {month: 29 if month == 2 else 30 if month in (4, 6, 9, 11) else 31 for month in range(1, 13)}
-"""How many days each month has at most."""
+"""The most days of each month."""
 
 
 WRITTEN = {"written": True}

@@ -12,7 +12,7 @@ from giornata.schema import Document
 __all__ = ["MALFORMED", "check_names", "read_document", "write_json"]
 
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What reading a value out of JSON raises that is of another shape than it should be."""
+"""Errors raised when a value from JSON has another shape than expected."""
 
 _Content = TypeVar("_Content", bound=Document)
 

@@ -129,12 +129,12 @@ class Deployments:
         return wanted if result[0] else None
 
     def current(self, model: str, tag: str) -> Deployment | None:
-        """What is live under a tag, or None. Raises StoreError."""
+        """The live deployment of a tag, or None. Raises StoreError."""
         found = self._rows(self._newest, (model, tag))
         return replace(_deployment(found[0]), number=found[0].newest or 0) if found else None
 
     def all_current(self) -> list[Deployment]:
-        """What is live under each tag of each model, in their order. Raises StoreError."""
+        """The live deployment of each tag of each model, in order. Raises StoreError."""
         rows = [_deployment(row) for row in self._rows(self._current, ())]
         return sorted(rows, key=lambda deployment: (deployment.model, deployment.tag))
 

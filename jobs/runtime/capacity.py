@@ -67,7 +67,7 @@ class Capacity:
 
     @property
     def total(self) -> ResourceAmount:
-        """What all machines have together."""
+        """The resources of all machines together."""
         return ResourceAmount(
             sum(each.memory for each in self.machines),
             sum(each.cores for each in self.machines),

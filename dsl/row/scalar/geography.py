@@ -6,7 +6,7 @@ DEGREE = 0.017453292519943295
 """Radians in a degree."""
 HALF_DEGREE = 0.008726646259971648
 DIAMETER = 12742.0176
-"""Of the sphere with Earth's mean radius (IUGG), 6371.0088 km."""
+"""Diameter of the sphere with Earth's mean radius (IUGG), 6371.0088 km."""
 
 GEOHASH_DIGITS = "0123456789bcdefghjkmnpqrstuvwxyz"
 

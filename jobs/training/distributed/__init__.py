@@ -24,10 +24,10 @@ _CLOCK = re.compile(r"^\[\d\d:\d\d:\d\d\] ")  # with which XGBoost begins what i
 
 @dataclass(frozen=True)
 class Learner:
-    """Learns models of one type on all executors, by a library.
+    """Fits models of one type on all executors, by a library.
 
-    `learn` takes the rows, a sample of them, the task, parameters, seed, and how many workers learn; `defaults` are
-    those of parameters that are not stated.
+    `learn` takes the rows, a sample of them, the task, parameters, seed, and the number of workers; `defaults` are
+    those of missing parameters.
     """
 
     library: str
@@ -43,8 +43,7 @@ class Learner:
         seed: int,
         workers: int,
     ) -> FittedModel:
-        """What `learn` gives. Raises FitError, also of what fails in Spark; that Spark was stopped is no fault of the
-        fit."""
+        """The model that `learn` fits. Raises FitError, also for errors of Spark, except that Spark was stopped."""
         check_labels(sample, task)
         try:
             return self.learn(rows, sample, task, {**self.defaults, **parameters}, seed, workers)
