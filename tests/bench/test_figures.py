@@ -1,4 +1,4 @@
-"""What benchmarks print and write, and which there are."""
+"""Output of benchmarks, and the list of them."""
 
 import json
 import re

@@ -123,7 +123,7 @@ def write_project() -> Callable[..., Path]:
 
 @dataclass(frozen=True)
 class Airflow:
-    """What Airflow made of four projects: `visits` in full, `broken`, `bare` and `handmade`."""
+    """The DAGs that Airflow made of four projects: `visits` in full, `broken`, `bare` and `handmade`."""
 
     environment: dict[str, str]
     """In which all this happened: `spark-submit` and `giornata` only note how they are called."""
@@ -146,7 +146,7 @@ class Airflow:
     imported: list[str]
     """Heavy packages that parsing imported."""
     pinned: dict[str, Any]
-    """What a run's DAG is made of after a document has changed."""
+    """The DAG of a run after a document has changed."""
     seconds: float
     """Time to parse all DAG files once, in a process that has Airflow loaded."""
 

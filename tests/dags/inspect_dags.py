@@ -93,7 +93,7 @@ CASES: dict[str, tuple[str, dict[str, Any], SimpleNamespace]] = {
 
 
 def structure(dag: DAG) -> dict[str, Any]:
-    """What a person would look at in a DAG."""
+    """The parts of a DAG that a person would look at."""
     condition = getattr(dag.timetable, "asset_condition", None)
     return {
         "owner": dag.owner,
@@ -173,7 +173,7 @@ def skips(task: Any, key: str | None, newer: list[str], tries: int = 1) -> bool:
 
 
 def pinned() -> dict[str, Any]:
-    """What a run's DAG is made of when it was asked for, and a document has changed since."""
+    """The DAG of a run after a document has changed since it was requested."""
     with create_session() as session:
         version = session.scalar(
             select(DagModel.bundle_version).where(DagModel.dag_id == "visits.amount.train")

@@ -39,7 +39,7 @@ def tracked() -> frozenset[str]:
 
 
 def quoted(page: Path) -> Iterator[str]:
-    """What stands in backticks in the text of a page, commands in blocks left out."""
+    """The text in backticks on a page, without commands in blocks."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     return (match[1] for match in re.finditer(r"`([^`\n]+)`", text))
 

@@ -318,7 +318,7 @@ KINDS = st.sampled_from(list(POLARS))
 
 
 class Language:
-    """What drawn expressions read and how to draw them."""
+    """The inputs of generated expressions, and how to generate them."""
 
     schema = SCHEMA
     expressions = KINDS.flatmap(expression)
@@ -331,7 +331,7 @@ class Language:
 
     @classmethod
     def aggregate(cls, features, rows):
-        """What features learn from rows; their column x is the label too."""
+        """The state of features fitted to rows whose column x is the label too."""
         frame = cls.frame(rows)
         return features.aggregate(frame, frame["x"])
 

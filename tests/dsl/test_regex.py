@@ -94,7 +94,7 @@ _TEXTS = st.text(st.sampled_from("abé0 .-\n\r\x00\u0661\u2028😀"), max_size=1
 
 
 def by_column(pattern, text):
-    """What Polars finds and extracts."""
+    """The match and the extracted text according to Polars."""
     column, compiled = pl.select(pl.lit(text).alias("text")), compile_pattern(pattern)
     found = column["text"].str
     return found.contains(compiled.source).item(), found.extract(compiled.source, compiled.group).item()

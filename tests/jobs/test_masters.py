@@ -389,7 +389,7 @@ KUBERNETES = {
 
 
 def test_the_pods_of_kubernetes(spark):
-    """What Spark itself would ask Kubernetes for, made of our settings without a cluster."""
+    """The requests that Spark itself would send to Kubernetes with our settings, without a cluster."""
     resources = Resources(executors=3, cores=2, memory="2g", gpus=1)
     settings = Settings(Path("/home"), KUBERNETES)
     found = sizes("k8s://https://kubernetes.example.com:6443", resources, settings)

@@ -112,7 +112,7 @@ class Flight:
         return int(self.city == "Reno"), abs(self.predicted - self.minutes) / 5
 
     def answer(self, model: str) -> tuple[Any, ...]:
-        """What the model's prediction table says of it: the prediction, and the outputs where it has several."""
+        """The row of the model's prediction table: the prediction, and the outputs if it has several."""
         if model != "kinds":
             return (self.predicted,)
         cluster, distance = self.cluster
@@ -362,7 +362,7 @@ def fired(installed: Installation) -> list[str]:
 
 
 def points(installed: Installation) -> list:
-    """What Cassandra has of the model; the same numbers as Hive."""
+    """The points in Cassandra; the same numbers as in Hive."""
     with cassandra.session(installed.settings) as session:
         series = Series(session)
         found = [

@@ -49,7 +49,7 @@ def training(count, seed=3):
 
 
 def aggregate(features, frame):
-    """What features learn from a frame whose x is the label."""
+    """The state of features fitted to a frame whose x is the label."""
     return features.aggregate(frame, frame["x"])
 
 

@@ -104,7 +104,7 @@ def test_what_is_neither_a_number_nor_missing_is_null_in_every_place() -> None:
 
 
 def test_frames_of_other_types_one_after_the_other() -> None:
-    """What was seen of one frame is not taken for true of the next."""
+    """Properties of one frame are not assumed of the next."""
     features = compile_features({"self": "row.x", "one": "1"}, SCHEMA)
     for kind, beside in ((pl.Float64, "a"), (pl.Float64, "b"), (pl.Int32, "b"), (pl.Float64, "b")):
         for height in (0, 1, 3):

@@ -1,4 +1,4 @@
-"""What a project's functions may say: no I/O, clock, chance, state or order of a set, in whatever words."""
+"""Code that a project's functions may contain: no I/O, clock, randomness, state or order of a set, however written."""
 
 import importlib
 import inspect
@@ -45,7 +45,7 @@ def function(*body):
 
 
 def said(source):
-    """What is wrong with a source: (line within the function, the text marked, message, suggestion)."""
+    """The findings in a source: (line within the function, the text marked, message, suggestion)."""
     try:
         parse_udfs(source)
     except LanguageErrors as errors:

@@ -1,4 +1,4 @@
-"""What `giornata check` says when documents no longer have what a live version reads."""
+"""Messages of `giornata check` when documents lack features that a live version reads."""
 
 from collections.abc import Callable
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What a reader sees of a page of the console."""
+"""The visible text of a console page."""
 
 import re
 from html.parser import HTMLParser
@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 
 class Text(HTMLParser):
-    """What a reader sees of a page: its text, blanks squeezed."""
+    """The visible text of a page, with white space collapsed."""
 
     def __init__(self) -> None:
         super().__init__()

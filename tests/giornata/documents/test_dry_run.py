@@ -1,4 +1,5 @@
-"""What is tried out of projects: each file's fault at its place, whatever it does to the process that imports it."""
+"""Checks that run parts of projects: each file's fault at its place, whatever it does to the process that imports
+it."""
 
 import json
 

@@ -12,7 +12,7 @@ DOCUMENTED = (
 
 
 def found(shop, query):
-    """What is found in the query of the group of the shop: certain or not, line, column, message and suggestion."""
+    """The findings in the query of the shop's group: certain or not, line, column, message and suggestion."""
     (shop / "features/shop_load.sql").write_text(query, encoding="utf-8")
     return [
         (certain, problem.line, problem.column, problem.message, problem.suggestion)

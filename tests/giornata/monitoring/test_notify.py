@@ -49,7 +49,7 @@ def subjects(sink: Any) -> list[str]:
 
 
 def run(alerts: Alerts, rule: Rule, seen: list[Observation], server: str) -> tuple[int, int, int]:
-    """What a job does; gives transitions stored, mails sent and failures."""
+    """One run of a job; returns transitions stored, mails sent and failures."""
     stored = judge_rule(alerts, rule, seen, "http://h/")
     delivery = deliver(alerts, [rule.model], server, SENDER)
     return len(stored), len(delivery.sent), len(delivery.failures)

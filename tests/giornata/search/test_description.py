@@ -1,4 +1,4 @@
-"""What people are told of a search: trials count from 1, and the first is of the document's own parameters."""
+"""Searches in words: trials count from 1, and the first uses the document's own parameters."""
 
 import pytest
 

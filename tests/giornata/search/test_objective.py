@@ -1,4 +1,4 @@
-"""What trials are judged by: of clusters what has its best where the groups are as many."""
+"""Objectives of searches; for clusters, the best value is at the true number of groups."""
 
 from concurrent.futures import Future
 
@@ -27,7 +27,7 @@ def groups():
 
 
 def found(groups, metric):
-    """How many clusters a search from 1 to 10 ends with."""
+    """The number of clusters that a search from 1 to 10 finds."""
     learned, judged = groups
 
     def submit(parameters, limits):

@@ -48,7 +48,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Truth:
-    """What a bundle must answer: the trees alone, asked through XGBoost with features computed by hand."""
+    """The expected predictions of a bundle: from the trees alone, through XGBoost, with features computed by hand."""
 
     uuid: str
     content: bytes
@@ -435,7 +435,7 @@ class Server:
                 assert is_so(), self.errors()
 
     def errors(self) -> str:
-        """What the server has written to stderr."""
+        """The server's output on stderr."""
         return (self.home / "stderr").read_text()
 
     def predict(self, path: str, document: object) -> httpx.Response:

@@ -88,7 +88,7 @@ def impatient(monkeypatch):
 
 
 def all_of(connection):
-    """What comes until the other end closes."""
+    """The bytes received until the other end closes."""
     chunks = []
     while chunk := connection.recv(65536):
         chunks.append(chunk)

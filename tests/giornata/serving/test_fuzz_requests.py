@@ -388,7 +388,7 @@ def port(application):
 
 
 def exchanged(port, stream, seconds):
-    """What comes back until the connection ends, or nothing came for so many seconds."""
+    """The bytes received until the connection ends, or nothing arrived for so many seconds."""
     with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
         connection.settimeout(seconds)
         said = b""

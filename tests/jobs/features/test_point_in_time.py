@@ -61,7 +61,7 @@ INPUTS = Inputs(
 
 @dataclass(frozen=True)
 class Case:
-    """What is known of each group, {(place, time): (level, label)}, and what is asked, [(place, other, time)]."""
+    """The rows of each group, {(place, time): (level, label)}, and the requesting rows, [(place, other, time)]."""
 
     known: dict[str, dict[tuple[str, datetime], tuple[float | None, str | None]]]
     asked: list[tuple[str | None, str | None, datetime | None]]
@@ -204,7 +204,7 @@ def test_offline_is_the_oracle_and_online_is_offline(
 
 
 def test_the_generated_cases_are_not_all_easy() -> None:
-    """What the test above relies on: ties, expired rows, hidden ones and found ones are all among the cases."""
+    """Preconditions of the test above: ties, expired rows, hidden ones and found ones are all among the cases."""
     seen = set()
     for case in generate():
         for port, _, at in case.asked:

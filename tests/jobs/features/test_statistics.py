@@ -104,7 +104,7 @@ def same(found: list[FeatureStatistics], wanted: list[FeatureStatistics]) -> Non
 
 
 def in_hive(settings: Settings, project: str) -> list[FeatureStatistics]:
-    """What people read in SQL; the third day comes as a row for every feature, too."""
+    """The statistics in SQL; the third day has a row for every feature, too."""
     rows = hive.query(
         settings, f"SELECT * FROM {project}.feature_statistics WHERE group_name = 'sea' ORDER BY day, feature"
     )

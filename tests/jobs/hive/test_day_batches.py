@@ -1,4 +1,4 @@
-"""How a range of days is divided into steps."""
+"""Division of a range of days into batches."""
 
 from datetime import date, timedelta
 

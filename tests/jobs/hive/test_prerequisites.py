@@ -1,4 +1,4 @@
-"""What a run reads and is not there yet, and which DAG is to be triggered."""
+"""Missing inputs of a run, and the DAG to trigger."""
 
 import pytest
 from pyspark.sql import SparkSession

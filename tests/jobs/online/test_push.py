@@ -51,7 +51,7 @@ def table(spark: SparkSession, project: str) -> str:
 
 
 def online(stores: Settings, project: str) -> list[tuple[Any, ...]]:
-    """What Cassandra has, by a plain SELECT of this test's own."""
+    """The rows in Cassandra, by a plain SELECT of this test's own."""
     with cassandra.session(stores) as session:
         rows = session.execute(
             f"SELECT place, number, event_time, level, wet, since FROM {names.keyspace(project)}.tides"
@@ -141,7 +141,7 @@ def test_days_that_nobody_can_ask_for_any_more_are_not_pushed(
 
 
 def covered(stores: Settings, project: str) -> Covered:
-    """What the push has noted to be online of the group."""
+    """The recorded online days of the group."""
     with cassandra.session(stores) as session:
         return covered_days(session, project)["tides"]
 

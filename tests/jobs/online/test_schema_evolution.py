@@ -81,7 +81,7 @@ def model(**features: str) -> dict[str, str]:
 
 
 def value(feature: str, hour: int) -> float | int:
-    """What the group says, from nothing but the hour."""
+    """The group's values, computed from the hour."""
     return {"level": float(hour), "waves": hour * 2, "depth": -float(hour)}[feature]
 
 

@@ -1,4 +1,4 @@
-"""What a Spark task does with its batches, without Spark and on the real Cassandra."""
+"""A Spark task's writes to the real Cassandra, without Spark."""
 
 import socket
 import uuid

@@ -1,4 +1,4 @@
-"""How a job ends when it is told to, in processes of their own; no Spark is started."""
+"""Cancellation of jobs in processes of their own; no Spark is started."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What a training asks of each kind of cluster; a cluster that cannot give it says so before Spark starts."""
+"""Requests of a training to each kind of cluster; a cluster that is too small refuses before Spark starts."""
 
 import json
 import subprocess
@@ -216,7 +216,7 @@ def test_gpus_are_refused_on_this_machine(master: str) -> None:
 
 
 class _Clusters(BaseHTTPRequestHandler):
-    """What is read of a resource manager and of a standalone master, as YARN 3.4.2 and Spark 4.2.0 give it."""
+    """Answers of a resource manager and of a standalone master, as YARN 3.4.2 and Spark 4.2.0 give them."""
 
     answers: ClassVar = {
         NODES: nodes(node(4096, 4, gpus=2), node(2048, 2), node(9000, 9, state="LOST")),
@@ -267,7 +267,7 @@ CONTAINER = "of the container that asks for them"
 
 
 def ask_yarn(hadoop: Path, asked: Asked) -> str:
-    """What it is refused with; empty: it is granted."""
+    """The message of the refusal; empty if it is granted."""
     try:
         check_resources("yarn", asked, HERE, {"HADOOP_CONF_DIR": str(hadoop)})
     except SettingsError as refused:

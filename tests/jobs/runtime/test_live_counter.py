@@ -1,4 +1,4 @@
-"""What is said of a Spark job while it runs."""
+"""Progress reports of a running Spark job."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What people are told of a Spark job that failed; the messages are Spark's own."""
+"""Messages about failed Spark jobs; the originals are Spark's own."""
 
 import pytest
 from pyspark.errors import PySparkException
