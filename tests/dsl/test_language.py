@@ -374,7 +374,7 @@ PROMISES = {
     ],
     # Fitted functions
     "A fitted function learns from the training rows": [
-        ("normalize(normalize(row.x))", "cannot learn from the result of another"),
+        ("normalize(normalize(row.x))", "cannot be fitted to the result of another"),
         "functions/test_table.py::test_an_empty_training_set_leaves_normalize_without_an_answer",
     ],
     "A function that learns from the label too": [
