@@ -76,6 +76,8 @@ def main(arguments: Sequence[str]) -> None:
         jobs, library = Environment(folder / "jobs"), Environment(folder / "library")
         jobs.install(wheel, "jobs")
         library.install(wheel)
+        for environment in (jobs, library):
+            _run([str(environment.folder / "bin" / "giornata"), "--version"], folder)
         stack.up(STORES)
         bundle = folder / "version.bundle"
         bundle.write_bytes(train(jobs, stack.installation, folder))

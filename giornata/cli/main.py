@@ -204,7 +204,7 @@ def _report(name: str, problems: Sequence[object]) -> str:
 
 def _mount_model_commands() -> None:
     """Add the commands about models if their libraries are installed; the other commands need none of them."""
-    if importlib.util.find_spec("cassandra") and importlib.util.find_spec("httpx"):
+    if all(importlib.util.find_spec(library) for library in ("cassandra", "httpx", "pyhive")):
         from giornata.cli import example, models, runs
 
         app.add_typer(models.app)
