@@ -55,7 +55,16 @@ test: ## Install and run every test, on servers of the tests' own
 
 .PHONY: test-fast
 test-fast: install ## Run the tests that need no server
-	@$(BIN)/pytest -m "not stack and not demo"
+	@$(BIN)/pytest $(TWO_PROCESSES) -m "not stack and not demo"
+
+# What a change is held against: the last version where there is one.
+SINCE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo main)
+TESTS ?= -m "not stack and not demo"
+
+.PHONY: coverage
+coverage: install ## Tell which changed lines no test runs; under 90 % it fails (TESTS="tests/jobs" SINCE=main)
+	$(BIN)/pytest $(TWO_PROCESSES) --cov --cov-report=xml:build/coverage.xml $(TESTS)
+	$(BIN)/diff-cover build/coverage.xml --compare-branch=$(SINCE) --fail-under=90
 
 .PHONY: bench
 bench: install ## List the benchmarks, or run one: make bench NAME=dsl OPTIONS="..."

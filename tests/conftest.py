@@ -68,12 +68,35 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that use servers, so that `-m "not stack"` leaves them out; begin with the longest, the demo.
 
-    Where two processes share the tests, the other one goes through all the rest meanwhile.
+    Where two processes share the tests, the other one goes through all the rest meanwhile. Files, and the tests of a
+    file, come in an order drawn anew in each run (pytest-randomly); those of a file with servers, which they share,
+    stay as they are written. There a library's warning is shown and fails no test.
     """
     for item in items:
         if _NEED_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.stack)
-    items.sort(key=lambda item: item.get_closest_marker("demo") is None)
+    with_servers = {item.path for item in items if _uses_servers(item)}
+    for item in items:
+        if item.path in with_servers:
+            item.add_marker(pytest.mark.filterwarnings("default"))
+    places = {path: place for place, path in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("demo") is None,
+            places[item.path],
+            item.location[1] or 0 if item.path in with_servers else 0,
+        )
+    )
+
+
+def _uses_servers(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("stack", "demo"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how the order in which the tests ran is had again, with `-q` as well."""
+    if seed := getattr(config.option, "randomly_seed", None):
+        terminalreporter.write_line(f"the order of this run: --randomly-seed={seed}")
 
 
 @pytest.fixture(scope="session", autouse=True)
