@@ -31,7 +31,7 @@ def test_make_alone_lists_every_target() -> None:
 
 def test_every_test_has_the_jars_it_needs() -> None:
     stages = re.findall(r"^test:.*\n((?:\t.*\n)+)", (REPOSITORY / "Makefile").read_text(), flags=re.M)[0]
-    assert re.findall(r"call stage,([a-z-]+)", stages) == ["install", "jars", "yarn-jars", "tests"]
+    assert re.findall(r"call stage,([a-z-]+)", stages) == ["install", "classes", "jars", "yarn-jars", "tests"]
 
 
 def test_missing_python() -> None:
