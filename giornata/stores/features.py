@@ -6,7 +6,7 @@ reads online: at moment t a prediction sees, per group and entity, the newest ro
 is older than t - ttl. `jobs/features/point_in_time.py` implements the same offline.
 
 Cassandra keeps times to the millisecond. The times of feature rows are whole milliseconds in Hive too (see
-`jobs/materialize.py`), and the moment of a request is rounded up here, which changes no comparison with them.
+`jobs/features/stages.py`), and the moment of a request is rounded up here, which changes no comparison with them.
 """
 
 import threading

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
+from types import MappingProxyType
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -43,25 +44,29 @@ _DEFAULT_PATIENCE = Patience()
 
 
 def publish_statistics(
+    spark: SparkSession,
     settings: Settings,
     project: str,
     group: str,
-    features: Mapping[str, Feature],
     days: Sequence[str],
-    rows: DataFrame,
-) -> None:
-    """Measure the rows that are about to be published for `days` and replace these days' statistics in Hive.
+    measured: Sequence[FeatureStatistics],
+) -> dict[str, list[FeatureStatistics]]:
+    """Replace the statistics of `days` in Hive by what was `measured`; returns them by the folder of their day there.
 
     The table, TABLE, is there. Raises StoreError.
     """
-    publish_records(
-        rows.sparkSession,
-        [_record(found, group) for found in measure(rows, features, days)],
+    published = publish_records(
+        spark,
+        [_record(found, group) for found in measured],
         names.statistics_table(project),
         PARTITIONS,
         settings=settings,
         expected=[{"day": day, "group_name": group} for day in days],
     )
+    by_day: dict[str, list[FeatureStatistics]] = {day: [] for day in days}
+    for found in measured:
+        by_day[found.day.isoformat()].append(found)
+    return {published.folders[day, group]: by_day[day] for day in days}
 
 
 def measure(rows: DataFrame, features: Mapping[str, Feature], days: Sequence[str]) -> list[FeatureStatistics]:
@@ -119,10 +124,16 @@ def _record(found: FeatureStatistics, group: str) -> dict[str, Any]:
 
 
 def push_statistics(
-    spark: SparkSession, settings: Settings, project: str, group: str, patience: Patience = _DEFAULT_PATIENCE
+    spark: SparkSession,
+    settings: Settings,
+    project: str,
+    group: str,
+    known: Mapping[str, Sequence[FeatureStatistics]] = MappingProxyType({}),
+    patience: Patience = _DEFAULT_PATIENCE,
 ) -> int:
     """Bring Cassandra to the statistics that Hive has of the published days of a group; returns how many changed.
 
+    `known` are the statistics in some of the folders in Hive, as `publish_statistics` gives them; others are read.
     Raises StoreError when Cassandra still does not answer after limited retries.
     """
     table = names.statistics_table(project)
@@ -142,7 +153,9 @@ def push_statistics(
         ]
         for first in range(0, len(due), DAYS_TOGETHER):
             days = due[first : first + DAYS_TOGETHER]
-            found = _read(spark, table, group, days)
+            found = {day: known[measured[day]] for day in days if measured[day] in known}
+            unknown = [day for day in days if day not in found]
+            found |= _read(spark, table, group, unknown) if unknown else {}
             for day in days:
                 patience.retrying()(
                     store.replace,

@@ -12,6 +12,11 @@ from great_expectations.core import ExpectationValidationResult
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.datasource.fluent.interfaces import Batch
 from great_expectations.exceptions.exceptions import GreatExpectationsError
+from great_expectations.expectations.expectation import (
+    ColumnMapExpectation,
+    ColumnPairMapExpectation,
+    MulticolumnMapExpectation,
+)
 from great_expectations.expectations.registry import get_expectation_impl
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -79,8 +84,11 @@ class Validated:
         return [outcome for outcome in self.outcomes if outcome.verdict == "failed"]
 
 
-def validate(rows: DataFrame, expectations: Sequence[Expectation], key: Sequence[str]) -> Validated:
-    """Judge `rows`, whose `key` columns are unique and never null, by `expectations` and their policies.
+def validate(
+    rows: DataFrame, number: int, expectations: Sequence[Expectation], key: Sequence[str]
+) -> Validated:
+    """Judge `rows`, `number` of them, whose `key` columns are unique and never null, by `expectations` and their
+    policies.
 
     An expectation that is not met and whose policy is `quarantine` sets its bad rows aside, as long as they
     are at most QUARANTINE_SHARE of all rows and QUARANTINE_ROWS in number; else it counts as failed.
@@ -91,7 +99,7 @@ def validate(rows: DataFrame, expectations: Sequence[Expectation], key: Sequence
     if not expectations:
         return Validated((), rows, None)
     batch = _batch(rows)
-    outcomes = tuple(_outcomes(batch, expectations))
+    outcomes = tuple(_outcomes(batch, number, expectations))
     names_by_key: dict[tuple[Any, ...], list[str]] = {}
     for outcome in outcomes:
         if outcome.verdict == "quarantined":
@@ -116,15 +124,41 @@ def _batch(rows: DataFrame) -> Batch:
     return asset.add_batch_definition_whole_dataframe("rows").get_batch(batch_parameters={"dataframe": rows})
 
 
-def _outcomes(batch: Batch, expectations: Sequence[Expectation]) -> list[Outcome]:
+def _outcomes(batch: Batch, number: int, expectations: Sequence[Expectation]) -> list[Outcome]:
+    """What became of each expectation.
+
+    Of those on every row it is first asked whether all rows meet them: together that is one query, where the values
+    that do not take one for each.
+    """
     checks = [_check(expectation, place) for place, expectation in enumerate(expectations)]
-    suite = gx.ExpectationSuite(name="rows", expectations=checks)
-    format_ = {"result_format": "SUMMARY", "partial_unexpected_count": _EXAMPLES}
-    results: dict[int, Any] = {}
+    asked = _validated(batch, [check for check in checks if _is_of_every_row(check)], "BOOLEAN_ONLY")
+    met = {place for place, result in asked.items() if result.success}
+    results = _validated(batch, [check for check in checks if check.meta[_PLACE] not in met], "SUMMARY")
+    return [
+        Outcome(expectation, "met", number, 0, "") if place in met else _outcome(expectation, results[place])
+        for place, expectation in enumerate(expectations)
+    ]
+
+
+def _is_of_every_row(check: Any) -> bool:
+    """Whether an expectation is about rows one by one, and about all of them."""
+    by_row = (ColumnMapExpectation, ColumnPairMapExpectation, MulticolumnMapExpectation)
+    return isinstance(check, by_row) and check.mostly == 1 and check.row_condition is None
+
+
+def _validated(
+    batch: Batch, checks: Sequence[Any], result_format: Literal["BOOLEAN_ONLY", "SUMMARY"]
+) -> dict[int, ExpectationValidationResult]:
+    """What Great Expectations says of each check, by its place."""
+    if not checks:
+        return {}
+    suite = gx.ExpectationSuite(name="rows", expectations=list(checks))
+    format_ = {"result_format": result_format, "partial_unexpected_count": _EXAMPLES}
+    results = {}
     for result in batch.validate(suite, result_format=format_).results:
         configuration: Any = result.expectation_config
         results[configuration.meta[_PLACE]] = result
-    return [_outcome(expectation, results[place]) for place, expectation in enumerate(expectations)]
+    return results
 
 
 def _check(expectation: Expectation, place: int) -> Any:

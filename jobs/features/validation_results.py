@@ -4,8 +4,10 @@ A range is in Hive before it is known whether its rows may be published, so that
 in Cassandra follows Hive by the folders of the partitions, as the features themselves do (see `jobs/online/push.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
+from types import MappingProxyType
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -28,6 +30,14 @@ PARTITIONS = ("day", "until_day", "group_name")
 # Ranges that are read from Hive at once: each is a row for every expectation.
 RANGES_TOGETHER = 366
 
+# Fields of ExpectationResult that a column in Hive calls otherwise.
+_COLUMNS = {
+    "name": "expectation",
+    "columns": "about",
+    "rows": "row_count",
+    "unexpected": "unexpected_count",
+}
+
 _DEFAULT_PATIENCE = Patience()
 
 _Range = tuple[date, date]
@@ -40,17 +50,21 @@ def publish_results(
     group: str,
     days: Sequence[str],
     outcomes: Sequence[Outcome],
-) -> None:
+) -> dict[str, list[ExpectationResult]]:
     """Publish what was found in the rows of `days`, replacing what the last run over the same range found.
 
-    The table, TABLE, is there.
+    Returns it by its folder in Hive. The table, TABLE, is there.
     """
+    results = sorted(map(_result, outcomes), key=lambda found: (found.name, found.arguments, found.policy))
     table = names.validation_table(project)
     until = date.fromisoformat(days[-1]) + timedelta(days=1)
     partition = dict(zip(PARTITIONS, (days[0], until.isoformat(), group), strict=True))
-    if outcomes or _is_published(spark, settings, table, tuple(partition.values())):
-        records = [{**_record(outcome), **partition} for outcome in outcomes]
-        publish_records(spark, records, table, PARTITIONS, settings=settings, expected=[partition])
+    values = tuple(partition.values())
+    if not results and not _is_published(spark, settings, table, values):
+        return {}
+    records = [{**_record(result), **partition} for result in results]
+    published = publish_records(spark, records, table, PARTITIONS, settings=settings, expected=[partition])
+    return {published.folders[values]: results}
 
 
 def _is_published(spark: SparkSession, settings: Settings, table: str, values: tuple[str, ...]) -> bool:
@@ -58,24 +72,35 @@ def _is_published(spark: SparkSession, settings: Settings, table: str, values: t
         return bool(hive.locations_of(table, [values]))
 
 
-def _record(outcome: Outcome) -> dict[str, object]:
-    return {
-        "expectation": outcome.expectation.name,
-        "about": outcome.columns,
-        "arguments": outcome.expectation.arguments_text,
-        "policy": outcome.expectation.policy,
-        "verdict": outcome.verdict,
-        "row_count": outcome.rows,
-        "unexpected_count": outcome.unexpected,
-        "observed": outcome.observed,
-    }
+def _result(outcome: Outcome) -> ExpectationResult:
+    return ExpectationResult(
+        name=outcome.expectation.name,
+        arguments=outcome.expectation.arguments_text,
+        columns=outcome.columns,
+        policy=outcome.expectation.policy,
+        verdict=outcome.verdict,
+        rows=outcome.rows,
+        unexpected=outcome.unexpected,
+        observed=outcome.observed,
+    )
+
+
+def _record(result: ExpectationResult) -> dict[str, object]:
+    """A row of the table in Hive."""
+    return {_COLUMNS.get(name, name): value for name, value in asdict(result).items()}
 
 
 def push_results(
-    spark: SparkSession, settings: Settings, project: str, group: str, patience: Patience = _DEFAULT_PATIENCE
+    spark: SparkSession,
+    settings: Settings,
+    project: str,
+    group: str,
+    known: Mapping[str, Sequence[ExpectationResult]] = MappingProxyType({}),
+    patience: Patience = _DEFAULT_PATIENCE,
 ) -> int:
     """Bring Cassandra to what Hive has of the expectations of a group; returns how many ranges changed.
 
+    `known` is what some of the folders in Hive hold, as `publish_results` gives it; others are read.
     Raises StoreError when Cassandra still does not answer after limited retries.
     """
     table = names.validation_table(project)
@@ -92,7 +117,9 @@ def push_results(
         ranges = list(due)
         for first in range(0, len(ranges), RANGES_TOGETHER):
             some = ranges[first : first + RANGES_TOGETHER]
-            results = _read(spark, table, group, some)
+            results = {days: known[due[days]] for days in some if due[days] in known}
+            unknown = [days for days in some if days not in results]
+            results |= _read(spark, table, group, unknown) if unknown else {}
             for days in some:
                 validation = Validation(*days, published_at(due[days]), tuple(results.get(days, ())))
                 patience.retrying()(store.replace, project, group, validation, due[days])
@@ -104,20 +131,11 @@ def _read(
 ) -> dict[_Range, list[ExpectationResult]]:
     """The results in Hive of a group by range."""
     found: dict[_Range, list[ExpectationResult]] = {}
+    of_table = {column: name for name, column in _COLUMNS.items()}
     rows = spark.table(table).where(F.col("group_name") == group)
     rows = on_days(rows, {start.isoformat() for start, _ in ranges})
     for row in rows.orderBy("expectation", "arguments", "policy").collect():
         days = (date.fromisoformat(row["day"]), date.fromisoformat(row["until_day"]))
-        found.setdefault(days, []).append(
-            ExpectationResult(
-                name=row["expectation"],
-                arguments=row["arguments"],
-                columns=row["about"],
-                policy=row["policy"],
-                verdict=row["verdict"],
-                rows=row["row_count"],
-                unexpected=row["unexpected_count"],
-                observed=row["observed"],
-            )
-        )
+        values = {of_table.get(name, name): row[name] for name in row.asDict() if name not in PARTITIONS}
+        found.setdefault(days, []).append(ExpectationResult(**values))
     return found

@@ -1,6 +1,6 @@
 """Folders of the warehouse, on any file system: the local one, HDFS or an object store."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -15,6 +15,16 @@ def make(spark: SparkSession, folders: Iterable[str]) -> None:
     """Create folders, and their parents, if they do not exist. All lie on the same file system."""
     for _, files, path in _each(spark, folders):
         files.mkdirs(path)
+
+
+def write_files(spark: SparkSession, contents: Mapping[str, bytes]) -> None:
+    """Write files, path -> content, each a few megabytes at most; folders are made. All lie on the same file system."""
+    for file, files, path in _each(spark, contents):
+        stream = files.create(path)
+        try:
+            stream.write(bytearray(contents[file]))
+        finally:
+            stream.close()
 
 
 def remove(spark: SparkSession, folder: str) -> None:

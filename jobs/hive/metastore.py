@@ -10,6 +10,8 @@ turns such a condition into one expression, which its database refuses at some h
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from py4j.protocol import Py4JJavaError
@@ -26,6 +28,38 @@ TOGETHER = 500
 _ALL = -1
 
 
+@dataclass(frozen=True)
+class _Java:
+    """Classes of the JVM, and the configuration of a client: looking them up takes longer than to connect."""
+
+    list: Any
+    map: Any
+    partition: Any
+    environment: Any
+    gson: Any
+    client: Any
+    configuration: Any
+
+
+@lru_cache(maxsize=1)
+def _java(spark: SparkSession, address: str) -> _Java:
+    context: Any = spark.sparkContext
+    java = context._jvm
+    hive = java.org.apache.hadoop.hive
+    configuration = hive.conf.HiveConf(context._jsc.hadoopConfiguration(), hive.conf.HiveConf().getClass())
+    configuration.set("hive.metastore.uris", address)
+    configuration.set("hive.metastore.client.socket.timeout", TIMEOUT)
+    return _Java(
+        java.java.util.ArrayList,
+        java.java.util.HashMap,
+        hive.metastore.api.Partition,
+        hive.metastore.api.EnvironmentContext,
+        java.com.google.gson.Gson(),
+        hive.metastore.HiveMetaStoreClient,
+        configuration,
+    )
+
+
 class Metastore:
     """An open connection to the metastore of a Spark session; `metastore` below opens and closes it.
 
@@ -34,20 +68,13 @@ class Metastore:
     """
 
     def __init__(self, spark: SparkSession, settings: Settings):
-        context: Any = spark.sparkContext
-        java = context._jvm
-        hive = java.org.apache.hadoop.hive
-        self._java_list = java.java.util.ArrayList
-        self._java_map = java.java.util.HashMap
-        self._partition = hive.metastore.api.Partition
-        self._environment = hive.metastore.api.EnvironmentContext
-        self._gson = java.com.google.gson.Gson()
-        configuration = hive.conf.HiveConf(
-            context._jsc.hadoopConfiguration(), hive.conf.HiveConf().getClass()
-        )
-        configuration.set("hive.metastore.uris", settings.metastore)
-        configuration.set("hive.metastore.client.socket.timeout", TIMEOUT)
-        self._client = hive.metastore.HiveMetaStoreClient(configuration)
+        java = _java(spark, settings.metastore)
+        self._java_list = java.list
+        self._java_map = java.map
+        self._partition = java.partition
+        self._environment = java.environment
+        self._gson = java.gson
+        self._client = java.client(java.configuration)
 
     def close(self) -> None:
         self._client.close()

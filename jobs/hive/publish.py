@@ -6,16 +6,20 @@ killed before has published nothing, and the folder it leaves behind is removed 
 that publish the same partition at once the last one wins, whole.
 """
 
+import io
 import re
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as parquet
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
 from giornata.errors import DataError, StoreError
 from giornata.settings import Settings
@@ -36,10 +40,12 @@ _PARTITION_VALUE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 
 @dataclass(frozen=True)
 class Published:
-    """What one publication made visible: values of the partition columns, sorted, and rows in all."""
+    """What one publication made visible: values of the partition columns, sorted; rows in all; and the folder of each
+    partition."""
 
     partitions: tuple[tuple[str, ...], ...]
     rows: int
+    folders: Mapping[tuple[str, ...], str] = field(default_factory=dict, compare=False)
 
 
 def ensure_table(
@@ -53,12 +59,13 @@ def ensure_table(
     """
     database = table.partition(".")[0]
     wanted = {name: SQL_TYPES[type_] for name, type_ in columns.items()}
-    spark.sql("CREATE DATABASE IF NOT EXISTS IDENTIFIER(:database)", args={"database": database})
-    spark.sql(
-        f"CREATE TABLE IF NOT EXISTS IDENTIFIER(:table) ({_definitions(wanted)}) "
-        f"PARTITIONED BY ({', '.join(f'{name} STRING' for name in partitions)}) STORED AS PARQUET",
-        args={"table": table},
-    )
+    if not spark.catalog.tableExists(table):
+        spark.sql("CREATE DATABASE IF NOT EXISTS IDENTIFIER(:database)", args={"database": database})
+        spark.sql(
+            f"CREATE TABLE IF NOT EXISTS IDENTIFIER(:table) ({_definitions(wanted)}) "
+            f"PARTITIONED BY ({', '.join(f'{name} STRING' for name in partitions)}) STORED AS PARQUET",
+            args={"table": table},
+        )
     present = {column.name: column for column in spark.catalog.listColumns(table)}
     partitioned = [name for name, column in present.items() if column.isPartition]
     if partitioned != list(partitions):
@@ -97,13 +104,15 @@ def publish(
     *,
     settings: Settings,
     expected: Sequence[Mapping[str, str]] | None = None,
+    counted: Mapping[tuple[str, ...], int] | None = None,
 ) -> Published:
     """Replace every partition that `frame` has rows of, and every one in `expected`, by the rows of `frame`.
 
     `frame` has exactly the columns of `table`, the partition columns as strings among them. `expected`, a
     list such as
     `[{"day": "2013-01-01"}]`, names the partitions that this run is responsible for: one without rows is
-    published empty, so that no row of an earlier run stays behind.
+    published empty, so that no row of an earlier run stays behind. `counted` are the rows of each partition that
+    has some, where the caller knows them; else what was written is counted.
 
     Raises DataError, with nothing published, when columns, types or partition values are not the table's or
     the expected ones.
@@ -112,8 +121,8 @@ def publish(
     check_columns(frame, columns, f"what is to be published in Hive table {table}")
     frame = frame.select(*columns)
 
-    def write(location: str) -> dict[tuple[str, ...], int]:
-        return write_run(spark, frame, location, partitions)
+    def write(location: str) -> Mapping[tuple[str, ...], int]:
+        return write_run(spark, frame, location, partitions, counted)
 
     return _publish(spark, table, partitions, write, settings, expected)
 
@@ -127,25 +136,40 @@ def publish_records(
     settings: Settings,
     expected: Sequence[Mapping[str, str]],
 ) -> Published:
-    """As `publish`, for a few thousand rows that the driver has: one task writes them, and nobody counts them again.
+    """As `publish`, for a few thousand rows that the driver has and writes itself: a query costs more than the files.
 
     A record names every column of `table`.
     """
-    frame = spark.createDataFrame([dict(record) for record in records], spark.table(table).schema)
-    counts = Counter(tuple(str(record[name]) for name in partitions) for record in records)
+    fields = [field for field in spark.table(table).schema if field.name not in partitions]
+    schema = to_arrow_schema(StructType(fields))
+    rows: dict[tuple[str, ...], list[Mapping[str, object]]] = {}
+    for record in records:
+        rows.setdefault(tuple(str(record[name]) for name in partitions), []).append(record)
 
     def write(location: str) -> dict[tuple[str, ...], int]:
-        frame.coalesce(1).write.partitionBy(*partitions).parquet(location)
-        return dict(counts)
+        contents = {
+            f"{partition_folder(location, partitions, values)}/part-0.parquet": _parquet(some, schema)
+            for values, some in rows.items()
+        }
+        folders.write_files(spark, contents)
+        return {values: len(some) for values, some in rows.items()}
 
     return _publish(spark, table, partitions, write, settings, expected)
+
+
+def _parquet(records: Sequence[Mapping[str, object]], schema: pa.Schema) -> bytes:
+    """A Parquet file of the records; fields that are not in `schema` are left out."""
+    file = io.BytesIO()
+    rows = [{name: record[name] for name in schema.names} for record in records]
+    parquet.write_table(pa.Table.from_pylist(rows, schema), file)
+    return file.getvalue()
 
 
 def _publish(
     spark: SparkSession,
     table: str,
     partitions: Sequence[str],
-    write: Callable[[str], dict[tuple[str, ...], int]],
+    write: Callable[[str], Mapping[tuple[str, ...], int]],
     settings: Settings,
     expected: Sequence[Mapping[str, str]] | None,
 ) -> Published:
@@ -155,23 +179,29 @@ def _publish(
         home = hive.location(table)
         location = f"{home}/{_RUNS}/{run}"
         rows = write(location)
-        values = _responsible(table, partitions, rows, expected)
-        empty = values - rows.keys()
-        folders.make(spark, (partition_folder(location, partitions, value) for value in empty))
-        hive.point(table, {value: partition_folder(location, partitions, value) for value in values})
+        values = sorted(_responsible(table, partitions, rows, expected))
+        placed = {value: partition_folder(location, partitions, value) for value in values}
+        folders.make(spark, (folder for value, folder in placed.items() if value not in rows))
+        hive.point(table, placed)
         tidy(spark, home, lambda: hive.locations(table).values(), run)
     spark.catalog.refreshTable(table)
-    return Published(tuple(sorted(values)), sum(rows.values()))
+    return Published(tuple(placed), sum(rows.values()), placed)
 
 
 def write_run(
-    spark: SparkSession, frame: DataFrame, location: str, partitions: Sequence[str]
-) -> dict[tuple[str, ...], int]:
+    spark: SparkSession,
+    frame: DataFrame,
+    location: str,
+    partitions: Sequence[str],
+    counted: Mapping[tuple[str, ...], int] | None = None,
+) -> Mapping[tuple[str, ...], int]:
     """Write `frame` below the new folder `location`, one folder a partition; nobody reads it yet.
 
-    Returns the number of rows by partition values, counted in what was written.
+    Returns the number of rows by partition values, counted in what was written where it was not `counted` before.
     """
     frame.hint("rebalance", *partitions).write.partitionBy(*partitions).parquet(location)
+    if counted is not None:
+        return counted
     written = spark.read.schema(frame.schema).parquet(location)
     counts = written.groupBy(*partitions).agg(F.count(F.lit(1)).alias("rows")).collect()
     return {tuple(row[name] for name in partitions): row["rows"] for row in counts}

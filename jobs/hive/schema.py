@@ -56,27 +56,35 @@ def check_columns(frame: DataFrame, wanted: Mapping[str, str], what: str) -> Non
 
 def check_rows(
     rows: DataFrame, what: str, key: Sequence[str], event_time: str, start: datetime, end: datetime
-) -> None:
-    """Raise DataError unless every row has a key, lies in [start, end) by `event_time`, and is the only one with its
-    key.
+) -> int:
+    """Count rows. Raise DataError unless every row has a key, lies in [start, end) by `event_time`, and is the only one
+    with its key.
 
     `what` names the origin of the rows in messages.
     """
     required = list(dict.fromkeys([*key, event_time]))
     inside = (F.col(event_time) >= F.lit(start)) & (F.col(event_time) < F.lit(end))
-    (counts,) = rows.agg(
+    by_key = rows.groupBy(*(F.col(column).alias(f"__key_{column}") for column in key)).agg(
         *(F.count_if(F.col(column).isNull()).alias(column) for column in required),
         F.count_if(~inside).alias("__outside"),
+        F.count(F.lit(1)).alias("__rows"),
+    )
+    most = F.max_by(F.struct(*(F.col(f"__key_{column}").alias(column) for column in key)), "__rows")
+    (counts,) = by_key.agg(
+        *(F.coalesce(F.sum(column), F.lit(0)).alias(column) for column in [*required, "__outside"]),
+        F.coalesce(F.sum("__rows"), F.lit(0)).alias("__all"),
+        F.max("__rows").alias("__rows"),
+        most.alias("__most"),
     ).collect()
     problems = [f"{counts[column]} rows have no {column}" for column in required if counts[column]]
     if counts["__outside"]:
         problems.append(f"{counts['__outside']} rows have an {event_time} outside {start:%F} to {end:%F}")
-    double = rows.groupBy(*key).agg(F.count(F.lit(1)).alias("__rows")).where("__rows > 1").first()
-    if double:
-        values = ", ".join(f"{column} {double[column]}" for column in key)
-        problems.append(f"{double['__rows']} rows have the same key: {values}")
+    if (counts["__rows"] or 0) > 1:
+        values = ", ".join(f"{column} {counts['__most'][column]}" for column in key)
+        problems.append(f"{counts['__rows']} rows have the same key: {values}")
     if problems:
         raise DataError(f"{what}: {'; '.join(problems)}. Nothing of it was published.")
+    return int(counts["__all"])
 
 
 def day_of(event_time: str) -> Column:

@@ -144,6 +144,8 @@ def rows_in(spark: SparkSession, table: str, locations: Iterable[str]) -> DataFr
 
 def _stamped(rows: DataFrame, moments: Mapping[str, datetime]) -> DataFrame:
     """`rows` with WRITTEN_AT: the write time of the moment of their day."""
+    if len(set(moments.values())) == 1:
+        return rows.withColumn(WRITTEN_AT, F.lit(write_time(next(iter(moments.values())))))
     times = [(day, write_time(moment)) for day, moment in moments.items()]
     by_day = rows.sparkSession.createDataFrame(times, f"day string, {WRITTEN_AT} bigint")
     dated = rows.withColumn("day", day_of("event_time"))

@@ -89,7 +89,9 @@ class OnlineTable:
         patience of a task is raised.
         """
         entity = list(self.group.entity)
-        neighbours = rows.select(*parameters).repartition(WRITERS, *entity).sortWithinPartitions(*entity)
+        # Spark joins the partitions of few rows, which one task writes.
+        together = rows.select(*parameters).repartition(*entity).coalesce(WRITERS)
+        neighbours = together.sortWithinPartitions(*entity)
         places = [parameters.index(column) for column in entity]
         address, patience = self.settings.cassandra, self.patience
 

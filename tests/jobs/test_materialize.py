@@ -278,7 +278,8 @@ def test_with_cassandra_gone_too_the_expectation_is_what_failed(
     write_readings([(place, at, -1.0, number) for number, (place, at, _, _) in enumerate(hourly())])
     nobody = Settings(settings.home, {**settings.variables, "GIORNATA_CASSANDRA": "127.0.0.1:1"})
     monkeypatch.setattr(
-        "jobs.materialize.push_results", lambda spark, _, *rest: push_results(spark, nobody, *rest)
+        "jobs.features.validation_results.push_results",
+        lambda spark, _, *rest: push_results(spark, nobody, *rest),
     )
     with pytest.raises(StoreError, match="1 of 1 feature groups failed: tides"):
         run(spark, settings, project, START, END)

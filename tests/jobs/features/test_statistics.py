@@ -168,7 +168,7 @@ def test_both_stores_say_what_polars_says_and_a_day_that_runs_again_is_replaced(
     # What a run published and did not come to push, the next one does.
     declared = {name: Feature(type=type_, description="d") for name, type_ in TYPES.items()}
     rows = spark.table(f"{project}.sea").where(f"day = '{DAYS[0]}'")
-    publish_statistics(settings, project, "sea", declared, DAYS[:1], rows)
+    publish_statistics(spark, settings, project, "sea", DAYS[:1], measure(rows, declared, DAYS[:1]))
     assert push_statistics(spark, settings, project, "sea") == 1
     assert push_statistics(spark, settings, project, "sea") == 0
     same(in_cassandra(settings, project), wanted)

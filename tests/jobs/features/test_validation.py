@@ -37,6 +37,7 @@ def levels(frame: DataFrame | None) -> list[float | None]:
 def test_a_row_may_break_several_expectations(rows: DataFrame) -> None:
     validated = validate(
         rows,
+        100,
         [
             expect("expect_column_values_to_be_between", "quarantine", column="level", max_value=97),
             expect("expect_column_values_to_not_be_null", "quarantine", column="level"),
@@ -59,14 +60,14 @@ def test_a_row_may_break_several_expectations(rows: DataFrame) -> None:
 
 
 def test_a_table_as_a_whole_cannot_be_quarantined(rows: DataFrame) -> None:
-    validated = validate(rows, [expect("expect_table_row_count_to_equal", "quarantine", value=99)], KEY)
+    validated = validate(rows, 100, [expect("expect_table_row_count_to_equal", "quarantine", value=99)], KEY)
     (outcome,) = validated.failures
     assert str(outcome) == "expect_table_row_count_to_equal(): found 100"
 
 
 def test_outcomes_are_explained(rows: DataFrame) -> None:
     validated = validate(
-        rows, [expect("expect_column_values_to_be_between", "warn", column="level", max_value=97)], KEY
+        rows, 100, [expect("expect_column_values_to_be_between", "warn", column="level", max_value=97)], KEY
     )
     assert str(validated.outcomes[0]) == (
         "expect_column_values_to_be_between(level): 2 of 100 rows do not meet it, with values such as 98.0, 99.0"
@@ -81,19 +82,21 @@ def test_too_many_rows_to_set_aside(spark: SparkSession) -> None:
     expectation = expect(
         "expect_column_values_to_be_between", "quarantine", column="level", min_value=QUARANTINE_ROWS + 1
     )
-    assert [outcome.verdict for outcome in validate(many, [expectation], KEY).outcomes] == ["failed"]
+    assert [
+        outcome.verdict for outcome in validate(many, 50 * QUARANTINE_ROWS, [expectation], KEY).outcomes
+    ] == ["failed"]
 
 
 def test_no_rows_meet_expectations_on_rows(rows: DataFrame) -> None:
     expectation = expect("expect_column_values_to_be_between", "quarantine", column="level", max_value=97)
-    validated = validate(rows.limit(0), [expectation], KEY)
+    validated = validate(rows.limit(0), 0, [expectation], KEY)
     assert [(outcome.verdict, outcome.rows) for outcome in validated.outcomes] == [("met", 0)]
 
 
 def test_what_great_expectations_cannot_judge(rows: DataFrame) -> None:
     with pytest.raises(DataError, match="does not take expect_column_values_to_be_between"):
-        validate(rows, [expect("expect_column_values_to_be_between", "fail", colum="level")], KEY)
+        validate(rows, 100, [expect("expect_column_values_to_be_between", "fail", colum="level")], KEY)
     with pytest.raises(DataError, match="cannot judge expect_column_values_to_be_between"):
         validate(
-            rows, [expect("expect_column_values_to_be_between", "fail", column="nope", max_value=1)], KEY
+            rows, 100, [expect("expect_column_values_to_be_between", "fail", column="nope", max_value=1)], KEY
         )
