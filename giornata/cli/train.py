@@ -19,7 +19,7 @@ from giornata.documents.snapshots import snapshot
 from giornata.errors import SettingsError
 from giornata.names import parse_model_name
 from giornata.settings import Settings, load_settings
-from giornata.spark_submit import check_program, command
+from giornata.spark_submit import SHORT_LIVED_JVM, check_program, command, with_shared_classes
 
 __all__ = ["app"]
 
@@ -119,6 +119,7 @@ def _environment(settings: Settings, projects: Path) -> dict[str, str]:
     return {
         **{name: str(folder) for name, folder in folders.items() if folder.is_dir()},
         **local,
+        "SPARK_SUBMIT_OPTS": with_shared_classes(SHORT_LIVED_JVM),
         **os.environ,
         **settings.variables,
         "GIORNATA_PROJECTS": str(projects),
