@@ -19,7 +19,8 @@ from giornata.names import group_table, store_column
 from giornata.settings import Settings
 from giornata.stores import cassandra
 from giornata.stores.features import OnlineFeatures
-from jobs.online import push
+from jobs.online.push import DEFAULT_PATIENCE
+from jobs.online.table import OnlineTable
 from jobs.online.writer import CONCURRENCY
 
 KEYSPACE = "bench_feast"
@@ -119,8 +120,8 @@ def _in_turn(
 def push_beside_driver(
     spark: SparkSession, settings: Settings, groups: Mapping[str, FeatureGroup], folder: Path
 ) -> None:
-    """Print rows a second of `jobs.online.push.write` and of the bare driver in one process, as many under way."""
-    delays = groups["dest_delays"]
+    """Print rows a second of a push's writing and of the bare driver in one process, as many under way."""
+    online = OnlineTable(settings, PROJECT, "dest_delays", groups["dest_delays"], DEFAULT_PATIENCE)
     many = spark.table(group_table(PROJECT, "dest_delays")).drop("day").limit(PUSHED)
     single = spark.range(PUSHED).selectExpr(
         "concat('N', id) AS dest",
@@ -137,15 +138,15 @@ def push_beside_driver(
             for name, rows in (("entities of many rows", many), ("entities of one row", single)):
                 file = str(folder / name.replace(" ", "-"))
                 rows.write.parquet(file)
-                _push(spark.read.parquet(file), settings, session, name, list(delays.features))
+                _push(spark.read.parquet(file), online, session, name)
         finally:
             session.execute(f"DROP KEYSPACE {KEYSPACE}", timeout=60.0)
 
 
-def _push(rows: DataFrame, settings: Settings, session: Session, name: str, features: Sequence[str]) -> None:
+def _push(rows: DataFrame, online: OnlineTable, session: Session, name: str) -> None:
     """Both write the same rows into one table, in turn; what the bare driver writes lies in memory before."""
     table = f"{KEYSPACE}.{name.replace(' ', '_')}"
-    columns = ["dest", "event_time", *features]
+    columns = [*online.key, *online.group.features]
     session.execute(
         f"CREATE TABLE {table} (dest text, event_time timestamp, mean_arr_delay_6h double, arrivals_6h bigint, "
         "PRIMARY KEY (dest, event_time)) WITH CLUSTERING ORDER BY (event_time DESC)"
@@ -159,7 +160,7 @@ def _push(rows: DataFrame, settings: Settings, session: Session, name: str, feat
     ]
 
     def ours() -> None:
-        push.write(stamped, settings.cassandra, insert, [*columns, "published"], ["dest"])
+        online._write(stamped, insert, [*columns, "published"])
 
     def driver() -> None:
         execute_concurrent_with_args(session, prepared, in_memory, concurrency=AT_ONCE)

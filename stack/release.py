@@ -103,7 +103,8 @@ def train(jobs: Environment, installation: Installation, folder: Path) -> bytes:
     """Fill the stores, train as somebody does who has the wheel and the stack's settings, and give the bundle."""
     days = ["--from", FIRST, "--to", AFTER]
     environment = installation.environment()
-    del environment["PYTHONPATH"]
+    # What is of the repository, or of its Python alone.
+    del environment["PYTHONPATH"], environment["SPARK_SUBMIT_OPTS"]
     environment |= {
         "GIORNATA_HOME": str(installation.home),
         "PATH": f"{jobs.python.parent}{os.pathsep}{environment['PATH']}",
