@@ -40,7 +40,7 @@ demo: ## Install, start the stack and run the whole loop on real flights
 	$(call stage,classes,$(MAKE) classes)
 	$(call stage,jars,$(MAKE) jars)
 	$(call stage,up,$(MAKE) up)
-	$(call stage,demo,$(BIN)/python -m stack.demo)
+	$(call stage,demo,$(BIN)/python -m examples.demo)
 	@echo; echo "Time of each stage:"; cat $(STAGES)
 
 .PHONY: test

@@ -12,6 +12,8 @@ import pytest
 from rich.console import Console
 from sklearn.metrics import log_loss, roc_auc_score
 
+from examples import results
+from examples.demo import MODELS, PROJECT, TAG, Plan, Stages, play, show
 from giornata.airflow_api import AirflowApi
 from giornata.documents import load_project
 from giornata.records.model_version import ModelVersion
@@ -20,8 +22,6 @@ from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
 from giornata.tasks import TASKS
-from stack import results
-from stack.demo import MODELS, PROJECT, TAG, Plan, Stages, play, show
 
 pytestmark = pytest.mark.demo
 

@@ -31,6 +31,7 @@ def main() -> int:
         folder = Path(name)
         unfinished = folder / CLASS_ARCHIVE.name
         write = f'"-XX:ArchiveClassesAtExit={unfinished}" -Xlog:cds=off -Xlog:cds+dynamic=off'
+        write += f' "-Dderby.stream.error.file={folder / "derby.log"}"'
         _exercise(folder, f"{SHORT_LIVED_JVM} {write}")
         if not unfinished.is_file():
             print(f"Java shares no classes ({unfinished} was not written): jobs start more slowly.")

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from examples import results
 from giornata.airflow_api import AirflowApi, Run
 from giornata.documents import load_project
 from giornata.errors import GiornataError
@@ -24,7 +25,6 @@ from giornata.settings import Settings, load_settings
 from giornata.stores import cassandra, hive
 from giornata.stores.deployments import Deployments
 from giornata.stores.repository import Repository
-from stack import results
 from stack.installation import AIRFLOW_PASSWORDS, installation
 
 PROJECT = "flights"

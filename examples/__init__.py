@@ -1,0 +1,1 @@
+"""What only the demo needs: the loop that it plays and the results that it shows."""
