@@ -46,6 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the folder of the stacks; its path is short, as the supervisor's socket needs."""
     shared = getattr(config, "workerinput", {}).get("homes")
     config.stash[HOMES] = Path(shared or tempfile.mkdtemp(prefix="giornata-test-", dir="/tmp"))
+    if shared is None:
+        # As after Ctrl-C: who ends the tests ends their servers too.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -66,11 +69,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that use servers, so that `-m "not stack"` leaves them out; begin with the longest, the demo.
+    """Mark the tests that use servers, so that `-m "not stack"` leaves them out; begin with the longest: the demo, then
+    the other files with servers, so that two processes that share the tests end at about the same time.
 
-    Where two processes share the tests, the other one goes through all the rest meanwhile. Files, and the tests of a
-    file, come in an order drawn anew in each run (pytest-randomly); those of a file with servers, which they share,
-    stay as they are written. There a library's warning is shown and fails no test.
+    Files without servers, and the tests of such a file, come in an order drawn anew in each run (pytest-randomly); the
+    others, which share servers and a Spark session, by name and as they are written. There a library's warning is
+    shown and fails no test.
     """
     for item in items:
         if _NEED_SERVERS.intersection(getattr(item, "fixturenames", ())):
@@ -79,7 +83,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path in with_servers:
             item.add_marker(pytest.mark.filterwarnings("default"))
-    places = {path: place for place, path in enumerate(dict.fromkeys(item.path for item in items))}
+    drawn = [path for path in dict.fromkeys(item.path for item in items) if path not in with_servers]
+    places = {path: place for place, path in enumerate([*sorted(with_servers), *drawn])}
     items.sort(
         key=lambda item: (
             item.get_closest_marker("demo") is None,

@@ -27,13 +27,14 @@ SPARK_TYPES |= {f"list[{kind}]": f"array<{name}>" for kind, name in SPARK_TYPES.
 
 @pytest.fixture(scope="module")
 def spark():
-    """Spark on two threads, set as the jobs set it."""
+    """Spark on two threads, set as the jobs set it: the session of their tests where this process has one."""
     builder = SparkSession.builder.master("local[2]").appName("language").config("spark.ui.enabled", "false")
     for key, value in {**SQL_SETTINGS, **LOOPBACK}.items():
         builder = builder.config(key, value)
-    started = builder.getOrCreate()
-    yield started
-    started.stop()
+    running = SparkSession.getActiveSession()
+    yield running or builder.getOrCreate()
+    if running is None:
+        builder.getOrCreate().stop()
 
 
 def drawn(language, number):
