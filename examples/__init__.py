@@ -1,1 +1,1 @@
-"""What only the demo needs: the loop that it plays and the results that it shows."""
+"""The demo on real flights: the loop that `make demo` runs through Airflow, and the tables that it prints."""

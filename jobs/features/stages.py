@@ -104,12 +104,9 @@ def compute_rows(run: GroupRun) -> Iterator[tuple[DataFrame, int]]:
     what = source_of(run.documents, run.name)
     with explained(what):
         rows = compute(run).persist(StorageLevel.DISK_ONLY)
-        try:
-            number = check_rows(rows, what, run.key, "event_time", run.start, run.end)
-        except BaseException:
-            rows.unpersist()
-            raise
     try:
+        with explained(what):
+            number = check_rows(rows, what, run.key, "event_time", run.start, run.end)
         yield rows, number
     finally:
         rows.unpersist()

@@ -75,6 +75,12 @@ def test_outcomes_are_explained(rows: DataFrame) -> None:
     assert validated.good is rows
 
 
+def test_rows_that_an_expectation_tolerates_are_counted(rows: DataFrame) -> None:
+    tolerant = expect("expect_column_values_to_be_between", "fail", column="level", max_value=97, mostly=0.9)
+    (outcome,) = validate(rows, 100, [tolerant], KEY).outcomes
+    assert (outcome.verdict, outcome.rows, outcome.unexpected) == ("met", 100, 2)
+
+
 def test_too_many_rows_to_set_aside(spark: SparkSession) -> None:
     many = spark.range(50 * QUARANTINE_ROWS).selectExpr(
         "'a' AS place", "timestamp_seconds(id) AS event_time", "CAST(id AS double) AS level"
