@@ -21,7 +21,7 @@ __all__ = [
 JOBS = Path(__file__).resolve().parents[1] / "jobs"
 LOG4J = JOBS / "runtime" / "log4j2.properties"
 
-SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 """JVM options for a process that lives for a minute or two and shares a few cores: Java's second compiler and the
 threads of its collector cost more than they gain (training flights/trip_minutes on two cores: 158 s with, 121 s
 without). When memory is full, the JVM exits: by itself it would only lose the thread that met it, and wait for that for

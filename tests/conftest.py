@@ -13,17 +13,19 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from pyspark.sql import SparkSession
 
 from giornata.settings import Settings, load_settings
+from jobs.runtime import session
 from stack.control import Stack
 from stack.installation import Installation
 from stack.ports import free_ports
 from stack.services import STORES
 
-# HYPOTHESIS_PROFILE=long draws many cases. A busy machine is no fault of a test, so there is no deadline; where a
-# change is judged (CI), every run draws the same cases.
+# HYPOTHESIS_PROFILE=long draws many cases, =quick few. A busy machine is no fault of a test, so there is no deadline;
+# where a change is judged (CI), every run draws the same cases.
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
-for _profile, _examples in {"normal": 300, "long": 20_000}.items():
+for _profile, _examples in {"quick": 30, "normal": 300, "long": 20_000}.items():
     settings.register_profile(
         _profile,
         max_examples=_examples,
@@ -49,6 +51,20 @@ def pytest_configure(config: pytest.Config) -> None:
     if shared is None:
         # As after Ctrl-C: who ends the tests ends their servers too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deal the tests to the processes by file, and those of DAGs together: what a real Airflow makes of their projects
+    is found once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return "tests/dags" if file.startswith("tests/dags/") else file
+
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -142,10 +158,23 @@ def stores(request: pytest.FixtureRequest) -> Settings:
     return _running(request, list(STORES))
 
 
+@pytest.fixture(scope="module")
+def full_stack(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Every server: the session's stores, and while a module uses them the prediction server and Airflow."""
+    yield _running(request, None)
+    if TEST_STACK not in os.environ:
+        stack: Stack = request.getfixturevalue("session_stack")
+        for service in stack.services.values():
+            if not service.optional and service.name not in STORES:
+                stack.stop(service.name)
+
+
 @pytest.fixture(scope="session")
-def full_stack(request: pytest.FixtureRequest) -> Settings:
-    """Every server: the session's stores, the prediction server and Airflow, running."""
-    return _running(request, None)
+def spark(stores: Settings) -> Iterator[SparkSession]:
+    """Spark on two threads of this machine, with the metastore of the test stack."""
+    started = session.start(stores, "tests")
+    yield started
+    started.stop()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One Spark session for all tests of jobs, and projects of their own that leave nothing behind in the stores."""
+"""Projects of a test's own that leave nothing behind in the stores."""
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -11,15 +11,6 @@ from pyspark.sql import SparkSession
 from giornata import names
 from giornata.settings import Settings
 from giornata.stores import cassandra
-from jobs.runtime import session
-
-
-@pytest.fixture(scope="session")
-def spark(stores: Settings) -> Iterator[SparkSession]:
-    """Spark on two threads of this machine, with the metastore of the test stack."""
-    started = session.start(stores, "tests")
-    yield started
-    started.stop()
 
 
 @pytest.fixture
