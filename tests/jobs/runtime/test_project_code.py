@@ -37,6 +37,17 @@ def test_a_changed_file_is_imported_anew(tmp_path: Path) -> None:
     assert project_code.load(tmp_path / "tides", "tables", "readings").load() == "afterwards"
 
 
+def test_what_two_files_import_is_imported_once(tmp_path: Path) -> None:
+    write(tmp_path / "tides", "x")
+    (tmp_path / "tides" / "shared.py").write_text("VALUE = object()\n")
+    text = (tmp_path / "tides" / "tables" / "readings.py").read_text()
+    (tmp_path / "tides" / "tables" / "other.py").write_text(text)
+    of_one, of_other = (
+        project_code.load(tmp_path / "tides", "tables", name).load() for name in ("readings", "other")
+    )
+    assert of_one is of_other
+
+
 def test_a_mistake_in_a_file_keeps_its_traceback(tmp_path: Path) -> None:
     write(tmp_path / "tides", "x")
     (tmp_path / "tides" / "tables" / "readings.py").write_text("import no_such_module\n")
