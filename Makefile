@@ -54,8 +54,8 @@ test: ## Install and run every test, on servers of the tests' own
 	@echo; echo "Time of each stage:"; cat $(STAGES)
 
 .PHONY: test-fast
-test-fast: install ## Run the tests that need no server
-	@$(BIN)/pytest $(TWO_PROCESSES) -m "not stack and not demo"
+test-fast: install ## Run the tests that need neither servers nor processes of their own, with few drawn cases
+	@HYPOTHESIS_PROFILE=quick $(BIN)/pytest $(TWO_PROCESSES) -m "not stack and not demo and not processes"
 
 # What a change is held against: the last version where there is one.
 SINCE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || echo main)

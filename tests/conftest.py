@@ -42,6 +42,7 @@ TEST_STACK = "GIORNATA_TEST_STACK_ENV"
 HOMES = pytest.StashKey[Path]()
 
 _NEED_SERVERS = {"stores", "full_stack", "start_stack"}
+_NEED_PROCESSES = {"airflow"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -95,6 +96,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _NEED_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.stack)
+        if _NEED_PROCESSES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.processes)
     with_servers = {item.path for item in items if _uses_servers(item)}
     for item in items:
         if item.path in with_servers:

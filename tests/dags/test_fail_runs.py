@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.processes
+
 
 def test_unfinished_runs_of_a_project_that_is_gone_are_failed(airflow: Any, tmp_path: Path) -> None:
     home = tmp_path / "airflow"

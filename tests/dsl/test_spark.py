@@ -14,6 +14,8 @@ from pyspark.sql import SparkSession
 from dsl import CompiledFeatures, compile_features
 from jobs.runtime.session import LOOPBACK, SQL_SETTINGS
 
+pytestmark = pytest.mark.processes
+
 CASES = max(400, settings.default.max_examples)
 SPARK_TYPES = {
     "int": "bigint",

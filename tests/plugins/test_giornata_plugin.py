@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "127.0.0.1:9"  # the discard port: Cassandra is not there
 

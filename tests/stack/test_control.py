@@ -26,6 +26,8 @@ from stack.ports import free_ports
 from stack.service import Service
 from stack.services import services
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def here(homes: Path) -> Iterator[Installation]:

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from giornata.cli import main as cli
 
+pytestmark = pytest.mark.processes
+
 PROJECTS = Path(__file__).parents[3] / "projects"
 
 

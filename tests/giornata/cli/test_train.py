@@ -15,6 +15,8 @@ import pytest
 
 from giornata.spark_submit import LOG4J
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[3]
 
 # Notes how it was called; then does what the test wants.

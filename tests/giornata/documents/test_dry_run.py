@@ -8,6 +8,8 @@ import pytest
 from giornata.documents import dry_run as trials
 from giornata.documents import load_project
 
+pytestmark = pytest.mark.processes
+
 LOADER = "\n\ndef load(spark, start, end):\n    return None\n"
 TABLE = """\
 description: T

@@ -12,6 +12,8 @@ import uvicorn
 from giornata.serving import connections
 from giornata.serving.connections import HEAD_BYTES, OWN_DESCRIPTORS, Connections, raise_descriptors, shares
 
+pytestmark = pytest.mark.processes
+
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 SECONDS = 20
 

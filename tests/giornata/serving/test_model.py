@@ -15,6 +15,8 @@ from giornata.errors import BundleError
 from giornata.serving.loader import Loader
 from giornata.serving.model import needs_event_time, open_model
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def put(tmp_path):

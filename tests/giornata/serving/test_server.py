@@ -21,6 +21,8 @@ from giornata.bundle import open_bundle
 from giornata.example import example
 from giornata.serving.requests import MAX_BODY_BYTES, MAX_ROWS
 
+pytestmark = pytest.mark.processes
+
 MODEL = "flights/minutes"
 ROW = {
     "distance": 719.5,

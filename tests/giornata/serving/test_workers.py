@@ -24,6 +24,8 @@ from giornata.serving.pool import BusyError, Deadline
 from giornata.serving.worker import bytes_of, rows_of
 from giornata.serving.workers import CodeError, Workers, own_code, ran
 
+pytestmark = pytest.mark.processes
+
 SECONDS = 60
 PATIENCE = 0.4
 DAY = "2013-11-01T00:00:00Z"

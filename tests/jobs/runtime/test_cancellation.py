@@ -22,6 +22,8 @@ from jobs.training.mlflow_tracking import Tracking
 from jobs.training.run_status import Progress
 from jobs.training.trials import TrialRunner
 
+pytestmark = pytest.mark.processes
+
 # A job that says when it is ready, and waits: as long as a training waits for Spark.
 JOB = """
 import sys, time

@@ -27,6 +27,8 @@ from jobs.runtime.code_archive import write_code_archive
 from jobs.runtime.executors import starting
 from jobs.runtime.session import ROOT, _configuration
 
+pytestmark = pytest.mark.processes
+
 HERE = Settings(Path("/home"), {"GIORNATA_WAREHOUSE": "/w", "GIORNATA_METASTORE": "thrift://127.0.0.1:1"})
 
 

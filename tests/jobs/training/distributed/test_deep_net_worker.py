@@ -18,7 +18,7 @@ from giornata.models.deep_net.model_type import DeepNetType
 from giornata.models.deep_net.network import DeepNet
 from jobs.runtime.session import ROOT
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.processes]
 
 ROWS = 1500
 COLUMNS = ["x0", "x1", "x2"]
