@@ -37,8 +37,6 @@ LATENESS = timedelta(minutes=10)
 # Which of the jobs that wait for a slot of the pool is next: the one with the larger number.
 PRIORITIES = {
     "score": 30,
-    "collect_log": 30,
-    "check_consistency": 30,
     "monitor": 30,
     "ingest": 20,
     "materialize": 20,

@@ -177,8 +177,11 @@ def _summary(counts: Sequence[Counts]) -> str:
     )
 
 
-def serves_features(settings: Settings, project: str) -> bool:
-    """Whether any version of the project that reads features was ever deployed for online use. Raises StoreError."""
+def is_due(settings: Settings, project: str) -> bool:
+    """Whether any version of the project that reads features was ever deployed for online use; if not, it is said.
+
+    Raises StoreError.
+    """
     with cassandra.session(settings) as session:
         deployments, repository = Deployments(session), Repository(session)
         served = {
@@ -188,7 +191,10 @@ def serves_features(settings: Settings, project: str) -> bool:
             for entry in deployments.timeline(current.model, current.tag)
             if ONLINE in entry.modes
         }
-        return any(repository.get(uuid).signature.store for uuid in sorted(served))
+        if any(repository.get(uuid).signature.store for uuid in sorted(served)):
+            return True
+    say(JOB, f"{project}: no version that reads features was ever deployed for online use")
+    return False
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -198,8 +204,7 @@ def main(argv: list[str] | None = None) -> None:
     add_range(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
-    if not serves_features(settings, arguments.project):
-        say(JOB, f"{arguments.project}: no version that reads features was ever deployed for online use")
+    if not is_due(settings, arguments.project):
         return
     spark = start_spark(settings, f"{JOB} {arguments.project}")
     try:

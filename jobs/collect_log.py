@@ -260,15 +260,22 @@ def _write_whole(path: Path, content: bytes) -> None:
     part.rename(path)
 
 
+def is_due(settings: Settings, project: str) -> bool:
+    """Whether predictions were logged since the last run; if not, it is said. Kept segments that are old enough go."""
+    prune_kept(settings, project)
+    if has_segments(settings.prediction_log, project):
+        return True
+    say(JOB, f"{project}: no predictions were logged since the last run")
+    return False
+
+
 def main(argv: list[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(prog=f"jobs/{JOB}.py", description=__doc__)
     parser.add_argument("--project", required=True)
     arguments = parser.parse_args(argv)
     settings = load_settings()
-    prune_kept(settings, arguments.project)
-    if not has_segments(settings.prediction_log, arguments.project):
-        say(JOB, f"{arguments.project}: no predictions were logged since the last run")
+    if not is_due(settings, arguments.project):
         return
     spark = start(settings, JOB)
     try:

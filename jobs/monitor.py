@@ -1,4 +1,7 @@
-"""Joins arrived labels with predictions, measures accuracy, and mails when an alert changes.
+"""Collects logged predictions, checks served features, joins labels, measures accuracy, mails when an alert changes.
+
+The first two are `jobs/collect_log.py` and `jobs/check_consistency.py`, which also run alone; the command line here
+runs all in one application. What follows is about the rest.
 
 `--to` is the moment up to which labels count; the clock is not used. Labels known in [from, to) belong to predictions
 of a few days before, so labelled predictions and metrics of the days from LABEL_WAIT before `--from` up to `--to` are
@@ -13,7 +16,7 @@ is sent once.
 
 import argparse
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +38,7 @@ from giornata.stores import cassandra
 from giornata.stores.alerts import Alerts
 from giornata.stores.deployments import Deployments
 from giornata.stores.series import Series
+from jobs import check_consistency, collect_log
 from jobs.hive.labels import known_labels, label_columns, labelled_predictions
 from jobs.hive.publish import create_table, ensure_table, publish
 from jobs.monitoring.accuracy import is_measured_here, measure
@@ -215,6 +219,37 @@ def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> str |
     return "; ".join(undelivered) + "." + kept
 
 
+def due_steps(
+    settings: Settings, project: str, start: datetime, end: datetime
+) -> dict[str, Callable[[SparkSession], object]]:
+    """The steps of a project's monitoring that have something to do, in their order; of the others it is said why not.
+
+    Raises StoreError.
+    """
+    steps: dict[str, Callable[[SparkSession], object]] = {}
+    if collect_log.is_due(settings, project):
+        steps["collect_log"] = lambda spark: collect_log.run(spark, settings, project)
+    if check_consistency.is_due(settings, project):
+        steps["check_consistency"] = lambda spark: check_consistency.run(spark, settings, project, start, end)
+    if was_deployed(settings, project):
+        steps["monitor"] = lambda spark: run(spark, settings, project, start, end)
+    else:
+        say("monitor", f"{project}: no version was deployed yet, so nothing was predicted")
+    return steps
+
+
+def run_steps(spark: SparkSession, steps: Mapping[str, Callable[[SparkSession], object]]) -> None:
+    """Run the steps one after the other; one that fails does not stop those after it.
+
+    Raises at the end DataError or StoreError naming those that failed (see `jobs.runtime.failures`).
+    """
+    failures = Failures("monitor")
+    for name, step in steps.items():
+        with failures.of(name):
+            step(spark)
+    failures.check(f"{len(failures)} of {len(steps)} steps of the monitoring failed")
+
+
 def was_deployed(settings: Settings, project: str) -> bool:
     """Whether any version of the project's models has ever been deployed. Raises StoreError."""
     with cassandra.session(settings) as session:
@@ -223,18 +258,18 @@ def was_deployed(settings: Settings, project: str) -> bool:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run from the command line."""
+    """Run from the command line, the steps before included: an application for each takes longer than its work."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--project", required=True)
     add_range(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
-    if not was_deployed(settings, arguments.project):
-        say("monitor", f"{arguments.project}: no version was deployed yet, so nothing was predicted")
+    steps = due_steps(settings, arguments.project, arguments.start, arguments.end)
+    if not steps:
         return
     spark = start_spark(settings, f"monitor {arguments.project}")
     try:
-        run(spark, settings, arguments.project, arguments.start, arguments.end)
+        run_steps(spark, steps)
     finally:
         spark.stop()
 

@@ -218,7 +218,7 @@ def main(answer: str) -> None:
         },
         "skips": {
             case: skips(bag.dags[f"visits.{dag}"].get_task(task), *arguments)
-            for dag, task in (("score", "score"), ("monitor", "collect_log"))
+            for dag, task in (("score", "score"), ("monitor", "monitor"))
             for case, arguments in {
                 f"{dag}: nothing newer": ("2024-02-02/2024-02-03", []),
                 f"{dag}: a newer one beside it": ("2024-02-02/2024-02-03", ["2024-02-03/2024-02-09"]),

@@ -101,7 +101,7 @@ def test_scores_and_monitoring_go_before_tables_and_features_and_these_before_tr
     first, second, third = (
         {priorities[name] for name in names}
         for names in (
-            ("score", "collect_log", "check_consistency", "monitor"),
+            ("score", "monitor"),
             ("ingest", "materialize"),
             ("train", "repush"),
         )
@@ -123,4 +123,4 @@ def test_of_ranges_that_wait_the_newest_that_covers_the_others_does_their_work(a
         f"{dag}: a newer one that covers it" for dag in ("score", "monitor")
     }
     assert airflow.dags["visits.score"]["tasks"]["score"]["inlets"] == ["visits.features"]
-    assert airflow.dags["visits.monitor"]["tasks"]["collect_log"]["inlets"] == ["visits.predictions"]
+    assert airflow.dags["visits.monitor"]["tasks"]["monitor"]["inlets"] == ["visits.predictions"]

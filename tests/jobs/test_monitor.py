@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
 from giornata.documents import load_project
-from giornata.errors import DataError
+from giornata.errors import DataError, StoreError
 from giornata.monitoring.mail import MailError
 from giornata.settings import Settings
 from giornata.stores import cassandra
@@ -514,3 +514,15 @@ def test_nothing_was_predicted_yet(installed: Installation, capsys: pytest.Captu
     installed.run(1, 3)
     assert f"[monitor] {installed.project}/trip: nothing was predicted yet" in capsys.readouterr().out
     assert installed.rows("model_metrics") == []
+
+
+def test_a_step_that_fails_stops_none_of_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails(spark: object) -> None:
+        raise StoreError("Cassandra does not answer")
+
+    done: list[object] = []
+    steps = {"collect_log": fails, "check_consistency": done.append, "monitor": done.append}
+    with pytest.raises(StoreError, match=r"1 of 3 steps of the monitoring failed: collect_log\."):
+        monitor.run_steps("the session", steps)
+    assert done == ["the session", "the session"]
+    assert "[monitor] collect_log: failed: Cassandra does not answer" in capsys.readouterr().out
