@@ -1,6 +1,7 @@
 """What Great Expectations says of rows that are about to be published, and what follows from it."""
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,6 +28,9 @@ from giornata.errors import DataError
 # Beyond these, bad rows are not a few that can be set aside: something is wrong with the whole.
 QUARANTINE_SHARE = 0.05
 QUARANTINE_ROWS = 10_000
+
+# It keeps its context in a global: one thread at a time.
+_GREAT_EXPECTATIONS = threading.Lock()
 
 _EXAMPLES = 5
 _PLACE = "place"
@@ -98,13 +102,14 @@ def validate(
     """
     if not expectations:
         return Validated((), rows, None)
-    batch = _batch(rows)
-    outcomes = tuple(_outcomes(batch, number, expectations))
     names_by_key: dict[tuple[Any, ...], list[str]] = {}
-    for outcome in outcomes:
-        if outcome.verdict == "quarantined":
-            for bad in _bad_keys(batch, outcome.expectation, key):
-                names_by_key.setdefault(bad, []).append(outcome.expectation.name)
+    with _GREAT_EXPECTATIONS:
+        batch = _batch(rows)
+        outcomes = tuple(_outcomes(batch, number, expectations))
+        for outcome in outcomes:
+            if outcome.verdict == "quarantined":
+                for bad in _bad_keys(batch, outcome.expectation, key):
+                    names_by_key.setdefault(bad, []).append(outcome.expectation.name)
     if not names_by_key:
         return Validated(outcomes, rows, None)
     schema = rows.select(*key).withColumn("expectations", F.lit("")).schema

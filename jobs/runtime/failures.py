@@ -1,4 +1,4 @@
-"""Collects failures of a job's independent items: the others go on, and the job fails at its end."""
+"""Collects failures of a job's independent items, from any thread: the others go on, and the job fails at its end."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ class Failures:
     def __init__(self, job: str) -> None:
         self._job = job
         self.names: list[str] = []
-        self._final = True
+        self._passing: list[str] = []
 
     def __bool__(self) -> bool:
         return bool(self.names)
@@ -35,10 +35,11 @@ class Failures:
         """Report that an item failed, and keep it."""
         say(self._job, f"{said or name}: failed: {problem}")
         self.names.append(name)
-        self._final = self._final and not may_pass
+        if may_pass:
+            self._passing.append(name)
 
     def check(self, what: str) -> None:
         """Raise an error that names all failed items, after `what` (`2 of 3 models were not scored`): DataError if the
         same would fail again, StoreError if a retry may succeed."""
         if self:
-            raise (DataError if self._final else StoreError)(f"{what}: {', '.join(self.names)}.")
+            raise (StoreError if self._passing else DataError)(f"{what}: {', '.join(self.names)}.")

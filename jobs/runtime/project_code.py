@@ -6,6 +6,7 @@ relative imports, a copied project uses its own files, and no project can hide a
 
 import importlib
 import sys
+import threading
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,8 @@ from pyspark import cloudpickle
 
 PACKAGE = "giornata_projects"
 
+_IMPORTING = threading.Lock()
+
 
 def load(folder: Path, part: str, name: str) -> ModuleType:
     """The module of the file `<part>/<name>.py` in the project `folder`; `name` may contain a dot.
@@ -21,6 +24,11 @@ def load(folder: Path, part: str, name: str) -> ModuleType:
     What the files of the project import from one another is imported once, and anew after one of them has changed.
     Errors of the file are passed on: its author needs the traceback.
     """
+    with _IMPORTING:
+        return _load(folder, part, name)
+
+
+def _load(folder: Path, part: str, name: str) -> ModuleType:
     files = _states(folder)
     if getattr(sys.modules.get(PACKAGE), "files", None) != files:
         _begin_anew(folder, files)

@@ -151,7 +151,7 @@ def say(job: str, line: str) -> None:
 
 def _print(line: str, stream: TextIO) -> None:
     try:
-        print(line, file=stream, flush=True)
+        print(f"{line}\n", end="", file=stream, flush=True)  # in one piece, whichever thread says it
     except BrokenPipeError:
         # Who started the job is gone, and reads no more: that is no reason for it not to end in good order.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
