@@ -296,7 +296,7 @@ def installed(
     version, content = made_version(documents)
     with cassandra.session(stores) as session:
         cassandra.apply_schema(session)
-        assert not check_consistency.serves_features(settings, project)
+        assert not check_consistency.is_due(settings, project)
         Repository(session).save(version, content)
         Deployments(session).append(
             version.model, "production", version.uuid, "anna", "a test", ["online"], FIRST
@@ -337,7 +337,7 @@ def counts(row: dict[str, Any]) -> tuple[int, ...]:
 def test_served_and_recomputed(installed: Installation) -> None:
     """All equal; then a wrong value, a deleted row and a made-up one in Cassandra; then a late event."""
     spark, project, session = installed.spark, installed.project, installed.session
-    assert check_consistency.serves_features(installed.settings, project)
+    assert check_consistency.is_due(installed.settings, project)
     one, two = asked(1), asked(2)
     installed.ask(one)
     installed.run(1, 2)
