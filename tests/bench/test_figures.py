@@ -71,7 +71,7 @@ def test_benchmarks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     listed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in listed] == list(benchmarks())
     assert main(["dls"]) == 2
-    assert "there is no benchmark 'dls'; there are dsl, " in capsys.readouterr().err
+    assert "there is no benchmark 'dls'; there are day_chain, dsl, " in capsys.readouterr().err
 
 
 def test_a_benchmark_runs_as_a_file_as_well() -> None:
