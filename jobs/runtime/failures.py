@@ -14,7 +14,7 @@ class Failures:
     def __init__(self, job: str) -> None:
         self._job = job
         self.names: list[str] = []
-        self._passing: list[str] = []
+        self._may_pass = False
 
     def __bool__(self) -> bool:
         return bool(self.names)
@@ -36,10 +36,10 @@ class Failures:
         say(self._job, f"{said or name}: failed: {problem}")
         self.names.append(name)
         if may_pass:
-            self._passing.append(name)
+            self._may_pass = True
 
     def check(self, what: str) -> None:
         """Raise an error that names all failed items, after `what` (`2 of 3 models were not scored`): DataError if the
         same would fail again, StoreError if a retry may succeed."""
         if self:
-            raise (StoreError if self._passing else DataError)(f"{what}: {', '.join(self.names)}.")
+            raise (StoreError if self._may_pass else DataError)(f"{what}: {', '.join(self.names)}.")
