@@ -24,7 +24,7 @@ import pytest
 from py4j.java_gateway import JavaObject, is_instance_of
 
 from giornata.bundle import open_bundle
-from giornata.documents.model import Resources
+from giornata.documents.resources import Resources
 from giornata.errors import SettingsError
 from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
