@@ -86,9 +86,9 @@ def repush(spark: SparkSession, settings: Settings, project: str, name: str, gro
     done: dict[str, str] = {}
     written = deleted = 0
     with patient_session(settings, online.patience) as session:
-        apply(session, SCHEMA)
+        apply(session, SCHEMA, settings.cassandra_replicas)
         check_features_online(session, project, name, group)
-        ensure_feature_table(session, project, name, group)
+        ensure_feature_table(session, project, name, group, settings.cassandra_replicas)
         while True:
             # Before the list: what is published from now on has a later write time.
             moment = datetime.now(UTC)

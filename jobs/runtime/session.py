@@ -180,7 +180,7 @@ def _configuration(
         "spark.driver.extraJavaOptions": driver,
         "spark.executorEnv.PYSPARK_PYTHON": python,
         "spark.executorEnv.TZ": "UTC",
-        "spark.sql.warehouse.dir": str(settings.warehouse),
+        "spark.sql.warehouse.dir": settings.warehouse,
         "spark.hadoop.hive.metastore.uris": settings.metastore,
         **placed,
         **sizes(master, resources, settings),

@@ -1,10 +1,11 @@
-"""One training on every kind of Spark master: the executors are those of the document, the models are the same.
+"""The chain on every kind of Spark master: the executors are those of the documents, tables and models are the same.
 
 The executors of these tests are as on another machine: their Python has the libraries and knows nothing of this
 folder, and both that Python and our code reach them as archives.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -14,18 +15,18 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import numpy as np
-import polars as pl
 import pyspark
 import pytest
 from py4j.java_gateway import JavaObject, is_instance_of
+from pyspark.sql import SparkSession
 
+from giornata import names
 from giornata.bundle import open_bundle
 from giornata.documents.resources import Resources
 from giornata.errors import SettingsError
+from giornata.names import parse_model_name
 from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
 from giornata.spark_submit import LOG4J
@@ -33,118 +34,105 @@ from giornata.stores import cassandra
 from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs import train
-from jobs.hive.publish import ensure_table, publish
 from jobs.runtime.cluster import sizes
 from jobs.runtime.session import ROOT
 from jobs.training.request import checked
 from stack.installation import Installation
 from stack.ports import free_ports
+from tests.jobs.run_chain import AS_OF, run_chain
 
 pytestmark = pytest.mark.timeout(900)
 
 LOOPBACK = "127.0.0.1"
 NOWHERE = Path("/nowhere")  # of a stack that has no servers
-FIRST, AS_OF = datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 3, 11, tzinfo=UTC)
-ROWS = 800
-LIMIT_SECONDS = 240.0
-
-FILES = {
-    "project.yaml": "description: Trips\nowner: tests\nstart_date: 2013-01-01\n",
-    "tables/departures.yaml": """
-description: Generated trips
-key: [trip_id]
-event_time: left_at
-columns: {trip_id: str, left_at: timestamp, distance: float, city: str}
-""",
-    "tables/arrivals.yaml": """
-description: Generated arrivals
-key: [trip_id]
-event_time: arrived_at
-columns: {trip_id: str, arrived_at: timestamp, minutes: float}
-""",
-    "models/minutes.yaml": """
-description: Minutes of a trip
-owner: tests
-type: xgboost
-task: regression
-data: {table: departures, key: [trip_id], event_time: left_at}
-label: {table: arrivals, value: minutes, event_time: arrived_at}
-split: {train: 7d, validation: 0.3, test: 3d}
-features:
-  distance: row.distance
-  city: vocabulary(row.city)
-partition: {by: [row.city], min_rows: 50}
-parameters: {n_estimators: 10, max_depth: 3, learning_rate: 0.3}
-resources: {executors: 2, cores: 2, memory: 600m}
-""",
-}
+NAMED = ("prediction_id", "model", "model_uuid", "uuid")
+LIMIT_SECONDS = 300.0
+PROJECT = Path(__file__).with_name("trips")
+CHAIN = Path(__file__).with_name("run_chain.py")
 
 
 @dataclass(frozen=True)
 class World:
-    """A project with its tables in Hive, and the version of its model that was trained in this process."""
+    """The project `trips` under a name of the test's own, whose chain has run in this process."""
 
+    spark: SparkSession
     settings: Settings
-    model: str
-    version: ModelVersion
+    project: str
+    version: str
 
-    def trained(self, version: str) -> ModelVersion:
-        with cassandra.session(self.settings) as opened:
-            return Repository(opened).get(version)
+    @property
+    def model(self) -> str:
+        return f"{self.project}/minutes"
 
-    def parts(self, version: str) -> list[dict[str, bytes]]:
+    def another(self) -> "World":
+        """The same project under another name, which has no table yet."""
+        copy = replace(self, project=f"test_{uuid.uuid4().hex[:10]}", version=str(uuid.uuid4()))
+        shutil.copytree(PROJECT, self.settings.projects / copy.project)
+        return copy
+
+    def trained(self) -> ModelVersion:
         with cassandra.session(self.settings) as opened:
-            return [dict(part.files) for part in open_bundle(Repository(opened).bundle(version)).parts]
+            return Repository(opened).get(self.version)
+
+    def parts(self) -> list[dict[str, bytes]]:
+        with cassandra.session(self.settings) as opened:
+            return [dict(part.files) for part in open_bundle(Repository(opened).bundle(self.version)).parts]
+
+    def rows(self, table: str) -> list[tuple[object, ...]]:
+        """All rows of a table in Hive but for names and identities, in an order that does not depend on Spark."""
+        columns = [name for name in self.spark.table(table).columns if name not in NAMED]
+        found = self.spark.table(table).select(*columns).collect()
+        return sorted((tuple(row) for row in found), key=repr)
+
+    def online(self, group: str) -> list[tuple[object, ...]]:
+        with cassandra.session(self.settings) as opened:
+            return sorted(
+                tuple(row)
+                for row in opened.execute(f"SELECT * FROM {names.online_table(self.project, group)}")
+            )
+
+    def tables(self) -> list[str]:
+        model = parse_model_name(self.model)
+        return [
+            names.data_table(self.project, "departures"),
+            names.data_table(self.project, "arrivals"),
+            names.group_table(self.project, "city_minutes"),
+            names.group_table(self.project, "city_name"),
+            names.predictions_table(model),
+            names.outcomes_table(model),
+            f"{self.project}.model_metrics",
+        ]
 
 
 @pytest.fixture(scope="module")
 def world(spark, stores, tmp_path_factory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("masters")
-    project = f"test_{uuid.uuid4().hex[:10]}"
-    for path, text in FILES.items():
-        file = folder / "projects" / project / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    settings = replace(
-        stores,
-        variables={
-            **stores.variables,
-            "GIORNATA_PROJECTS": str(folder / "projects"),
-            "GIORNATA_MLFLOW": f"sqlite:///{folder}/mlflow.db",
-        },
-    )
-    random = np.random.default_rng(5)
-    distance, steep = random.uniform(100, 1000, ROWS), random.random(ROWS) < 0.4
-    left = [FIRST + timedelta(minutes=minute) for minute in range(0, ROWS * 18, 18)]
-    trips = {
-        "trip_id": [f"t{number:04}" for number in range(ROWS)],
-        "left_at": left,
-        "arrived_at": [at + timedelta(hours=2) for at in left],
-        "distance": distance,
-        "city": np.where(steep, "Steep", "Plain"),
-        "minutes": distance * np.where(steep, 0.8, 0.1) + random.normal(0, 4, ROWS),
-    }
-    # fmt: off
-    _publish(spark, settings, f"{project}.departures", trips, {
-        "trip_id": "str", "left_at": "timestamp", "distance": "float", "city": "str",
-    }, "left_at")
-    _publish(spark, settings, f"{project}.arrivals", trips, {
-        "trip_id": "str", "arrived_at": "timestamp", "minutes": "float",
-    }, "arrived_at")
-    # fmt: on
-    model, version = f"{project}/minutes", str(uuid.uuid4())
-    training = train.TrainingRequest(model, AS_OF, version, "anna")
-    yield World(settings, model, train.run(spark, settings, training, lambda: AS_OF))
-    for table in spark.catalog.listTables(project):
-        spark.sql(f"DROP TABLE {project}.{table.name}")
+    (folder / "projects").mkdir()
+    own = {"GIORNATA_PROJECTS": str(folder / "projects"), "GIORNATA_MLFLOW": f"sqlite:///{folder}/mlflow.db"}
+    settings = replace(stores, variables={**stores.variables, **own})
+    first = World(spark, settings, "none", "").another()
+    run_chain(spark, settings, first.project, first.version)
+    yield first
+    for project in [each.name for each in settings.projects.iterdir()]:
+        for table in spark.catalog.listTables(project) if spark.catalog.databaseExists(project) else ():
+            spark.sql(f"DROP TABLE {project}.{table.name}")
 
 
-def _publish(spark, settings, table, columns, types, day) -> None:
-    frame = pl.DataFrame({name: columns[name] for name in types})
-    ensure_table(spark, table, types)
-    rows = frame.with_columns(day=frame[day].dt.strftime("%Y-%m-%d"))
-    arrow = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-    publish(spark, spark.createDataFrame(arrow), table, settings=settings)
+def check_same(world: World, other: World) -> None:
+    """Every table, version and row online is the one that the chain made in this process, to the last bit."""
+    for here, there in zip(world.tables(), other.tables(), strict=True):
+        assert other.rows(there) == world.rows(here), here
+        assert world.rows(here), here
+    assert other.parts() == world.parts()
+    found = other.trained()
+    asked_for = found.configuration.resources
+    assert (asked_for.executors, asked_for.cores, asked_for.memory) == (2, 2, "600m")
+    assert found.metrics == world.trained().metrics
+    assert found.metrics["rmse"] < 0.3 * found.baseline_metrics["rmse"]
+    assert {part.name for part in found.parts if part.kept} > {"all"}
+    for group in ("city_minutes", "city_name"):
+        assert other.online(group) == world.online(group)
+        assert world.online(group)
 
 
 @dataclass(frozen=True)
@@ -252,16 +240,14 @@ def asked(url: str) -> dict:
 def submit(
     environment: dict[str, str],
     folder: Path,
-    world: World,
-    version: str,
+    program: Path,
+    arguments: list[str],
     look: Callable[[], object] = lambda: None,
 ) -> tuple[int, str, list]:
-    """Run the job as a task of Airflow does, from a folder of its own; exit code, output, what `look` saw meanwhile."""
+    """Run a program as a task of Airflow does, from a folder of its own; exit code, output, what `look` saw."""
     java = f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC"
     command = ["spark-submit", "--master", "local[2]", "--conf", f"spark.driver.extraJavaOptions={java}"]
-    command += ["--name", f"{world.model}.train", str(ROOT / "jobs" / "train.py")]
-    command += ["--model", world.model, "--as-of", f"{AS_OF:%Y-%m-%d}", "--uuid", version]
-    command += ["--trained-by", "anna", "--parameters", "{}", "--resources", "{}"]
+    command += [str(program), *arguments]
     seen: list = []
     output = folder / "output"
     ends = time.monotonic() + LIMIT_SECONDS
@@ -276,17 +262,6 @@ def submit(
         finally:
             _end(process)
     return process.returncode, output.read_text(), seen
-
-
-def check_same(world: World, version: str) -> None:
-    """The version is recorded, with its resources, and is the one that was trained in this process."""
-    found = world.trained(version)
-    asked_for = found.configuration.resources
-    assert (asked_for.executors, asked_for.cores, asked_for.memory) == (2, 2, "600m")
-    assert found.metrics == world.version.metrics
-    assert found.metrics["rmse"] < 0.3 * found.baseline_metrics["rmse"]
-    assert {part.name for part in found.parts if part.kept} > {"all"}
-    assert world.parts(version) == world.parts(world.version.uuid)
 
 
 def refused(world: World, variables: dict[str, str], resources: dict[str, object]) -> str:
@@ -308,13 +283,13 @@ def test_on_a_standalone_master(world, standalone, archive, tmp_path):
     environment = {
         **Installation(NOWHERE, free_ports()).environment(), **world.settings.variables, **variables,
     }  # fmt: skip
-    version = str(uuid.uuid4())
-    code, output, _ = submit(environment, tmp_path, world, version)
+    there = world.another()
+    code, output, _ = submit(environment, tmp_path, CHAIN, [there.project, there.version])
     assert code == 0, output[-4000:]
-    check_same(world, version)
+    check_same(world, there)
 
     (application,) = asked(f"{standalone.web}/json/")["completedapps"]
-    assert application["name"] == f"train {world.model}"
+    assert application["name"] == f"chain {there.project}"
     assert (application["cores"], application["memoryperexecutor"]) == (4, 600)
     executors = asked(f"{standalone.worker_web}/json/")["finishedexecutors"]
     assert [each["memory"] for each in executors] == [600, 600]
@@ -326,12 +301,17 @@ def test_on_a_standalone_master(world, standalone, archive, tmp_path):
     assert len(asked(f"{standalone.web}/json/")["completedapps"]) == 1
 
     # A master that is not asked first lets a job wait for what it never gets.
-    file = Path(environment["GIORNATA_PROJECTS"], world.model.split("/")[0], "models/minutes.yaml")
+    file = world.settings.projects / world.project / "models" / "minutes.yaml"
     text = file.read_text()
     file.write_text(text.replace("cores: 2", "cores: 5"))
     del environment["GIORNATA_SPARK_MASTER_WEB"]
     waiting = str(uuid.uuid4())
-    code, output, _ = submit({**environment, "GIORNATA_EXECUTOR_WAIT": "12"}, tmp_path, world, waiting)
+    code, output, _ = submit(
+        {**environment, "GIORNATA_EXECUTOR_WAIT": "12"},
+        tmp_path,
+        ROOT / "jobs" / "train.py",
+        ["--model", world.model, "--as-of", f"{AS_OF:%Y-%m-%d}", "--uuid", waiting, "--trained-by", "anna"],
+    )
     file.write_text(text)
     assert code == 1
     assert f"error: {standalone.master} has given no executor in 12 s. Ask for less" in output
@@ -356,13 +336,13 @@ def test_on_yarn(world, start_stack, archive, tmp_path):
             default=(0, 0, 0),
         )
 
-    version = str(uuid.uuid4())
-    code, output, seen = submit(environment, tmp_path, world, version, look)
+    there = world.another()
+    code, output, seen = submit(environment, tmp_path, CHAIN, [there.project, there.version], look)
     assert code == 0, output[-4000:]
-    check_same(world, version)
+    check_same(world, there)
 
     (application,) = asked(f"{web}/apps")["apps"]["app"]
-    assert (application["name"], application["finalStatus"]) == (f"train {world.model}", "SUCCEEDED")
+    assert (application["name"], application["finalStatus"]) == (f"chain {there.project}", "SUCCEEDED")
     # Two executors of 600 MB and Spark's overhead of 384, and one container that asks for them (512 + 384), in steps
     # of 256 MB; two cores each, and one. For a moment YARN may hold one more, which Spark gives back unused.
     assert (3, 3 * 1024, 5) in seen

@@ -248,9 +248,8 @@ def nodes(*listed: dict[str, object]) -> dict[str, object]:
 def test_gpus_are_refused_on_this_machine(master: str) -> None:
     with pytest.raises(SettingsError) as refused:
         check_resources(master, Asked(gpus=8), HERE)
-    assert (
-        f"executors of {master} have no GPUs, and the resources ask for gpus: 8. Set gpus: 0"
-        in str(refused.value)
+    assert f"executors of {master} have no GPUs, and the resources ask for gpus: 8. Set gpus: 0" in str(
+        refused.value
     )
 
 

@@ -8,7 +8,10 @@ from giornata.documents.resources import JobResources
 from giornata.errors import SettingsError
 from jobs.runtime.resources import json_object, largest
 
-SMALL, WIDE = JobResources(executors=2, cores=1, memory="900m"), JobResources(executors=1, cores=4, memory="2g")
+SMALL, WIDE = (
+    JobResources(executors=2, cores=1, memory="900m"),
+    JobResources(executors=1, cores=4, memory="2g"),
+)
 
 
 def test_one_application_has_the_most_that_any_of_its_items_asks_for() -> None:
