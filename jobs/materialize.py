@@ -41,9 +41,6 @@ from jobs.runtime.session import add_range, days_between, job_main, parse_moment
 from jobs.runtime.session import start as start_spark
 from jobs.runtime.threads import side_by_side
 
-GROUPS_AT_ONCE = 2
-"""Groups that are computed side by side, as many as a job has threads (see `jobs.runtime.session.SMALL_MASTER`)."""
-
 
 def run(
     spark: SparkSession,
@@ -71,8 +68,7 @@ def run(
         with failures.of(name):
             _materialize_all(GroupRun(spark, settings, documents, name, start, end), since)
 
-    side_by_side(work, chosen, GROUPS_AT_ONCE)
-    failures.names.sort(key=list(chosen).index)
+    side_by_side(work, chosen)
     # A push that failed has said already when Cassandra cannot be asked.
     gone = {} if groups or failures else vanished(settings, documents)
     for name, problems in gone.items():

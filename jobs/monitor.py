@@ -46,6 +46,7 @@ from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
 from jobs.runtime.failures import Failures
 from jobs.runtime.session import add_range, days_between, job_main, say
 from jobs.runtime.session import start as start_spark
+from jobs.runtime.threads import side_by_side
 
 CONSOLE = "/giornata/"  # where Airflow's web server has the console, see plugins/
 METRICS_TABLE = Path(__file__).resolve().parents[1] / "sql" / "hive" / "model_metrics.sql"
@@ -60,22 +61,26 @@ def run(spark: SparkSession, settings: Settings, project: str, start: datetime, 
     """
     documents = load_project(settings.projects / project)
     days = days_between(start - LABEL_WAIT, end)
-    points: dict[str, list[Point]] = {}
+    measured: dict[str, list[Point]] = {}
     failures = Failures("monitor")
-    for model in documents.models:
+
+    def work(model: str) -> None:
         if not spark.catalog.tableExists(predictions_table(Name(project, model))):
             say("monitor", f"{project}/{model}: nothing was predicted yet")
-            continue
+            return
         with failures.of(model, f"{project}/{model}"):
-            points[model] = _measure_model(spark, settings, documents, model, days, end)
+            measured[model] = _measure_model(spark, settings, documents, model, days, end)
+
+    side_by_side(work, documents.models)
+    points = {model: measured[model] for model in documents.models if model in measured}
     _publish_metrics(spark, settings, project, points, days, failures.names)
     with cassandra.session(settings) as session:
         series = Series(session)
         for model, own in points.items():
             name = Name(project, model)
             first, spec = date.fromisoformat(days[0]), documents.model(model)
-            measured = {key[3] for key in series.keys(str(name)) if is_measured_here(key[3])}
-            series.replace(str(name), own, first, end.date(), measured)
+            metrics = {key[3] for key in series.keys(str(name)) if is_measured_here(key[3])}
+            series.replace(str(name), own, first, end.date(), metrics)
             watched = [*own, *_consistency(series, name, spec, own, first, end.date())]
             _judge_model(session, settings, name, spec, watched, end.date())
         undelivered = _deliver(Alerts(session), settings, [str(Name(project, model)) for model in points])

@@ -37,6 +37,7 @@ from jobs.monitoring.prediction_table import PARTITIONS, inputs_json, prediction
 from jobs.runtime.failures import Failures
 from jobs.runtime.session import add_range, days_between, job_main, say, start
 from jobs.runtime.spark_errors import as_data_errors
+from jobs.runtime.threads import side_by_side
 
 __all__ = ["Live", "deployed", "live_versions", "main", "run"]
 
@@ -64,18 +65,26 @@ def run(
 ) -> int:
     """Score the days of [begin, end) with the versions in `live`; returns the number of rows published.
 
+    Models are scored side by side, the versions of one, which have one table, after each other.
     Scoring a day again replaces its rows. A version that cannot be scored does not stop the others, for example because
     the project's code fails on a row, or the project no longer has a table or feature group. Raises DataError or
     StoreError at the end, naming those (see `jobs.runtime.failures`).
     """
     documents = load_project(settings.projects / project)
     failures = Failures("score")
-    rows = 0
+    rows: list[int] = []
+    versions: dict[str, list[Live]] = {}
     for version in live:
-        with failures.of(f"{version.model} {version.uuid}"):
-            rows += _score(spark, settings, documents, version, begin, end)
+        versions.setdefault(version.model, []).append(version)
+
+    def work(model: str) -> None:
+        for version in versions[model]:
+            with failures.of(f"{model} {version.uuid}"):
+                rows.append(_score(spark, settings, documents, version, begin, end))
+
+    side_by_side(work, versions)
     failures.check(f"{len(failures)} of {len(live)} versions were not scored")
-    return rows
+    return sum(rows)
 
 
 def deployed(settings: Settings, project: str) -> list[Live]:

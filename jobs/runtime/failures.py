@@ -39,7 +39,7 @@ class Failures:
             self._may_pass = True
 
     def check(self, what: str) -> None:
-        """Raise an error that names all failed items, after `what` (`2 of 3 models were not scored`): DataError if the
-        same would fail again, StoreError if a retry may succeed."""
+        """Raise an error that names all failed items, sorted, after `what` (`2 of 3 models were not scored`): DataError
+        if the same would fail again, StoreError if a retry may succeed."""
         if self:
-            raise (StoreError if self._may_pass else DataError)(f"{what}: {', '.join(self.names)}.")
+            raise (StoreError if self._may_pass else DataError)(f"{what}: {', '.join(sorted(self.names))}.")
