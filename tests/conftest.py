@@ -52,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if shared is None:
         # As after Ctrl-C: who ends the tests ends their servers too.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Every Java server and executor of the tests lives for minutes: its second compiler costs more than it gains.
+    os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 @pytest.hookimpl(optionalhook=True)
