@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+from cassandra import Unauthorized
 from cassandra.cluster import Session
 
 from giornata.errors import StoreError
@@ -67,8 +68,10 @@ class Ring:
                 "{'class': 'NetworkTopologyStrategy', 'datacenter1': 3}",
                 timeout=60.0,
             )
-            session.execute(f"CREATE ROLE {USER} WITH PASSWORD = %s AND LOGIN = true", (PASSWORD,))
-            session.execute(f"GRANT ALL PERMISSIONS ON ALL KEYSPACES TO {USER}")
+            # Until reads have brought the superuser to the new replicas, some of them do not know it.
+            role = f"CREATE ROLE IF NOT EXISTS {USER} WITH PASSWORD = '{PASSWORD}' AND LOGIN = true"
+            wait(lambda: _allowed(session, role))
+            wait(lambda: _allowed(session, f"GRANT ALL PERMISSIONS ON ALL KEYSPACES TO {USER}"))
         wait(lambda: self.up(self.settings()) == len(ADDRESSES))
 
     def start_node(self, number: int) -> None:
@@ -124,6 +127,14 @@ class Ring:
         """End all nodes."""
         for number in list(self._nodes):
             self.kill(number)
+
+
+def _allowed(session: Session, statement: str) -> bool:
+    try:
+        session.execute(statement)
+    except Unauthorized:
+        return False
+    return True
 
 
 def wait(ready: Callable[[], bool]) -> None:

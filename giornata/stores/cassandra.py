@@ -40,6 +40,7 @@ CASSANDRA_FAULTS = (NoHostAvailable, DriverException)
 # Beside the library in the repository, where people look for table definitions.
 SCHEMA = Path(__file__).resolve().parents[2] / "sql" / "cassandra"
 
+_TLS_FAULT = re.compile(r"\[SSL: \w+\] ([^(]*)")  # the driver passes it on as the text of another error
 _COMMENT = re.compile(r"(--|//)[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -160,11 +161,9 @@ def connect_to(access: CassandraAccess) -> Session:
 
 def _why(fault: Exception) -> str:
     """The kind of a fault, and what the nodes say where it is about a login or a certificate."""
-    said = {
-        str(error)
-        for error in (fault.errors.values() if isinstance(fault, NoHostAvailable) else ())
-        if isinstance(error, AuthenticationFailed | ssl.SSLError)
-    }
+    errors = fault.errors.values() if isinstance(fault, NoHostAvailable) else ()
+    said = {str(error) for error in errors if isinstance(error, AuthenticationFailed)}
+    said |= {found[1].strip() for error in errors if (found := _TLS_FAULT.search(str(error)))}
     return "; ".join([type(fault).__name__, *sorted(said)])
 
 

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
+from cassandra.cluster import Session
 
 from dsl.schema import Inputs, StoreInput
 from giornata import names
@@ -75,69 +77,77 @@ def rows(first: int) -> pa.RecordBatch:
     )
 
 
-def test_a_node_that_is_lost_costs_no_row_and_no_answer(ring: Ring) -> None:
-    """During a push, reads online and a deployment; and when it comes back, it is used again."""
+class Caller(threading.Thread):
+    """Asks for one key after the other, as a prediction server does, until it is told to end."""
+
+    def __init__(self, online: OnlineFeatures):
+        super().__init__(daemon=True)
+        self._online = online
+        self._over = threading.Event()
+        self.answers = 0
+        self.faults: list[str] = []
+
+    def run(self) -> None:
+        number = 0
+        while not self._over.is_set():
+            number = (number + 1) % ROWS
+            try:
+                (row,) = self._online.read(INPUTS, [{"origin": f"k{number}"}], [NOON + timedelta(hours=1)])
+            except StoreError as fault:
+                self.faults.append(str(fault))
+            else:
+                self.answers += 1
+                if row["weather__wind"] != float(number):
+                    self.faults.append(f"k{number}: {row}")
+
+    def end(self) -> None:
+        self._over.set()
+        self.join(20)
+
+
+@pytest.fixture(scope="module")
+def session(ring: Ring) -> Iterator[Session]:
     settings = ring.settings()
-    access = CassandraAccess.of(settings)
+    with cassandra.session(settings) as opened:
+        for file in ("giornata.cql", "features.cql"):
+            cassandra.apply(opened, cassandra.SCHEMA / file, settings.cassandra_replicas)
+        ensure_feature_table(opened, "trips", "weather", GROUP, settings.cassandra_replicas)
+        yield opened
+
+
+def test_keyspaces_have_the_replicas_of_the_settings(session: Session) -> None:
+    for keyspace in ("giornata", names.keyspace("trips")):
+        strategy = session.cluster.metadata.keyspaces[keyspace].replication_strategy
+        assert strategy.export_for_schema() == "{'class': 'NetworkTopologyStrategy', 'datacenter1': '3'}"
+
+
+def test_a_node_that_is_lost_costs_no_row_and_no_answer(ring: Ring, session: Session) -> None:
+    """During a push, reads online and deployments; and when it comes back, it is used again."""
+    access = CassandraAccess.of(ring.settings())
     table = names.online_table("trips", "weather")
     insert = f"INSERT INTO {table} (origin, event_time, wind) VALUES (?, ?, ?) USING TIMESTAMP ?"
-    with cassandra.session(settings) as session:
-        cassandra.apply_schema(session, settings.cassandra_replicas)
-        ensure_feature_table(session, "trips", "weather", GROUP, settings.cassandra_replicas)
-        for keyspace in ("giornata", names.keyspace("trips")):
-            strategy = session.cluster.metadata.keyspaces[keyspace].replication_strategy
-            assert strategy.export_for_schema() == (
-                "{'class': 'NetworkTopologyStrategy', 'datacenter1': '3'}"
-            )
-        assert write_batches(access, insert, [0], iter([rows(0)]), Patience()) == (ROWS, None)
+    assert write_batches(access, insert, [0], iter([rows(0)]), Patience()) == (ROWS, None)
+    batches = (rows(ROWS * part) for part in range(1, 5))
+    caller = Caller(OnlineFeatures(session, "trips", {"weather": GROUP}, deadline=5.0))
+    with ThreadPoolExecutor(1) as threads:
+        caller.start()
+        try:
+            push = threads.submit(write_batches, access, insert, [0], batches, Patience())
+            wait(lambda: caller.answers > 200)
+            ring.kill(2)
+            asked = caller.answers
+            deployments = Deployments(session)
+            for version in ("first", "second", "third"):
+                deployments.append("trips/minutes", "live", version, "anna", "better", ["batch"], NOON)
+            assert push.result(120) == (4 * ROWS, None)
+            wait(lambda: caller.answers > asked + 1000)
+        finally:
+            caller.end()
+    assert not caller.faults, caller.faults[:3]
+    timeline = deployments.timeline("trips/minutes", "live")
+    assert [each.uuid for each in timeline] == ["third", "second", "first"]
 
-        online = OnlineFeatures(session, "trips", {"weather": GROUP}, deadline=5.0)
-        answers: list[float | None] = []
-        faults: list[StoreError] = []
-        over = threading.Event()
-
-        def ask() -> None:
-            number = 0
-            while not over.is_set():
-                number = (number + 1) % ROWS
-                try:
-                    (row,) = online.read(INPUTS, [{"origin": f"k{number}"}], [NOON + timedelta(hours=1)])
-                    answers.append(None if row["weather__wind"] == float(number) else row["weather__wind"])
-                except StoreError as fault:
-                    faults.append(fault)
-
-        written: list[tuple[int, str | None]] = []
-        batches = iter([rows(ROWS * part) for part in range(1, 5)])
-        push = threading.Thread(
-            target=lambda: written.append(write_batches(access, insert, [0], batches, Patience()))
-        )
-        asking = threading.Thread(target=ask)
-        asking.start()
-        push.start()
-        wait(lambda: len(answers) > 200)
-        ring.kill(2)
-        asked = len(answers)
-        deployments = Deployments(session)
-        for number in range(5):
-            deployments.append(
-                "trips/minutes", "production", f"u{number}", "anna", "it is good", ["batch"], NOON
-            )
-        push.join(120)
-        wait(lambda: len(answers) > asked + 1000)
-        over.set()
-        asking.join(20)
-
-        assert not faults, faults[:3]
-        assert not [answer for answer in answers if answer is not None], "a value that is another key's"
-        assert written == [(4 * ROWS, None)]
-        found = session.execute(f"SELECT origin, wind FROM {table}")
-        assert {row.origin: row.wind for row in found} == {
-            f"k{number}": float(number) for number in range(5 * ROWS)
-        }
-        assert [each.uuid for each in deployments.timeline("trips/minutes", "production")] == [
-            f"u{number}" for number in reversed(range(5))
-        ]
-
-        ring.start_node(2)
-        wait(lambda: hosts_up(session) == 3)
-        assert ring.up(settings) == 3
+    ring.start_node(2)
+    wait(lambda: hosts_up(session) == 3)
+    found = {row.origin: row.wind for row in session.execute(f"SELECT origin, wind FROM {table}")}
+    assert found == {f"k{number}": float(number) for number in range(5 * ROWS)}
