@@ -120,7 +120,7 @@ class Installation:
     @property
     def cluster_jars(self) -> Path:
         """Folder that `make cluster-jars` fills, for YARN and HDFS."""
-        return self.repository / "build" / "jars" / "yarn"
+        return self.repository / "build" / "jars" / "cluster"
 
     @property
     def hadoop_configuration(self) -> Path:
