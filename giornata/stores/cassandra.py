@@ -40,6 +40,10 @@ CASSANDRA_FAULTS = (NoHostAvailable, DriverException)
 # Beside the library in the repository, where people look for table definitions.
 SCHEMA = Path(__file__).resolve().parents[2] / "sql" / "cassandra"
 
+_MAKES = re.compile(
+    r"(CREATE TABLE IF NOT EXISTS|CREATE INDEX IF NOT EXISTS (?P<index>\w+) ON|ALTER TABLE) "
+    r"(?P<keyspace>\w+)\.(?P<table>\w+)( ADD IF NOT EXISTS (?P<column>\w+))?"
+)
 _TLS_FAULT = re.compile(r"\[SSL: \w+\] ([^(]*)")  # the driver passes it on as the text of another error
 _COMMENT = re.compile(r"(--|//)[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -205,18 +209,36 @@ def apply_schema(session: Session, replicas: Mapping[str, int] = ONE_REPLICA) ->
 def apply(session: Session, cql_file: Path, replicas: Mapping[str, int] = ONE_REPLICA) -> None:
     """Run the statements of a schema file, each ended by `;` and made to be run again (`IF NOT EXISTS`).
 
-    Their keyspace is made first, with `replicas`, if it is missing. Raises StoreError naming the file and the statement
-    that the server refused.
+    Their keyspace is made first, with `replicas`, if it is missing. What is there is not asked for again: the nodes of
+    a cluster take a part of a second to agree on each statement. Raises StoreError if the nodes do not agree on what is
+    there, or naming the file and the statement that the server refused.
     """
     try:
+        session.cluster.refresh_schema_metadata()
         ensure_keyspace(session, KEYSPACE, replicas)
     except CASSANDRA_FAULTS as fault:
-        raise StoreError(f"Cassandra does not make the keyspace {KEYSPACE}: {fault}") from fault
+        raise StoreError(f"Cassandra's nodes do not agree on its tables: {fault}") from fault
     text = _COMMENT.sub("", cql_file.read_text())
     for statement in filter(None, (part.strip() for part in text.split(";"))):
+        if _is_there(session, statement):
+            continue
         try:
             session.execute(statement, timeout=30.0)
         except CASSANDRA_FAULTS as fault:
             raise StoreError(
                 f"{cql_file}: Cassandra refuses `{statement.splitlines()[0]} …`: {fault}"
             ) from fault
+
+
+def _is_there(session: Session, statement: str) -> bool:
+    """Whether a session knows the table, column or index that a statement makes if it does not exist."""
+    found = _MAKES.match(statement)
+    if not found:
+        return False
+    keyspace = session.cluster.metadata.keyspaces.get(found["keyspace"])
+    table = keyspace.tables.get(found["table"]) if keyspace else None
+    if table is None:
+        return False
+    if found["index"]:
+        return found["index"] in table.indexes
+    return not found["column"] or found["column"] in table.columns

@@ -62,9 +62,8 @@ USUAL = {
 """Settings on which only time and memory depend: where the cluster's spark-defaults.conf states one, it holds."""
 
 SMALL_SHUFFLE = 4
-"""Partitions that rows are shuffled into on one machine."""
+"""The fewest partitions that rows are shuffled into, and all on one machine."""
 
-_SHUFFLE = 200
 _TASKS_PER_SLOT = 3
 
 # Executors on this machine need no open port; on a cluster Spark finds the driver's address by itself.
@@ -145,7 +144,7 @@ def _shuffle_partitions(master: str, resources: ExecutorResources | None) -> int
     """Partitions that rows are shuffled into; adaptive execution joins those that turn out to be small."""
     if resources is None or is_local(master):
         return SMALL_SHUFFLE
-    return max(_SHUFFLE, _TASKS_PER_SLOT * resources.executors * resources.cores)
+    return max(SMALL_SHUFFLE, _TASKS_PER_SLOT * resources.executors * resources.cores)
 
 
 def _configuration(

@@ -168,7 +168,8 @@ def test_shuffles_have_a_few_tasks_for_each_slot_of_a_cluster() -> None:
 
     assert partitions("local[2]", None) == "4"
     assert partitions("local-cluster[1,1,512]", Asked()) == "4"
-    assert partitions("yarn", Asked(executors=2, cores=2)) == "200"
+    assert partitions("yarn", Asked(executors=1, cores=1)) == "4"
+    assert partitions("yarn", Asked(executors=2, cores=2)) == "12"
     assert partitions("yarn", Asked(executors=50, cores=4)) == "600"
 
 
