@@ -17,7 +17,7 @@ SHELL := /bin/sh
 INSTALLED := .venv/.installed
 CLASSES := .venv/.classes
 JARS := build/jars/cassandra/.fetched
-YARN_JARS := build/jars/yarn/.fetched
+CLUSTER_JARS := build/jars/cluster/.fetched
 STAGES := build/stages
 # Much of a test's time is waiting. Each process has servers of its own, and takes a file of tests at a time.
 TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
@@ -49,7 +49,7 @@ test: ## Install and run every test, on servers of the tests' own
 	$(call stage,install,$(MAKE) install)
 	$(call stage,classes,$(MAKE) classes)
 	$(call stage,jars,$(MAKE) jars)
-	$(call stage,yarn-jars,$(MAKE) yarn-jars)
+	$(call stage,cluster-jars,$(MAKE) cluster-jars)
 	$(call stage,tests,$(BIN)/pytest $(TWO_PROCESSES))
 	@echo; echo "Time of each stage:"; cat $(STAGES)
 
@@ -110,13 +110,13 @@ $(JARS): stack/pom.xml
 	mvn --quiet --batch-mode --file stack/pom.xml dependency:copy-dependencies
 	@touch $@
 
-.PHONY: yarn-jars
-yarn-jars: $(YARN_JARS) ## Fetch YARN's jars (88 MB), for `make up SERVICES=yarn-node`
+.PHONY: cluster-jars
+cluster-jars: $(CLUSTER_JARS) ## Fetch the jars of YARN and HDFS (90 MB), for `make up SERVICES="yarn-node hdfs-data"`
 
-$(YARN_JARS): stack/yarn-pom.xml
+$(CLUSTER_JARS): stack/cluster-pom.xml
 	@$(PYTHON) -m stack.prerequisites
 	@rm -rf $(@D)
-	mvn --quiet --batch-mode --file stack/yarn-pom.xml dependency:copy-dependencies
+	mvn --quiet --batch-mode --file stack/cluster-pom.xml dependency:copy-dependencies
 	@touch $@
 
 .PHONY: up

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from bench import training_growth, training_parts, training_search
 from bench.figures import recorded
-from giornata.documents.model import Resources
+from giornata.documents.resources import Resources
 from giornata.settings import Settings, load_settings
 from jobs.runtime.session import start
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from dags.features import GROUPS, groups_param
-from dags.spark import spark_dag, spark_job
+from dags.spark import RESOURCES, resources_param, spark_dag, spark_job
 from giornata.documents import ProjectDocuments
 from giornata.names import dag_id
 
@@ -17,6 +17,6 @@ def repush_dag(documents: ProjectDocuments) -> None:
         documents,
         does="Writes all that should be online of feature groups to Cassandra again, as Hive has it.",
         schedule=None,
-        params={"groups": groups_param(documents)},
+        params={"groups": groups_param(documents), "resources": resources_param()},
     ):
-        spark_job("repush", ["--project", documents.name, *GROUPS], limit=timedelta(hours=4))
+        spark_job("repush", ["--project", documents.name, *GROUPS, *RESOURCES], limit=timedelta(hours=4))

@@ -99,14 +99,43 @@ def run_days(params: Mapping[str, object], dag_run: Run) -> Days:
 
 
 def days_params(schedule: BaseTimetable | None) -> dict[str, Param]:
-    """The date pickers of a trigger form; required if neither a schedule nor a DAG before gives the days."""
+    """The fields of a job over days: date pickers, required if neither a schedule nor a DAG before gives the days, and
+    resources."""
     arguments: dict[str, Any] = {"format": "date", "type": ["null", "string"] if schedule else "string"}
     if schedule:
         arguments["default"] = None
     return {
         "from": Param(title="From", description="First day, UTC", **arguments),
         "to": Param(title="To", description="Day after the last, UTC (not included)", **arguments),
+        "resources": resources_param(),
     }
+
+
+RESOURCES = ("--resources", "{{ params.resources | tojson }}")
+"""The arguments of a job whose form has the field `resources_param`."""
+
+_COUNT = {"type": "integer", "minimum": 1}
+# As a document's: 466 MB or more, or gigabytes.
+_MEMORY = "^(?:46[6-9]m|4[7-9][0-9]m|[5-9][0-9]{2}m|[1-9][0-9]{3,}m|[1-9][0-9]*g)$"
+_EXECUTORS = {
+    "executors": _COUNT,
+    "cores": _COUNT,
+    "memory": {"type": "string", "pattern": _MEMORY, "description": "466m or more, in m or g"},
+}
+
+
+def resources_param(more: Mapping[str, object] | None = None) -> Param:
+    """The field of a trigger form for the executors of this run; `more` are properties beside the usual three."""
+    also = "".join(f" and {name}" for name in more or ())
+    return Param(
+        {},
+        title="Resources",
+        type="object",
+        properties={**_EXECUTORS, **(more or {})},
+        additionalProperties=False,
+        description="Over the documents' resources, a JSON object of executors, and of each cores, memory "
+        f'(466m or more){also}, such as {{"executors": 2, "memory": "2g"}}',
+    )
 
 
 def by_clock(cron: str | None) -> BaseTimetable | None:
@@ -172,6 +201,7 @@ def days_job(
         "{{ days(params, dag_run).start }}",
         "--to",
         "{{ days(params, dag_run).end }}",
+        *RESOURCES,
     ]
     if asset is None:
         return spark_job(job, arguments, limit=limit, **options)

@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, Param, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from dags.spark import at_moments, spark_dag, spark_job
+from dags.spark import RESOURCES, at_moments, resources_param, spark_dag, spark_job
 from giornata.documents import ModelSpec, ProjectDocuments
 from giornata.documents.suggestions import did_you_mean
 from giornata.errors import GiornataError
@@ -21,15 +21,6 @@ from giornata.settings import load_settings
 AS_OF = "{{ as_of(params, dag_run) }}"
 VERSION = "{{ version(dag_run) }}"
 TAG = "^[a-z][a-z0-9_]*$"
-COUNT = {"type": "integer", "minimum": 1}
-# As a document's: 466 MB or more, or gigabytes.
-MEMORY = "^(?:46[6-9]m|4[7-9][0-9]m|[5-9][0-9]{2}m|[1-9][0-9]{3,}m|[1-9][0-9]*g)$"
-RESOURCES = {
-    "executors": COUNT,
-    "cores": COUNT,
-    "memory": {"type": "string", "pattern": MEMORY, "description": "466m or more, in m or g"},
-    "gpus": {"type": "integer", "minimum": 0},
-}
 TRAINED_BY = "{{ dag_run.triggering_user_name or 'schedule' }}"
 WARNINGS = "{% for warning in warnings(dag_run) %}\n\n**WARNING**: {{ warning }}{% endfor %}"
 
@@ -119,15 +110,7 @@ def _params(spec: ModelSpec) -> dict[str, Param]:
         "parameters": Param(
             {}, title="Parameters", type="object", description="Over the document's parameters, a JSON object"
         ),
-        "resources": Param(
-            {},
-            title="Resources",
-            type="object",
-            properties=RESOURCES,
-            additionalProperties=False,
-            description="Over the document's resources, a JSON object of executors, and of each cores, memory "
-            '(466m or more) and gpus, such as {"executors": 2, "memory": "2g"}',
-        ),
+        "resources": resources_param({"gpus": {"type": "integer", "minimum": 0}}),
     }
     if spec.search:
         params["trials"] = Param(
@@ -159,8 +142,7 @@ def _none(title: str, why: str) -> Param:
 
 def _train(name: str, spec: ModelSpec) -> Any:
     arguments = ["--model", name, "--as-of", AS_OF, "--uuid", VERSION, "--trained-by", TRAINED_BY]
-    arguments += ["--parameters", "{{ params.parameters | tojson }}"]
-    arguments += ["--resources", "{{ params.resources | tojson }}"]
+    arguments += ["--parameters", "{{ params.parameters | tojson }}", *RESOURCES]
     if spec.search:
         arguments += ["--trials", "{{ params.trials }}"]
     return spark_job(

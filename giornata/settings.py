@@ -17,10 +17,16 @@ from giornata.errors import SettingsError
 HOME = "GIORNATA_HOME"
 FILE_NAME = "giornata.env"
 
-_ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}")
+_ADDRESS = re.compile(r"[^\s:/,]+:\d{1,5}")
 _URL = re.compile(r"https?://[^\s/]+\S*")
+_ADDRESSES = re.compile(rf"{_ADDRESS.pattern}(,{_ADDRESS.pattern})*")
+_YES_OR_NO = re.compile("yes|no")
+_LEVELS = "ONE, LOCAL_ONE, QUORUM, LOCAL_QUORUM, EACH_QUORUM or ALL"
+_CONSISTENCY = re.compile(r"ONE|LOCAL_ONE|QUORUM|LOCAL_QUORUM|EACH_QUORUM|ALL")
+_REPLICAS = re.compile(r"[1-9]\d?|[\w-]+:[1-9]\d?(,[\w-]+:[1-9]\d?)*")
 _THRIFT = re.compile(r"thrift://[^\s/:]+:\d{1,5}")
 _ANY = re.compile(r".+")
+_WAREHOUSE = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/]*(/\S*)?|(?![a-z0-9+.-]+:/).+")
 _SECONDS = re.compile(r"[1-9]\d{0,5}")
 _DAYS = re.compile(r"[1-9]\d{0,4}")
 _SIZE = re.compile(r"([1-9]\d{0,8})([kmgt]?)")
@@ -44,6 +50,20 @@ OF_THE_SERVER = ("GIORNATA_REQUEST_TIMEOUT_MS",)
 
 # Enough for thousands of rows through a project's own functions; a caller that waits less long says so.
 _REQUEST_TIMEOUT_MS = 5000
+
+# What may be said of Cassandra beside its address, on the local stack too.
+OF_CASSANDRA = (
+    "GIORNATA_CASSANDRA_DATACENTER",
+    "GIORNATA_CASSANDRA_USER",
+    "GIORNATA_CASSANDRA_PASSWORD",
+    "GIORNATA_CASSANDRA_PASSWORD_FILE",
+    "GIORNATA_CASSANDRA_AUTHORITY",
+    "GIORNATA_CASSANDRA_CERTIFICATE",
+    "GIORNATA_CASSANDRA_CHECK_HOST",
+    "GIORNATA_CASSANDRA_CONSISTENCY",
+    "GIORNATA_CASSANDRA_FEATURE_CONSISTENCY",
+    "GIORNATA_CASSANDRA_REPLICATION",
+)
 
 # What may be said of the cluster that trains; the local stack needs none of it and hands on what is set.
 OF_THE_CLUSTER = (
@@ -79,8 +99,56 @@ class Settings:
 
     @property
     def cassandra(self) -> str:
-        """Cassandra's CQL address, `host:port`."""
-        return self._value("GIORNATA_CASSANDRA", _ADDRESS, "host:port")
+        """Cassandra's contact points, `host:port`, several joined by commas."""
+        return self._value("GIORNATA_CASSANDRA", _ADDRESSES, "host:port, or several with commas between")
+
+    @property
+    def cassandra_datacenter(self) -> str | None:
+        """Cassandra's data centre that is asked; None: that of the contact points."""
+        return self._optional("GIORNATA_CASSANDRA_DATACENTER", _ANY, "the name of a data centre")
+
+    @property
+    def cassandra_user(self) -> str | None:
+        """Cassandra's user; None: no login."""
+        return self._optional("GIORNATA_CASSANDRA_USER", _ANY, "a user of Cassandra")
+
+    @property
+    def cassandra_password(self) -> str:
+        """Password of that user."""
+        return self._secret("GIORNATA_CASSANDRA_PASSWORD", "the password of that user")
+
+    @property
+    def cassandra_authority(self) -> Path | None:
+        """PEM file of the authority that signed Cassandra's certificates; None: no TLS."""
+        return self._file("GIORNATA_CASSANDRA_AUTHORITY", "a PEM file of certificates")
+
+    @property
+    def cassandra_certificate(self) -> Path | None:
+        """PEM file of our own certificate and its key; None: Cassandra asks for none."""
+        return self._file("GIORNATA_CASSANDRA_CERTIFICATE", "a PEM file of a certificate and its key")
+
+    @property
+    def cassandra_checks_host(self) -> bool:
+        """Whether the certificate of a node must be about the address at which it is reached."""
+        return self._optional("GIORNATA_CASSANDRA_CHECK_HOST", _YES_OR_NO, "yes or no") != "no"
+
+    @property
+    def cassandra_consistency(self) -> str:
+        """Consistency of reads and writes other than the reads of features online."""
+        return self._optional("GIORNATA_CASSANDRA_CONSISTENCY", _CONSISTENCY, _LEVELS) or "LOCAL_QUORUM"
+
+    @property
+    def cassandra_feature_consistency(self) -> str:
+        """Consistency of the reads of features online."""
+        return self._optional("GIORNATA_CASSANDRA_FEATURE_CONSISTENCY", _CONSISTENCY, _LEVELS) or "LOCAL_ONE"
+
+    @property
+    def cassandra_replicas(self) -> dict[str, int]:
+        """Replicas by data centre in keyspaces that are made; the key `replication_factor` is all data centres."""
+        text = self._optional("GIORNATA_CASSANDRA_REPLICATION", _REPLICAS, "3, or dc1:3,dc2:2") or "1"
+        if text.isdecimal():
+            return {"replication_factor": int(text)}
+        return {name: int(count) for name, _, count in (each.rpartition(":") for each in text.split(","))}
 
     @property
     def metastore(self) -> str:
@@ -88,9 +156,12 @@ class Settings:
         return self._value("GIORNATA_METASTORE", _THRIFT, "thrift://host:port")
 
     @property
-    def warehouse(self) -> Path:
-        """Folder in which Hive's databases lie."""
-        return self._folder("GIORNATA_WAREHOUSE")
+    def warehouse(self) -> str:
+        """Where Hive's databases lie: a folder, or an address such as `hdfs://host:port/folder` or `s3a://bucket`."""
+        found = self._value(
+            "GIORNATA_WAREHOUSE", _WAREHOUSE, "a folder, hdfs://host:port/folder or s3a://bucket"
+        )
+        return found if "://" in found else str(Path(found).absolute())
 
     @property
     def hiveserver(self) -> str:
@@ -131,7 +202,7 @@ class Settings:
     @property
     def airflow_password(self) -> str:
         """Password of that user."""
-        return self._value("GIORNATA_AIRFLOW_PASSWORD", _ANY, "the password of that user")
+        return self._secret("GIORNATA_AIRFLOW_PASSWORD", "the password of that user")
 
     @property
     def bundles(self) -> Path:
@@ -218,6 +289,26 @@ class Settings:
 
     def _optional(self, variable: str, form: re.Pattern[str], described: str) -> str | None:
         return self._value(variable, form, described) if self.variables.get(variable) else None
+
+    def _file(self, variable: str, described: str) -> Path | None:
+        """The file that a variable names, which must exist."""
+        named = self._optional(variable, _ANY, described)
+        if named and not Path(named).is_file():
+            raise SettingsError(f"{variable} is {named!r}, and there is no such file: expected {described}")
+        return Path(named).absolute() if named else None
+
+    def _secret(self, variable: str, described: str) -> str:
+        """A value that is shown nowhere: of the variable, or in the file that `<variable>_FILE` names."""
+        file = self._file(f"{variable}_FILE", f"a file with {described}")
+        if file is None:
+            return self._value(variable, _ANY, described)
+        try:
+            secret = file.read_text(encoding="utf-8").strip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{variable}_FILE: {file} cannot be read: {error}") from None
+        if not secret:
+            raise SettingsError(f"{variable}_FILE: {file} is empty: expected {described}")
+        return secret
 
     def _folder(self, variable: str) -> Path:
         return Path(self._value(variable, _ANY, "a folder")).absolute()

@@ -22,8 +22,8 @@ from giornata.settings import Settings, load_settings
 from jobs.hive.publish import ensure_table, publish
 from jobs.hive.schema import check_rows, conform, day_of
 from jobs.runtime import project_code
+from jobs.runtime.resources import add_resources, largest, start_sized
 from jobs.runtime.session import add_range, days_between, job_main, say
-from jobs.runtime.session import start as start_spark
 
 JOB = "ingest"
 
@@ -97,9 +97,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog=JOB, description="Load a project's tables into Hive.")
     parser.add_argument("--project", required=True, help="name of the project")
     add_range(parser)
+    add_resources(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
-    spark = start_spark(settings, f"{JOB} {arguments.project}")
+    project = load_project(settings.projects / arguments.project).project
+    resources = largest([project.resources.ingest], arguments.resources)
+    spark = start_sized(settings, f"{JOB} {arguments.project}", resources)
     try:
         run(spark, settings, arguments.project, arguments.start, arguments.end)
     finally:

@@ -31,14 +31,15 @@ from giornata.errors import DataError, StoreError
 from giornata.settings import Settings, load_settings
 from jobs.features import stages
 from jobs.features.late_data import reach, reopened
+from jobs.features.resources import group_resources
 from jobs.features.stages import JOB, TABLES, GroupRun
 from jobs.hive.day_batches import in_steps
 from jobs.hive.metastore import metastore
 from jobs.hive.publish import create_table, published_at
 from jobs.online.schema_evolution import check_document, vanished
 from jobs.runtime.failures import Failures
+from jobs.runtime.resources import add_resources, start_sized
 from jobs.runtime.session import add_range, days_between, job_main, parse_moment, say
-from jobs.runtime.session import start as start_spark
 from jobs.runtime.threads import side_by_side
 
 
@@ -164,9 +165,12 @@ def main(argv: list[str] | None = None) -> None:
         type=parse_moment,
         help="days published after this moment, 2026-01-31T09:00:00+00:00, are done",
     )
+    add_resources(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
-    spark = start_spark(settings, f"{JOB} {arguments.project}")
+    documents = load_project(settings.projects / arguments.project)
+    resources = group_resources(documents, arguments.groups, arguments.resources)
+    spark = start_sized(settings, f"{JOB} {arguments.project}", resources)
     try:
         run(
             spark,

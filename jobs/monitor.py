@@ -44,8 +44,8 @@ from jobs.hive.publish import create_table, ensure_table, publish
 from jobs.monitoring.accuracy import is_measured_here, measure
 from jobs.monitoring.prediction_table import PARTITIONS, predictions_columns
 from jobs.runtime.failures import Failures
+from jobs.runtime.resources import add_resources, largest, start_sized
 from jobs.runtime.session import add_range, days_between, job_main, say
-from jobs.runtime.session import start as start_spark
 from jobs.runtime.threads import side_by_side
 
 CONSOLE = "/giornata/"  # where Airflow's web server has the console, see plugins/
@@ -267,12 +267,15 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--project", required=True)
     add_range(parser)
+    add_resources(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
     steps = due_steps(settings, arguments.project, arguments.start, arguments.end)
     if not steps:
         return
-    spark = start_spark(settings, f"monitor {arguments.project}")
+    project = load_project(settings.projects / arguments.project).project
+    resources = largest([project.resources.monitor], arguments.resources)
+    spark = start_sized(settings, f"monitor {arguments.project}", resources)
     try:
         run_steps(spark, steps)
     finally:

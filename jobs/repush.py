@@ -24,6 +24,7 @@ from giornata.documents import FeatureGroup, load_project
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import apply
 from giornata.stores.features import ensure_feature_table
+from jobs.features.resources import group_resources
 from jobs.features.statistics import push_statistics
 from jobs.hive.schema import day_of
 from jobs.online.push import (
@@ -40,8 +41,8 @@ from jobs.online.schema_evolution import check_features_online
 from jobs.online.table import WRITTEN_AT, OnlineTable, write_time
 from jobs.online.writer import patient_session
 from jobs.runtime.failures import Failures
+from jobs.runtime.resources import add_resources, start_sized
 from jobs.runtime.session import explained, job_main, say
-from jobs.runtime.session import start as start_spark
 
 JOB = "repush"
 
@@ -85,9 +86,9 @@ def repush(spark: SparkSession, settings: Settings, project: str, name: str, gro
     done: dict[str, str] = {}
     written = deleted = 0
     with patient_session(settings, online.patience) as session:
-        apply(session, SCHEMA)
+        apply(session, SCHEMA, settings.cassandra_replicas)
         check_features_online(session, project, name, group)
-        ensure_feature_table(session, project, name, group)
+        ensure_feature_table(session, project, name, group, settings.cassandra_replicas)
         while True:
             # Before the list: what is published from now on has a later write time.
             moment = datetime.now(UTC)
@@ -132,9 +133,12 @@ def main(argv: list[str] | None = None) -> None:
         type=lambda text: [name for name in text.split(",") if name],
         help="feature groups, a,b (default: all)",
     )
+    add_resources(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
-    spark = start_spark(settings, f"{JOB} {arguments.project}")
+    documents = load_project(settings.projects / arguments.project)
+    resources = group_resources(documents, arguments.groups, arguments.resources)
+    spark = start_sized(settings, f"{JOB} {arguments.project}", resources)
     try:
         run(spark, settings, arguments.project, arguments.groups)
     finally:

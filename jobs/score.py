@@ -22,7 +22,8 @@ from pyspark.sql import functions as F
 from giornata.bundle import open_bundle
 from giornata.documents import ProjectDocuments, load_project
 from giornata.documents.model import Data
-from giornata.names import predictions_table
+from giornata.documents.resources import JobResources
+from giornata.names import parse_model_name, predictions_table
 from giornata.scorer import Scorer, input_columns, inputs_of
 from giornata.settings import Settings, load_settings
 from giornata.stores.cassandra import session
@@ -35,7 +36,8 @@ from jobs.hive.scan import PARTITION_DAY, scan_partitions
 from jobs.hive.schema import SQL_TYPES, input_frame
 from jobs.monitoring.prediction_table import PARTITIONS, inputs_json, prediction_id, predictions_columns
 from jobs.runtime.failures import Failures
-from jobs.runtime.session import add_range, days_between, job_main, say, start
+from jobs.runtime.resources import add_resources, largest, start_sized
+from jobs.runtime.session import add_range, days_between, job_main, say
 from jobs.runtime.spark_errors import as_data_errors
 from jobs.runtime.threads import side_by_side
 
@@ -205,18 +207,31 @@ def _predictions(
     ).mapInArrow(score, schema)
 
 
+def _resources(
+    documents: ProjectDocuments, live: Sequence[Live], changes: Mapping[str, object]
+) -> JobResources | None:
+    """The most that any of the models asks for now, whatever its version was trained with."""
+    usual = documents.project.resources.score
+    specs = [documents.models.get(parse_model_name(version.model).name) for version in live]
+    return largest([(spec.score.resources if spec else None) or usual for spec in specs], changes)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Read the command line, start Spark, score."""
     parser = argparse.ArgumentParser(description="Score days with every deployed version.")
     parser.add_argument("--project", required=True)
     add_range(parser)
+    add_resources(parser)
     arguments = parser.parse_args(argv)
     settings = load_settings()
     live = deployed(settings, arguments.project)
     if not live:
         say("score", f"{arguments.project}: no version is deployed for batch use")
         return 0
-    spark = start(settings, f"score {arguments.project}")
+    documents = load_project(settings.projects / arguments.project)
+    spark = start_sized(
+        settings, f"score {arguments.project}", _resources(documents, live, arguments.resources)
+    )
     try:
         run(spark, settings, arguments.project, arguments.start, arguments.end, live)
     finally:

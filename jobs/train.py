@@ -61,7 +61,7 @@ def _recorded(
         "resources": dict(training.resources),
     }
     with session(settings) as cassandra:
-        apply_schema(cassandra)
+        apply_schema(cassandra, settings.cassandra_replicas)
         runs = TrainingRuns(cassandra)
         with (
             Progress(runs, training.model, training.uuid, training.trained_by, asked, now) as progress,

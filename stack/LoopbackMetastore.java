@@ -1,4 +1,9 @@
 import java.net.InetSocketAddress;
+import java.util.LinkedHashSet;
+import java.util.Properties;
+import java.util.Set;
+import javax.jdo.JDOHelper;
+import javax.xml.parsers.DocumentBuilderFactory;
 import org.apache.hadoop.hive.conf.HiveConf;
 import org.apache.hadoop.hive.metastore.HiveMetaStore;
 import org.apache.hadoop.hive.metastore.IHMSHandler;
@@ -10,6 +15,9 @@ import org.apache.thrift.server.TServerEventHandler;
 import org.apache.thrift.server.TThreadPoolServer;
 import org.apache.thrift.transport.TServerSocket;
 import org.apache.thrift.transport.TTransport;
+import org.datanucleus.api.jdo.JDOPersistenceManagerFactory;
+import org.datanucleus.store.schema.SchemaAwareStoreManager;
+import org.w3c.dom.Element;
 
 /**
  * Hive's metastore on one address: `java -cp … LoopbackMetastore.java HOST PORT`.
@@ -18,15 +26,52 @@ import org.apache.thrift.transport.TTransport;
  * protocol are Hive's own; only the socket differs.
  */
 public class LoopbackMetastore {
+    private static final String URL = "javax.jdo.option.ConnectionURL";
+
     public static void main(String[] arguments) throws Exception {
         var address = new InetSocketAddress(arguments[0], Integer.parseInt(arguments[1]));
         var configuration = new HiveConf(HiveMetaStore.class);
+        if (configuration.get(URL, "").startsWith("jdbc:postgresql:")) {
+            createTables(configuration);
+        }
         IHMSHandler handler = HiveMetaStore.newRetryingHMSHandler(
             new HiveMetaStore.HMSHandler("metastore", configuration, false), configuration);
         var server = new TThreadPoolServer(
             new TThreadPoolServer.Args(new TServerSocket(address)).processor(new TSetIpAddressProcessor<>(handler)));
         server.setServerEventHandler(new CloseStoreWithConnection(handler));
         server.serve();
+    }
+
+    /**
+     * Makes the tables that the database lacks. By itself Hive makes each when it first writes a row of it, by a second
+     * connection in the midst of a transaction, and in PostgreSQL the two wait for each other for ever.
+     */
+    private static void createTables(HiveConf configuration) throws Exception {
+        var properties = new Properties();
+        for (var setting : configuration) {
+            if (setting.getKey().contains("datanucleus") || setting.getKey().contains("jdo")) {
+                properties.setProperty(setting.getKey(), configuration.get(setting.getKey()));
+            }
+        }
+        var factory = (JDOPersistenceManagerFactory) JDOHelper.getPersistenceManagerFactory(properties);
+        var store = (SchemaAwareStoreManager) factory.getNucleusContext().getStoreManager();
+        store.createSchemaForClasses(storedClasses(), new Properties());
+        factory.close();
+    }
+
+    /** The classes that Hive keeps in its database, as its own mapping names them. */
+    private static Set<String> storedClasses() throws Exception {
+        var reader = DocumentBuilderFactory.newInstance();
+        reader.setFeature("http://apache.org/xml/features/nonvalidating/load-external-dtd", false);
+        try (var mapping = HiveMetaStore.class.getResourceAsStream("/package.jdo")) {
+            var classes = reader.newDocumentBuilder().parse(mapping).getElementsByTagName("class");
+            var names = new LinkedHashSet<String>();
+            for (int number = 0; number < classes.getLength(); number++) {
+                var found = (Element) classes.item(number);
+                names.add(((Element) found.getParentNode()).getAttribute("name") + "." + found.getAttribute("name"));
+            }
+            return names;
+        }
     }
 
     /** Gives a connection's database session back when the connection ends. */

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from giornata.settings import OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
+from giornata.settings import OF_CASSANDRA, OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
 from giornata.spark_submit import SHORT_LIVED_JVM, with_shared_classes
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
@@ -56,6 +56,8 @@ class Installation:
     ports: Ports
     projects: Path = REPOSITORY / "projects"
     spark_master: str = SPARK_MASTER
+    warehouse_address: str = ""
+    metastore_database: str = field(default="", repr=False)  # it may name a password
     mail_from: str = MAIL_FROM
     repository: Path = REPOSITORY
     # Spark jobs that Airflow runs at once.
@@ -86,9 +88,14 @@ class Installation:
         return self.home / "mail"
 
     @property
-    def warehouse(self) -> Path:
-        """Folder of Hive's databases."""
-        return self.home / "warehouse"
+    def warehouse(self) -> str:
+        """Folder of Hive's databases, on this machine or as an address of a Hadoop file system."""
+        return self.warehouse_address or str(self.home / "warehouse")
+
+    @property
+    def metastore_url(self) -> str:
+        """The metastore's database, for JDBC: a Derby of its own unless another is named."""
+        return self.metastore_database or f"jdbc:derby:;databaseName={self.home}/metastore/db;create=true"
 
     @property
     def supervisor_socket(self) -> Path:
@@ -111,13 +118,13 @@ class Installation:
         return self.repository / "build" / "jars" / "cassandra"
 
     @property
-    def yarn_jars(self) -> Path:
-        """Folder that `make yarn-jars` fills."""
-        return self.repository / "build" / "jars" / "yarn"
+    def cluster_jars(self) -> Path:
+        """Folder that `make cluster-jars` fills, for YARN and HDFS."""
+        return self.repository / "build" / "jars" / "cluster"
 
     @property
     def hadoop_configuration(self) -> Path:
-        """Folder of YARN's rendered configuration, for HADOOP_CONF_DIR."""
+        """Folder of Hadoop's rendered configuration, for HADOOP_CONF_DIR."""
         return self.configuration / "hadoop"
 
     @property
@@ -133,7 +140,7 @@ class Installation:
             "GIORNATA_PROJECTS": str(self.projects),
             "GIORNATA_CASSANDRA": f"{LOOPBACK}:{ports.cassandra}",
             "GIORNATA_METASTORE": f"thrift://{LOOPBACK}:{ports.metastore}",
-            "GIORNATA_WAREHOUSE": str(self.warehouse),
+            "GIORNATA_WAREHOUSE": self.warehouse,
             "GIORNATA_HIVESERVER": f"{LOOPBACK}:{ports.thriftserver}",
             "GIORNATA_SMTP": f"{LOOPBACK}:{ports.mail}",
             "GIORNATA_MAIL_FROM": self.mail_from,
@@ -231,8 +238,10 @@ def default_home(environ: Mapping[str, str] = os.environ) -> Path:
 def installation(environ: Mapping[str, str] = os.environ) -> Installation:
     """The installation that the environment describes.
 
-    GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_SPARK_MASTER, GIORNATA_SPARK_SLOTS,
-    GIORNATA_MAIL_FROM and the variables of `giornata.settings` about the cluster and the prediction log may be set.
+    GIORNATA_HOME, GIORNATA_PORTS (a ports file), GIORNATA_PROJECTS, GIORNATA_WAREHOUSE,
+    GIORNATA_METASTORE_DATABASE (a JDBC URL of PostgreSQL), GIORNATA_SPARK_MASTER, GIORNATA_SPARK_SLOTS,
+    GIORNATA_MAIL_FROM and the variables of `giornata.settings` about Cassandra, the cluster and the prediction log may
+    be set.
     Raises `StackError` for a wrong ports file or number of slots.
     """
     return Installation(
@@ -240,11 +249,13 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
         load_ports(Path(environ.get("GIORNATA_PORTS") or DEFAULT_FILE)),
         Path(environ.get("GIORNATA_PROJECTS") or REPOSITORY / "projects").absolute(),
         environ.get("GIORNATA_SPARK_MASTER") or SPARK_MASTER,
-        environ.get("GIORNATA_MAIL_FROM") or MAIL_FROM,
+        mail_from=environ.get("GIORNATA_MAIL_FROM") or MAIL_FROM,
+        warehouse_address=environ.get("GIORNATA_WAREHOUSE") or "",
+        metastore_database=environ.get("GIORNATA_METASTORE_DATABASE") or "",
         spark_slots=_slots(environ.get("GIORNATA_SPARK_SLOTS") or str(slots_of_this_machine())),
         cluster={
             name: environ[name]
-            for name in (*OF_THE_CLUSTER, *OF_THE_LOG, *OF_THE_SERVER)
+            for name in (*OF_CASSANDRA, *OF_THE_CLUSTER, *OF_THE_LOG, *OF_THE_SERVER)
             if environ.get(name)
         },
     )

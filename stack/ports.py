@@ -35,6 +35,11 @@ class Ports:
     yarn_node: int
     yarn_localizer: int
     yarn_node_web: int
+    hdfs: int
+    hdfs_web: int
+    hdfs_data: int
+    hdfs_data_ipc: int
+    hdfs_data_web: int
 
 
 def variable(name: str) -> str:

@@ -7,6 +7,7 @@ seconds at most. `python -m stack.readiness CHECK HOST PORT` makes one check.
 import smtplib
 import socket
 import sys
+from typing import Any
 
 import httpx
 from cassandra import DriverException, OperationTimedOut
@@ -129,6 +130,28 @@ def yarn_node(host: str, port: int) -> None:
         raise NotReadyError("YARN's resource manager has no node yet")
 
 
+def hdfs(host: str, port: int) -> None:
+    """HDFS's name node answers."""
+    _name_node(host, port)
+
+
+def hdfs_data(host: str, port: int) -> None:
+    """HDFS's name node has a data node, and files can be written."""
+    found = _name_node(host, port)
+    if not found["NumLiveDataNodes"] or found["FSState"] != "Operational":
+        raise NotReadyError(f"HDFS is {found['FSState']} with {found['NumLiveDataNodes']} data nodes")
+
+
+def _name_node(host: str, port: int) -> dict[str, Any]:
+    beans = _get(f"http://{host}:{port}/jmx?qry=Hadoop:service=NameNode,name=FSNamesystemState").json()[
+        "beans"
+    ]
+    if not beans:
+        raise NotReadyError("HDFS's name node has not started yet")
+    state: dict[str, Any] = beans[0]
+    return state
+
+
 def _airflow_component(host: str, port: int, component: str) -> None:
     health = _get(f"http://{host}:{port}/api/v2/monitor/health").json()
     status = health.get(component, {}).get("status")
@@ -168,6 +191,8 @@ CHECKS = {
         airflow_triggerer,
         yarn,
         yarn_node,
+        hdfs,
+        hdfs_data,
     )
 }
 

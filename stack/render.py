@@ -18,6 +18,7 @@ _IN_CONFIGURATION = (
     "cassandra.yaml",
     "hadoop/capacity-scheduler.xml",
     "hadoop/core-site.xml",
+    "hadoop/hdfs-site.xml",
     "hadoop/yarn-site.xml",
     "hive-site.xml",
     "log4j2.properties",
@@ -28,6 +29,8 @@ _FOLDERS = (
     "bundles",
     "cassandra",
     "conf/hadoop",
+    "hdfs/pages/webapps/datanode",
+    "hdfs/pages/webapps/hdfs",
     "log",
     "mail",
     "metastore",
@@ -55,6 +58,8 @@ def render(installation: Installation, services: Collection[Service]) -> None:
     templates.filters.update(ini=lambda text: str(text).replace("%", "%%"), command=shlex.join)
     values = {
         "home": home,
+        "warehouse": installation.warehouse,
+        "metastore_url": installation.metastore_url,
         "ports": installation.ports,
         "services": services,
         "spark_jars": SPARK_JARS,

@@ -10,6 +10,7 @@ from giornata.settings import load_settings
 from giornata.spark_submit import SHORT_LIVED_JVM, with_shared_classes
 from giornata.stores import cassandra
 from stack.errors import StackError
+from stack.hdfs import hdfs
 from stack.installation import SPARK_POOL, Installation
 from stack.ports import LOOPBACK
 from stack.service import SPARK_CLASS_PATH, Service, flags, java
@@ -60,6 +61,7 @@ def services(installation: Installation) -> dict[str, Service]:
         _serving(installation),
         *_airflow(installation),
         *yarn(installation),
+        *hdfs(installation),
     ]
     return {service.name: service for service in found}
 
@@ -102,18 +104,20 @@ def _cassandra(installation: Installation) -> Service:
 
 
 def _create_tables(installation: Installation) -> None:
-    with cassandra.session(load_settings(installation.variables())) as session:
-        cassandra.apply_schema(session)
+    settings = load_settings(installation.variables())
+    with cassandra.session(settings) as session:
+        cassandra.apply_schema(session, settings.cassandra_replicas)
 
 
 def _metastore(installation: Installation) -> Service:
+    drivers = installation.cluster_jars.glob("postgresql-*.jar") if installation.metastore_database else ()
     command = [
         *[java(), "-Xmx512m", *shlex.split(with_shared_classes(SHORT_LIVED_JVM))],
         f"-Dlog4j.configurationFile={installation.configuration / 'log4j2.properties'}",
         # With the default selector the metastore hangs in log4j.
         "-Dlog4j2.contextSelector=org.apache.logging.log4j.core.selector.BasicContextSelector",
         *flags("--add-opens", _METASTORE_OPENS),
-        *["-cp", f"{SPARK_CLASS_PATH}:{installation.configuration}"],
+        *["-cp", ":".join([SPARK_CLASS_PATH, str(installation.configuration), *map(str, drivers)])],
         *[str(installation.repository / "stack" / "LoopbackMetastore.java"), LOOPBACK],
         str(installation.ports.metastore),
     ]
@@ -126,7 +130,7 @@ def _thriftserver(installation: Installation) -> Service:
         "spark.driver.host": LOOPBACK,
         "spark.driver.bindAddress": LOOPBACK,
         "spark.sql.catalogImplementation": "hive",
-        "spark.sql.warehouse.dir": str(installation.warehouse),
+        "spark.sql.warehouse.dir": installation.warehouse,
         "spark.hadoop.hive.metastore.uris": f"thrift://{LOOPBACK}:{installation.ports.metastore}",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",

@@ -10,7 +10,7 @@ _SERVER = "org.apache.hadoop.yarn.server"
 
 
 def yarn(installation: Installation) -> list[Service]:
-    """The two services; their jars come by `make yarn-jars`."""
+    """The two services; their jars come by `make cluster-jars`."""
     return [
         Service(
             "yarn",
@@ -36,5 +36,5 @@ def _command(installation: Installation, server: str) -> list[str]:
         *[java(), "-Xmx512m", "-XX:+UseSerialGC"],
         f"-Dyarn.log.dir={installation.logs}",
         *flags("--add-opens", _OPENS),
-        *["-cp", f"{installation.hadoop_configuration}:{installation.yarn_jars}/*", f"{_SERVER}.{server}"],
+        *["-cp", f"{installation.hadoop_configuration}:{installation.cluster_jars}/*", f"{_SERVER}.{server}"],
     ]

@@ -184,12 +184,15 @@ def spark(stores: Settings) -> Iterator[SparkSession]:
 
 @pytest.fixture
 def start_stack(homes: Path) -> Iterator[Callable[..., Stack]]:
-    """Starts stacks of one test's own, `start_stack(["cassandra"])`: for tests that stop or kill servers."""
+    """Starts stacks of one test's own, `start_stack(["cassandra"])`: for tests that stop or kill servers.
+
+    More arguments are those of the installation.
+    """
     started: list[Stack] = []
 
-    def start(names: list[str]) -> Stack:
+    def start(names: list[str], **described: Any) -> Stack:
         home = Path(tempfile.mkdtemp(dir=homes))
-        stack = Stack(Installation(home, free_ports()))
+        stack = Stack(Installation(home, **{"ports": free_ports(), **described}))
         started.append(stack)
         stack.up(names)
         return stack

@@ -2,6 +2,7 @@
 
 import difflib
 import enum
+import json
 import uuid
 from typing import Annotated
 
@@ -41,6 +42,10 @@ def run_stage(
     groups: Annotated[
         str | None, typer.Option(help="Only these feature groups, a,b (of `features`; by default all).")
     ] = None,
+    resources: Annotated[
+        str | None,
+        typer.Option(help="A JSON object, over the documents' resources: executors, cores, memory."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Show its progress to the end; exit code 1 when it fails.")
     ] = False,
@@ -55,6 +60,8 @@ def run_stage(
     settings = load_settings()
     dag = dag_id(check_project_name(project), stage.value)
     conf: dict[str, object] = {"from": first, "to": last}
+    if resources is not None:
+        conf["resources"] = _object(resources)
     days(first, last)
     if groups is not None:
         if stage is not ChainStage.features:
@@ -69,6 +76,18 @@ def run_stage(
             _follow(airflow, started, hours * 3600)
     finally:
         airflow.close()
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise typer.BadParameter(
+            f'--resources is {text!r}, expected a JSON object such as {{"executors": 2, "memory": "2g"}}'
+        )
+    return values
 
 
 def _known_groups(settings: Settings, project: str, names: str) -> list[str]:

@@ -43,8 +43,9 @@ By = Annotated[str, typer.Option(default_factory=getpass.getuser, help="Who does
 @app.command()
 def schema() -> None:
     """Create Giornata's tables in Cassandra, or add what they lack; `make up` does this by itself."""
-    with session(load_settings()) as cassandra:
-        apply_schema(cassandra)
+    settings = load_settings()
+    with session(settings) as cassandra:
+        apply_schema(cassandra, settings.cassandra_replicas)
     typer.echo("Giornata's tables are in Cassandra")
 
 

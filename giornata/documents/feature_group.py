@@ -19,6 +19,7 @@ from giornata.documents.base import (
     Text,
     format_duration,
 )
+from giornata.documents.resources import JobResources
 from giornata.schema import Document, Share, percentages
 
 ENTITY_TYPES = frozenset({"str", "int"})
@@ -158,7 +159,8 @@ class FeatureGroup(Document):
     long after its end a day (UTC) must be published (None: no limit). `looks_back` is how far before a row's time its
     query or function reads (None: only the row's own day); for windows it follows from the windows. `same_meaning` are
     digests of sources with the same meaning, as `giornata check` prints them: a version trained on one of them may be
-    served from another.
+    served from another. `resources` are the executors that the group needs (None: those of the project's stage
+    `features`).
     """
 
     description: Text
@@ -173,6 +175,7 @@ class FeatureGroup(Document):
     features: Annotated[dict[NameText, Feature], Field(min_length=1)]
     expect: list[Expectation] = Field(default_factory=list)
     same_meaning: list[Text] = Field(default_factory=list)
+    resources: JobResources | None = None
 
     @property
     def longest_window(self) -> timedelta:

@@ -10,7 +10,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    StringConstraints,
     ValidationInfo,
     model_validator,
 )
@@ -25,6 +24,7 @@ from giornata.documents.base import (
     Schedule,
     Text,
 )
+from giornata.documents.resources import JobResources, Resources
 from giornata.models import MODEL_TYPES
 from giornata.models.search_space import Dimension
 from giornata.schema import Bound, Bounds, Document, Percentage, Scalar, Share
@@ -215,47 +215,6 @@ class Search(Document):
         }
 
 
-_LEAST_MEMORY = 466
-"""Megabytes of the smallest executor: Spark does not start with less than 450, and Java's garbage collector keeps a
-thirtieth of its memory."""
-
-
-def _check_memory(text: str) -> str:
-    amount, unit = int(text[:-1]), text[-1]
-    if unit == "m" and amount < _LEAST_MEMORY:
-        raise ValueError(
-            f"{text} is too little memory for an executor of Spark: it needs {_LEAST_MEMORY}m or more"
-        )
-    return text
-
-
-class Resources(Document):
-    """The resources of a training; `memory` and `gpus` are per executor, memory such as 1g or 512m.
-
-    Each core of an executor uses an equal share of a GPU, or an equal number of whole ones. `distribute` says when all
-    executors fit one model together, if its type can: `automatic` if its rows would fill a good part of one executor's
-    memory, else always or never.
-    """
-
-    executors: Annotated[int, Field(ge=1, le=10_000)] = 1
-    cores: Annotated[int, Field(ge=1, le=1_000)] = 1
-    memory: Annotated[
-        str, StringConstraints(pattern=r"^[1-9][0-9]{0,6}[mg]$"), AfterValidator(_check_memory)
-    ] = "1g"
-    gpus: Annotated[int, Field(ge=0, le=1_000)] = 0
-    distribute: Literal["automatic", "always", "never"] = "automatic"
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.gpus > self.cores and self.gpus % self.cores:
-            less = self.gpus // self.cores * self.cores
-            raise ValueError(
-                f"{self.gpus} gpus cannot be shared by {self.cores} cores, each with as many whole GPUs: ask for "
-                f"gpus: {less} or gpus: {less + self.cores}, or for cores: {self.gpus}"
-            )
-        return self
-
-
 class Deploy(Document):
     """How a version goes live: its tag, its modes, its gate, and whether a person must approve."""
 
@@ -338,6 +297,12 @@ class Alert(Document):
         return self
 
 
+class Score(Document):
+    """Batch scoring of a model's live versions: its executors (None: those of the project's stage `score`)."""
+
+    resources: JobResources | None = None
+
+
 class Monitor(Document):
     """Monitoring of a live model: the share of predictions that is logged, and the alerts."""
 
@@ -379,6 +344,7 @@ class ModelSpec(Document):
     search: Search | None = None
     resources: Resources = Resources()
     deploy: Deploy | None = None
+    score: Score = Score()
     online: Online = Online()
     monitor: Monitor = Monitor()
 

@@ -5,9 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, OperationTimedOut, Timeout, Unavailable
 from cassandra.cluster import Session
-from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wait_random
+from tenacity import (
+    RetryError,
+    Retrying,
+    retry_if_exception_type,
+    retry_if_result,
+    stop_after_delay,
+    wait_random,
+)
 
 from giornata.errors import StoreError
 from giornata.stores.cassandra import CASSANDRA_FAULTS
@@ -18,6 +25,7 @@ DEPLOYED = "deployed"
 ROLLED_BACK = "rolled back"
 
 APPEND_SECONDS = 10.0  # for a deployment to find the moment when nobody else deploys to the tag
+AGREE_SECONDS = 30.0  # for nodes to find out that one of them is gone
 _TICK = timedelta(milliseconds=1)  # what Cassandra tells apart
 
 
@@ -66,7 +74,7 @@ class Deployments:
             )
             self._newest.consistency_level = ConsistencyLevel.SERIAL
         except CASSANDRA_FAULTS as fault:
-            raise _fault(fault) from fault
+            raise StoreError(_told(fault)) from fault
 
     def append(
         self,
@@ -126,7 +134,10 @@ class Deployments:
             wanted = replace(wanted, at=max(moment, live.at + _TICK))
         values = (model, tag, wanted.at, uuid, by, reason, list(wanted.modes), wanted.number, kind)
         (result,) = self._rows(self._append, (wanted.number, model, tag, number or None, *values))
-        return wanted if result[0] else None
+        if result[0]:
+            return wanted
+        # Or an attempt that was not answered has put it there.
+        return wanted if self.current(model, tag) == wanted else None
 
     def current(self, model: str, tag: str) -> Deployment | None:
         """The live deployment of a tag, or None. Raises StoreError."""
@@ -143,10 +154,27 @@ class Deployments:
         return [_deployment(row) for row in self._rows(self._timeline, (model, tag, limit))]
 
     def _rows(self, statement: object, values: Sequence[object]) -> list[Any]:
+        """The rows of a statement. While nodes find out that one of them is gone, they answer that it is not known what
+        they did: then it is sent again for a while."""
+        attempts = Retrying(
+            retry=retry_if_exception_type(_UnansweredError),
+            stop=stop_after_delay(AGREE_SECONDS),
+            wait=wait_random(0, 0.5),
+            reraise=True,
+        )
+        return attempts(self._rows_at_once, statement, values)
+
+    def _rows_at_once(self, statement: object, values: Sequence[object]) -> list[Any]:
         try:
             return list(self._session.execute(statement, values))
+        except (Timeout, Unavailable, OperationTimedOut) as fault:
+            raise _UnansweredError(_told(fault)) from fault
         except CASSANDRA_FAULTS as fault:
-            raise _fault(fault) from fault
+            raise StoreError(_told(fault)) from fault
+
+
+class _UnansweredError(StoreError):
+    """Enough nodes live, and they did not answer in time: it is not known what they did."""
 
 
 def _deployment(row: Any) -> Deployment:
@@ -163,8 +191,8 @@ def _deployment(row: Any) -> Deployment:
     )
 
 
-def _fault(fault: Exception) -> StoreError:
-    return StoreError(
+def _told(fault: Exception) -> str:
+    return (
         f"Cassandra cannot read or store deployments: {type(fault).__name__}: {fault}. "
         "Is the stack up? `make up` starts it, and brings its tables up to date."
     )

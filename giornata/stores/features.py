@@ -24,6 +24,7 @@ from giornata import names
 from giornata.absence import Missing, Reason
 from giornata.documents.feature_group import FeatureGroup
 from giornata.errors import NotFoundError, StoreError
+from giornata.stores import cassandra
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 from giornata.stores.online_history import OnlineHistory
 
@@ -58,10 +59,16 @@ def milliseconds(moment: datetime) -> int:
     return -((_EPOCH - moment) // _MILLISECOND)
 
 
-def ensure_feature_table(session: Session, project: str, name: str, group: FeatureGroup) -> None:
+def ensure_feature_table(
+    session: Session,
+    project: str,
+    name: str,
+    group: FeatureGroup,
+    replicas: Mapping[str, int] = cassandra.ONE_REPLICA,
+) -> None:
     """Create the Cassandra table of a feature group, or add columns for new features of its document.
 
-    A missing keyspace is created with one replica, which suits a laptop; a cluster's operator creates it beforehand.
+    A missing keyspace is created with `replicas`.
     Raises StoreError if the table has another key, or a feature another type.
     """
     keyspace = names.keyspace(project)
@@ -69,13 +76,7 @@ def ensure_feature_table(session: Session, project: str, name: str, group: Featu
     columns |= {"event_time": "timestamp"}
     columns |= {column: CQL_TYPES[feature.type] for column, feature in group.features.items()}
     try:
-        if keyspace not in session.cluster.metadata.keyspaces:
-            session.execute(
-                f"CREATE KEYSPACE IF NOT EXISTS {keyspace} "
-                "WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}"
-            )
-            # Another session may have made it at the same moment; then no event tells this one.
-            session.cluster.refresh_keyspace_metadata(keyspace)
+        cassandra.ensure_keyspace(session, keyspace, replicas)
         tables = session.cluster.metadata.keyspaces[keyspace].tables
         if name not in tables:
             session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
@@ -350,10 +351,14 @@ class OnlineFeatures:
     def _ask(self, plan: _Plan, together: Sequence[Key], seconds: float) -> ResponseFuture:
         """Start to read the rows of these keys, which `_together` grouped."""
         if len(together) == 1 or plan.several is None:
-            return self._session.execute_async(plan.one, together[0], timeout=seconds)
+            return self._session.execute_async(
+                plan.one, together[0], timeout=seconds, execution_profile=cassandra.FEATURES
+            )
         *begin, _, moment = together[0]
         asked = (*begin, [key[-2] for key in together], moment)
-        return self._session.execute_async(plan.several, asked, timeout=seconds)
+        return self._session.execute_async(
+            plan.several, asked, timeout=seconds, execution_profile=cassandra.FEATURES
+        )
 
     def _unanswered(self, group: str, reason: str, allowed: float) -> str:
         return (
@@ -424,12 +429,14 @@ class OnlineFeatures:
             one = self._session.prepare(
                 f"SELECT {columns} FROM {table} WHERE {where}{last} = ? AND event_time < ? LIMIT 1"
             )
+            one.is_idempotent = True
             if self._groups[name].entity[last] not in _FOUND_AGAIN:
                 return one, None
             several = self._session.prepare(
                 f"SELECT {columns}, {last} FROM {table} WHERE {where}{last} IN ? AND event_time < ? "
                 "PER PARTITION LIMIT 1"
             )
+            several.is_idempotent = True
             return one, several
         except InvalidRequest as fault:
             raise StoreError(

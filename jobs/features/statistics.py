@@ -143,7 +143,7 @@ def push_statistics(
         rows = {day for (day,) in hive.locations(names.group_table(project, group))}
         measured = {day: at for (day, _), at in hive.locations(table, group_name=group).items()}
     with patient_session(settings, patience) as session:
-        apply(session, SCHEMA / "feature_statistics.cql")
+        apply(session, SCHEMA / "feature_statistics.cql", settings.cassandra_replicas)
         store = Statistics(session)
         there = store.locations(project, group)
         due = [

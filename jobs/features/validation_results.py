@@ -110,7 +110,7 @@ def push_results(
             for (day, until, _), location in hive.locations(table, group_name=group).items()
         }
     with patient_session(settings, patience) as session:
-        apply(session, SCHEMA / "validations.cql")
+        apply(session, SCHEMA / "validations.cql", settings.cassandra_replicas)
         store = Validations(session)
         there = store.locations(project, group)
         due = {days: at for days, at in sorted(published.items()) if there.get(days) != at}

@@ -76,9 +76,9 @@ def push(
     table = names.group_table(project, name)
     online = OnlineTable(settings, project, name, group, patience)
     with patient_session(settings, patience) as session:
-        apply(session, SCHEMA)
+        apply(session, SCHEMA, settings.cassandra_replicas)
         check_features_online(session, project, name, group)
-        ensure_feature_table(session, project, name, group)
+        ensure_feature_table(session, project, name, group, settings.cassandra_replicas)
         published = published_days(spark, settings, table)
         wanted = to_be_online(published, group)
         # What has come back to a column that was dropped is seen only when it is written later than that.

@@ -59,6 +59,7 @@ def check_document(spark: SparkSession, settings: Settings, documents: ProjectDo
     if present.keys() - wanted.keys() or means != group_digest(group, source):
         with cassandra.session(settings) as session:
             check_key(session, project, name, group)
+            cassandra.apply(session, cassandra.SCHEMA / "giornata.cql", settings.cassandra_replicas)
             _check_unread(session, project, name, group, source)
 
 
@@ -88,7 +89,7 @@ def _check_unread(
 def vanished(settings: Settings, documents: ProjectDocuments) -> dict[str, str]:
     """The groups that live versions read and a project no longer has, with a message about each."""
     with cassandra.session(settings) as session:
-        cassandra.apply(session, cassandra.SCHEMA / "giornata.cql")
+        cassandra.apply(session, cassandra.SCHEMA / "giornata.cql", settings.cassandra_replicas)
         live = live_versions(session, {documents.name})
     read = {store.group for each in live for store in each.version.signature.store.values()}
     return {

@@ -14,7 +14,7 @@ from giornata import names
 from giornata.documents import FeatureGroup
 from giornata.errors import StoreError
 from giornata.settings import Settings
-from giornata.stores.cassandra import CASSANDRA_FAULTS, connect_to
+from giornata.stores.cassandra import CASSANDRA_FAULTS, CassandraAccess, connect_to
 from jobs.hive.schema import SQL_TYPES
 from jobs.online.writer import Patience, execute, prepare, write_batches
 
@@ -93,10 +93,10 @@ class OnlineTable:
         together = rows.select(*parameters).repartition(*entity).coalesce(WRITERS)
         neighbours = together.sortWithinPartitions(*entity)
         places = [parameters.index(column) for column in entity]
-        address, patience = self.settings.cassandra, self.patience
+        access, patience = CassandraAccess.of(self.settings), self.patience
 
         def write_task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            written, fault = write_batches(address, statement, places, batches, patience)
+            written, fault = write_batches(access, statement, places, batches, patience)
             yield pa.RecordBatch.from_pydict({"written": [written], "fault": [fault]}, _OUTCOME)
 
         outcomes = neighbours.mapInArrow(write_task, "written bigint, fault string").collect()
@@ -111,10 +111,10 @@ class OnlineTable:
         schema = pa.schema([(column, _KEYS[type_]) for column, type_ in types.items()])
         token = f"token({', '.join(self.group.entity)})"
         statement = f"SELECT {', '.join(types)} FROM {self.full_name} WHERE {token} > ? AND {token} <= ?"
-        address, patience = self.settings.cassandra, self.patience
+        access, patience = CassandraAccess.of(self.settings), self.patience
 
         def read_task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            session = patience.retrying()(connect_to, address)
+            session = patience.retrying()(connect_to, access)
             try:
                 prepared = prepare(session, statement, patience)
                 for batch in batches:

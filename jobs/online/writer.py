@@ -21,7 +21,7 @@ from tenacity import (
 
 from giornata.errors import StoreError
 from giornata.settings import Settings
-from giornata.stores.cassandra import CASSANDRA_FAULTS, connect_to
+from giornata.stores.cassandra import CASSANDRA_FAULTS, CassandraAccess, connect_to
 
 # Statements under way at once in one task, and rows of one entity that go in one statement.
 CONCURRENCY = 32
@@ -59,7 +59,7 @@ class WriteRefusedError(StoreError):
 @contextmanager
 def patient_session(settings: Settings, patience: Patience) -> Iterator[Session]:
     """A session to Cassandra, retried a few times if nobody answers. Raises StoreError in the end."""
-    opened = patience.retrying()(connect_to, settings.cassandra)
+    opened = patience.retrying()(connect_to, CassandraAccess.of(settings))
     try:
         yield opened
     finally:
@@ -67,7 +67,7 @@ def patient_session(settings: Settings, patience: Patience) -> Iterator[Session]
 
 
 def write_batches(
-    address: str,
+    access: CassandraAccess,
     statement: str,
     entity: Sequence[int],
     batches: Iterator[pa.RecordBatch],
@@ -85,7 +85,7 @@ def write_batches(
     written = 0
     session = None
     try:
-        session = patience.retrying()(connect_to, address)
+        session = patience.retrying()(connect_to, access)
         prepared = prepare(session, statement, patience)
         for batch in chain([first], batches):
             execute(session, _statements(prepared, entity, _rows(batch)), patience)
@@ -105,7 +105,10 @@ def prepare(session: Session, statement: str, patience: Patience) -> PreparedSta
 
 def _prepare(session: Session, statement: str) -> PreparedStatement:
     try:
-        return session.prepare(statement)
+        prepared = session.prepare(statement)
+        # A row is written at a stated time: sent twice, it is the same row.
+        prepared.is_idempotent = True
+        return prepared
     except RequestValidationException as fault:
         raise WriteRefusedError(f"Cassandra refuses `{statement}`: {fault}") from fault
     except CASSANDRA_FAULTS as fault:
@@ -134,6 +137,7 @@ def _statements(
                 yield bound[0]
                 continue
             together = BatchStatement(BatchType.UNLOGGED)
+            together.is_idempotent = True
             for statement in bound:
                 together.add(statement)
             yield together

@@ -1,4 +1,4 @@
-"""Spark's settings for a training's executors on each kind of master, and the check that the cluster is large
+"""Spark's settings for a job's executors on each kind of master, and the check that the cluster is large
 enough."""
 
 import os
@@ -29,7 +29,7 @@ _BILLION = 10**9
 
 
 class ExecutorResources(Protocol):
-    """The resources that a model's document requests; `memory` is of one executor, such as "1g"."""
+    """The resources that a document requests; `memory` is of one executor, such as "1g"."""
 
     @property
     def executors(self) -> int: ...
@@ -109,7 +109,7 @@ def check_resources(
     asked = ResourceAmount(megabytes(resources.memory), resources.cores, resources.gpus)
     if is_local(master) and resources.gpus:
         raise SettingsError(
-            f"executors of {master} have no GPUs, and the model's resources ask for gpus: {resources.gpus}. Set gpus: "
+            f"executors of {master} have no GPUs, and the resources ask for gpus: {resources.gpus}. Set gpus: "
             "0, or GIORNATA_SPARK_MASTER to a master that gives GPUs: a standalone one (spark://…), yarn or "
             "Kubernetes (k8s://…)."
         )
@@ -160,7 +160,7 @@ def _check(
         )
     if problems:
         raise SettingsError(
-            f"{capacity.where} cannot give what the model's resources ask for: {'; '.join(problems)}. "
+            f"{capacity.where} cannot give what the resources ask for: {'; '.join(problems)}. "
             "Ask for less in the document or in the trigger form."
         )
 

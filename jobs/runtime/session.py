@@ -6,12 +6,13 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TextIO
 
+from pyspark import SparkConf, SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
@@ -31,6 +32,15 @@ SMALL_MASTER = "local[2]"
 METASTORE_TIMEOUT = 5.0
 
 # Every time is UTC, whatever zone the machine is in; a timestamp has microseconds in memory and in Parquet.
+MEANING = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}
+"""Settings on which the rows themselves depend: they are the same everywhere."""
+
 # Of a table with a partition a day the files are listed by the driver, and by a few tasks when it has years of
 # them: Spark's own setting is a task for each partition as soon as there are 33.
 # A side of a join goes through the driver to every executor only where its rows were seen to be this few bytes. By
@@ -38,20 +48,23 @@ METASTORE_TIMEOUT = 5.0
 # million labels fill the driver's memory.
 # The metastore's database gives up on a condition that names hundreds of days: it is asked for their span instead, and
 # for all partitions of the table where a condition is too much for it in another way.
-SQL_SETTINGS = {
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
-    "spark.sql.shuffle.partitions": "4",
+USUAL = {
+    "spark.driver.memory": "1g",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
     "spark.sql.autoBroadcastJoinThreshold": "-1",
     "spark.sql.adaptive.autoBroadcastJoinThreshold": "10m",
-    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "1000",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "16",
-    "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.hive.metastorePartitionPruningInSetThreshold": "100",
     "spark.sql.hive.metastorePartitionPruningFallbackOnException": "true",
 }
+"""Settings on which only time and memory depend: where the cluster's spark-defaults.conf states one, it holds."""
+
+SMALL_SHUFFLE = 4
+"""The fewest partitions that rows are shuffled into, and all on one machine."""
+
+_TASKS_PER_SLOT = 3
 
 # Executors on this machine need no open port; on a cluster Spark finds the driver's address by itself.
 LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -63,13 +76,19 @@ LOCAL_FILES = "org.apache.hadoop.fs.RawLocalFileSystem"
 
 
 def start(
-    settings: Settings, name: str, master: str | None = None, resources: ExecutorResources | None = None
+    settings: Settings,
+    name: str,
+    master: str | None = None,
+    resources: ExecutorResources | None = None,
+    *,
+    elastic: bool = False,
 ) -> SparkSession:
     """A Spark session on the stack's metastore and warehouse, in UTC, quiet, with our code on its executors.
 
     `master` defaults to two threads on this machine, enough for the small jobs. `resources` sizes the executors (see
-    `jobs.runtime.cluster`). Executors on other machines get our code as an archive; Python itself and its libraries
-    must be there, or come as an archive, too (see `jobs.runtime.executors`).
+    `jobs.runtime.cluster`); where the job is `elastic` and the cluster's spark-defaults.conf enables dynamic
+    allocation, they are the most that it gets. Executors on other machines get our code as an archive; Python itself
+    and its libraries must be there, or come as an archive, too (see `jobs.runtime.executors`).
 
     Raises SettingsError, before anything is started, if the cluster cannot provide the resources, and StoreError if it
     provides no executor within the time that the settings allow.
@@ -85,7 +104,7 @@ def start(
     os.environ["TZ"] = "UTC"
     time.tzset()
     builder = SparkSession.builder.appName(name).enableHiveSupport()
-    for key, value in _configuration(settings, master, resources).items():
+    for key, value in _configuration(settings, master, resources, _stated(), elastic=elastic).items():
         builder = builder.config(key, value)
     if is_local(master):
         return _ready(builder.getOrCreate())
@@ -113,7 +132,30 @@ def _check_metastore(address: str) -> None:
         ) from fault
 
 
-def _configuration(settings: Settings, master: str, resources: ExecutorResources | None) -> dict[str, str]:
+def _stated() -> dict[str, str]:
+    """Spark's settings that this job was submitted with: by spark-defaults.conf, Airflow's connection or options."""
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return {}
+    SparkContext._ensure_initialized()  # connects to the JVM that runs the job
+    return dict(SparkConf().getAll())
+
+
+def _shuffle_partitions(master: str, resources: ExecutorResources | None) -> int:
+    """Partitions that rows are shuffled into; adaptive execution joins those that turn out to be small."""
+    if resources is None or is_local(master):
+        return SMALL_SHUFFLE
+    return max(SMALL_SHUFFLE, _TASKS_PER_SLOT * resources.executors * resources.cores)
+
+
+def _configuration(
+    settings: Settings,
+    master: str,
+    resources: ExecutorResources | None,
+    stated: Mapping[str, str] | None = None,
+    *,
+    elastic: bool = False,
+) -> dict[str, str]:
+    stated = stated or {}
     driver = CONFIGURATION["spark.driver.extraJavaOptions"]
     if is_local(master):
         driver += f" {with_shared_classes(SHORT_LIVED_JVM)}"
@@ -128,19 +170,36 @@ def _configuration(settings: Settings, master: str, resources: ExecutorResources
     else:
         # The file that says how to log is not there.
         python, placed = python_of(settings, master)
-        placed = {**placed, "spark.executor.extraJavaOptions": "-Duser.timezone=UTC"}
+        options = f"{stated.get('spark.executor.extraJavaOptions', '')} -Duser.timezone=UTC".strip()
+        placed = {**placed, "spark.executor.extraJavaOptions": options}
+    usual = {**USUAL, "spark.sql.shuffle.partitions": str(_shuffle_partitions(master, resources))}
     return {
-        "spark.driver.memory": "1g",
+        **{key: value for key, value in usual.items() if key not in stated},
+        **MEANING,
         "spark.driver.extraJavaOptions": driver,
         "spark.executorEnv.PYSPARK_PYTHON": python,
         "spark.executorEnv.TZ": "UTC",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.warehouse.dir": str(settings.warehouse),
+        "spark.sql.warehouse.dir": settings.warehouse,
         "spark.hadoop.hive.metastore.uris": settings.metastore,
-        **SQL_SETTINGS,
         **placed,
         **sizes(master, resources, settings),
+        **_allocation(resources, stated, elastic=elastic),
+    }
+
+
+def _allocation(
+    resources: ExecutorResources | None, stated: Mapping[str, str], *, elastic: bool
+) -> dict[str, str]:
+    """Whether executors come and go with the work, where the cluster is set up for it: a training holds its own, since
+    those that learn together all begin together."""
+    if resources is None or stated.get("spark.dynamicAllocation.enabled", "false").lower() != "true":
+        return {}
+    if not elastic:
+        return {"spark.dynamicAllocation.enabled": "false"}
+    return {
+        "spark.executor.instances": "1",
+        "spark.dynamicAllocation.minExecutors": "1",
+        "spark.dynamicAllocation.maxExecutors": str(resources.executors),
     }
 
 

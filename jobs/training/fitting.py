@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame
 
 from dsl import CompiledFeatures
 from giornata.bundle import Part
-from giornata.documents.model import ModelSpec, Resources
+from giornata.documents.model import ModelSpec
+from giornata.documents.resources import Resources
 from giornata.errors import DataError
 from giornata.models import ModelType
 from giornata.partitions import Decision, Key, PartRows, candidates, level_of, part_names

@@ -15,11 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
-from pydantic import ValidationError
-
 from giornata.documents import ProjectDocuments, load_project
-from giornata.documents.model import ModelSpec, Resources, Search
-from giornata.documents.suggestions import did_you_mean
+from giornata.documents.model import ModelSpec, Search
 from giornata.errors import SettingsError
 from giornata.models import ModelType, model_type
 from giornata.names import parse_model_name
@@ -27,16 +24,10 @@ from giornata.schema import Scalar
 from giornata.search.objective import usual_metric
 from giornata.settings import Settings, load_settings
 from jobs.runtime.cluster import check_resources
+from jobs.runtime.resources import add_resources, overridden
 from jobs.runtime.session import job_main, parse_day
 
 __all__ = ["TrainingRequest", "apply_overrides", "checked", "main", "parse"]
-
-_EXPECTED = {
-    "executors": "a whole number, 1 or more",
-    "cores": "a whole number, 1 or more",
-    "memory": "an amount such as 600m or 2g",
-    "gpus": "a whole number, 0 or more",
-}
 
 T = TypeVar("T")
 
@@ -80,8 +71,7 @@ def parse(argv: Sequence[str] | None) -> TrainingRequest:
     parser.add_argument(
         "--parameters", type=parameters, default={}, metavar="JSON", help="over the document's"
     )
-    resources = _read(_object, 'a JSON object, such as {"executors": 2, "memory": "2g"}')
-    parser.add_argument("--resources", type=resources, default={}, metavar="JSON", help="over the document's")
+    add_resources(parser)
     parser.add_argument("--trained-by", default=getpass.getuser(), metavar="NAME")
     return TrainingRequest(**vars(parser.parse_args(argv)))
 
@@ -100,7 +90,7 @@ def apply_overrides(documents: ProjectDocuments, training: TrainingRequest) -> M
     parameters = {**spec.parameters, **training.parameters}
     type_ = model_type(spec.type, documents.classes.get(name))
     type_.check(parameters, spec.search.space if spec.search else {})
-    resources = _resources(spec.resources, training.resources)
+    resources = overridden(spec.resources, training.resources)
     if resources.gpus and not type_.learns_on_gpus:
         raise SettingsError(
             f"{training.model} asks for GPUs; a model of type {spec.type} is trained on processors here: set gpus: 0"
@@ -154,25 +144,6 @@ class _Parser(argparse.ArgumentParser):
         raise SettingsError(message.removeprefix("argument "))
 
 
-def _resources(own: Resources, changes: Mapping[str, object]) -> Resources:
-    for name in changes:
-        if name not in _EXPECTED:
-            raise SettingsError(f"resources have no '{name}' ({did_you_mean(name, _EXPECTED)})")
-    try:
-        return Resources.model_validate({**own.model_dump(), **changes})
-    except ValidationError as wrong:
-        problems = [_problem(error, changes) for error in wrong.errors()]
-        raise SettingsError(f"resources: {'; '.join(problems)}") from wrong
-
-
-def _problem(error: Any, changes: Mapping[str, object]) -> str:
-    """The mistake in an override, as a rule of the document puts it."""
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    name = str(error["loc"][0])
-    return f"{name} is {changes[name]!r}, expected {_EXPECTED[name]}"
-
-
 def _read(read: Callable[[str], T], expected: str) -> Callable[[str], T]:
     """A parser of an argument whose error says what it expects."""
 
@@ -185,18 +156,13 @@ def _read(read: Callable[[str], T], expected: str) -> Callable[[str], T]:
     return checked_read
 
 
-def _object(text: str) -> dict[str, Any]:
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError(text)
-    return values
-
-
 def _plain_values(text: str) -> dict[str, Scalar]:
-    values = _object(text)
-    if any(isinstance(value, dict | list | None) for value in values.values()):
+    values: Any = json.loads(text)
+    if not isinstance(values, dict) or any(
+        isinstance(value, dict | list | None) for value in values.values()
+    ):
         raise ValueError(text)
-    return values
+    return dict(values)
 
 
 def _positive(text: str) -> int:

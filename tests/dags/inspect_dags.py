@@ -52,7 +52,12 @@ CASES: dict[str, tuple[str, dict[str, Any], SimpleNamespace]] = {
     ),
     "features by hand": (
         "visits.features",
-        {"groups": ["shop_load"], "from": "2024-02-01", "to": "2024-02-04"},
+        {
+            "groups": ["shop_load"],
+            "from": "2024-02-01",
+            "to": "2024-02-04",
+            "resources": {"executors": 3},
+        },
         run(),
     ),
     "features by asset": ("visits.features", {}, run(partition_key="2024-02-01/2024-02-04")),

@@ -15,6 +15,8 @@ def test_all_groups_for_the_days_handed_on(airflow: Any):
         "2024-02-01",
         "--to",
         "2024-02-04",
+        "--resources",
+        "{}",
     ]
 
 
@@ -22,7 +24,7 @@ def test_some_groups_for_days_typed_into_the_form(airflow: Any):
     assert airflow.dags["visits.features"]["params"]["groups"]["items"]["enum"] == ["shop_load"]
     arguments = airflow.rendered["features by hand"]["materialize"]["application_args"]
     assert arguments[:4] == ["--project", "visits", "--groups", "shop_load"]
-    assert arguments[-4:] == ["--from", "2024-02-01", "--to", "2024-02-04"]
+    assert arguments[-6:] == ["--from", "2024-02-01", "--to", "2024-02-04", "--resources", '{"executors": 3}']
 
 
 def test_a_group_with_a_schedule_is_computed_alone_for_the_whole_day(airflow: Any):
@@ -39,6 +41,8 @@ def test_a_group_with_a_schedule_is_computed_alone_for_the_whole_day(airflow: An
         "2024-02-07",
         "--to",
         "2024-02-08",
+        "--resources",
+        "{}",
     ]
 
 
@@ -50,7 +54,7 @@ def test_what_is_online_is_written_again_on_request(airflow: Any):
     for case, groups in (("repush all", ""), ("repush some", "shop_load,shop_size")):
         task = airflow.rendered[case]["repush"]
         assert task["application"].endswith("/jobs/repush.py")
-        assert task["application_args"] == [*arguments, groups]
+        assert task["application_args"] == [*arguments, groups, "--resources", "{}"]
 
 
 def test_no_dag_without_a_group(airflow: Any):

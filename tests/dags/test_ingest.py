@@ -17,11 +17,14 @@ def test_days_typed_into_the_form(airflow: Any):
         "2024-02-01",
         "--to",
         "2024-02-04",
+        "--resources",
+        "{}",
     ]
 
 
 def test_days_of_the_schedule(airflow: Any):
-    assert command(airflow, "ingest by schedule")[2:] == ["--from", "2024-02-07", "--to", "2024-02-08"]
+    days = ["--from", "2024-02-07", "--to", "2024-02-08"]
+    assert command(airflow, "ingest by schedule")[2:] == [*days, "--resources", "{}"]
 
 
 def test_no_dag_without_a_loader(airflow: Any):

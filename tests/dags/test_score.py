@@ -9,6 +9,8 @@ def test_scores_the_days_handed_on(airflow: Any):
         "2024-02-01",
         "--to",
         "2024-02-04",
+        "--resources",
+        "{}",
     ]
 
 

@@ -69,6 +69,8 @@ def test_a_run_submits_the_job_to_spark(airflow: Any):
         "2024-02-01",
         "--to",
         "2024-02-04",
+        "--resources",
+        "{}",
     ]
     assert (JOBS / "runtime" / "log4j2.properties").is_file()
     assert f"-Dlog4j2.configurationFile={JOBS / 'runtime' / 'log4j2.properties'}" in " ".join(call)

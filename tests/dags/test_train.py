@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from giornata.documents.model import Resources
+from giornata.documents.resources import Resources
 from giornata.settings import Settings
 
 # uuid5 of the namespace of URLs, computed apart from the code under test.

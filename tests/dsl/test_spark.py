@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from pyspark.sql import SparkSession
 
 from dsl import CompiledFeatures, compile_features
-from jobs.runtime.session import LOOPBACK, SQL_SETTINGS
+from jobs.runtime.session import LOOPBACK, MEANING, SMALL_SHUFFLE, USUAL
 
 pytestmark = pytest.mark.processes
 
@@ -31,7 +31,8 @@ SPARK_TYPES |= {f"list[{kind}]": f"array<{name}>" for kind, name in SPARK_TYPES.
 def spark():
     """Spark on two threads, set as the jobs set it: the session of their tests where this process has one."""
     builder = SparkSession.builder.master("local[2]").appName("language").config("spark.ui.enabled", "false")
-    for key, value in {**SQL_SETTINGS, **LOOPBACK}.items():
+    settings = {**MEANING, **USUAL, **LOOPBACK, "spark.sql.shuffle.partitions": str(SMALL_SHUFFLE)}
+    for key, value in settings.items():
         builder = builder.config(key, value)
     running = SparkSession.getActiveSession()
     yield running or builder.getOrCreate()

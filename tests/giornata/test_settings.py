@@ -21,7 +21,7 @@ def test_reads_the_file_in_home(tmp_path: Path) -> None:
     settings = load_settings(environ)
     assert settings.home == tmp_path
     assert settings.cassandra == "127.0.0.1:9042"
-    assert settings.warehouse == Path("/w")
+    assert settings.warehouse == "/w"
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -1,150 +1,111 @@
-"""One training on every kind of Spark master: the executors are those of the document, the models are the same.
+"""The chain on every kind of Spark master: the executors are those of the documents, tables and models are the same.
 
 The executors of these tests are as on another machine: their Python has the libraries and knows nothing of this
 folder, and both that Python and our code reach them as archives.
 """
 
 import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import polars as pl
 import pyspark
 import pytest
 from py4j.java_gateway import JavaObject, is_instance_of
 
-from giornata.bundle import open_bundle
-from giornata.documents.model import Resources
+from giornata.documents.resources import Resources
 from giornata.errors import SettingsError
-from giornata.records.model_version import ModelVersion
 from giornata.settings import Settings
 from giornata.spark_submit import LOG4J
 from giornata.stores import cassandra
-from giornata.stores.repository import Repository
 from giornata.stores.training_runs import TrainingRuns
 from jobs import train
-from jobs.hive.publish import ensure_table, publish
 from jobs.runtime.cluster import sizes
 from jobs.runtime.session import ROOT
 from jobs.training.request import checked
 from stack.installation import Installation
 from stack.ports import free_ports
+from tests.cassandra_ring import Ring
+from tests.jobs.run_chain import AS_OF, run_chain
 
 pytestmark = pytest.mark.timeout(900)
 
 LOOPBACK = "127.0.0.1"
 NOWHERE = Path("/nowhere")  # of a stack that has no servers
-FIRST, AS_OF = datetime(2013, 3, 1, tzinfo=UTC), datetime(2013, 3, 11, tzinfo=UTC)
-ROWS = 800
-LIMIT_SECONDS = 240.0
-
-FILES = {
-    "project.yaml": "description: Trips\nowner: tests\nstart_date: 2013-01-01\n",
-    "tables/departures.yaml": """
-description: Generated trips
-key: [trip_id]
-event_time: left_at
-columns: {trip_id: str, left_at: timestamp, distance: float, city: str}
-""",
-    "tables/arrivals.yaml": """
-description: Generated arrivals
-key: [trip_id]
-event_time: arrived_at
-columns: {trip_id: str, arrived_at: timestamp, minutes: float}
-""",
-    "models/minutes.yaml": """
-description: Minutes of a trip
-owner: tests
-type: xgboost
-task: regression
-data: {table: departures, key: [trip_id], event_time: left_at}
-label: {table: arrivals, value: minutes, event_time: arrived_at}
-split: {train: 7d, validation: 0.3, test: 3d}
-features:
-  distance: row.distance
-  city: vocabulary(row.city)
-partition: {by: [row.city], min_rows: 50}
-parameters: {n_estimators: 10, max_depth: 3, learning_rate: 0.3}
-resources: {executors: 2, cores: 2, memory: 600m}
-""",
-}
+LIMIT_SECONDS = 300.0
+PROJECT = Path(__file__).with_name("trips")
+CHAIN = Path(__file__).with_name("run_chain.py")
 
 
 @dataclass(frozen=True)
 class World:
-    """A project with its tables in Hive, and the version of its model that was trained in this process."""
+    """A folder for copies of the project `trips`, and what its chain made in this process."""
 
     settings: Settings
-    model: str
-    version: ModelVersion
+    project: str
+    made: dict[str, Any]
 
-    def trained(self, version: str) -> ModelVersion:
-        with cassandra.session(self.settings) as opened:
-            return Repository(opened).get(version)
+    @property
+    def model(self) -> str:
+        return f"{self.project}/minutes"
 
-    def parts(self, version: str) -> list[dict[str, bytes]]:
-        with cassandra.session(self.settings) as opened:
-            return [dict(part.files) for part in open_bundle(Repository(opened).bundle(version)).parts]
+    def copy(self) -> str:
+        """The same project under a name that has no table yet."""
+        name = f"test_{uuid.uuid4().hex[:10]}"
+        shutil.copytree(PROJECT, self.settings.projects / name)
+        return name
 
 
 @pytest.fixture(scope="module")
 def world(spark, stores, tmp_path_factory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("masters")
-    project = f"test_{uuid.uuid4().hex[:10]}"
-    for path, text in FILES.items():
-        file = folder / "projects" / project / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    settings = replace(
-        stores,
-        variables={
-            **stores.variables,
-            "GIORNATA_PROJECTS": str(folder / "projects"),
-            "GIORNATA_MLFLOW": f"sqlite:///{folder}/mlflow.db",
-        },
-    )
-    random = np.random.default_rng(5)
-    distance, steep = random.uniform(100, 1000, ROWS), random.random(ROWS) < 0.4
-    left = [FIRST + timedelta(minutes=minute) for minute in range(0, ROWS * 18, 18)]
-    trips = {
-        "trip_id": [f"t{number:04}" for number in range(ROWS)],
-        "left_at": left,
-        "arrived_at": [at + timedelta(hours=2) for at in left],
-        "distance": distance,
-        "city": np.where(steep, "Steep", "Plain"),
-        "minutes": distance * np.where(steep, 0.8, 0.1) + random.normal(0, 4, ROWS),
-    }
-    # fmt: off
-    _publish(spark, settings, f"{project}.departures", trips, {
-        "trip_id": "str", "left_at": "timestamp", "distance": "float", "city": "str",
-    }, "left_at")
-    _publish(spark, settings, f"{project}.arrivals", trips, {
-        "trip_id": "str", "arrived_at": "timestamp", "minutes": "float",
-    }, "arrived_at")
-    # fmt: on
-    model, version = f"{project}/minutes", str(uuid.uuid4())
-    training = train.TrainingRequest(model, AS_OF, version, "anna")
-    yield World(settings, model, train.run(spark, settings, training, lambda: AS_OF))
-    for table in spark.catalog.listTables(project):
-        spark.sql(f"DROP TABLE {project}.{table.name}")
+    (folder / "projects").mkdir()
+    own = {"GIORNATA_PROJECTS": str(folder / "projects"), "GIORNATA_MLFLOW": f"sqlite:///{folder}/mlflow.db"}
+    settings = replace(stores, variables={**stores.variables, **own})
+    project = World(settings, "none", {}).copy()
+    made = run_chain(spark, settings, project, str(uuid.uuid4()))
+    yield World(settings, project, json.loads(json.dumps(made)))
+    for name in [each.name for each in settings.projects.iterdir()]:
+        for table in spark.catalog.listTables(name) if spark.catalog.databaseExists(name) else ():
+            spark.sql(f"DROP TABLE {name}.{table.name}")
 
 
-def _publish(spark, settings, table, columns, types, day) -> None:
-    frame = pl.DataFrame({name: columns[name] for name in types})
-    ensure_table(spark, table, types)
-    rows = frame.with_columns(day=frame[day].dt.strftime("%Y-%m-%d"))
-    arrow = rows.to_arrow(compat_level=pl.CompatLevel.oldest())
-    publish(spark, spark.createDataFrame(arrow), table, settings=settings)
+def _nearly(value: Any) -> Any:
+    return pytest.approx(value, rel=1e-12) if isinstance(value, float) else value
+
+
+def check_same(made: dict[str, Any], world: World) -> None:
+    """Every row, part and value online is that of the chain in this process, to the last bit.
+
+    Only means over a day's predictions, which Spark sums in the order of its partitions, differ in their last digit.
+    """
+    here, there = world.made, made
+    for table, rows in here["hive"].items():
+        assert rows, table
+        if table == "metrics":
+            assert len(there["hive"][table]) == len(rows)
+            for mine, other in zip(rows, there["hive"][table], strict=True):
+                assert [
+                    pytest.approx(value, rel=1e-12) if isinstance(value, float) else value for value in mine
+                ] == other
+        else:
+            assert there["hive"][table] == rows, table
+    assert all(here["online"].values())
+    assert {**there, "hive": {}} == {**here, "hive": {}}
+    assert there["metrics"]["rmse"] < 0.3 * there["baseline"]["rmse"]
+    assert {*there["kept"]} > {"all"}
 
 
 @dataclass(frozen=True)
@@ -252,16 +213,14 @@ def asked(url: str) -> dict:
 def submit(
     environment: dict[str, str],
     folder: Path,
-    world: World,
-    version: str,
+    program: Path,
+    arguments: list[str],
     look: Callable[[], object] = lambda: None,
 ) -> tuple[int, str, list]:
-    """Run the job as a task of Airflow does, from a folder of its own; exit code, output, what `look` saw meanwhile."""
+    """Run a program as a task of Airflow does, from a folder of its own; exit code, output, what `look` saw."""
     java = f"-Dlog4j2.configurationFile={LOG4J} -Duser.timezone=UTC"
     command = ["spark-submit", "--master", "local[2]", "--conf", f"spark.driver.extraJavaOptions={java}"]
-    command += ["--name", f"{world.model}.train", str(ROOT / "jobs" / "train.py")]
-    command += ["--model", world.model, "--as-of", f"{AS_OF:%Y-%m-%d}", "--uuid", version]
-    command += ["--trained-by", "anna", "--parameters", "{}", "--resources", "{}"]
+    command += [str(program), *arguments]
     seen: list = []
     output = folder / "output"
     ends = time.monotonic() + LIMIT_SECONDS
@@ -276,17 +235,6 @@ def submit(
         finally:
             _end(process)
     return process.returncode, output.read_text(), seen
-
-
-def check_same(world: World, version: str) -> None:
-    """The version is recorded, with its resources, and is the one that was trained in this process."""
-    found = world.trained(version)
-    asked_for = found.configuration.resources
-    assert (asked_for.executors, asked_for.cores, asked_for.memory) == (2, 2, "600m")
-    assert found.metrics == world.version.metrics
-    assert found.metrics["rmse"] < 0.3 * found.baseline_metrics["rmse"]
-    assert {part.name for part in found.parts if part.kept} > {"all"}
-    assert world.parts(version) == world.parts(world.version.uuid)
 
 
 def refused(world: World, variables: dict[str, str], resources: dict[str, object]) -> str:
@@ -308,30 +256,35 @@ def test_on_a_standalone_master(world, standalone, archive, tmp_path):
     environment = {
         **Installation(NOWHERE, free_ports()).environment(), **world.settings.variables, **variables,
     }  # fmt: skip
-    version = str(uuid.uuid4())
-    code, output, _ = submit(environment, tmp_path, world, version)
+    project, results = world.copy(), tmp_path / "results.json"
+    code, output, _ = submit(environment, tmp_path, CHAIN, [project, str(uuid.uuid4()), str(results)])
     assert code == 0, output[-4000:]
-    check_same(world, version)
+    check_same(json.loads(results.read_text()), world)
 
     (application,) = asked(f"{standalone.web}/json/")["completedapps"]
-    assert application["name"] == f"train {world.model}"
-    assert (application["cores"], application["memoryperexecutor"]) == (4, 600)
+    assert application["name"] == f"chain {project}"
+    assert (application["cores"], application["memoryperexecutor"]) == (2, 600)
     executors = asked(f"{standalone.worker_web}/json/")["finishedexecutors"]
     assert [each["memory"] for each in executors] == [600, 600]
     assert archive.seen() == {standalone.work / application["id"] / number for number in "01"}
 
     told = refused(world, variables, {"executors": 9})
     assert "9 executors of 600m have 5400 MB together, and it has 2048 MB" in told
-    assert "9 executors of 2 cores ask for 18 together, and it has 4" in told
+    assert "9 executors of 1 cores ask for 9 together, and it has 4" in told
     assert len(asked(f"{standalone.web}/json/")["completedapps"]) == 1
 
     # A master that is not asked first lets a job wait for what it never gets.
-    file = Path(environment["GIORNATA_PROJECTS"], world.model.split("/")[0], "models/minutes.yaml")
+    file = world.settings.projects / world.project / "models" / "minutes.yaml"
     text = file.read_text()
-    file.write_text(text.replace("cores: 2", "cores: 5"))
+    file.write_text(text.replace("cores: 1", "cores: 5"))
     del environment["GIORNATA_SPARK_MASTER_WEB"]
     waiting = str(uuid.uuid4())
-    code, output, _ = submit({**environment, "GIORNATA_EXECUTOR_WAIT": "12"}, tmp_path, world, waiting)
+    code, output, _ = submit(
+        {**environment, "GIORNATA_EXECUTOR_WAIT": "12"},
+        tmp_path,
+        ROOT / "jobs" / "train.py",
+        ["--model", world.model, "--as-of", f"{AS_OF:%Y-%m-%d}", "--uuid", waiting, "--trained-by", "anna"],
+    )
     file.write_text(text)
     assert code == 1
     assert f"error: {standalone.master} has given no executor in 12 s. Ask for less" in output
@@ -343,11 +296,62 @@ def test_on_a_standalone_master(world, standalone, archive, tmp_path):
     _wait(lambda: not asked(f"{standalone.web}/json/")["activeapps"])
 
 
-def test_on_yarn(world, start_stack, archive, tmp_path):
-    installation = start_stack(["yarn-node"]).installation
+@pytest.fixture
+def postgres(homes) -> Iterator[str]:
+    """The JDBC address of an empty database of PostgreSQL, which runs as a user who is not root."""
+    folder = Path(tempfile.mkdtemp(dir=homes.parent, prefix="giornata-postgres-"))
+    (folder / "password").write_text("secret")
+    as_user = []
+    if os.geteuid() == 0:
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        for path in (folder, folder / "password"):
+            shutil.chown(path, "postgres", "postgres")
+    (initdb,) = [found for found in map(shutil.which, ["initdb"]) if found] or Path(
+        "/usr/lib/postgresql"
+    ).glob("*/bin/initdb")
+    data, port = folder / "data", free_ports().mail
+    login = ["-U", "hive", "--auth=scram-sha-256", f"--pwfile={folder}/password", "-E", "UTF8", "--locale=C"]
+    subprocess.run([*as_user, str(initdb), "-D", str(data), *login], check=True, capture_output=True, cwd="/")
+    settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", f"port={port}"]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [*as_user, str(Path(initdb).with_name("postgres")), "-D", str(data)]
+            + [part for each in settings for part in ("-c", each)],
+            stdout=log, stderr=subprocess.STDOUT, cwd="/",
+        )  # fmt: skip
+    try:
+        _wait(lambda: not socket.create_connection((LOOPBACK, port), 1).close())
+        yield f"jdbc:postgresql://{LOOPBACK}:{port}/postgres?user=hive&password=secret"
+    finally:
+        _end(server)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def ring(tmp_path) -> Iterator[Ring]:
+    """Three nodes of Cassandra with logins and TLS."""
+    (tmp_path / "ring").mkdir()
+    started = Ring(tmp_path / "ring", free_ports())
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+def test_on_yarn(world, start_stack, postgres, ring, archive, tmp_path):
+    """With the warehouse on HDFS, the metastore's database in PostgreSQL, and a secured Cassandra of three nodes."""
+    ports = free_ports()
+    installation = start_stack(
+        ["hdfs-data", "yarn-node", "metastore"],
+        ports=ports,
+        warehouse_address=f"hdfs://{LOOPBACK}:{ports.hdfs}/warehouse",
+        metastore_database=postgres,
+    ).installation
     web = f"http://{LOOPBACK}:{installation.ports.yarn_web}/ws/v1/cluster"
     variables = {"GIORNATA_SPARK_MASTER": "yarn", "GIORNATA_SPARK_ENVIRONMENT": str(archive.path)}
-    environment = {**installation.environment(), **world.settings.variables, **variables}
+    own = {name: world.settings.variables[name] for name in ("GIORNATA_PROJECTS", "GIORNATA_MLFLOW")}
+    environment = {**installation.environment(), **own, **variables, **ring.settings().variables}
 
     def look() -> tuple[int, int, int]:
         running = (asked(f"{web}/apps?states=RUNNING")["apps"] or {}).get("app", [])
@@ -356,16 +360,18 @@ def test_on_yarn(world, start_stack, archive, tmp_path):
             default=(0, 0, 0),
         )
 
-    version = str(uuid.uuid4())
-    code, output, seen = submit(environment, tmp_path, world, version, look)
+    project, results = world.copy(), tmp_path / "results.json"
+    code, output, seen = submit(
+        environment, tmp_path, CHAIN, [project, str(uuid.uuid4()), str(results)], look
+    )
     assert code == 0, output[-4000:]
-    check_same(world, version)
+    check_same(json.loads(results.read_text()), world)
 
     (application,) = asked(f"{web}/apps")["apps"]["app"]
-    assert (application["name"], application["finalStatus"]) == (f"train {world.model}", "SUCCEEDED")
+    assert (application["name"], application["finalStatus"]) == (f"chain {project}", "SUCCEEDED")
     # Two executors of 600 MB and Spark's overhead of 384, and one container that asks for them (512 + 384), in steps
-    # of 256 MB; two cores each, and one. For a moment YARN may hold one more, which Spark gives back unused.
-    assert (3, 3 * 1024, 5) in seen
+    # of 256 MB; a core each. For a moment YARN may hold one more, which Spark gives back unused.
+    assert (3, 3 * 1024, 3) in seen
     containers = archive.seen()
     assert len(containers) == 2
     assert all(folder.is_relative_to(installation.home / "yarn" / "local") for folder in containers)

@@ -81,7 +81,7 @@ def test_servers_find_each_other_at_the_published_ports(compose: dict[str, Any])
 
 
 def test_airflow_is_set_up_alike(compose: dict[str, Any]) -> None:
-    ports = Ports(*range(1, 16))
+    ports = Ports(*range(1, 21))
     local = Installation(Path("/state"), ports).environment({"PATH": ""})
     contained = compose["services"]["airflow"]["environment"]
     same = {name for name in contained if name.startswith("AIRFLOW__")} - {

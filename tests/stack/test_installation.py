@@ -11,7 +11,7 @@ from stack.installation import REPOSITORY, Installation, installation
 from stack.ports import DEFAULT_FILE, Ports
 
 # In the order of the fields: cassandra 1, cassandra_storage 2, metastore 3, thriftserver 4, mail 5, …
-PORTS = Ports(*range(1, 16))
+PORTS = Ports(*range(1, 21))
 
 
 def test_every_setting_can_be_read_from_its_variables(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_every_setting_can_be_read_from_its_variables(tmp_path: Path) -> None:
     assert settings.smtp == "127.0.0.1:5"
     assert settings.serving == "http://127.0.0.1:6"
     assert settings.airflow == "http://127.0.0.1:7"
-    assert settings.warehouse == tmp_path / "warehouse"
+    assert settings.warehouse == str(tmp_path / "warehouse")
     assert settings.bundles == tmp_path / "bundles"
     assert settings.prediction_log == tmp_path / "prediction_log"
     assert settings.mlflow == f"sqlite:///{tmp_path}/mlflow/mlflow.db"

@@ -31,7 +31,13 @@ def test_make_alone_lists_every_target() -> None:
 
 def test_every_test_has_the_jars_it_needs() -> None:
     stages = re.findall(r"^test:.*\n((?:\t.*\n)+)", (REPOSITORY / "Makefile").read_text(), flags=re.M)[0]
-    assert re.findall(r"call stage,([a-z-]+)", stages) == ["install", "classes", "jars", "yarn-jars", "tests"]
+    assert re.findall(r"call stage,([a-z-]+)", stages) == [
+        "install",
+        "classes",
+        "jars",
+        "cluster-jars",
+        "tests",
+    ]
 
 
 def test_missing_python() -> None:
@@ -43,7 +49,7 @@ def test_missing_python() -> None:
 
 def test_missing_java_and_maven(tmp_path: Path) -> None:
     (tmp_path / "python3.11").symlink_to(Path(sys.base_prefix, "bin", "python3.11"))
-    for target in ("install", "jars", "yarn-jars"):
+    for target in ("install", "jars", "cluster-jars"):
         result = make("--always-make", target, path=str(tmp_path))
         assert result.returncode != 0
         assert "Java 17 is missing: `java` is not on PATH" in result.stderr

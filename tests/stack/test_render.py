@@ -17,7 +17,7 @@ from stack.service import Service
 from stack.services import services
 
 # In the order of the fields: cassandra 1, cassandra_storage 2, metastore 3, thriftserver 4, mail 5, …
-PORTS = Ports(*range(1, 16))
+PORTS = Ports(*range(1, 21))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from stack.readiness import CHECKS
 from stack.services import services, with_needed
 
 # In the order of the fields: cassandra 1, cassandra_storage 2, metastore 3, thriftserver 4, mail 5, …
-PORTS = Ports(*range(1, 16))
+PORTS = Ports(*range(1, 21))
 
 
 @pytest.fixture
@@ -46,7 +46,12 @@ def test_a_service_brings_what_it_needs(here: Installation) -> None:
 
 
 def test_what_is_optional_starts_by_its_name_alone(here: Installation) -> None:
-    assert [name for name, service in services(here).items() if service.optional] == ["yarn", "yarn-node"]
+    assert [name for name, service in services(here).items() if service.optional] == [
+        "yarn",
+        "yarn-node",
+        "hdfs",
+        "hdfs-data",
+    ]
     assert with_needed(["yarn-node"], services(here)) == ["yarn", "yarn-node"]
 
 

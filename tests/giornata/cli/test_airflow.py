@@ -125,6 +125,16 @@ def test_of_features_some_groups_may_be_run(airflow: Airflow) -> None:
     assert body["conf"] == {"from": "2013-11-01", "to": "2013-11-04", "groups": ["size", "load"]}
 
 
+def test_a_run_may_have_executors_of_its_own(airflow: Airflow) -> None:
+    assert run("ingest", "shops", *DAYS, "--resources", '{"executors": 3}').exit_code == 0
+    ((_, body),) = airflow.started
+    assert body["conf"] == {"from": "2013-11-01", "to": "2013-11-04", "resources": {"executors": 3}}
+    wrong = run("ingest", "shops", *DAYS, "--resources", "3")
+    assert wrong.exit_code == 2
+    assert "expected a JSON object such as" in wrong.output
+    assert len(airflow.started) == 1
+
+
 def test_who_waits_is_told_how_it_ends(airflow: Airflow) -> None:
     result = run("ingest", "shops", *DAYS, "--wait")
     assert (result.exit_code, result.output.splitlines()[-1]) == (0, "shops.ingest: success")

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from giornata.documents import FeatureGroup, ModelSpec, Project, Table, model
+from giornata.documents import FeatureGroup, ModelSpec, Project, Table, model, resources
 from giornata.documents import feature_group as group
 from giornata.documents.base import WRITTEN
 from giornata.models.search_space import Dimension
@@ -22,6 +22,8 @@ SECTIONS = {
 }
 BLOCKS: dict[str, type[BaseModel]] = {
     "project.yaml": Project,
+    "resources of jobs": resources.StageResources,
+    "Executors of a job": resources.JobResources,
     "tables/<name>.yaml": Table,
     "features/<name>.yaml": FeatureGroup,
     "A feature": group.Feature,
@@ -35,8 +37,9 @@ BLOCKS: dict[str, type[BaseModel]] = {
     "partition": model.Partition,
     "search": model.Search,
     "A dimension of the search space": Dimension,
-    "resources": model.Resources,
+    "resources": resources.Resources,
     "deploy": model.Deploy,
+    "score": model.Score,
     "online": model.Online,
     "moments": model.RequestMoments,
     "monitor": model.Monitor,

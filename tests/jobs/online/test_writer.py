@@ -4,6 +4,7 @@ import socket
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from cassandra.cluster import Session
 
 from giornata.settings import Settings
 from giornata.stores import cassandra
+from giornata.stores.cassandra import CassandraAccess
 from jobs.online.writer import ROWS_TOGETHER, Patience, write_batches
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -44,6 +46,10 @@ def table(session: Session, keyspace: str) -> str:
     return f"{keyspace}.levels"
 
 
+def access(address: str) -> CassandraAccess:
+    return CassandraAccess.of(Settings(Path("/home"), {"GIORNATA_CASSANDRA": address}))
+
+
 def batch(rows: list[tuple[str | None, int]]) -> pa.RecordBatch:
     columns: dict[str, Any] = {
         "place": [place for place, _ in rows],
@@ -62,7 +68,11 @@ def test_every_row_of_every_batch_is_written(stores: Settings, session: Session,
     first = [("a", number) for number in range(2 * ROWS_TOGETHER + 1)] + [("b", 0), ("c", 0), ("a", 1000)]
     second = [("d", number) for number in range(3)]
     outcome = write_batches(
-        stores.cassandra, insert(table), [0], iter([batch(first), batch([]), batch(second)]), IMPATIENT
+        CassandraAccess.of(stores),
+        insert(table),
+        [0],
+        iter([batch(first), batch([]), batch(second)]),
+        IMPATIENT,
     )
     assert outcome == (len(first) + len(second), None)
     rows = session.execute(f"SELECT place, number, at, level FROM {table}")
@@ -72,12 +82,16 @@ def test_every_row_of_every_batch_is_written(stores: Settings, session: Session,
 
 def test_a_refused_row_is_not_tried_again(stores: Settings, table: str) -> None:
     patient = Patience(attempts=50, longest_wait=60.0)
-    written, fault = write_batches(stores.cassandra, insert(table), [0], iter([batch([(None, 1)])]), patient)
+    written, fault = write_batches(
+        CassandraAccess.of(stores), insert(table), [0], iter([batch([(None, 1)])]), patient
+    )
     assert written == 0
     assert fault is not None
     assert "Cassandra refuses a row" in fault
     assert (
-        write_batches(stores.cassandra, insert(f"{table}_not"), [0], iter([batch([("a", 1)])]), patient)[0]
+        write_batches(
+            CassandraAccess.of(stores), insert(f"{table}_not"), [0], iter([batch([("a", 1)])]), patient
+        )[0]
         == 0
     )
 
@@ -86,11 +100,13 @@ def test_nobody_answers(table: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{unused.getsockname()[1]}"
-        written, fault = write_batches(address, insert(table), [0], iter([batch([("a", 1)])]), IMPATIENT)
+        written, fault = write_batches(
+            access(address), insert(table), [0], iter([batch([("a", 1)])]), IMPATIENT
+        )
     assert written == 0
     assert fault is not None
     assert f"Cassandra at {address} does not answer" in fault
 
 
 def test_no_batches_need_no_cassandra() -> None:
-    assert write_batches("127.0.0.1:1", "INSERT", [0], iter([]), IMPATIENT) == (0, None)
+    assert write_batches(access("127.0.0.1:1"), "INSERT", [0], iter([]), IMPATIENT) == (0, None)

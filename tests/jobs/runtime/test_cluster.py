@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pyspark import SparkConf
 from pyspark.java_gateway import launch_gateway
 
-from giornata.documents.model import Resources
+from giornata.documents.resources import Resources
 from giornata.errors import SettingsError, StoreError
 from giornata.settings import Settings
 from giornata.spark_submit import SHORT_LIVED_JVM
@@ -148,6 +148,44 @@ def test_executors_elsewhere_get_no_path_and_no_loopback_address() -> None:
     assert str(ROOT) not in elsewhere["spark.executor.extraJavaOptions"]
 
 
+def test_what_the_cluster_states_holds_where_only_time_depends_on_it() -> None:
+    own = {
+        "spark.sql.shuffle.partitions": "900",
+        "spark.driver.memory": "6g",
+        "spark.sql.session.timeZone": "Europe/Rome",
+        "spark.executor.extraJavaOptions": "-Dteam=a",
+    }
+    found = _configuration(HERE, "yarn", Asked(), own)
+    assert "spark.sql.shuffle.partitions" not in found
+    assert "spark.driver.memory" not in found
+    assert found["spark.sql.session.timeZone"] == "UTC"
+    assert found["spark.executor.extraJavaOptions"] == "-Dteam=a -Duser.timezone=UTC"
+
+
+def test_shuffles_have_a_few_tasks_for_each_slot_of_a_cluster() -> None:
+    def partitions(master: str, asked: Asked | None) -> str:
+        return _configuration(HERE, master, asked)["spark.sql.shuffle.partitions"]
+
+    assert partitions("local[2]", None) == "4"
+    assert partitions("local-cluster[1,1,512]", Asked()) == "4"
+    assert partitions("yarn", Asked(executors=1, cores=1)) == "4"
+    assert partitions("yarn", Asked(executors=2, cores=2)) == "12"
+    assert partitions("yarn", Asked(executors=50, cores=4)) == "600"
+
+
+def test_executors_come_and_go_only_where_the_cluster_allows_it() -> None:
+    dynamic = {"spark.dynamicAllocation.enabled": "true"}
+    elastic = _configuration(HERE, "yarn", Asked(executors=7), dynamic, elastic=True)
+    assert elastic["spark.dynamicAllocation.maxExecutors"] == "7"
+    assert elastic["spark.executor.instances"] == "1"
+    training = _configuration(HERE, "yarn", Asked(executors=7), dynamic)
+    assert training["spark.dynamicAllocation.enabled"] == "false"
+    assert training["spark.executor.instances"] == "7"
+    fixed = _configuration(HERE, "yarn", Asked(executors=7), {}, elastic=True)
+    assert fixed["spark.executor.instances"] == "7"
+    assert not [key for key in fixed if "dynamicAllocation" in key]
+
+
 def test_the_python_of_executors() -> None:
     image, archive = {"GIORNATA_KUBERNETES_IMAGE": "spark"}, {"GIORNATA_SPARK_ENVIRONMENT": "/python.tar.gz"}
 
@@ -211,9 +249,8 @@ def nodes(*listed: dict[str, object]) -> dict[str, object]:
 def test_gpus_are_refused_on_this_machine(master: str) -> None:
     with pytest.raises(SettingsError) as refused:
         check_resources(master, Asked(gpus=8), HERE)
-    assert (
-        f"executors of {master} have no GPUs, and the model's resources ask for gpus: 8. Set gpus: 0"
-        in str(refused.value)
+    assert f"executors of {master} have no GPUs, and the resources ask for gpus: 8. Set gpus: 0" in str(
+        refused.value
     )
 
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from xgboost.spark import SparkXGBRegressor
 
 from giornata.dataset import Dataset
-from giornata.documents.model import Resources
+from giornata.documents.resources import Resources
 from giornata.models import MODEL_TYPES, model_type
 from giornata.models.base import FitError
 from giornata.models.deep_net.initialization import NetParameters, first_net
