@@ -31,7 +31,8 @@ def query(settings: Settings, sql: str, parameters: Sequence[object] = ()) -> li
         connection = _connect(settings)
     except (Error, TTransportException, OSError) as fault:
         raise StoreError(
-            f"the SQL endpoint at {settings.hiveserver} does not answer, or refuses the login ({fault}). "
+            f"the SQL endpoint at {settings.hiveserver} does not answer, or refuses the login "
+            f"({getattr(fault, 'inner', None) or fault}). "
             "Start it with `make up`."
         ) from fault
     try:
@@ -56,6 +57,7 @@ def _connect(settings: Settings) -> hive.Connection:
     if authority:
         socket = TSSLSocket(host, int(port), ssl_context=ssl.create_default_context(cafile=authority))
     socket.setTimeout(QUERY_TIMEOUT * 1000)
+    socket.open()  # here, because one with TLS that never opened fails to close
     # HiveServer2 without a login takes any name and any password, but none that is empty.
     user = settings.hiveserver_user
     login = {"username": user or USER, "password": settings.hiveserver_password if user else "x"}
