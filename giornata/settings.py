@@ -20,6 +20,7 @@ FILE_NAME = "giornata.env"
 _ADDRESS = re.compile(r"[^\s:/,]+:\d{1,5}")
 _URL = re.compile(r"https?://[^\s/]+\S*")
 _ADDRESSES = re.compile(rf"{_ADDRESS.pattern}(,{_ADDRESS.pattern})*")
+_ENCRYPTION = re.compile("none|starttls|tls")
 _YES_OR_NO = re.compile("yes|no")
 _LEVELS = "ONE, LOCAL_ONE, QUORUM, LOCAL_QUORUM, EACH_QUORUM or ALL"
 _CONSISTENCY = re.compile(r"ONE|LOCAL_ONE|QUORUM|LOCAL_QUORUM|EACH_QUORUM|ALL")
@@ -63,6 +64,20 @@ OF_CASSANDRA = (
     "GIORNATA_CASSANDRA_CONSISTENCY",
     "GIORNATA_CASSANDRA_FEATURE_CONSISTENCY",
     "GIORNATA_CASSANDRA_REPLICATION",
+)
+
+# What may be said of the SQL endpoint and the mail server beside their addresses, on the local stack too.
+OF_OTHER_SERVERS = (
+    "GIORNATA_HIVESERVER_USER",
+    "GIORNATA_HIVESERVER_PASSWORD",
+    "GIORNATA_HIVESERVER_PASSWORD_FILE",
+    "GIORNATA_HIVESERVER_KERBEROS",
+    "GIORNATA_HIVESERVER_AUTHORITY",
+    "GIORNATA_SMTP_ENCRYPTION",
+    "GIORNATA_SMTP_USER",
+    "GIORNATA_SMTP_PASSWORD",
+    "GIORNATA_SMTP_PASSWORD_FILE",
+    "GIORNATA_SMTP_AUTHORITY",
 )
 
 # What may be said of the cluster that trains; the local stack needs none of it and hands on what is set.
@@ -169,9 +184,49 @@ class Settings:
         return self._value("GIORNATA_HIVESERVER", _ADDRESS, "host:port")
 
     @property
+    def hiveserver_user(self) -> str | None:
+        """User of the SQL endpoint; None: it asks for no login."""
+        return self._optional("GIORNATA_HIVESERVER_USER", _ANY, "a user of the SQL endpoint")
+
+    @property
+    def hiveserver_password(self) -> str:
+        """Password of that user, as HiveServer2's LDAP and CUSTOM authentication ask for."""
+        return self._secret("GIORNATA_HIVESERVER_PASSWORD", "the password of that user")
+
+    @property
+    def hiveserver_service(self) -> str | None:
+        """Kerberos service of the SQL endpoint, such as `hive`; None: no Kerberos."""
+        return self._optional("GIORNATA_HIVESERVER_KERBEROS", _LABEL, "the name of a Kerberos service")
+
+    @property
+    def hiveserver_authority(self) -> Path | None:
+        """PEM file of the authority that signed the SQL endpoint's certificate; None: no TLS."""
+        return self._file("GIORNATA_HIVESERVER_AUTHORITY", "a PEM file of certificates")
+
+    @property
     def smtp(self) -> str:
         """Mail server, `host:port`."""
         return self._value("GIORNATA_SMTP", _ADDRESS, "host:port")
+
+    @property
+    def smtp_encryption(self) -> str:
+        """How the connection to the mail server is encrypted: `none`, `starttls`, or `tls` from its beginning."""
+        return self._optional("GIORNATA_SMTP_ENCRYPTION", _ENCRYPTION, "none, starttls or tls") or "none"
+
+    @property
+    def smtp_user(self) -> str | None:
+        """The mail server's user; None: no login."""
+        return self._optional("GIORNATA_SMTP_USER", _ANY, "a user of the mail server")
+
+    @property
+    def smtp_password(self) -> str:
+        """Password of that user."""
+        return self._secret("GIORNATA_SMTP_PASSWORD", "the password of that user")
+
+    @property
+    def smtp_authority(self) -> Path | None:
+        """PEM file of the authority that signed the mail server's certificate; None: those that this machine trusts."""
+        return self._file("GIORNATA_SMTP_AUTHORITY", "a PEM file of certificates")
 
     @property
     def mail_from(self) -> str:

@@ -28,7 +28,7 @@ from giornata.documents import ModelSpec, ProjectDocuments, load_project
 from giornata.errors import NotFoundError
 from giornata.monitoring.alerts import rule
 from giornata.monitoring.consistency import ONLINE
-from giornata.monitoring.mail import MailError
+from giornata.monitoring.mail import MailError, MailServer
 from giornata.monitoring.notify import deliver, judge_rule
 from giornata.monitoring.observations import LABEL_WAIT, observations, served_windows
 from giornata.names import Name, data_table, metrics_table, outcomes_table, predictions_table
@@ -212,7 +212,7 @@ def _judge_model(
 
 def _deliver(alerts: Alerts, settings: Settings, models: Sequence[str]) -> str | None:
     """Deliver the stored mails of models; returns what could not be delivered, if anything."""
-    delivery = deliver(alerts, models, settings.smtp, settings.mail_from)
+    delivery = deliver(alerts, models, MailServer.of(settings), settings.mail_from)
     for event in delivery.sent:
         say("monitor", f"mailed {', '.join(event.mail.to)}: {event.mail.subject}")
     undelivered = [*delivery.failures, *delivery.refused]

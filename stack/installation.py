@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from giornata.settings import OF_CASSANDRA, OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
+from giornata.settings import OF_CASSANDRA, OF_OTHER_SERVERS, OF_THE_CLUSTER, OF_THE_LOG, OF_THE_SERVER
 from giornata.spark_submit import SHORT_LIVED_JVM, with_shared_classes
 from stack.errors import StackError
 from stack.ports import DEFAULT_FILE, LOOPBACK, Ports, load_ports
@@ -255,7 +255,7 @@ def installation(environ: Mapping[str, str] = os.environ) -> Installation:
         spark_slots=_slots(environ.get("GIORNATA_SPARK_SLOTS") or str(slots_of_this_machine())),
         cluster={
             name: environ[name]
-            for name in (*OF_CASSANDRA, *OF_THE_CLUSTER, *OF_THE_LOG, *OF_THE_SERVER)
+            for name in (*OF_CASSANDRA, *OF_THE_CLUSTER, *OF_THE_LOG, *OF_THE_SERVER, *OF_OTHER_SERVERS)
             if environ.get(name)
         },
     )

@@ -1,6 +1,5 @@
 """Three Cassandra nodes on loopback addresses, with logins, TLS and three replicas, as companies run them."""
 
-import os
 import signal
 import subprocess
 import time
@@ -18,11 +17,10 @@ from stack.installation import Installation
 from stack.ports import Ports
 from stack.render import render
 from stack.services import services
+from tests.certificates import ADDRESSES, STORE_PASSWORD, make_certificates
 
-ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 TOKENS = ("-9223372036854775808", "-3074457345618258603", "3074457345618258602")
 USER, PASSWORD = "giornata", "a password that no log shows"
-_STORE = "changeit"
 _SECONDS = 180.0
 
 
@@ -89,7 +87,7 @@ class Ring:
 
     def _configure(self, file: Path, number: int) -> None:
         written = yaml.safe_load(file.read_text())
-        stores = {"keystore_password": _STORE, "truststore_password": _STORE}
+        stores = {"keystore_password": STORE_PASSWORD, "truststore_password": STORE_PASSWORD}
         written |= {
             "listen_address": ADDRESSES[number],
             "rpc_address": ADDRESSES[number],
@@ -148,52 +146,3 @@ def wait(ready: Callable[[], bool]) -> None:
 def hosts_up(session: Session) -> int:
     """How many nodes an open session counts on."""
     return len([host for host in session.cluster.metadata.all_hosts() if host.is_up])
-
-
-def make_certificates(folder: Path) -> None:
-    """An authority, a certificate of the nodes' addresses and one of a client, as PEM files and as Java's stores."""
-    addresses = ",".join(f"IP:{address}" for address in ADDRESSES)
-    (folder / "names").write_text(f"subjectAltName={addresses}\n")
-    key = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    _openssl(
-        folder,
-        "req",
-        "-x509",
-        *key,
-        "-keyout",
-        "authority.key",
-        "-out",
-        "authority.pem",
-        "-subj",
-        "/CN=authority",
-    )
-    for name, more in (("node", ["-extfile", "names"]), ("client", [])):
-        _openssl(
-            folder, "req", *key[:3], "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}"
-        )
-        signed = ["-in", f"{name}.csr", "-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial"]
-        _openssl(folder, "x509", "-req", *signed, "-days", "2", "-out", f"{name}.crt", *more)
-    (folder / "client.pem").write_text(
-        (folder / "client.crt").read_text() + (folder / "client.key").read_text()
-    )
-    files = ["-in", "node.crt", "-inkey", "node.key", "-out", "node.p12"]
-    _openssl(folder, "pkcs12", "-export", *files, "-passout", f"pass:{_STORE}")
-    trusted = [
-        "-alias",
-        "authority",
-        "-file",
-        "authority.pem",
-        "-keystore",
-        "trusted.p12",
-        "-storetype",
-        "PKCS12",
-    ]
-    _run(folder, "keytool", "-importcert", "-noprompt", *trusted, "-storepass", _STORE)
-
-
-def _openssl(folder: Path, *arguments: str) -> None:
-    _run(folder, "openssl", *arguments)
-
-
-def _run(folder: Path, *command: str) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60, env=os.environ)

@@ -1,9 +1,13 @@
 """Plain-text mail by SMTP: alert messages, and their delivery with limited time and retries."""
 
 import smtplib
-from collections.abc import Iterable, Sequence
+import ssl
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import formatdate
+from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
@@ -13,9 +17,60 @@ from giornata.documents.model import SERVED
 from giornata.errors import GiornataError, SettingsError
 from giornata.monitoring.observations import WITHOUT_LABELS
 from giornata.records.alert import Mail, Observation, Rule, Transition
+from giornata.settings import Settings
 
 TIMEOUT = 10.0
 ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """An SMTP server at `address`, "host:port", and how it is used.
+
+    `encryption` is `none`, `starttls`, or `tls` from the beginning of a connection; `authority` a PEM file of the
+    authority that signed its certificate (None: those that this machine trusts).
+    """
+
+    address: str
+    encryption: str = "none"
+    user: str | None = None
+    password: str = field(default="", repr=False)
+    authority: Path | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "MailServer":
+        """The server that the settings describe. Raises SettingsError."""
+        user = settings.smtp_user
+        password = settings.smtp_password if user else ""
+        return cls(settings.smtp, settings.smtp_encryption, user, password, settings.smtp_authority)
+
+    def __post_init__(self) -> None:
+        host, _, port = self.address.rpartition(":")
+        if not host or not port.isdigit():
+            raise SettingsError(
+                f'the mail server {self.address!r} is not of the form "host:port"; mend GIORNATA_SMTP.'
+            )
+        if self.user and self.encryption == "none":
+            raise SettingsError(
+                "a login at the mail server would show the password to the network: set GIORNATA_SMTP_ENCRYPTION to "
+                "starttls or tls"
+            )
+
+    @contextmanager
+    def connected(self) -> Iterator[smtplib.SMTP]:
+        """A connection, encrypted and logged in as asked for. Raises OSError and SMTPException."""
+        host, _, port = self.address.rpartition(":")
+        context = ssl.create_default_context(cafile=self.authority)
+        if self.encryption == "tls":
+            opened: smtplib.SMTP = smtplib.SMTP_SSL(host, int(port), timeout=TIMEOUT, context=context)
+        else:
+            opened = smtplib.SMTP(host, int(port), timeout=TIMEOUT)
+        with opened as smtp:
+            if self.encryption == "starttls":
+                smtp.starttls(context=context)
+            if self.user:
+                smtp.login(self.user, self.password)
+            yield smtp
 
 
 class MailError(GiornataError):
@@ -88,16 +143,12 @@ def _apart(value: float, threshold: float) -> str:
     return next((text for text in shown if (float(text) == threshold) == (value == threshold)), f"{value!r}")
 
 
-def send(server: str, sender: str, mail: Mail) -> dict[str, str]:
-    """Send `mail` by the SMTP server at "host:port". Returns the recipients that were refused or invalid, with the
-    reason.
+def send(server: MailServer, sender: str, mail: Mail) -> dict[str, str]:
+    """Send `mail`. Returns the recipients that were refused or invalid, with the reason.
 
     Retries a few times after failures that may pass: no connection, a timeout, a temporary (4xx) answer. Raises
     MailError if no recipient was accepted, and for any other failure to send it.
     """
-    host, _, port = server.rpartition(":")
-    if not host or not port.isdigit():
-        raise SettingsError(f'the mail server {server!r} is not of the form "host:port"; mend GIORNATA_SMTP.')
     odd = _odd(mail.to)
     to = [address for address in mail.to if address not in odd]
     if not to:
@@ -109,9 +160,9 @@ def send(server: str, sender: str, mail: Mail) -> dict[str, str]:
         reraise=True,
     )
     try:
-        return odd | tries(_deliver, host, int(port), _message(sender, mail, to), to)
+        return odd | tries(_deliver, server, _message(sender, mail, to), to)
     except (OSError, smtplib.SMTPException) as fault:
-        raise _failure(mail, f"the mail server {server} {_reason(fault)}") from fault
+        raise _failure(mail, f"the mail server {server.address} {_reason(fault)}") from fault
     except Exception as fault:
         raise _failure(mail, f"it is no mail that can be sent ({type(fault).__name__}: {fault})") from fault
 
@@ -143,8 +194,8 @@ def _message(sender: str, mail: Mail, to: Iterable[str]) -> EmailMessage:
     return message
 
 
-def _deliver(host: str, port: int, message: EmailMessage, recipients: Sequence[str]) -> dict[str, str]:
-    with smtplib.SMTP(host, port, timeout=TIMEOUT) as smtp:
+def _deliver(server: MailServer, message: EmailMessage, recipients: Sequence[str]) -> dict[str, str]:
+    with server.connected() as smtp:
         refused = smtp.send_message(message, to_addrs=list(recipients))
     return {address: f"{code} {_text(reason)}" for address, (code, reason) in refused.items()}
 
@@ -154,7 +205,7 @@ def _may_pass(fault: BaseException) -> bool:
         return any(400 <= code < 500 for code, _ in fault.recipients.values())
     if isinstance(fault, smtplib.SMTPResponseException):
         return 400 <= fault.smtp_code < 500
-    return isinstance(fault, OSError)
+    return isinstance(fault, OSError) and not isinstance(fault, ssl.SSLCertVerificationError)
 
 
 def _reason(fault: OSError) -> str:
@@ -165,6 +216,10 @@ def _reason(fault: OSError) -> str:
         return f"refuses the addresses ({'; '.join(answers)})"
     if isinstance(fault, smtplib.SMTPResponseException):
         return f"answers {fault.smtp_code} {_text(fault.smtp_error)}"
+    if isinstance(fault, ssl.SSLCertVerificationError):
+        return f"has a certificate that is not trusted ({fault.verify_message})"
+    if isinstance(fault, smtplib.SMTPNotSupportedError):
+        return f"does not do what is asked of it: {fault}"
     return f"does not answer ({fault})"
 
 

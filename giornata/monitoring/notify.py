@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from giornata.monitoring.alerts import judge
-from giornata.monitoring.mail import MailError, alert_mail, send
+from giornata.monitoring.mail import MailError, MailServer, alert_mail, send
 from giornata.records.alert import Observation, Rule, Transition
 from giornata.stores.alerts import AlertEvent, Alerts
 
@@ -49,7 +49,7 @@ class Delivery:
     refused: tuple[str, ...]
 
 
-def deliver(alerts: Alerts, models: Iterable[str], server: str, sender: str) -> Delivery:
+def deliver(alerts: Alerts, models: Iterable[str], server: MailServer, sender: str) -> Delivery:
     """Send the stored mails of these models that have not been sent, each claimed by one caller only.
 
     A mail that the server does not accept stays stored for a later call. Raises StoreError.

@@ -1,12 +1,14 @@
 """Queries to Hive in SQL, over HiveServer2's protocol."""
 
 import re
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from pyhive import hive
 from pyhive.exc import Error
 from thrift.transport.TSocket import TSocket
+from thrift.transport.TSSLSocket import TSSLSocket
 from thrift.transport.TTransport import TTransportException
 from thrift_sasl import TSaslClientTransport
 
@@ -26,10 +28,12 @@ def query(settings: Settings, sql: str, parameters: Sequence[object] = ()) -> li
     Timestamps are aware, in UTC. Raises StoreError if the SQL endpoint does not answer or refuses the query.
     """
     try:
-        connection = _connect(settings.hiveserver)
+        connection = _connect(settings)
     except (Error, TTransportException, OSError) as fault:
         raise StoreError(
-            f"the SQL endpoint at {settings.hiveserver} does not answer ({fault}). Start it with `make up`."
+            f"the SQL endpoint at {settings.hiveserver} does not answer, or refuses the login "
+            f"({getattr(fault, 'inner', None) or fault}). "
+            "Start it with `make up`."
         ) from fault
     try:
         cursor = connection.cursor()
@@ -46,13 +50,25 @@ def query(settings: Settings, sql: str, parameters: Sequence[object] = ()) -> li
         connection.close()
 
 
-def _connect(address: str) -> hive.Connection:
-    host, _, port = address.partition(":")
+def _connect(settings: Settings) -> hive.Connection:
+    host, _, port = settings.hiveserver.partition(":")
+    authority, service = settings.hiveserver_authority, settings.hiveserver_service
     socket = TSocket(host, int(port))
+    if authority:
+        socket = TSSLSocket(host, int(port), ssl_context=ssl.create_default_context(cafile=authority))
     socket.setTimeout(QUERY_TIMEOUT * 1000)
-    sasl = hive.get_installed_sasl(host=host, sasl_auth="PLAIN", username=USER, password="x")
-    transport = TSaslClientTransport(lambda: sasl, "PLAIN", socket)
-    return hive.connect(thrift_transport=transport, configuration={"spark.sql.session.timeZone": "UTC"})
+    socket.open()  # here, because one with TLS that never opened fails to close
+    # HiveServer2 without a login takes any name and any password, but none that is empty.
+    user = settings.hiveserver_user
+    login = {"username": user or USER, "password": settings.hiveserver_password if user else "x"}
+    kind = "GSSAPI" if service else "PLAIN"
+    sasl = hive.get_installed_sasl(host=host, sasl_auth=kind, service=service, **login)
+    transport = TSaslClientTransport(lambda: sasl, kind, socket)
+    return hive.connect(
+        thrift_transport=transport,
+        username=login["username"],
+        configuration={"spark.sql.session.timeZone": "UTC"},
+    )
 
 
 def _aware(value: object) -> object:

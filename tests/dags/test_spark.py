@@ -61,7 +61,7 @@ def test_the_jobs_of_a_run_read_a_copy_of_the_documents(airflow: Any):
 def test_a_run_submits_the_job_to_spark(airflow: Any):
     (call,) = airflow.runs["chain"]["calls"]
     assert call[:3] == ["spark-submit", "--master", "local[2]"]
-    assert call[-7:] == [
+    assert call[-9:] == [
         str(JOBS / "ingest.py"),
         "--project",
         "visits",

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from giornata.errors import SettingsError
-from giornata.monitoring.mail import ATTEMPTS, MailError, alert_mail, send
+from giornata.monitoring.mail import ATTEMPTS, MailError, MailServer, alert_mail, send
 from giornata.records.alert import Mail, Observation, Rule, Transition
 
 RULE = Rule(
@@ -20,7 +20,7 @@ MAIL = Mail(("a@x.org", "b@x.org"), "Überschrift", "Zeile\n", "id-1")
 
 
 def test_what_the_server_gets(sink: Any) -> None:
-    assert send(sink.address, "giornata@x.org", MAIL) == {}
+    assert send(MailServer(sink.address), "giornata@x.org", MAIL) == {}
     (mail,) = sink.mails
     assert (mail["From"], mail["To"], mail["Subject"]) == (
         "giornata@x.org",
@@ -34,33 +34,33 @@ def test_what_the_server_gets(sink: Any) -> None:
 
 def test_a_temporary_refusal_is_tried_again(sink: Any) -> None:
     sink.answers = ["451 busy"]
-    assert send(sink.address, "giornata@x.org", MAIL) == {}
+    assert send(MailServer(sink.address), "giornata@x.org", MAIL) == {}
     assert (sink.tries, len(sink.mails)) == (2, 1)
 
 
 def test_tries_are_bounded(sink: Any) -> None:
     sink.answers = ["451 busy"] * 10
     with pytest.raises(MailError, match="answers 451 busy"):
-        send(sink.address, "giornata@x.org", MAIL)
+        send(MailServer(sink.address), "giornata@x.org", MAIL)
     assert sink.tries == ATTEMPTS
 
 
 def test_a_final_refusal_is_not_tried_again(sink: Any) -> None:
     sink.answers = ["554 no"]
     with pytest.raises(MailError, match="answers 554 no"):
-        send(sink.address, "giornata@x.org", MAIL)
+        send(MailServer(sink.address), "giornata@x.org", MAIL)
     assert sink.tries == 1
 
 
 def test_refused_addresses_are_named(sink: Any) -> None:
     sink.refuse = {"b@x.org": "550 unknown"}
-    assert send(sink.address, "giornata@x.org", MAIL) == {"b@x.org": "550 unknown"}
+    assert send(MailServer(sink.address), "giornata@x.org", MAIL) == {"b@x.org": "550 unknown"}
     assert len(sink.mails) == 1
     sink.refuse["a@x.org"] = "550 unknown"
     with pytest.raises(
         MailError, match=r"refuses the addresses \(a@x.org: 550 unknown; b@x.org: 550 unknown\)"
     ):
-        send(sink.address, "giornata@x.org", MAIL)
+        send(MailServer(sink.address), "giornata@x.org", MAIL)
 
 
 ODD = ["a@x.org.", "a@x..org", "a(b@x.org", 'a@x.org"', "a:b@x.org", "a b@x.org", "a,b@x.org", "nobody"]
@@ -69,7 +69,7 @@ ODD = ["a@x.org.", "a@x..org", "a(b@x.org", 'a@x.org"', "a:b@x.org", "a b@x.org"
 @pytest.mark.parametrize("odd", ODD)
 def test_an_odd_address_takes_no_other_away(sink: Any, odd: str) -> None:
     """As they were stored before addresses were checked."""
-    refused = send(sink.address, "giornata@x.org", Mail((odd, "c@x.org"), "S", "B", "id"))
+    refused = send(MailServer(sink.address), "giornata@x.org", Mail((odd, "c@x.org"), "S", "B", "id"))
     assert list(refused) == [odd]
     assert "is not a mail address" in refused[odd]
     assert (sink.taken, sink.mails[0]["To"]) == ([["c@x.org"]], "c@x.org")
@@ -78,18 +78,18 @@ def test_an_odd_address_takes_no_other_away(sink: Any, odd: str) -> None:
 @pytest.mark.parametrize("to", ["a@x.org\r\nBcc: b@x.org", "\xe9@x.org\n", "\ud800@x.org"])
 def test_what_is_no_mail_at_all_is_an_error_of_mail(sink: Any, to: str) -> None:
     with pytest.raises(MailError, match="could not be delivered"):
-        send(sink.address, "giornata@x.org", Mail((to,), "S", "B", "id"))
+        send(MailServer(sink.address), "giornata@x.org", Mail((to,), "S", "B", "id"))
     assert sink.taken == []
 
 
 def test_nobody_there(free_port: int) -> None:
     with pytest.raises(MailError, match=r"'Überschrift' to a@x.org, b@x.org .* does not answer"):
-        send(f"127.0.0.1:{free_port}", "giornata@x.org", MAIL)
+        send(MailServer(f"127.0.0.1:{free_port}"), "giornata@x.org", MAIL)
 
 
 def test_an_address_that_is_none() -> None:
     with pytest.raises(SettingsError, match="GIORNATA_SMTP"):
-        send("localhost", "giornata@x.org", MAIL)
+        send(MailServer("localhost"), "giornata@x.org", MAIL)
 
 
 def test_the_subject_says_it_all() -> None:

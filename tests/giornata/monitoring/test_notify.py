@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cassandra.cluster import Session
 
+from giornata.monitoring.mail import MailServer
 from giornata.monitoring.notify import deliver, judge_rule
 from giornata.records.alert import Observation, Rule
 from giornata.settings import Settings
@@ -51,7 +52,7 @@ def subjects(sink: Any) -> list[str]:
 def run(alerts: Alerts, rule: Rule, seen: list[Observation], server: str) -> tuple[int, int, int]:
     """One run of a job; returns transitions stored, mails sent and failures."""
     stored = judge_rule(alerts, rule, seen, "http://h/")
-    delivery = deliver(alerts, [rule.model], server, SENDER)
+    delivery = deliver(alerts, [rule.model], MailServer(server), SENDER)
     return len(stored), len(delivery.sent), len(delivery.failures)
 
 
@@ -106,11 +107,11 @@ def test_a_mail_taken_for_some_is_not_sent_again(alerts: Alerts, rule: Rule, sin
     both = Rule(**{**vars(rule), "mail": ("a@x.org", "gone@x.org")})
     sink.refuse = {"gone@x.org": "550 unknown"}
     judge_rule(alerts, both, series(19), "http://h/")
-    delivery = deliver(alerts, [both.model], sink.address, SENDER)
+    delivery = deliver(alerts, [both.model], MailServer(sink.address), SENDER)
     assert delivery.failures == ()
     (refusal,) = delivery.refused
     assert refusal.endswith("was refused for gone@x.org: 550 unknown")
-    assert deliver(alerts, [both.model], sink.address, SENDER).sent == ()
+    assert deliver(alerts, [both.model], MailServer(sink.address), SENDER).sent == ()
     assert len(sink.mails) == 1
 
 
@@ -119,7 +120,7 @@ def test_rules_that_differ_in_recipients_alone_both_mail(alerts: Alerts, rule: R
     alerts.take_over([rule, other])
     for each in (rule, other):
         judge_rule(alerts, each, series(17, 19), "http://h/")
-    assert len(deliver(alerts, [rule.model], sink.address, SENDER).sent) == 2
+    assert len(deliver(alerts, [rule.model], MailServer(sink.address), SENDER).sent) == 2
     assert sorted(mail["To"] for mail in sink.mails) == ["a@x.org", "owner@x.org"]
     assert len({mail["Message-ID"] for mail in sink.mails}) == 2
 
@@ -131,7 +132,7 @@ def test_a_mail_that_cannot_be_put_together_keeps_no_other_back(
     for number, to in enumerate(("a@x.org\r\nBcc: b@x.org", "", "\udce9@x.org", "last@x.org")):
         odd = Rule(**{**vars(rule), "min_rows": 10 + number, "mail": (to.replace("\udce9", "\xe9"),)})
         judge_rule(alerts, odd, series(19), "http://h/")
-    delivery = deliver(alerts, [rule.model], sink.address, SENDER)
+    delivery = deliver(alerts, [rule.model], MailServer(sink.address), SENDER)
     assert "last@x.org" in [mail["To"] for mail in sink.mails]
     assert len(delivery.sent) + len(delivery.failures) == 4
     assert all("could not be delivered" in failure for failure in delivery.failures)
@@ -140,5 +141,5 @@ def test_a_mail_that_cannot_be_put_together_keeps_no_other_back(
 
 def test_mails_of_other_models_are_left_alone(alerts: Alerts, rule: Rule, sink: Any) -> None:
     judge_rule(alerts, rule, series(19), "http://h/")
-    assert deliver(alerts, [f"{rule.model}_2"], sink.address, SENDER).sent == ()
+    assert deliver(alerts, [f"{rule.model}_2"], MailServer(sink.address), SENDER).sent == ()
     assert len(alerts.undelivered(rule.model)) == 1
