@@ -205,8 +205,9 @@ def _report(name: str, problems: Sequence[object]) -> str:
 def _mount_model_commands() -> None:
     """Add the commands about models if their libraries are installed; the other commands need none of them."""
     if all(importlib.util.find_spec(library) for library in ("cassandra", "httpx", "pyhive")):
-        from giornata.cli import example, models, runs
+        from giornata.cli import doctor, example, models, runs
 
+        app.add_typer(doctor.app)
         app.add_typer(models.app)
         app.add_typer(runs.app)
         app.add_typer(example.app)
