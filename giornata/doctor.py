@@ -25,7 +25,7 @@ from giornata.settings import Settings
 from giornata.stores import hive
 from giornata.stores.cassandra import CASSANDRA_FAULTS, session
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "UnhealthyError", "examine"]
 
 GOOD, WRONG, UNUSED = "ok", "wrong", "unused"
 MOST_SKEW = 1.0
@@ -49,7 +49,7 @@ class Finding:
     remedy: str = ""
 
 
-class _WrongError(GiornataError):
+class UnhealthyError(GiornataError):
     """Something answers and is not as it should be."""
 
 
@@ -58,7 +58,7 @@ def _faults() -> Iterator[None]:
     try:
         yield
     except (OSError, httpx.HTTPError, *CASSANDRA_FAULTS) as fault:
-        raise _WrongError(f"{type(fault).__name__}: {fault}") from fault
+        raise UnhealthyError(f"{type(fault).__name__}: {fault}") from fault
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -101,7 +101,7 @@ def _found(what: str, check: Callable[[], str], remedy: str) -> Finding:
 def _python() -> str:
     version = platform.python_version()
     if not version.startswith("3.11."):
-        raise _WrongError(f"this is Python {version}")
+        raise UnhealthyError(f"this is Python {version}")
     return f"{version}, Giornata {metadata.version('giornata')}"
 
 
@@ -109,11 +109,11 @@ def _java() -> str:
     home = os.environ.get("JAVA_HOME")
     java = str(Path(home, "bin", "java")) if home else shutil.which("java")
     if java is None:
-        raise _WrongError("there is no `java` on PATH, and JAVA_HOME is not set")
+        raise UnhealthyError("there is no `java` on PATH, and JAVA_HOME is not set")
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=30, check=False)
     found = re.search(r'version "(\d+)', answer.stderr + answer.stdout)
     if found is None or int(found[1]) != _JAVA:
-        raise _WrongError(f"{java} is Java {found[1] if found else 'of no known version'}, not {_JAVA}")
+        raise UnhealthyError(f"{java} is Java {found[1] if found else 'of no known version'}, not {_JAVA}")
     return f"Java {found[1]}, Spark {metadata.version('pyspark')}"
 
 
@@ -125,7 +125,7 @@ def _cassandra(settings: Settings) -> str:
         nodes = opened.cluster.metadata.all_hosts()
     down = sorted(str(node.address) for node in nodes if not node.is_up)
     if down:
-        raise _WrongError(f"of its {len(nodes)} nodes these do not answer: {', '.join(down)}")
+        raise UnhealthyError(f"of its {len(nodes)} nodes these do not answer: {', '.join(down)}")
     return f"{row.release_version} at {settings.cassandra}, nodes: {len(nodes)}{skew}"
 
 
@@ -135,9 +135,9 @@ def _tables(settings: Settings) -> str:
             opened.execute("SELECT uuid FROM giornata.model_versions LIMIT 1")
             opened.execute("SELECT kind FROM giornata.deployments LIMIT 1")
         except InvalidRequest as fault:
-            raise _WrongError(f"they are not there, or of an earlier release: {fault}") from fault
+            raise UnhealthyError(f"they are not there, or of an earlier release: {fault}") from fault
         except Unauthorized as fault:
-            raise _WrongError(f"{settings.cassandra_user} may not read them: {fault}") from fault
+            raise UnhealthyError(f"{settings.cassandra_user} may not read them: {fault}") from fault
     return "can be read"
 
 
@@ -160,7 +160,7 @@ def _mail(settings: Settings) -> str:
     with server.connected() as smtp:
         code, said = smtp.noop()
     if code >= 400:
-        raise _WrongError(f"it answers {code} {said!r}")
+        raise UnhealthyError(f"it answers {code} {said!r}")
     login = f", as {server.user}" if server.user else ""
     return f"answers at {server.address}, encryption: {server.encryption}{login}"
 
@@ -169,7 +169,7 @@ def _serving(settings: Settings) -> str:
     before = datetime.now(UTC)
     answer = httpx.get(f"{settings.serving}/health/ready", timeout=_SECONDS)
     if answer.status_code != 200 or answer.json().get("problem"):
-        raise _WrongError(f"it answers {answer.status_code}: {answer.text[:300]}")
+        raise UnhealthyError(f"it answers {answer.status_code}: {answer.text[:300]}")
     date = answer.headers.get("date")
     # The header has whole seconds.
     return f"ready at {settings.serving}{_skew(parsedate_to_datetime(date), before, 1.0) if date else ''}"
@@ -183,20 +183,20 @@ def _airflow(settings: Settings) -> str:
     finally:
         airflow.close()
     if errors:
-        raise _WrongError(f"{errors[0]['filename']} cannot be read: {errors[0]['stack_trace'][:300]}")
+        raise UnhealthyError(f"{errors[0]['filename']} cannot be read: {errors[0]['stack_trace'][:300]}")
     return f"{version} at {settings.airflow}, as {settings.airflow_user}"
 
 
 def _projects(settings: Settings) -> str:
     if not settings.projects.is_dir():
-        raise _WrongError(f"there is no folder {settings.projects}")
+        raise UnhealthyError(f"there is no folder {settings.projects}")
     names = sorted(document.parent.name for document in settings.projects.glob("*/project.yaml"))
     return f"{', '.join(names) or 'none yet'} in {settings.projects}"
 
 
 def _writable(folder: Path) -> str:
     if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise _WrongError(f"{folder} is no folder that can be written to")
+        raise UnhealthyError(f"{folder} is no folder that can be written to")
     return str(folder)
 
 
@@ -204,12 +204,14 @@ def _disk(home: Path) -> str:
     place = next(each for each in (home, *home.parents) if each.exists())
     free = shutil.disk_usage(place).free
     if free < _LEAST_FREE:
-        raise _WrongError(f"{free / 2**30:.1f} GB are free at {place}, fewer than {_LEAST_FREE / 2**30:.0f}")
+        raise UnhealthyError(
+            f"{free / 2**30:.1f} GB are free at {place}, fewer than {_LEAST_FREE / 2**30:.0f}"
+        )
     return f"{free / 2**30:.0f} GB are free at {place}"
 
 
 def _skew(theirs: datetime, before: datetime, blur: float = 0.0) -> str:
-    """How far a server's clock is from ours, as the end of a sentence. Raises _WrongError if it is too far.
+    """How far a server's clock is from ours, as the end of a sentence. Raises UnhealthyError if it is too far.
 
     `before` is when it was asked; it answered between then and now. `blur` is the resolution of its time, seconds.
     """
@@ -218,7 +220,7 @@ def _skew(theirs: datetime, before: datetime, blur: float = 0.0) -> str:
     late = (theirs - after).total_seconds()
     skew = max(early, late, 0.0)
     if skew > MOST_SKEW:
-        raise _WrongError(
+        raise UnhealthyError(
             f"its clock is {skew:.1f} s {'behind' if early > late else 'ahead of'} this machine's: let both follow a "
             "time server"
         )
