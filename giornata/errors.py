@@ -40,9 +40,11 @@ The module in brackets defines the error; errors without one are defined here:
         StillThereError: a project to be removed has its folder still (giornata.removal)
         StoreError: Cassandra, Hive or the disk does not answer or refuses
             NotReachedError: the command line finds no Cassandra (giornata.cli.live)
+            UnansweredError: Cassandra's nodes do not answer in time (giornata.stores.deployments)
             WriteRefusedError: Cassandra refuses a write, which no retry can fix (jobs.online.writer)
         StoredFormError: stored features cannot be read (dsl.errors)
         UdfError: a function of a project failed (dsl.errors)
+        UnhealthyError: something answers and is not as it should be (giornata.doctor)
 
 Exceptions that end a task or a job, and that no `except Exception` catches:
 

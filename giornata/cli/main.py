@@ -15,7 +15,7 @@ from dsl import CompiledFeatures
 from giornata.bundle import open_bundle
 from giornata.catalogue.deployed import deployed_problems, superseded
 from giornata.catalogue.versions import LiveVersion
-from giornata.cli import features, train
+from giornata.cli import features, init, train
 from giornata.cli.live import NotReachedError, live_now
 from giornata.documents import ModelSpec, ProjectDocuments, compile_model, load_project, load_projects
 from giornata.documents.counts import null_counts
@@ -205,8 +205,9 @@ def _report(name: str, problems: Sequence[object]) -> str:
 def _mount_model_commands() -> None:
     """Add the commands about models if their libraries are installed; the other commands need none of them."""
     if all(importlib.util.find_spec(library) for library in ("cassandra", "httpx", "pyhive")):
-        from giornata.cli import example, models, runs
+        from giornata.cli import doctor, example, models, runs
 
+        app.add_typer(doctor.app)
         app.add_typer(models.app)
         app.add_typer(runs.app)
         app.add_typer(example.app)
@@ -214,6 +215,7 @@ def _mount_model_commands() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake ends with its message and exit code 1."""
+    app.add_typer(init.app)
     app.add_typer(features.app)
     app.add_typer(train.app)
     if importlib.util.find_spec("httpx"):

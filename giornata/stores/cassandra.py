@@ -3,6 +3,7 @@
 import re
 import ssl
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +34,10 @@ KEYSPACE = "giornata"
 """The keyspace of all that Giornata itself keeps."""
 
 ONE_REPLICA = {"replication_factor": 1}
+
+SCHEMA_CHANGES = threading.RLock()
+"""Held while a thread changes tables: who makes one waits until all nodes know it, and who finds that another thread
+has just made it does not, and could ask a node that does not know it yet."""
 
 # What the driver raises when the server, not the caller, is the trouble; catch these and raise StoreError.
 CASSANDRA_FAULTS = (NoHostAvailable, DriverException)
@@ -213,21 +218,22 @@ def apply(session: Session, cql_file: Path, replicas: Mapping[str, int] = ONE_RE
     a cluster take a part of a second to agree on each statement. Raises StoreError if the nodes do not agree on what is
     there, or naming the file and the statement that the server refused.
     """
-    try:
-        session.cluster.refresh_schema_metadata()
-        ensure_keyspace(session, KEYSPACE, replicas)
-    except CASSANDRA_FAULTS as fault:
-        raise StoreError(f"Cassandra's nodes do not agree on its tables: {fault}") from fault
-    text = _COMMENT.sub("", cql_file.read_text())
-    for statement in filter(None, (part.strip() for part in text.split(";"))):
-        if _is_there(session, statement):
-            continue
+    with SCHEMA_CHANGES:
         try:
-            session.execute(statement, timeout=30.0)
+            session.cluster.refresh_schema_metadata()
+            ensure_keyspace(session, KEYSPACE, replicas)
         except CASSANDRA_FAULTS as fault:
-            raise StoreError(
-                f"{cql_file}: Cassandra refuses `{statement.splitlines()[0]} …`: {fault}"
-            ) from fault
+            raise StoreError(f"Cassandra's nodes do not agree on its tables: {fault}") from fault
+        text = _COMMENT.sub("", cql_file.read_text())
+        for statement in filter(None, (part.strip() for part in text.split(";"))):
+            if _is_there(session, statement):
+                continue
+            try:
+                session.execute(statement, timeout=30.0)
+            except CASSANDRA_FAULTS as fault:
+                raise StoreError(
+                    f"{cql_file}: Cassandra refuses `{statement.splitlines()[0]} …`: {fault}"
+                ) from fault
 
 
 def _is_there(session: Session, statement: str) -> bool:

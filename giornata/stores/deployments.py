@@ -19,7 +19,7 @@ from tenacity import (
 from giornata.errors import StoreError
 from giornata.stores.cassandra import CASSANDRA_FAULTS
 
-__all__ = ["DEPLOYED", "ROLLED_BACK", "Deployment", "Deployments"]
+__all__ = ["DEPLOYED", "ROLLED_BACK", "Deployment", "Deployments", "UnansweredError"]
 
 DEPLOYED = "deployed"
 ROLLED_BACK = "rolled back"
@@ -157,7 +157,7 @@ class Deployments:
         """The rows of a statement. While nodes find out that one of them is gone, they answer that it is not known what
         they did: then it is sent again for a while."""
         attempts = Retrying(
-            retry=retry_if_exception_type(_UnansweredError),
+            retry=retry_if_exception_type(UnansweredError),
             stop=stop_after_delay(AGREE_SECONDS),
             wait=wait_random(0, 0.5),
             reraise=True,
@@ -168,12 +168,12 @@ class Deployments:
         try:
             return list(self._session.execute(statement, values))
         except (Timeout, Unavailable, OperationTimedOut) as fault:
-            raise _UnansweredError(_told(fault)) from fault
+            raise UnansweredError(_told(fault)) from fault
         except CASSANDRA_FAULTS as fault:
             raise StoreError(_told(fault)) from fault
 
 
-class _UnansweredError(StoreError):
+class UnansweredError(StoreError):
     """Enough nodes live, and they did not answer in time: it is not known what they did."""
 
 

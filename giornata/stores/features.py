@@ -75,26 +75,27 @@ def ensure_feature_table(
     columns = {column: CQL_TYPES[type_] for column, type_ in group.entity.items()}
     columns |= {"event_time": "timestamp"}
     columns |= {column: CQL_TYPES[feature.type] for column, feature in group.features.items()}
-    try:
-        cassandra.ensure_keyspace(session, keyspace, replicas)
-        tables = session.cluster.metadata.keyspaces[keyspace].tables
-        if name not in tables:
-            session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
-            session.cluster.refresh_keyspace_metadata(keyspace)
-        table = session.cluster.metadata.keyspaces[keyspace].tables[name]
-        present = {column: described.cql_type for column, described in table.columns.items()}
-        check_key(session, project, name, group)
-        for column, type_ in columns.items():
-            if present.get(column, type_) != type_:
-                raise StoreError(
-                    f"Cassandra table {keyspace}.{name} has {column} as {present[column]}, the document says "
-                    f"{type_}. "
-                    f"A type cannot change in place: {names.proposal(name)}."
-                )
-        for column in columns.keys() - present.keys():
-            session.execute(f"ALTER TABLE {keyspace}.{name} ADD IF NOT EXISTS {column} {columns[column]}")
-    except CASSANDRA_FAULTS as fault:
-        raise StoreError(f"Cassandra does not make the table {keyspace}.{name}: {fault}") from fault
+    with cassandra.SCHEMA_CHANGES:
+        try:
+            cassandra.ensure_keyspace(session, keyspace, replicas)
+            tables = session.cluster.metadata.keyspaces[keyspace].tables
+            if name not in tables:
+                session.execute(_create_table(f"{keyspace}.{name}", list(group.entity), columns))
+                session.cluster.refresh_keyspace_metadata(keyspace)
+            table = session.cluster.metadata.keyspaces[keyspace].tables[name]
+            present = {column: described.cql_type for column, described in table.columns.items()}
+            check_key(session, project, name, group)
+            for column, type_ in columns.items():
+                if present.get(column, type_) != type_:
+                    raise StoreError(
+                        f"Cassandra table {keyspace}.{name} has {column} as {present[column]}, the document says "
+                        f"{type_}. "
+                        f"A type cannot change in place: {names.proposal(name)}."
+                    )
+            for column in columns.keys() - present.keys():
+                session.execute(f"ALTER TABLE {keyspace}.{name} ADD IF NOT EXISTS {column} {columns[column]}")
+        except CASSANDRA_FAULTS as fault:
+            raise StoreError(f"Cassandra does not make the table {keyspace}.{name}: {fault}") from fault
 
 
 def check_key(session: Session, project: str, name: str, group: FeatureGroup) -> None:

@@ -1,0 +1,44 @@
+"""A project that `giornata init` makes is in order, and is the tutorial's."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from giornata.cli import init
+from giornata.documents import load_project
+from giornata.errors import SettingsError
+from tests.docs.test_tutorial import FILES
+
+
+def test_it_is_the_project_of_the_tutorial_and_in_order(tmp_path: Path) -> None:
+    result = CliRunner().invoke(init.app, ["cakes", "--in", str(tmp_path)])
+    assert result.exit_code == 0, result.exception
+    made = {
+        str(file.relative_to(tmp_path / "cakes")): file.read_text()
+        for file in (tmp_path / "cakes").rglob("*")
+        if file.is_file()
+    }
+    test = made.pop("tests/test_documents.py")
+    assert made == {name.removeprefix("deliveries/"): text for name, text in FILES.items()}
+    assert set(load_project(tmp_path / "cakes").models) == {"minutes"}
+    assert all(f"made {tmp_path}/cakes/{name}\n" in result.output for name in made)
+    own: dict[str, object] = {"__file__": str(tmp_path / "cakes" / "tests" / "test_documents.py")}
+    exec(compile(test, "test_documents.py", "exec"), own)  # noqa: S102 (a test of the project, run as pytest would)
+    test_function = own["test_documents_and_features"]
+    assert callable(test_function)
+    test_function()
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "cakes").mkdir()
+    result = CliRunner().invoke(init.app, ["cakes", "--in", str(tmp_path)])
+    assert isinstance(result.exception, SettingsError)
+    assert list((tmp_path / "cakes").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["Cakes", "a/b", "..", "1st"])
+def test_an_illegal_name_makes_nothing(tmp_path: Path, name: str) -> None:
+    result = CliRunner().invoke(init.app, [name, "--in", str(tmp_path)])
+    assert result.exception is not None
+    assert list(tmp_path.iterdir()) == []
