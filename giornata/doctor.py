@@ -38,9 +38,9 @@ _JAVA = 17
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about one thing: `state` is ok, wrong, or unused where no setting names it.
+    """The result of one check: `state` is ok, wrong, or unused if the setting is missing.
 
-    `told` says what is there or what is wrong, `remedy` what to do about it.
+    `told` is the version and address, or the fault; `remedy` is what to do about the fault.
     """
 
     what: str
@@ -211,7 +211,7 @@ def _disk(home: Path) -> str:
 
 
 def _skew(theirs: datetime, before: datetime, blur: float = 0.0) -> str:
-    """How far a server's clock is from ours, as the end of a sentence. Raises UnhealthyError if it is too far.
+    """The difference between a server's clock and ours, in words. Raises UnhealthyError if it exceeds MOST_SKEW.
 
     `before` is when it was asked; it answered between then and now. `blur` is the resolution of its time, seconds.
     """

@@ -210,7 +210,7 @@ class Settings:
 
     @property
     def smtp_encryption(self) -> str:
-        """How the connection to the mail server is encrypted: `none`, `starttls`, or `tls` from its beginning."""
+        """Encryption of the connection to the mail server: `none`, `starttls`, or `tls` (implicit TLS)."""
         return self._optional("GIORNATA_SMTP_ENCRYPTION", _ENCRYPTION, "none, starttls or tls") or "none"
 
     @property

@@ -63,7 +63,7 @@ class Installation:
     # Spark jobs that Airflow runs at once.
     spark_slots: int = field(default_factory=lambda: slots_of_this_machine())
     # Settings of the cluster that trains and of the prediction log, by variable name.
-    cluster: Mapping[str, str] = field(default_factory=dict, hash=False)
+    cluster: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(str(self.supervisor_socket)) > _LONGEST_SOCKET_PATH:

@@ -35,7 +35,7 @@ class Ring:
         (folder / "password").write_text(f"{PASSWORD}\n")
 
     def settings(self, user: str = USER, **more: str) -> Settings:
-        """The settings of whoever uses the ring."""
+        """The settings of a client of the ring."""
         points = ",".join(f"{address}:{self._ports.cassandra}" for address in ADDRESSES)
         return Settings(
             self._folder,
@@ -108,7 +108,7 @@ class Ring:
         file.write_text(yaml.safe_dump(written))
 
     def up(self, settings: Settings) -> int:
-        """How many nodes a new client reaches."""
+        """The number of nodes that a new session has connections to."""
         try:
             with cassandra.session(settings) as session:
                 return len([host for host in session.cluster.metadata.all_hosts() if host.is_up])
@@ -144,5 +144,5 @@ def wait(ready: Callable[[], bool]) -> None:
 
 
 def hosts_up(session: Session) -> int:
-    """How many nodes an open session counts on."""
+    """The number of nodes that an open session considers up."""
     return len([host for host in session.cluster.metadata.all_hosts() if host.is_up])

@@ -2,7 +2,6 @@
 
 import difflib
 import enum
-import json
 import uuid
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from giornata.airflow_api import AirflowApi, AirflowError, Run
 from giornata.days import days
 from giornata.documents import ProjectDocuments
 from giornata.documents.load import load_or_problems
+from giornata.documents.resources import read_overrides
 from giornata.errors import NotFoundError
 from giornata.names import check_project_name, dag_id
 from giornata.settings import Settings, load_settings
@@ -61,7 +61,10 @@ def run_stage(
     dag = dag_id(check_project_name(project), stage.value)
     conf: dict[str, object] = {"from": first, "to": last}
     if resources is not None:
-        conf["resources"] = _object(resources)
+        try:
+            conf["resources"] = read_overrides(resources)
+        except ValueError as error:
+            raise typer.BadParameter(f"--resources: {error}") from error
     days(first, last)
     if groups is not None:
         if stage is not ChainStage.features:
@@ -76,18 +79,6 @@ def run_stage(
             _follow(airflow, started, hours * 3600)
     finally:
         airflow.close()
-
-
-def _object(text: str) -> dict[str, object]:
-    try:
-        values = json.loads(text)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise typer.BadParameter(
-            f'--resources is {text!r}, expected a JSON object such as {{"executors": 2, "memory": "2g"}}'
-        )
-    return values
 
 
 def _known_groups(settings: Settings, project: str, names: str) -> list[str]:

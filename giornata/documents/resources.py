@@ -1,12 +1,13 @@
 """Resources: the executors that a document asks for, of a training or of another job."""
 
-from typing import Annotated, ClassVar, Literal, Self
+import json
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from giornata.schema import Document
 
-__all__ = ["JobResources", "Resources", "StageResources"]
+__all__ = ["JobResources", "Resources", "StageResources", "read_overrides"]
 
 _LEAST_MEMORY = 466
 """Megabytes of the smallest executor: Spark does not start with less than 450, and Java's garbage collector keeps a
@@ -65,3 +66,14 @@ class StageResources(Document):
     features: JobResources | None = None
     score: JobResources | None = None
     monitor: JobResources | None = None
+
+
+def read_overrides(text: str) -> dict[str, Any]:
+    """The overrides of resources in the argument of a command, a JSON object. Raises ValueError."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise ValueError(f'{text!r} is not a JSON object, such as {{"executors": 2, "memory": "2g"}}')
+    return values

@@ -36,8 +36,8 @@ KEYSPACE = "giornata"
 ONE_REPLICA = {"replication_factor": 1}
 
 SCHEMA_CHANGES = threading.RLock()
-"""Held while a thread changes tables: who makes one waits until all nodes know it, and who finds that another thread
-has just made it does not, and could ask a node that does not know it yet."""
+"""Held while a thread changes tables. Whoever creates a table waits until all nodes know it; a thread that found it
+created by another would not wait, and might query a node that does not know it yet."""
 
 # What the driver raises when the server, not the caller, is the trouble; catch these and raise StoreError.
 CASSANDRA_FAULTS = (NoHostAvailable, DriverException)
@@ -46,8 +46,8 @@ CASSANDRA_FAULTS = (NoHostAvailable, DriverException)
 SCHEMA = Path(__file__).resolve().parents[2] / "sql" / "cassandra"
 
 _MAKES = re.compile(
-    r"(CREATE TABLE IF NOT EXISTS|CREATE INDEX IF NOT EXISTS (?P<index>\w+) ON|ALTER TABLE) "
-    r"(?P<keyspace>\w+)\.(?P<table>\w+)( ADD IF NOT EXISTS (?P<column>\w+))?"
+    r"(CREATE TABLE IF NOT EXISTS|CREATE INDEX IF NOT EXISTS (?P<index>\w+) ON|ALTER (?P<alters>TABLE)) "
+    r"(?P<keyspace>\w+)\.(?P<table>\w+)(?(alters) ADD IF NOT EXISTS (?P<column>\w+))"
 )
 _TLS_FAULT = re.compile(r"\[SSL: \w+\] ([^(]*)")  # the driver passes it on as the text of another error
 _COMMENT = re.compile(r"(--|//)[^\n]*|/\*.*?\*/", re.DOTALL)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cassandra import ConsistencyLevel, OperationTimedOut, Timeout, Unavailable
+from cassandra import ConsistencyLevel, Timeout, Unavailable
 from cassandra.cluster import Session
 from tenacity import (
     RetryError,
@@ -154,8 +154,8 @@ class Deployments:
         return [_deployment(row) for row in self._rows(self._timeline, (model, tag, limit))]
 
     def _rows(self, statement: object, values: Sequence[object]) -> list[Any]:
-        """The rows of a statement. While nodes find out that one of them is gone, they answer that it is not known what
-        they did: then it is sent again for a while."""
+        """The rows of a statement. Until the nodes notice that one of them is down, they report timeouts whose outcome
+        is unknown: then the statement is sent again, for AGREE_SECONDS at most."""
         attempts = Retrying(
             retry=retry_if_exception_type(UnansweredError),
             stop=stop_after_delay(AGREE_SECONDS),
@@ -167,14 +167,14 @@ class Deployments:
     def _rows_at_once(self, statement: object, values: Sequence[object]) -> list[Any]:
         try:
             return list(self._session.execute(statement, values))
-        except (Timeout, Unavailable, OperationTimedOut) as fault:
+        except (Timeout, Unavailable) as fault:
             raise UnansweredError(_told(fault)) from fault
         except CASSANDRA_FAULTS as fault:
             raise StoreError(_told(fault)) from fault
 
 
 class UnansweredError(StoreError):
-    """Enough nodes live, and they did not answer in time: it is not known what they did."""
+    """Replicas did not answer the coordinating node in time: whether the statement took effect is unknown."""
 
 
 def _deployment(row: Any) -> Deployment:

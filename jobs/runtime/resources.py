@@ -1,21 +1,20 @@
 """The executors of a job: the largest of what its documents ask for, with the overrides of its request."""
 
 import argparse
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pyspark.sql import SparkSession
 
-from giornata.documents.resources import JobResources
+from giornata.documents.resources import JobResources, read_overrides
 from giornata.documents.suggestions import did_you_mean
 from giornata.errors import SettingsError
 from giornata.settings import Settings
 from jobs.runtime.cluster import megabytes
 from jobs.runtime.session import start
 
-__all__ = ["add_resources", "json_object", "largest", "overridden", "start_sized"]
+__all__ = ["add_resources", "largest", "overridden", "start_sized"]
 
 _EXPECTED = {
     "executors": "a whole number, 1 or more",
@@ -31,24 +30,18 @@ def add_resources(parser: argparse.ArgumentParser) -> None:
     """Add `--resources` to a job's arguments: a JSON object of overrides of its documents' resources."""
     parser.add_argument(
         "--resources",
-        type=json_object,
+        type=_overrides,
         default={},
         metavar="JSON",
         help='over the documents\', such as {"executors": 2, "memory": "2g"}',
     )
 
 
-def json_object(text: str) -> dict[str, Any]:
-    """The JSON object in an argument. Raises ArgumentTypeError."""
+def _overrides(text: str) -> dict[str, Any]:
     try:
-        values = json.loads(text)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not a JSON object, such as {{"executors": 2, "memory": "2g"}}'
-        )
-    return values
+        return read_overrides(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def largest(asked: Iterable[JobResources | None], changes: Mapping[str, object]) -> JobResources | None:

@@ -1,12 +1,10 @@
 """The executors of a job: what its documents ask for, and the overrides of its request."""
 
-import argparse
-
 import pytest
 
-from giornata.documents.resources import JobResources
+from giornata.documents.resources import JobResources, read_overrides
 from giornata.errors import SettingsError
-from jobs.runtime.resources import json_object, largest
+from jobs.runtime.resources import largest
 
 SMALL, WIDE = (
     JobResources(executors=2, cores=1, memory="900m"),
@@ -47,5 +45,5 @@ def test_what_no_document_could_have_is_refused(changes: dict[str, object], said
 
 @pytest.mark.parametrize("text", ["[1]", "2", "executors=2", ""])
 def test_an_argument_that_is_no_object_is_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is not a JSON object, such as"):
-        json_object(text)
+    with pytest.raises(ValueError, match="is not a JSON object, such as"):
+        read_overrides(text)
