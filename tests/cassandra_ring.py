@@ -4,11 +4,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import yaml
-from cassandra import Unauthorized
+from cassandra import ConsistencyLevel
 from cassandra.cluster import Session
+from cassandra.query import SimpleStatement, Statement
 
 from giornata.errors import StoreError
 from giornata.settings import Settings
@@ -60,16 +62,20 @@ class Ring:
         )
         wait(lambda: self.up(super_user) == len(ADDRESSES))
         with cassandra.session(super_user) as session:
-            # The logins, too, outlive a node.
-            session.execute(
+            # The logins, too, outlive a node. Until the nodes have found one another and reads have brought the
+            # superuser to the new replicas, they refuse one statement or another.
+            for statement in (
                 "ALTER KEYSPACE system_auth WITH replication = "
                 "{'class': 'NetworkTopologyStrategy', 'datacenter1': 3}",
-                timeout=60.0,
+                f"CREATE ROLE IF NOT EXISTS {USER} WITH PASSWORD = '{PASSWORD}' AND LOGIN = true",
+                f"GRANT ALL PERMISSIONS ON ALL KEYSPACES TO {USER}",
+            ):
+                wait(partial(_done, session, statement))
+            # Each node in turn, twice, asks all of them.
+            asked = SimpleStatement(
+                "SELECT role FROM system_auth.roles", consistency_level=ConsistencyLevel.ALL
             )
-            # Until reads have brought the superuser to the new replicas, some of them do not know it.
-            role = f"CREATE ROLE IF NOT EXISTS {USER} WITH PASSWORD = '{PASSWORD}' AND LOGIN = true"
-            wait(lambda: _allowed(session, role))
-            wait(lambda: _allowed(session, f"GRANT ALL PERMISSIONS ON ALL KEYSPACES TO {USER}"))
+            wait(lambda: all(_done(session, asked) for _ in range(2 * len(ADDRESSES))))
         wait(lambda: self.up(self.settings()) == len(ADDRESSES))
 
     def start_node(self, number: int) -> None:
@@ -127,10 +133,10 @@ class Ring:
             self.kill(number)
 
 
-def _allowed(session: Session, statement: str) -> bool:
+def _done(session: Session, statement: Statement | str) -> bool:
     try:
-        session.execute(statement)
-    except Unauthorized:
+        session.execute(statement, timeout=30.0)
+    except cassandra.CASSANDRA_FAULTS:
         return False
     return True
 
